@@ -1,0 +1,50 @@
+"""Says what is wrong in a TOML file: file, key, what was given and what is allowed.
+
+Shared by all data files that pydantic checks: words/*.toml and boards/*/board.toml.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
+    """One line for each thing wrong with `path`, read as `model`."""
+    lines = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"] if part != "[key]") or "(top level)"
+        if item["type"] == "extra_forbidden":
+            allowed = ", ".join(_keys_beside(model, item["loc"])) or "no such key"
+            lines.append(f"{path}: {key}: unknown key; allowed: {allowed}")
+        elif item["type"] == "missing":
+            lines.append(f"{path}: {key}: missing; the key is required")
+        elif item["type"] == "value_error":
+            lines.append(f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}")
+        else:
+            lines.append(f"{path}: {key}: given {item['input']!r}; allowed: {item['msg']}")
+    return "\n".join(lines)
+
+
+def _keys_beside(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed in the table that holds the one at `loc`."""
+    here: Any = model
+    for part in loc[:-1]:
+        models = list(_models(here))
+        holder = next((m for m in models if str(part) in m.model_fields), None)
+        if holder is not None:
+            here = holder.model_fields[str(part)].annotation
+        # Otherwise an index into a list or a key of a dictionary: its elements' type is in `here`.
+    return sorted({key for m in _models(here) for key in m.model_fields})
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a value of this annotation is made of: Block of tuple[Block, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)

@@ -1,0 +1,197 @@
+"""The schema of words/*.toml, the only place where the facts of a wake word stand.
+
+`load_word` reads and checks one file. Every error names the file, the key, what was given and
+what is allowed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from words.explain import explain
+
+
+def _ascending(given: tuple[float, float]) -> tuple[float, float]:
+    if given[0] > given[1]:
+        raise ValueError(f"given {list(given)}; allowed: [lowest, highest]")
+    return given
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+
+
+class WordError(Exception):
+    """A word file cannot be used; the text says which key, and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FrontEnd(_Section):
+    """LFBE: windowed FFT, mel bands, log energy, int8.
+
+    An int8 step is `db_per_step` decibels of band energy; -128 is `floor_db` and below, in dB
+    over the energy of one squared LSB of the windowed int16 input.
+    """
+
+    sample_rate: Literal[16000] = 16000
+    window_samples: int = Field(400, ge=32, le=512, description="Hann window, samples")
+    hop_samples: int = Field(160, ge=16, le=512, description="hop, samples")
+    fft_size: Literal[512] = 512
+    bands: int = Field(64, ge=8, le=80)
+    low_hz: float = Field(60.0, ge=0.0, le=4000.0)
+    high_hz: float = Field(7800.0, ge=1000.0, le=8000.0)
+    floor_db: float = Field(10.0, ge=-20.0, le=60.0)
+    db_per_step: float = Field(0.5, ge=0.1, le=1.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.hop_samples > self.window_samples:
+            raise ValueError(
+                f"hop_samples: given {self.hop_samples}; "
+                f"allowed: up to window_samples, {self.window_samples}"
+            )
+        if self.low_hz >= self.high_hz:
+            raise ValueError(
+                f"low_hz: given {self.low_hz:g}; allowed: below high_hz, {self.high_hz:g}"
+            )
+        return self
+
+
+class Block(_Section):
+    """One depthwise-separable block: `kernel` steps in time (dilated), then 1x1 to `channels`."""
+
+    kernel: int = Field(ge=1, le=32)
+    channels: int = Field(ge=4, le=256, multiple_of=4)
+    dilation: int = Field(1, ge=1, le=8)
+
+
+class Model(_Section):
+    """The metadata-conditioned CNN. Time is never padded."""
+
+    first_kernel: int = Field(ge=1, le=32, description="hops seen by the first convolution")
+    stride: int = Field(ge=1, le=8, description="hops per network step")
+    first_channels: int = Field(ge=4, le=256, multiple_of=4)
+    blocks: tuple[Block, ...] = Field(min_length=1, max_length=12)
+    head_steps: int = Field(ge=1, le=64, description="last steps flattened for the dense layers")
+    dense: int = Field(ge=4, le=256)
+    embedding: int = Field(ge=1, le=64, description="length of the metadata embedding")
+    metadata_dense: int = Field(ge=1, le=64, description="metadata units joined before the end")
+
+    @property
+    def receptive_hops(self) -> int:
+        """Feature columns (hops) that one output depends on."""
+        steps = self.head_steps + sum((b.kernel - 1) * b.dilation for b in self.blocks)
+        return (steps - 1) * self.stride + self.first_kernel
+
+
+class Detector(_Section):
+    """What turns scores into wake events; thresholds are the model's, set by training."""
+
+    smoothing_steps: int = Field(3, ge=1, le=16, description="network steps averaged")
+    refractory_s: float = Field(1.0, ge=0.0, le=10.0)
+    false_accepts_per_hour: float = Field(
+        0.5, gt=0.0, le=100.0, description="where training sets the shipped thresholds"
+    )
+
+
+class Data(_Section):
+    """Labels of the manifest that hold the word or sound close to it, and how sound is mixed."""
+
+    positive: tuple[str, ...] = Field(min_length=1, description="manifest labels with the word")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="manifest labels never used as negatives"
+    )
+    stressed_core: str = Field(
+        default="", description="phonemes that find the word in the timings of synthesized clips"
+    )
+    level_dbfs: Range = Field(
+        (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"
+    )
+    noise_snr_db: Range = (-5.0, 30.0)
+    signal_to_echo_db: dict[str, Range] = Field(
+        default={"low": (0.0, 15.0), "high": (-10.0, 5.0)},
+        min_length=1,
+        description="signal-to-echo ratio range per volume",
+    )
+
+
+class Word(_Section):
+    """One wake word."""
+
+    name: Name
+    phrase: str = Field(min_length=1, max_length=80)
+    frontend: FrontEnd = FrontEnd()
+    metadata: dict[Name, tuple[Name, ...]] = Field(
+        default={"player": ("idle", "music", "speech", "alarm"), "volume": ("low", "high")},
+        min_length=1,
+        description="metadata vocabulary: field -> values; the first value is the default",
+    )
+    model: Model
+    detector: Detector = Detector()
+    data: Data
+
+    @model_validator(mode="after")
+    def _vocabulary(self) -> Self:
+        for field, values in self.metadata.items():
+            if not values or len(set(values)) != len(values):
+                raise ValueError(
+                    f"metadata.{field}: given {list(values)}; "
+                    "allowed: at least one value, each only once"
+                )
+        if len(self.states) > 64:
+            raise ValueError(f"metadata gives {len(self.states)} states; at most 64 are allowed")
+        if "volume" in self.metadata and "signal_to_echo_db" in self.data.model_fields_set:
+            volumes = self.metadata["volume"]
+            for given in self.data.signal_to_echo_db:
+                if given not in volumes:
+                    raise ValueError(
+                        f"data.signal_to_echo_db: given '{given}'; allowed, from "
+                        f"metadata.volume: {', '.join(volumes)}"
+                    )
+        return self
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Every device state in table order, as text: "player=music,volume=high"."""
+        fields = list(self.metadata)
+        return tuple(
+            ",".join(f"{f}={v}" for f, v in zip(fields, values, strict=True))
+            for values in itertools.product(*self.metadata.values())
+        )
+
+
+def load_word(path: Path) -> Word:
+    """Read and check one word file; WordError names file, key, value given and what is allowed."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml"))) or "none"
+        raise WordError(f"{path}: no such word file (in this folder: {known})") from None
+    except OSError as error:
+        raise WordError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WordError(f"{path}: not valid TOML: {error}") from None
+    try:
+        # As JSON, since only there strict means: "64" is no number, but an array is a tuple.
+        word = Word.model_validate_json(json.dumps(raw, default=str), strict=True)
+    except ValidationError as error:
+        raise WordError(explain(path, Word, error)) from None
+    if word.name != path.stem:
+        raise WordError(f"{path}: name: given '{word.name}'; allowed: '{path.stem}', as the file")
+    return word
