@@ -1,0 +1,1 @@
+"""From a trained model to C: .keras -> int8 .tflite -> typed graph -> plan -> C (see --help)."""

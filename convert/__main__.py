@@ -1,0 +1,100 @@
+"""Command line of conversion: `python -m convert --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from convert.emit import emit, load_network
+from convert.errors import ConvertError
+from convert.plan import plan
+from words import WordError, load_word
+
+EPILOG = """\
+the way of a model:
+
+  1. python -m convert tflite --word words/alexa.toml --keras runs/alexa/model.keras \\
+         --calibration runs/alexa/calibration.npy --out models/alexa
+     folds and quantizes the trained network: one int8 .tflite for each device state, all with
+     the same weight bytes; one .tflite with two inputs; model.json. Needs TensorFlow
+     (pip install '.[train]'). The thresholds still say "never fires": evaluation sets them.
+
+  2. python -m convert c --word words/alexa.toml --model models/alexa \\
+         --out build/generated/alexa
+     checks the folder against the word file and writes the C that the firmware is built from.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; 0 is success."""
+    parser = argparse.ArgumentParser(
+        prog="python -m convert",
+        description="From a trained model to int8 .tflite files, and from those to C.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{tflite,c}")
+
+    tflite = commands.add_parser("tflite", help=".keras -> model folder (needs TensorFlow)")
+    tflite.add_argument("--word", type=Path, required=True, help="the word's TOML file")
+    tflite.add_argument("--keras", type=Path, required=True, help="the trained model")
+    tflite.add_argument(
+        "--calibration",
+        type=Path,
+        required=True,
+        help=".npy of int8 windows [n, receptive hops, bands]: real features, a few hundred, "
+        "that the ranges of the activations are measured on",
+    )
+    tflite.add_argument("--out", type=Path, required=True, help="model folder, as models/alexa")
+
+    c = commands.add_parser("c", help="model folder -> generated C (light install)")
+    c.add_argument("--word", type=Path, required=True, help="the word's TOML file")
+    c.add_argument("--model", type=Path, required=True, help="model folder, as models/alexa")
+    c.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "tflite":
+            _tflite(given)
+        else:
+            _c(given)
+    except (ConvertError, WordError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _tflite(given: argparse.Namespace) -> None:
+    import numpy as np
+
+    word = load_word(given.word)
+    try:
+        calibration = np.load(given.calibration)
+    except (OSError, ValueError) as error:
+        raise ConvertError(f"{given.calibration}: not a readable .npy file: {error}") from None
+    try:
+        from convert.export import export
+    except ModuleNotFoundError as error:
+        raise ConvertError(
+            f"convert tflite needs {error.name}, which the base install leaves out: "
+            "pip install '.[train]'"
+        ) from None
+    export(word, given.keras, calibration, given.out)
+    print(f"{given.out}: {len(word.states)} states; thresholds not set yet")
+
+
+def _c(given: argparse.Namespace) -> None:
+    word = load_word(given.word)
+    for path in emit(given.word, given.model, given.out):
+        print(path)
+    network = load_network(word, given.model)
+    weights = sum(layer.weights.size for layer in network.layers)
+    print(
+        f"{len(network.layers)} layers, {weights} weight bytes, {network.states} states, "
+        f"arena {plan(network).arena_bytes} bytes"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,295 @@
+"""A model folder and its word file -> the generated C, from templates/.
+
+What a template shows is worked out here; templates only loop and name.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import ConvertError
+from convert.frontend import template_values
+from convert.graph import Layer, Network, read_network
+from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
+from convert.plan import Placed, Plan, plan
+from convert.render import render
+from words import Word, load_word
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("ws_model.h", "ws_frontend.c", "ws_network.c", "ws_model.c")
+ROW_PARTS = ("bias", "multiplier", "shift")
+
+
+def emit(word_path: Path, folder: Path, out: Path) -> list[Path]:
+    """Write the generated tree to `out`; files whose text is the same are left untouched."""
+    word = load_word(word_path)
+    texts = generate(word, word_path, folder)
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    with tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
+        for file, text in texts.items():
+            (Path(name) / file).write_text(text, encoding="utf-8", newline="\n")
+        for file, text in texts.items():
+            target = out / file
+            if not target.is_file() or target.read_bytes() != text.encode():
+                (Path(name) / file).replace(target)
+            written.append(target)
+    return written
+
+
+def generate(word: Word, word_path: Path, folder: Path) -> dict[str, str]:
+    """Every generated file's text, by name."""
+    manifest = check_manifest(folder, word)
+    network = load_network(word, folder)
+    _check_logit(folder, network, manifest.logit)
+    layout = plan(network)
+    header = _header(word_path, folder)
+    thresholds = [manifest.thresholds[state] for state in word.states]
+    values: dict[str, dict[str, object]] = {
+        "ws_model.h": {
+            "word": word,
+            "schema": SCHEMA,
+            "refractory": round(word.detector.refractory_s * word.frontend.sample_rate),
+            "layers": len(network.layers),
+            "arena_bytes": layout.arena_bytes,
+        },
+        "ws_frontend.c": template_values(word.frontend),
+        "ws_network.c": {
+            "frontend_hash": manifest.frontend_hash[:8],
+            "states": word.states,
+            "layers": [_shown(i, network, layout) for i in range(len(network.layers))],
+            "regions": _regions(layout),
+            "bands": network.bands,
+            "start": layout.start,
+            "window": layout.placed[0].window,
+            "keep": layout.keep,
+            "macs": sum(layer.macs for layer in network.layers),
+            "weights": sum(layer.weights.size for layer in network.layers),
+        },
+        "ws_model.c": {
+            "states": word.states,
+            "width": max(len(state) for state in word.states),
+            "thresholds": thresholds,
+            "logit": manifest.logit,
+            "probability": probability(manifest.logit),
+        },
+    }
+    return {name: render(f"{name}.j2", header=header, **values[name]) for name in FILES}
+
+
+def load_network(word: Word, folder: Path) -> Network:
+    """The network of a model folder, all states, checked against the word file's shape."""
+    files = [folder / state_file(word, state) for state in word.states]
+    network = read_network(files)
+    wanted = (word.model.receptive_hops, word.frontend.bands, word.model.stride)
+    given = (network.hops, network.bands, network.stride)
+    if given != wanted:
+        raise ConvertError(
+            f"{files[0]}: (hops, bands, stride) is {given}, [model] and [frontend] of the word "
+            f"file make {wanted}; restore them or train anew"
+        )
+    source = network.layers[0].source
+    if (source.scale, source.zero_point) != (1 / 32, 0):
+        raise ConvertError(
+            f"{files[0]}: input: scale {source.scale}, zero point {source.zero_point}; the front "
+            "end gives 1/32 and 0: convert anew with `python -m convert tflite`"
+        )
+    last = network.layers[-1]
+    if network.hops != _receptive(network):
+        raise ConvertError(
+            f"{files[0]}: {network.hops} hops in, {last.name} needs {_receptive(network)}"
+        )
+    return network
+
+
+def probability(logit: Logit) -> NDArray[np.int64]:
+    """Q15 sigmoid of every int8 logit, -128 first."""
+    x = logit.scale * (np.arange(-128, 128) - logit.zero_point)
+    return np.rint(32768 / (1 + np.exp(-x))).astype(np.int64)
+
+
+def _receptive(network: Network) -> int:
+    first = network.layers[0]
+    return sum(layer.span - 1 for layer in network.layers[1:]) * first.stride + first.taps
+
+
+def _check_logit(folder: Path, network: Network, logit: Logit) -> None:
+    result = network.layers[-1].result
+    if (logit.scale, logit.zero_point) != (result.scale, result.zero_point):
+        raise ConvertError(
+            f"{folder / NAME}: logit: is {logit.scale}, {logit.zero_point}, the .tflite files have "
+            f"{result.scale}, {result.zero_point}; convert anew with `python -m convert tflite`"
+        )
+
+
+def _header(word_path: Path, folder: Path) -> str:
+    """What stands in every file's first comment; the same on every machine."""
+    lines = [
+        f"Generated by Wakestate {_version()}; not for editing.",
+        f"  word   {_shown_path(word_path)}  sha256 {sha256(word_path)}",
+        f"  model  {_shown_path(folder / NAME)}  sha256 {sha256(folder / NAME)}",
+        f"  python -m convert c --word {_shown_path(word_path)} --model {_shown_path(folder)}",
+    ]
+    return "\n * ".join(lines)
+
+
+def _shown_path(path: Path) -> str:
+    """The path within the project, or only the name: no file knows the machine it was made on."""
+    absolute = path.resolve()
+    return absolute.relative_to(ROOT).as_posix() if absolute.is_relative_to(ROOT) else path.name
+
+
+def _version() -> str:
+    project = ROOT / "pyproject.toml"
+    if project.is_file():  # an installed copy's metadata lags behind
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return importlib.metadata.version("wakestate")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A named part of the arena."""
+
+    name: str
+    offset: int
+    size: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Array:
+    """A row of numbers per state, where states differ, each row only once."""
+
+    name: str
+    ctype: str
+    rows: NDArray[np.int64]  # [rows, outputs]
+    row_of_state: tuple[int, ...]
+
+    @property
+    def shared(self) -> bool:
+        """All states have the same row."""
+        return len(self.rows) == 1
+
+    def in_state(self, state: int) -> str:
+        """C expression of one state's row."""
+        return self.name if self.shared else f"{self.name}[{self.row_of_state[state]}]"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One layer as the template shows it."""
+
+    name: str
+    layer: Layer
+    note: str
+    tile: int  # outputs that the loop makes at once
+    weights: NDArray[np.int64]  # in the order in which the loop reads them
+    arrays: tuple[Array, ...]
+    source: str  # C expressions of the columns read and the column written
+    target: str | None
+    slides: Placed | None  # the layer after, if its window makes room first
+    slides_name: str
+
+    @property
+    def shared(self) -> bool:
+        """No device state changes this layer."""
+        return all(array.shared for array in self.arrays)
+
+    @property
+    def length(self) -> int:
+        """Inputs of one output: a contiguous dot product."""
+        return self.layer.taps * self.layer.inputs
+
+    def row(self, state: int) -> str:
+        """C initializer of this layer's row in one state."""
+        return ", ".join(array.in_state(state) for array in self.arrays)
+
+
+def _regions(layout: Plan) -> list[Region]:
+    regions = [
+        Region(
+            f"{p.layer.name.upper()}_WINDOW",
+            p.window_offset,
+            p.window_bytes,
+            f"{p.window} columns of {p.layer.inputs}",
+        )
+        for p in layout.placed
+        if p.window
+    ]
+    for letter, (offset, size) in zip("AB", layout.scratch, strict=False):
+        regions.append(Region(f"SCRATCH_{letter}", offset, size, "one column, within a step"))
+    return regions
+
+
+def _where(offset: int, regions: list[Region]) -> str:
+    """An arena offset as a C expression with the name of its region."""
+    region = next(r for r in regions if r.offset <= offset < r.offset + r.size)
+    rest = offset - region.offset
+    return region.name + (f" + {rest}" if rest else "")
+
+
+def _shown(index: int, network: Network, layout: Plan) -> Shown:
+    placed, layer, regions = layout.placed[index], network.layers[index], _regions(layout)
+    after = layout.placed[index + 1] if index + 1 < len(layout.placed) else None
+    parts = {"bias": layer.folded_bias, "multiplier": layer.multiplier, "shift": -layer.shift}
+    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}
+    target = None if placed.output_offset is None else _where(placed.output_offset, regions)
+    slides = after if after is not None and after.window > 1 else None
+    return Shown(
+        name=layer.name,
+        layer=layer,
+        note=_note(layer),
+        tile=_tile(layer),
+        weights=_in_reading_order(layer),
+        arrays=tuple(_array(f"{layer.name}_{p}", types[p], parts[p]) for p in ROW_PARTS),
+        source=_where(placed.input_offset, regions),
+        target=target,
+        slides=slides,
+        slides_name=f"{slides.layer.name.upper()}_WINDOW" if slides else "",
+    )
+
+
+def _tile(layer: Layer) -> int:
+    return 4 if layer.kind == "conv" and layer.outputs % 4 == 0 else 1
+
+
+def _in_reading_order(layer: Layer) -> NDArray[np.int64]:
+    """Tiles of outputs; in a tile, for each input its weight in every output."""
+    weights = layer.weights.astype(np.int64)
+    if layer.kind == "conv":
+        weights = weights.reshape(-1, _tile(layer), layer.taps * layer.inputs).transpose(0, 2, 1)
+    return weights.reshape(-1)
+
+
+def _array(name: str, ctype: str, rows: NDArray[np.int64]) -> Array:
+    unique: list[bytes] = []
+    order = []
+    for row in rows:
+        if row.tobytes() not in unique:
+            unique.append(row.tobytes())
+        order.append(unique.index(row.tobytes()))
+    kept = np.stack([rows[order.index(i)] for i in range(len(unique))])
+    return Array(name, ctype, kept, tuple(order))
+
+
+def _note(layer: Layer) -> str:
+    kind = "convolution" if layer.kind == "conv" else "depthwise"
+    if layer.taps > 1:
+        taps = f" over {layer.taps} columns"
+    else:
+        taps = ", 1x1" if layer.kind == "conv" else " over 1 column"
+    gaps = f", each {layer.dilation} apart" if layer.dilation > 1 else ""
+    relu = "; ReLU" if layer.low == layer.result.zero_point else ""
+    return (
+        f"{layer.name}: {kind}{taps}{gaps}, {layer.inputs} -> {layer.outputs}, "
+        f"{layer.macs} MACs{relu}.\n"
+        f" * In: scale {layer.source.scale:.6g}, zero point {layer.source.zero_point}. "
+        f"Out: scale {layer.result.scale:.6g}, zero point {layer.result.zero_point}."
+    )

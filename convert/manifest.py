@@ -1,0 +1,159 @@
+"""model.json: what a model folder holds, and what it was made for.
+
+It carries the schema version, the front-end hash, the metadata vocabulary, the logit's scale,
+the thresholds and the hash of every file, so that nothing is compiled that does not fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from convert.errors import ConvertError
+from convert.frontend import frontend_hash
+from words import Word
+
+NAME = "model.json"
+SCHEMA = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Logit(_Part):
+    """How an int8 logit q reads as a number: scale * (q - zero_point)."""
+
+    scale: float = Field(gt=0.0)
+    zero_point: int = Field(ge=-128, le=127)
+
+
+class Manifest(_Part):
+    """The content of model.json."""
+
+    version: Literal[1] = Field(1, alias="schema")
+    word: str
+    frontend_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    metadata: dict[str, tuple[str, ...]]
+    logit: Logit
+    thresholds: dict[str, int]
+    files: dict[str, str]
+
+
+def never_fires(word: Word) -> int:
+    """The threshold just above the largest possible sum of logits."""
+    return 127 * word.detector.smoothing_steps + 1
+
+
+def state_file(word: Word, state: str) -> str:
+    """Name of one state's .tflite: "alexa_music_high.tflite"."""
+    values = [part.split("=")[1] for part in state.split(",")]
+    return "_".join([word.name, *values]) + ".tflite"
+
+
+def two_input_file(word: Word) -> str:
+    """Name of the .tflite that takes features and metadata."""
+    return f"{word.name}_two_input.tflite"
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read model.json; ConvertError names file, field and what is allowed."""
+    path = folder / NAME
+    if not path.is_file():
+        raise ConvertError(
+            f"{path}: no such file; a model folder is written by `python -m convert tflite`"
+        )
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            field = ".".join(str(part) for part in item["loc"]) or "(file)"
+            given = "" if item["type"] == "missing" else f" given {item['input']!r};"
+            lines.append(
+                f"{path}: {field}:{given} {item['msg']}; "
+                "write the folder anew with `python -m convert tflite`"
+            )
+        raise ConvertError("\n".join(lines)) from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write model.json in one step."""
+    partial = folder / (NAME + ".partial")
+    text = json.dumps(manifest.model_dump(by_alias=True, mode="json"), indent=1)
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(folder / NAME)
+
+
+def check_manifest(folder: Path, word: Word) -> Manifest:
+    """Read model.json and check it, and every file it names, against the word file."""
+    manifest = read_manifest(folder)
+    path = folder / NAME
+    again = "convert the model anew with `python -m convert tflite`"
+
+    def differ(field: str, given: object, wanted: object, mend: str) -> ConvertError:
+        return ConvertError(f"{path}: {field}: is {given}, the word file has {wanted}; {mend}")
+
+    if manifest.word != word.name:
+        raise differ("word", manifest.word, word.name, "give the folder of this word's model")
+    if manifest.frontend_hash != frontend_hash(word.frontend):
+        raise differ(
+            "frontend_hash",
+            manifest.frontend_hash[:12],
+            frontend_hash(word.frontend)[:12],
+            "the model was trained with another front end: restore [frontend] or train anew",
+        )
+    if list(manifest.metadata.items()) != list(word.metadata.items()):
+        raise differ(
+            "metadata",
+            {k: list(v) for k, v in manifest.metadata.items()},
+            {k: list(v) for k, v in word.metadata.items()},
+            "the model was trained with another vocabulary: restore [metadata] or train anew",
+        )
+    check_thresholds(str(path), word, manifest.thresholds)
+    for state in word.states:
+        if state_file(word, state) not in manifest.files:
+            raise ConvertError(f"{path}: files: lacks {state_file(word, state)}; {again}")
+    for name, wanted in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise ConvertError(f"{file}: no such file, but {NAME} names it; {again}")
+        if sha256(file) != wanted:
+            raise ConvertError(
+                f"{file}: sha256 is {sha256(file)[:12]}.., {NAME} has files.{name} = "
+                f"{wanted[:12]}..; the file was changed: restore it, or {again}"
+            )
+    return manifest
+
+
+def check_thresholds(where: str, word: Word, thresholds: dict[str, int]) -> None:
+    """One threshold for each state of the word, within what a sum of logits can reach."""
+    if set(thresholds) != set(word.states):
+        raise ConvertError(
+            f"{where}: thresholds: given for {sorted(thresholds)}; "
+            f"exactly these states are allowed: {sorted(word.states)}"
+        )
+    low, high = -128 * word.detector.smoothing_steps, never_fires(word)
+    for state, value in thresholds.items():
+        if not low <= value <= high:
+            raise ConvertError(
+                f"{where}: thresholds.{state}: given {value}; allowed: {low} .. {high}, "
+                f"the sum of {word.detector.smoothing_steps} int8 logits ({high} never fires)"
+            )
+
+
+def set_thresholds(folder: Path, word: Word, thresholds: dict[str, int]) -> None:
+    """Give a converted model the thresholds that evaluation found."""
+    manifest = read_manifest(folder)
+    check_thresholds(str(folder / NAME), word, thresholds)
+    ordered = {state: int(thresholds[state]) for state in word.states}
+    write_manifest(folder, manifest.model_copy(update={"thresholds": ordered}))

@@ -1,0 +1,106 @@
+"""Integer reference of the network in NumPy: whole windows and streaming.
+
+It is written from the definition of TFLite's reference kernels, in int64, and shares nothing
+with the generated C: it is what the C, LiteRT and TFLM are compared with, bit for bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.graph import Layer, Network
+
+Int8 = NDArray[np.int8]
+
+
+def requantize(
+    total: NDArray[np.int64], multiplier: NDArray[np.int64], shift: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """total * multiplier * 2^(shift - 31), rounded twice as in TFLite's reference.
+
+    SaturatingRoundingDoublingHighMul (round half away from zero below, towards zero at -1/2),
+    then RoundingDivideByPOT (round half away from zero). multiplier > 0, shift <= 0.
+
+    >>> int(requantize(np.int64(-5), np.int64(1 << 30), np.int64(-1)))
+    -1
+    """
+    product = total * multiplier
+    nudge = np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = product + nudge
+    high = np.where(high >= 0, high // (1 << 31), -(-high // (1 << 31)))  # C division: truncates
+    right = -shift
+    mask = (np.int64(1) << right) - 1
+    remainder = high & mask
+    threshold = (mask >> 1) + (high < 0)
+    return (high >> right) + (remainder > threshold)
+
+
+def run_layer(layer: Layer, state: int, x: Int8) -> Int8:
+    """One layer on columns int8[n, time, inputs] -> int8[n, time', outputs], time not padded."""
+    steps = (x.shape[1] - layer.span) // layer.stride + 1
+    centred = x.astype(np.int64) - layer.source.zero_point
+    weights = layer.weights.astype(np.int64)
+    total = np.zeros((x.shape[0], steps, layer.outputs), np.int64)
+    for tap in range(layer.taps):
+        begin = tap * layer.dilation
+        columns = centred[:, begin : begin + (steps - 1) * layer.stride + 1 : layer.stride]
+        if layer.kind == "conv":
+            total += columns @ weights[:, tap].T
+        else:
+            total += columns * weights[tap]
+    total += layer.bias[state]
+    scaled = requantize(total, layer.multiplier[state], layer.shift[state])
+    return np.clip(scaled + layer.result.zero_point, layer.low, 127).astype(np.int8)
+
+
+def whole(network: Network, state: int, windows: Int8) -> dict[str, Int8]:
+    """Whole windows int8[n, hops, bands] -> every layer's int8[n, time, outputs], by name."""
+    x, outputs = windows, {}
+    for layer in network.layers:
+        outputs[layer.name] = x = run_layer(layer, state, x)
+    return outputs
+
+
+def logits(network: Network, state: int, windows: Int8) -> Int8:
+    """The logit of each window, int8[n]."""
+    return whole(network, state, windows)[network.layers[-1].name][:, 0, 0]
+
+
+class Stream:
+    """The streaming network: each layer keeps the columns it still needs, in a list."""
+
+    def __init__(self, network: Network, state: int) -> None:
+        self.network, self.state = network, state
+        self.reset(state)
+
+    def reset(self, state: int) -> None:
+        """As after digital silence; a step is due after `taps` hops, then every `stride`."""
+        self.state = state
+        self.kept: list[list[Int8]] = [[] for _ in self.network.layers]
+        self.due = self.network.layers[0].taps
+        silence = np.full(self.network.bands, -128, np.int8)
+        stride = self.network.stride
+        for _ in range(-(-self.network.hops // stride) * stride):
+            self.push(silence)
+
+    def push(self, column: Int8) -> dict[str, Int8] | None:
+        """One hop; at a step each layer's new column by name, else None.
+
+        In the first steps after a reset, layers that have not enough columns yet are left out.
+        """
+        self.kept[0].append(column)
+        self.due -= 1
+        if self.due:
+            return None
+        self.due = self.network.stride
+        newest, outputs = column, {}
+        for i, layer in enumerate(self.network.layers):
+            if i:
+                self.kept[i].append(newest)
+            if len(self.kept[i]) < layer.span:
+                break
+            self.kept[i] = self.kept[i][-layer.span :]
+            x = np.stack(self.kept[i])[None]
+            outputs[layer.name] = newest = run_layer(layer, self.state, x)[0, 0]
+        return outputs

@@ -1,0 +1,38 @@
+"""Shared fixtures: the data folder (tests that need it are skipped where it is absent)."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.small_data import write_data
+from train.data import Corpus, load_corpus
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The data folder: $DATA, or ../shared/data."""
+    folder = Path(os.environ.get("DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"no data folder at {folder}: set DATA to one")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data folder."""
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where its decoded audio is kept."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def corpus(sounds: Path, cache: Path) -> Corpus:
+    """Its train split."""
+    return load_corpus(sounds, "train", cache)

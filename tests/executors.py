@@ -1,0 +1,254 @@
+"""Everything that runs a converted network, behind one interface, and one comparer.
+
+    executor = EXECUTORS["litert"](TOY)
+    logits = executor.run_windows(state, windows)       int8[n, hops, bands] -> int8[n]
+    layers = executor.run_layers(state, windows)        {layer: int8[n, time, outputs]}
+
+A new executor (a board, QEMU) subclasses `Executor` and is added to EXECUTORS; `run_layers` is
+worth having, since a mismatch then names the layer, but not needed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.emit import generate, load_network
+from convert.graph import Network
+from convert.manifest import state_file
+from convert.reference import Stream, logits, whole
+from words import Word, load_word
+
+ROOT = Path(__file__).resolve().parent.parent
+CFLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+Int8 = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A word file and its model folder."""
+
+    word_path: Path
+    folder: Path
+
+    @cached_property
+    def word(self) -> Word:
+        return load_word(self.word_path)
+
+    @cached_property
+    def network(self) -> Network:
+        return load_network(self.word, self.folder)
+
+    def file(self, state: int) -> Path:
+        """The .tflite of one state."""
+        return self.folder / state_file(self.word, self.word.states[state])
+
+
+TOY = Model(ROOT / "tests/toy/toy.toml", ROOT / "tests/toy")
+ALEXA = Model(ROOT / "words/alexa.toml", ROOT / "models/alexa")
+
+
+def compare(name_a: str, name_b: str, stage: str, a: NDArray[Any], b: NDArray[Any]) -> None:
+    """Exactly equal, or an AssertionError that names stage, index and both values."""
+    assert a.shape == b.shape, f"{stage}: {name_a} gives {a.shape}, {name_b} {b.shape}"
+    differ = np.argwhere(np.asarray(a) != np.asarray(b))
+    if len(differ):
+        index = tuple(int(i) for i in differ[0])
+        raise AssertionError(
+            f"{stage}: {name_a} and {name_b} differ at index {index}: {name_a} has {a[index]}, "
+            f"{name_b} {b[index]}; {len(differ)} of {a.size} values differ"
+        )
+
+
+class Executor(ABC):
+    """Runs the network of one model."""
+
+    name: str
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @abstractmethod
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        """The logit of each whole window: int8[n, hops, bands] -> int8[n]."""
+
+    def run_layers(self, state: int, windows: Int8) -> dict[str, Int8] | None:
+        """Every layer's columns, int8[n, time, outputs]; None where they cannot be seen."""
+        return None
+
+
+class Reference(Executor):
+    """convert/reference.py on whole windows."""
+
+    name = "reference"
+
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        return logits(self.model.network, state, windows)
+
+    def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
+        return whole(self.model.network, state, windows)
+
+
+class StreamReference(Executor):
+    """convert/reference.py, streaming: hop for hop after a reset."""
+
+    name = "reference stream"
+
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        stream, found = Stream(self.model.network, state), []
+        for window in windows:
+            stream.reset(state)
+            outputs = [stream.push(column) for column in window][-1]
+            assert outputs is not None, "a window must end on a step"
+            found.append(outputs[self.model.network.layers[-1].name][0])
+        return np.asarray(found, np.int8)
+
+
+class LiteRT(Executor):
+    """ai-edge-litert with the reference kernels."""
+
+    name = "litert"
+
+    def _run(self, state: int, windows: Int8, names: list[str]) -> dict[str, Int8]:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        interpreter = Interpreter(
+            str(self.model.file(state)),
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+        feed = interpreter.get_input_details()[0]["index"]
+        places = {d["name"]: d["index"] for d in interpreter.get_tensor_details()}
+        found: dict[str, list[Int8]] = {name: [] for name in names}
+        for window in windows:
+            interpreter.set_tensor(feed, window[None, :, None, :])
+            interpreter.invoke()
+            for name in names:
+                found[name].append(interpreter.get_tensor(places[name])[0, :, 0, :])
+        return {name: np.stack(parts) for name, parts in found.items()}
+
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        last = self.model.network.layers[-1].name
+        return self._run(state, windows, [last])[last][:, 0, 0]
+
+    def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
+        return self._run(state, windows, [layer.name for layer in self.model.network.layers])
+
+
+class TFLM(Executor):
+    """TensorFlow Lite for Microcontrollers, PyPI tflite-micro."""
+
+    name = "tflm"
+
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        from tflite_micro import runtime
+
+        interpreter = runtime.Interpreter.from_file(str(self.model.file(state)))
+        found = []
+        for window in windows:
+            interpreter.set_input(window[None, :, None, :], 0)
+            interpreter.invoke()
+            found.append(interpreter.get_output(0).ravel()[0])
+        return np.asarray(found, np.int8)
+
+
+class HostC(Executor):
+    """The generated C, compiled for this machine with the undefined-behaviour sanitizer."""
+
+    name = "host C"
+
+    def __init__(self, model: Model, edit: tuple[str, str] | None = None) -> None:
+        """`edit` replaces one text of ws_network.c by another, to plant a fault."""
+        super().__init__(model)
+        texts = generate(model.word, model.word_path, model.folder)
+        if edit:
+            assert edit[0] in texts["ws_network.c"], f"no {edit[0]!r} to edit"
+            texts["ws_network.c"] = texts["ws_network.c"].replace(*edit, 1)
+        self._folder = tempfile.TemporaryDirectory(prefix="wakestate-")
+        folder = Path(self._folder.name)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        library = folder / "network.so"
+        command = [os.environ.get("CC", "cc"), *CFLAGS, "-O2", "-g", "-DWS_TRACE"]
+        command += ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]
+        command += [f"-I{folder}", "-o", str(library), str(folder / "ws_network.c")]
+        subprocess.run([*command, str(ROOT / "tests/native/network.c")], check=True)
+        self._c = ctypes.CDLL(str(library))
+        self._logit = np.zeros(1, np.int8)
+
+    @property
+    def arena_bytes(self) -> int:
+        return int(self._c.test_arena())
+
+    def reset(self, state: int, trace: Int8 | None = None) -> None:
+        """As after digital silence; `trace` takes every layer's column from then on."""
+        self._c.test_reset(state, None if trace is None else _pointer(trace))
+
+    def set_state(self, state: int) -> None:
+        self._c.test_state(state)
+
+    def push(self, column: Int8) -> int | None:
+        """One hop; the logit at a step."""
+        column = np.ascontiguousarray(column)
+        step = self._c.test_push(_pointer(column), _pointer(self._logit))
+        return int(self._logit[0]) if step else None
+
+    def run_windows(self, state: int, windows: Int8) -> Int8:
+        found = []
+        for window in windows:
+            self.reset(state)
+            logit = [self.push(column) for column in window][-1]
+            assert logit is not None, "a window must end on a step"
+            found.append(logit)
+        return np.asarray(found, np.int8)
+
+    def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
+        """Of the streamed columns the newest, as many as the whole window has."""
+        layers = self.model.network.layers
+        widths = [layer.outputs for layer in layers]
+        steps = (windows.shape[1] - layers[0].taps) // layers[0].stride + 1
+        found: dict[str, list[Int8]] = {layer.name: [] for layer in layers}
+        for window in windows:
+            # After a reset the first hops may complete a step that began in the silence.
+            trace = np.zeros((steps + layers[0].taps, sum(widths)), np.int8)
+            self.reset(state, trace)
+            done = sum(self.push(column) is not None for column in window)
+            self.reset(state)
+            split = np.split(trace[:done], np.cumsum(widths)[:-1], axis=1)
+            time = steps
+            for layer, columns in zip(layers, split, strict=True):
+                time -= layer.span - 1 if layer is not layers[0] else 0
+                found[layer.name].append(columns[done - time :])
+        return {name: np.stack(parts) for name, parts in found.items()}
+
+
+def _pointer(array: NDArray[Any]) -> Any:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+EXECUTORS: dict[str, type[Executor]] = {
+    e.name: e for e in (Reference, StreamReference, LiteRT, TFLM, HostC)
+}
+
+
+def check_equal(model: Model, state: int, windows: Int8, against: Executor) -> None:
+    """An executor equals the reference: layer by layer where it shows them, and in the logits."""
+    expected = whole(model.network, state, windows)
+    where = f"{model.word.name} {model.word.states[state]}"
+    given = against.run_layers(state, windows)
+    for name, values in (given or {}).items():
+        compare("reference", against.name, f"{where} {name}", expected[name], values)
+    last = model.network.layers[-1].name
+    values = against.run_windows(state, windows)
+    compare("reference", against.name, f"{where} logit", expected[last][:, 0, 0], values)

@@ -1,0 +1,264 @@
+"""Generated C: the golden tree, and errors that say what to do."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.__main__ import main
+from convert.emit import FILES, emit, generate
+from convert.errors import ConvertError
+from convert.graph import read_network
+from convert.manifest import never_fires, set_thresholds, sha256
+from tests.executors import ROOT, TOY
+from words import load_word
+
+GOLDEN = ROOT / "tests/golden"
+UPDATE = "python -m convert c --word tests/toy/toy.toml --model tests/toy --out tests/golden"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_golden(name: str) -> None:
+    made = generate(TOY.word, TOY.word_path, TOY.folder)[name]
+    kept = (GOLDEN / name).read_text(encoding="utf-8") if (GOLDEN / name).is_file() else ""
+    diff = "".join(
+        difflib.unified_diff(
+            kept.splitlines(keepends=True),
+            made.splitlines(keepends=True),
+            f"tests/golden/{name}",
+            "generated",
+        )
+    )
+    assert not diff, f"{diff}\nIf the change is meant, update the golden tree:\n  {UPDATE}"
+
+
+def test_golden_holds_nothing_else() -> None:
+    assert sorted(p.name for p in GOLDEN.iterdir()) == sorted(FILES)
+
+
+def test_reproducible_and_left_untouched_when_the_same(tmp_path: Path) -> None:
+    """Equal bytes wherever it is written; a second run does not touch the files (make)."""
+    first = emit(TOY.word_path, TOY.folder, tmp_path / "a")
+    second = emit(TOY.word_path, TOY.folder, tmp_path / "b")
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+    times = [p.stat().st_mtime_ns for p in first]
+    assert [p.stat().st_mtime_ns for p in emit(TOY.word_path, TOY.folder, tmp_path / "a")] == times
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == sorted(FILES)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the toy, word file and all, to be spoilt."""
+    folder = tmp_path / "toy"
+    shutil.copytree(TOY.folder, folder)
+    return folder
+
+
+def edit_json(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "model.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def edit_word(folder: Path, old: str, new: str) -> None:
+    path = folder / "toy.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def refused(folder: Path, *parts: str) -> None:
+    """`convert c` fails, names every part, and writes nothing."""
+    with pytest.raises(ConvertError) as caught:
+        emit(folder / "toy.toml", folder, folder / "out")
+    for part in parts:
+        assert part in str(caught.value), f"{part!r} is not in: {caught.value}"
+    assert not (folder / "out").exists()
+
+
+def test_no_model(copied: Path) -> None:
+    (copied / "model.json").unlink()
+    refused(copied, "model.json: no such file", "convert tflite")
+
+
+def test_missing_state_file(copied: Path) -> None:
+    (copied / "toy_music.tflite").unlink()
+    refused(copied, "toy_music.tflite: no such file", "convert tflite")
+
+
+def test_changed_file(copied: Path) -> None:
+    path = copied / "toy_music.tflite"
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    refused(copied, "toy_music.tflite: sha256", "model.json has files.toy_music.tflite", "restore")
+
+
+def test_other_vocabulary(copied: Path) -> None:
+    edit_word(copied, '"music"', '"radio"')
+    refused(copied, "model.json: metadata", "'music'", "'radio'", "train anew")
+
+
+def test_other_frontend(copied: Path) -> None:
+    edit_word(copied, "low_hz = 60.0", "low_hz = 70.0")
+    refused(copied, "model.json: frontend_hash", "[frontend]", "train anew")
+
+
+def test_other_network(copied: Path) -> None:
+    edit_word(copied, "head_steps = 3", "head_steps = 4")
+    refused(copied, "(hops, bands, stride)", "[model]")
+
+
+def test_other_word(copied: Path) -> None:
+    edit_json(copied, lambda m: m.update(word="other"))
+    refused(copied, "model.json: word: is other, the word file has toy")
+
+
+def test_other_schema(copied: Path) -> None:
+    edit_json(copied, lambda m: m.update(schema=2))
+    refused(copied, "model.json: schema: given 2")
+
+
+def test_missing_field(copied: Path) -> None:
+    edit_json(copied, lambda m: m.pop("thresholds"))
+    refused(copied, "model.json: thresholds", "required")
+
+
+def test_not_json(copied: Path) -> None:
+    (copied / "model.json").write_text("{")
+    refused(copied, "model.json: (file)", "JSON")
+
+
+def test_other_logit_scale(copied: Path) -> None:
+    edit_json(copied, lambda m: m["logit"].update(scale=0.5))
+    refused(copied, "model.json: logit: is 0.5")
+
+
+def test_threshold_out_of_range(copied: Path) -> None:
+    edit_json(copied, lambda m: m["thresholds"].update({"player=idle": 9999}))
+    refused(copied, "thresholds.player=idle: given 9999; allowed: -256 .. 255")
+
+
+def test_threshold_of_an_unknown_state(copied: Path) -> None:
+    edit_json(copied, lambda m: m["thresholds"].update({"player=off": 1}))
+    refused(copied, "player=off", "allowed", "player=music")
+
+
+def test_set_thresholds(copied: Path) -> None:
+    word = load_word(copied / "toy.toml")
+    set_thresholds(copied, word, {"player=music": never_fires(word), "player=idle": -7})
+    text = generate(word, copied / "toy.toml", copied)["ws_model.c"]
+    assert "-7, /* player=idle */" in text and "255, /* player=music */" in text
+    with pytest.raises(ConvertError, match="player=music: given 256; allowed"):
+        set_thresholds(copied, word, {"player=music": 256, "player=idle": 0})
+
+
+def change_tflite(path: Path, change: Callable[[Any], object]) -> None:
+    """Rewrite a .tflite through the schema's object API; model.json follows."""
+    import flatbuffers
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    edit_json(path.parent, lambda m: m["files"].update({path.name: sha256(path)}))
+
+
+def _unsupported_op(model: Any) -> None:
+    code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+    code.builtinCode = schema.BuiltinOperator.AVERAGE_POOL_2D
+    code.deprecatedBuiltinCode = schema.BuiltinOperator.AVERAGE_POOL_2D
+
+
+def _same_padding(model: Any) -> None:
+    model.subgraphs[0].operators[2].builtinOptions.padding = schema.Padding.SAME
+
+
+def _relu6(model: Any) -> None:
+    options = model.subgraphs[0].operators[0].builtinOptions
+    options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
+
+
+def _late_stride(model: Any) -> None:
+    model.subgraphs[0].operators[2].builtinOptions.strideH = 2
+
+
+def _float_output(model: Any) -> None:
+    graph = model.subgraphs[0]
+    graph.tensors[graph.operators[0].outputs[0]].type = schema.TensorType.FLOAT32
+
+
+def _tiny_output_scale(model: Any) -> None:
+    graph = model.subgraphs[0]
+    graph.tensors[graph.operators[0].outputs[0]].quantization.scale = [1e-9]
+
+
+def _nameless(model: Any) -> None:
+    graph = model.subgraphs[0]
+    graph.tensors[graph.operators[0].outputs[0]].name = b"a/b;c"
+
+
+def _huge_bias(model: Any) -> None:
+    graph = model.subgraphs[0]
+    buffer = graph.tensors[graph.operators[0].inputs[2]].buffer
+    model.buffers[buffer].data = bytes([255, 255, 255, 127]) * 8
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (_unsupported_op, ["operator 1 (AVERAGE_POOL_2D)", "CONV_2D and DEPTHWISE_CONV_2D are"]),
+        (_same_padding, ["operator 2 (CONV_2D)", "SAME", "VALID is supported"]),
+        (_relu6, ["operator 0 (CONV_2D)", "NONE and RELU are supported"]),
+        (_late_stride, ["operator 2 (CONV_2D)", "stride 2", "only the first"]),
+        (_float_output, ["operator 0 (CONV_2D)", "first is FLOAT32", "INT8 is supported"]),
+        (_tiny_output_scale, ["operator 0 (CONV_2D)", "channel 0", "calibrate"]),
+        (_nameless, ["operator 0 (CONV_2D)", "'a/b;c'", "layer name"]),
+        (_huge_bias, ["operator 0 (first)", "overflow int32"]),
+    ],
+)
+def test_unsupported_graph(copied: Path, change: Callable[[Any], object], parts: list[str]) -> None:
+    change_tflite(copied / "toy_idle.tflite", change)
+    refused(copied, "toy_idle.tflite", *parts)
+
+
+def test_states_with_different_weights(copied: Path) -> None:
+    def flip(model: Any) -> None:
+        buffer = model.subgraphs[0].tensors[model.subgraphs[0].operators[4].inputs[1]].buffer
+        data = bytes(model.buffers[buffer].data)
+        model.buffers[buffer].data = bytes([data[0] ^ 1]) + data[1:]
+
+    change_tflite(copied / "toy_music.tflite", flip)
+    refused(copied, "toy_music.tflite: operator 4 (mix1): weight 0", "share the weight bytes")
+
+
+def test_not_a_tflite(tmp_path: Path) -> None:
+    path = tmp_path / "x.tflite"
+    path.write_bytes(b"not a flatbuffer")
+    with pytest.raises(ConvertError, match=r"x\.tflite: not a \.tflite file"):
+        read_network([path])
+
+
+def test_command_line(tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    arguments = ["c", "--word", str(TOY.word_path), "--model", str(TOY.folder), "--out", str(out)]
+    assert main(arguments) == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    assert "arena 138 bytes" in capsys.readouterr().out
+    arguments[2] = str(tmp_path / "none.toml")
+    assert main(arguments) == 1
+    assert "no such word file" in capsys.readouterr().err
+    tflite = ["tflite", "--word", str(TOY.word_path), "--keras", "x.keras"]
+    assert main([*tflite, "--calibration", "x.npy", "--out", str(tmp_path / "m")]) == 1
+    assert "x.npy: not a readable .npy file" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0 and "the way of a model" in capsys.readouterr().out

@@ -1,0 +1,210 @@
+"""The manifest and its audio, on a small folder of tones, chirps and noise."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.executors import TOY
+from tests.small_data import (
+    Samples,
+    chirp,
+    write_manifest,
+)
+from train.acoustics import to_int16
+from train.data import (
+    RATE,
+    Clip,
+    Corpus,
+    DataError,
+    held_out,
+    load_corpus,
+    locate_word,
+    voice,
+)
+
+
+def test_corpus_is_the_manifest(sounds: Path, corpus: Corpus) -> None:
+    assert {c.path.split("/")[0] for c in corpus.clips} == {"train"}
+    for clip in corpus.clips:
+        pcm, _ = soundfile.read(sounds / clip.path, dtype="int16")
+        assert np.array_equal(corpus.audio(clip), pcm)
+    assert {c.kind for c in corpus.positives(TOY.word)} == {"toy", "tts"}
+    negatives = corpus.negatives(TOY.word)
+    assert {c.kind for c in negatives} == {"speech", "device_speech"}
+    assert not {c.label for c in negatives} & {"toy"}
+
+
+def one_file(folder: Path, pcm: Samples, rate: int = RATE) -> Path:
+    write_manifest(folder, [["x.wav", "train", "toy", "toy", "a", 1.0, "", "", ""]])
+    soundfile.write(folder / "x.wav", pcm, rate, subtype="PCM_16")
+    return folder
+
+
+def no_manifest(folder: Path) -> str:
+    return r"manifest\.csv: not found; name a data folder with DATA=FOLDER"
+
+
+def missing_column(folder: Path) -> str:
+    write_manifest(folder, [["x.wav", "train"]], ["path", "split"])
+    return r"manifest\.csv: column kind is missing"
+
+
+def short_row(folder: Path) -> str:
+    write_manifest(folder, [["x.wav", "train"]])
+    return r"manifest\.csv: row 2 has too few columns: x\.wav"
+
+
+def no_such_split(folder: Path) -> str:
+    write_manifest(folder, [["x.wav", "dev", "noise", "", "", 1, "", "", ""]])
+    return r"manifest\.csv: no row has split 'train'; there are: dev"
+
+
+def not_utf8(folder: Path) -> str:
+    (folder / "manifest.csv").write_bytes(b"path,split,kind,label,speaker,seconds\n\xff,,,,,\n")
+    return r"manifest\.csv: not UTF-8"
+
+
+def wrong_rate(folder: Path) -> str:
+    one_file(folder, np.zeros(8000), 8000)
+    return r"x\.wav: 8000 Hz; resample it to 16000 Hz"
+
+
+def missing_file(folder: Path) -> str:
+    one_file(folder, np.zeros(8000))
+    (folder / "x.wav").unlink()
+    return r"x\.wav: cannot be read"
+
+
+def no_sound_file(folder: Path) -> str:
+    one_file(folder, np.zeros(8000))
+    (folder / "x.wav").write_bytes(b"no sound")
+    return r"x\.wav: cannot be read"
+
+
+def empty_file(folder: Path) -> str:
+    one_file(folder, np.zeros(0))
+    return r"x\.wav: holds no samples"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        no_manifest,
+        missing_column,
+        short_row,
+        no_such_split,
+        not_utf8,
+        wrong_rate,
+        missing_file,
+        no_sound_file,
+        empty_file,
+    ],
+)
+def test_bad_data_is_named_and_leaves_nothing(tmp_path: Path, spoil: Callable[[Path], str]) -> None:
+    message = spoil(tmp_path)
+    with pytest.raises(DataError, match=message):
+        load_corpus(tmp_path, "train", tmp_path / "cache")
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_cache_is_reused_and_follows_the_manifest(tmp_path: Path) -> None:
+    pcm = np.pad(chirp(), 4000) / 32768
+    first = load_corpus(one_file(tmp_path, pcm), "train", tmp_path / "cache")
+    (tmp_path / "x.wav").unlink()
+    again = load_corpus(tmp_path, "train", tmp_path / "cache")
+    assert again.clips == first.clips
+    assert np.array_equal(again.audio(again.clips[0]), first.audio(first.clips[0]))
+    write_manifest(tmp_path, [["x.wav", "train", "noise", "", "a", 1.0, "", "", ""]])
+    with pytest.raises(DataError, match="cannot be read"):
+        load_corpus(tmp_path, "train", tmp_path / "cache")
+
+
+def test_damaged_cache_is_seen(tmp_path: Path) -> None:
+    load_corpus(one_file(tmp_path, np.full(9000, 0.1)), "train", tmp_path / "cache")
+    (pcm,) = (tmp_path / "cache").glob("*.s16")
+    pcm.write_bytes(pcm.read_bytes()[:-2])
+    with pytest.raises(DataError, match="damaged; remove it"):
+        load_corpus(tmp_path, "train", tmp_path / "cache")
+
+
+def test_interrupted_decoding_leaves_nothing(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, count = soundfile.read, iter(range(1000))
+
+    def interrupted(*args: Any, **keywords: Any) -> Any:
+        if next(count) == 7:
+            raise KeyboardInterrupt
+        return read(*args, **keywords)
+
+    monkeypatch.setattr(soundfile, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_corpus(sounds, "train", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(load_corpus(sounds, "train", tmp_path).clips) > 20
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
+    sides: dict[str, set[bool]] = {}
+    for clip in corpus.clips:
+        sides.setdefault(voice(clip), set()).add(held_out(clip))
+    assert all(len(side) == 1 for side in sides.values())
+    assert {True, False} == set.union(*sides.values())
+    # Of many speakers about a tenth; of files without one, too, each by itself.
+    many = [Clip(f"{i}.wav", "", "", f"p{i}", 0, 0) for i in range(2000)]
+    nobody = [Clip(f"{i}.wav", "", "", "unknown", 0, 0) for i in range(2000)]
+    for clips in (many, nobody):
+        assert 0.07 < np.mean([held_out(c) for c in clips]) < 0.14
+
+
+@pytest.mark.parametrize("noise", [0.0, 300.0])
+def test_word_is_located(noise: float) -> None:
+    """A chirp at 1.0 .. 1.4 s, in digital silence and in noise 20 dB below."""
+    pcm = np.pad(chirp(), (RATE, 12000)) + np.random.default_rng(1).normal(0, noise, 34400)
+    start, end = locate_word(to_int16(pcm.astype(np.float32)), None)
+    assert abs(start - RATE) <= 640 and abs(end - (RATE + 6400)) <= 640
+    assert (start % 160, end % 160) == (0, 0)
+
+
+def test_what_is_near_the_word_belongs_to_it_if_loud_enough() -> None:
+    """0.3 s of a tone, 50 ms after the word: at -6 dB it is taken in, at -40 dB it is not."""
+    tone = 6000 * np.sin(2 * np.pi * 700 * np.arange(4800) / RATE)
+    for decibel, end in ((-6, 1.75), (-40, 1.4)):
+        pcm = np.concatenate([np.pad(chirp(), (RATE, 800)), tone * 10 ** (decibel / 20)])
+        found = locate_word(to_int16(np.pad(pcm, (0, RATE))), None)
+        assert abs(found[0] / RATE - 1) < 0.05 and abs(found[1] / RATE - end) < 0.05
+    # After a pause of more than 0.15 s it is another sound, however loud.
+    pcm = np.concatenate([np.pad(chirp(), (RATE, 4000)), tone * 0.9])
+    assert abs(locate_word(to_int16(np.pad(pcm, (0, RATE))), None)[1] / RATE - 1.4) < 0.05
+
+
+def test_timings_choose_between_two(tmp_path: Path) -> None:
+    """words.csv says which of two equal sounds is the word."""
+    pcm = np.concatenate([np.pad(chirp(), (4000, 8000)), np.pad(chirp(), (0, 4000))])
+    write_manifest(tmp_path, [["train/tts/x.wav", "train", "tts", "alexa", "v", 1, "", "", ""]])
+    (tmp_path / "train/tts").mkdir(parents=True)
+    soundfile.write(tmp_path / "train/tts/x.wav", pcm / 32768, RATE, subtype="PCM_16")
+    for at in (0.25, 1.15):
+        groups = [["hˈaɪ", 0.0, 0.1], ["ɐlˈɛksə", at, at + 0.4], ["stˈɑp", 1.7, 1.8]]
+        with (tmp_path / "train/tts/words.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(
+                [["path", "label", "words"], ["x.wav", "alexa", json.dumps(groups)]]
+            )
+        (clip,) = load_corpus(tmp_path, "train", tmp_path / "cache", "lˈɛks").clips
+        assert abs(clip.start / RATE - at) < 0.05 and abs(clip.end / RATE - at - 0.4) < 0.05
+
+
+def test_nothing_to_locate() -> None:
+    assert locate_word(np.zeros(0, np.int16), None) == (-1, -1)
+    assert locate_word(np.zeros(100, np.int16), None) == (-1, -1)
+    assert locate_word(np.zeros(RATE, np.int16), None) == (-1, -1)
+    assert locate_word(to_int16(chirp()), (5.0, 0.1, False)) == (-1, -1)

@@ -1,0 +1,1 @@
+"""Data, acoustics, Keras models, training and evaluation. Knows nothing of boards."""

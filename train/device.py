@@ -1,0 +1,93 @@
+"""The compiled device pipeline (front end, streaming int8 network, smoothing) as Python sees it."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.frontend import frontend_hash
+from words import Word
+
+
+class DeviceError(Exception):
+    """The compiled library does not fit the word file."""
+
+
+class Device:
+    """build/host/<word>/libwakestate.so: what the emulator and the board run."""
+
+    def __init__(self, library: Path, word: Word) -> None:
+        if not library.is_file():
+            raise DeviceError(f"{library}: not found; build it with `make build BOARD=host`")
+        try:
+            self._lib = ctypes.CDLL(str(library.resolve()))
+        except OSError as error:
+            raise DeviceError(f"{library}: cannot be loaded: {error}; rebuild it") from None
+        self._lib.ws_capi_scores.restype = ctypes.c_size_t
+        self._lib.ws_capi_scores.argtypes = [
+            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
+        ]  # fmt: skip
+        self._lib.ws_capi_state.restype = ctypes.c_char_p
+        self.states = word.states
+        f, m = word.frontend, word.model
+        refractory = round(word.detector.refractory_s * f.sample_rate)
+        names: list[str] = []
+        while (name := self._lib.ws_capi_state(len(names))) is not None:
+            names.append(name.decode())
+        if tuple(names) != self.states:
+            raise DeviceError(f"{library}: built for other states ({names}); rebuild it")
+        facts = {
+            "window_samples": f.window_samples, "hop_samples": f.hop_samples, "bands": f.bands,
+            "stride": m.stride, "states": len(self.states),
+            "smoothing_steps": word.detector.smoothing_steps,
+            "receptive hops": m.receptive_hops, "refractory samples": refractory,
+        }  # fmt: skip
+        sizes = (ctypes.c_int32 * len(facts))()
+        self._lib.ws_capi_sizes(sizes, ctypes.c_size_t(len(facts)))
+        for (fact, wanted), built in zip(facts.items(), sizes, strict=True):
+            if built != wanted:
+                raise DeviceError(
+                    f"{library}: built for {fact} {built}, the word file has {wanted}; rebuild it"
+                )
+        built_hash = ctypes.c_uint32.in_dll(self._lib, "ws_frontend_hash").value
+        if built_hash != int(frontend_hash(f)[:8], 16):
+            raise DeviceError(f"{library}: built for another [frontend]; rebuild it")
+        self.step_samples = f.hop_samples * m.stride
+        # Steps are aligned so that a window of receptive_hops ends on one.
+        first = m.receptive_hops % m.stride or m.stride
+        self._first_end = (first - 1) * f.hop_samples + f.window_samples
+        # A wake at step i bars the steps before i + refractory_steps.
+        self.refractory_steps = max(1, -(-refractory // self.step_samples))
+
+    def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
+        """The score (sum of smoothed logits) of every network step, from a fresh start."""
+        pcm = np.ascontiguousarray(pcm, np.int16)
+        out = np.empty(len(pcm) // self.step_samples + 2, np.int16)
+        steps = self._lib.ws_capi_scores(
+            pcm.ctypes.data, len(pcm), state, out.ctypes.data, len(out)
+        )
+        return out[:steps]
+
+    def threshold(self, state: int) -> int:
+        """The threshold compiled in for a state."""
+        return int(self._lib.ws_capi_threshold(state))
+
+    def step_end(self, step: int) -> int:
+        """Sample at which a step's newest window ends."""
+        return self._first_end + step * self.step_samples
+
+    def detections(self, scores: NDArray[np.int16], threshold: int) -> list[int]:
+        """Steps at which the detector wakes: at or over the threshold, outside refractory time."""
+        over = np.flatnonzero(scores >= threshold)
+        found: list[int] = []
+        allowed = 0
+        while len(over):
+            at = int(np.searchsorted(over, allowed))
+            if at == len(over):
+                break
+            found.append(int(over[at]))
+            allowed = found[-1] + self.refractory_steps
+        return found

@@ -1,0 +1,275 @@
+"""Training: rendered pools, hard negatives mined every round, checkpoints, resumable."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from train.data import DataError, find_manifest, load_corpus
+from train.model import build_model, metadata_vectors, window_loss
+from train.pool import Pool, render_pool
+from words import Word
+
+FEATURE_SCALE = np.float32(1 / 32)
+CALIBRATION = 600
+RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and on how much to train."""
+
+    positives: int = 48000
+    negatives: int = 120000
+    held_positives: int = 2000
+    held_negatives: int = 8000
+    rounds: int = 60
+    batches: int = 600
+    batch: int = 128
+    rate: float = 2e-3
+    seed: int = 1
+
+
+def fit(word: Word, data: Path, run: Path, cache: Path, budget: Budget) -> Path:
+    """Train `word` in the folder `run`; returns the path of the trained .keras file.
+
+    Every round ends with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C
+    stop after the batch in work; the last checkpoint stays.
+    """
+    config = {
+        "word": word.model_dump(mode="json"),
+        "budget": asdict(budget),
+        "manifest_sha256": sha256(find_manifest(data).read_bytes()).hexdigest(),
+    }
+    config_path = run / "config.json"
+    if config_path.is_file():
+        kept = json.loads(config_path.read_text())
+        other = [key for key in config if kept.get(key, config[key]) != config[key]]
+        if other:
+            raise DataError(
+                f"{config_path}: this run was started with another {' and '.join(other)}; "
+                "name another RUN=, or remove the folder"
+            )
+    run.mkdir(parents=True, exist_ok=True)
+    _write_json(config_path, config)
+    final = run / "model.keras"
+    if final.is_file():
+        return final
+    keras.utils.set_random_seed(budget.seed)
+    corpus = load_corpus(data, "train", cache, word.data.stressed_core)
+    shards = run / "pool"
+
+    def pool(kind: str, part: str, clips: int, seed: int) -> Pool:
+        return render_pool(corpus, word, shards, kind, part, clips, budget.seed * 1000 + seed)
+
+    positive = pool("positive", "train", budget.positives, 1)
+    negative = pool("negative", "train", budget.negatives, 2)
+    held = (pool("positive", "held", budget.held_positives, 3),
+            pool("negative", "held", budget.held_negatives, 4))  # fmt: skip
+    trainer = Trainer(word, run, budget)
+    trainer.run_rounds(positive, negative, held)
+    save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
+    trainer.finish(final, held)
+    return final
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Written whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(path)
+
+
+def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int) -> None:
+    """Windows that fix the int8 ranges: int8[CALIBRATION, receptive_hops, bands]."""
+    rng = np.random.default_rng([seed, 9])
+    hops = word.model.receptive_hops
+    windows = []
+    for i in range(CALIBRATION):
+        features = pools[i % 2].features
+        first = int(rng.integers(features.shape[1] - hops + 1))
+        windows.append(features[rng.integers(len(features)), first : first + hops])
+    partial = path.with_name("calibration.partial.npy")
+    np.save(partial, np.stack(windows))
+    partial.replace(path)
+
+
+class Trainer:
+    """Optimizer, weights and their average, and the state that a checkpoint keeps."""
+
+    def __init__(self, word: Word, run: Path, budget: Budget) -> None:
+        self.word, self.run, self.budget = word, run, budget
+        self.model = build_model(word)
+        total = budget.rounds * budget.batches
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0, total, warmup_target=budget.rate, warmup_steps=total // 20, alpha=0.01
+        )
+        self.model.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0), loss=window_loss
+        )
+        self.meta = metadata_vectors(word)
+        self.round = 0
+        self._resume()
+
+    def _resume(self) -> None:
+        state = self.run / "state.json"
+        if state.is_file():
+            kept = json.loads(state.read_text())
+            self.model = keras.saving.load_model(self.run / kept["checkpoint"])
+            self.round = kept["round"]
+            print(f"resume after round {self.round}")
+
+    def _inputs(self, pool: Pool, pick: NDArray[np.intp]) -> list[NDArray[np.float32]]:
+        x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
+        return [x, self.meta[pool.states[pick]]]
+
+    def scores(self, pool: Pool) -> NDArray[np.float32]:
+        """Logits of every clip, float32[n, steps]."""
+        parts = []
+        for first in range(0, len(pool), 500):
+            pick = np.arange(first, min(first + 500, len(pool)))
+            parts.append(np.asarray(self.model.predict_on_batch(self._inputs(pool, pick))))
+        return np.concatenate(parts).reshape(len(pool), -1)
+
+    def run_rounds(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
+        """All rounds that are left; each mines, trains, judges and checkpoints."""
+        with _StopFlag() as stop:
+            for number in range(self.round, self.budget.rounds):
+                rng = np.random.default_rng([self.budget.seed, number])
+                began = time.monotonic()
+                hard = self._mine(negative) if number else np.arange(len(negative))
+                losses = []
+                for _ in tqdm(range(self.budget.batches), desc=f"round {number + 1}", unit="batch"):
+                    losses.append(self._batch(rng, positive, negative, hard))
+                    stop.obey(number)
+                self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
+                stop.obey(number + 1)
+
+    def _mine(self, negative: Pool) -> NDArray[np.intp]:
+        """The twentieth of the negatives that comes nearest to firing."""
+        worst = self.scores(negative).max(axis=1)
+        return np.argsort(-worst)[: max(1, len(negative) // 20)]
+
+    def _batch(
+        self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
+    ) -> float:
+        b = self.budget.batch
+        parts = [(positive, rng.integers(len(positive), size=b // 3)),
+                 (negative, hard[rng.integers(len(hard), size=b // 3)]),
+                 (negative, rng.integers(len(negative), size=b - 2 * (b // 3)))]  # fmt: skip
+        x = [np.concatenate(part) for part in
+             zip(*(self._inputs(pool, pick) for pool, pick in parts), strict=True)]  # fmt: skip
+        y = np.concatenate([pool.labels[pick] for pool, pick in parts]).astype(np.float32)
+        x[0] = mask(rng, x[0])
+        return float(np.asarray(self.model.train_on_batch(x, y)))
+
+    def _judge(self, number: int, loss: float, held: tuple[Pool, Pool], seconds: float) -> None:
+        """Score the held-out clips, write the curve and the checkpoint."""
+        row = {"round": number, "loss": round(loss, 5), "seconds": round(seconds, 1)}
+        row |= self._rates(held)
+        print(row)
+        self._write_curve(row)
+        checkpoint = _checkpoint(self.run, number)
+        self.model.save(checkpoint)
+        _write_json(self.run / "state.json", {"round": number, "checkpoint": checkpoint.name})
+        kept = {_checkpoint(self.run, n) for n in (*self._averaged(), number)}
+        for path in set(self.run.glob("round-*.keras")) - kept:
+            path.unlink()
+
+    def _averaged(self) -> range:
+        """The rounds whose weights are averaged in the end: the last sixth, and one before."""
+        rounds = self.budget.rounds
+        return range(max(1, rounds - rounds // 6), rounds + 1)
+
+    def _write_curve(self, row: dict[str, float]) -> None:
+        """One more row; a row of the same round, judged before a kill, makes way."""
+        curve = self.run / "curve.csv"
+        rows: list[dict[str, Any]] = []
+        if curve.is_file() and row["round"] > 1:
+            with curve.open(newline="") as file:
+                rows = [r for r in csv.DictReader(file) if int(r["round"]) < row["round"]]
+        partial = curve.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        partial.replace(curve)
+
+    def _rates(self, held: tuple[Pool, Pool]) -> dict[str, float]:
+        """Share of held-out words that score below what fires so often on held-out clips."""
+        wake = np.where(held[0].labels == 1, self.scores(held[0]), -np.inf).max(axis=1)
+        other = np.sort(self.scores(held[1]).max(axis=1))[::-1]
+        f = self.word.frontend
+        hop_hours = f.hop_samples / f.sample_rate / 3600
+        hours = len(held[1]) * held[1].features.shape[1] * hop_hours
+        return {
+            f"frr_at_{rate}_fa_h": round(float(np.mean(wake <= other[int(rate * hours)])), 4)
+            for rate in RATES
+        }
+
+    def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
+        """Average the weights of the last sixth of the rounds; write result.json and the model."""
+        paths = [_checkpoint(self.run, number) for number in self._averaged()]
+        models = [keras.saving.load_model(p, compile=False) for p in paths]
+        mean = [np.mean(ws, axis=0) for ws in zip(*(m.get_weights() for m in models), strict=True)]
+        self.model = build_model(self.word)
+        self.model.set_weights(mean)
+        result = {"averaged_rounds": len(paths), **self._rates(held)}
+        _write_json(self.run / "result.json", result)
+        print(f"average of the last {len(paths)} rounds: {result}")
+        partial = final.with_name("partial.keras")
+        self.model.save(partial)
+        partial.replace(final)
+
+
+def _checkpoint(run: Path, number: int) -> Path:
+    return run / f"round-{number:03d}.keras"
+
+
+def mask(rng: np.random.Generator, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """SpecAugment (Interspeech 2019): one band of bands and one short time hidden, per clip."""
+    for clip in x:
+        floor = clip.min()
+        if rng.random() < 0.5:
+            width = int(rng.integers(1, min(10, clip.shape[-1])))
+            low = int(rng.integers(0, clip.shape[-1] - width))
+            clip[:, :, low : low + width] = floor
+        if rng.random() < 0.3:
+            width = int(rng.integers(1, 8))
+            first = int(rng.integers(0, clip.shape[0] - width))
+            clip[first : first + width] = floor
+    return x
+
+
+class _StopFlag:
+    """Raised by SIGTERM or Ctrl-C, so that a batch is finished first."""
+
+    def __enter__(self) -> _StopFlag:
+        self._raised = False
+        self._before = {n: signal.signal(n, self._raise) for n in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _raise(self, *_: Any) -> None:
+        self._raised = True
+
+    def obey(self, rounds: int) -> None:
+        """End the program if the flag is up, with `rounds` whole rounds in the checkpoint."""
+        if self._raised:
+            print(f"stopped; `make train` goes on after round {rounds}", file=sys.stderr)
+            raise SystemExit(130)

@@ -1,0 +1,116 @@
+"""The metadata-conditioned CNN (Keras 3, keras.ops only: TensorFlow or JAX backend).
+
+Follows the idea of "Metadata-aware end-to-end keyword spotting" (Interspeech 2020): an embedding
+of the device's metadata (a) modulates the convolutions by conditional batch norm,
+y = (gamma + dgamma(e)) (x - mu) / sigma + beta + dbeta(e), and (b) passes a dense layer and is
+joined to the flattened convolution features before the last dense layers. The scale is kept
+positive, so that after folding a state only rescales the channels of one shared set of weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from words import Word
+
+MIN_SCALE = 0.05
+
+
+@keras.saving.register_keras_serializable("wakestate")
+class ConditionalScale(layers.Layer):
+    """(x, e) -> max(gamma + dgamma(e), MIN_SCALE) * x + beta + dbeta(e).
+
+    x: float[batch, time, 1, channels]; e: float[batch, embedding].
+    """
+
+    def build(self, shapes: Any) -> None:
+        channels, embedding = shapes[0][-1], shapes[1][-1]
+        self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
+        small = keras.initializers.RandomNormal(stddev=0.01, seed=1)
+        self.dgamma = self.add_weight(shape=(embedding, channels), initializer=small, name="dgamma")
+        self.dbeta = self.add_weight(shape=(embedding, channels), initializer=small, name="dbeta")
+
+    def call(self, inputs: Any) -> Any:
+        x, e = inputs
+        scale = ops.maximum(self.gamma + ops.matmul(e, self.dgamma), MIN_SCALE)
+        shift = self.beta + ops.matmul(e, self.dbeta)
+        return x * scale[:, None, None, :] + shift[:, None, None, :]
+
+
+def metadata_width(word: Word) -> int:
+    """Length of the metadata vector: one place per value of every field."""
+    return sum(len(values) for values in word.metadata.values())
+
+
+def metadata_vectors(word: Word) -> NDArray[np.float32]:
+    """One-hot metadata of every state, float32[states, metadata_width], in table order."""
+    rows = []
+    for state in word.states:
+        given = dict(part.split("=") for part in state.split(","))
+        rows.append([float(given[f] == v) for f, vs in word.metadata.items() for v in vs])
+    return np.asarray(rows, np.float32)
+
+
+def build_model(word: Word, hops: int | None = None) -> keras.Model:
+    """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> logits.
+
+    With `hops` None any length of at least the receptive field is taken; the output is
+    [batch, steps, 1, 1], one logit for each network step, time never padded.
+    """
+    m = word.model
+    features = keras.Input((hops, 1, word.frontend.bands), name="features")
+    metadata = keras.Input((metadata_width(word),), name="metadata")
+    e = layers.Dense(m.embedding, name="embedding")(metadata)
+
+    def norm(x: Any, name: str) -> Any:
+        x = layers.BatchNormalization(
+            center=False, scale=False, momentum=0.98, name=f"{name}_norm"
+        )(x)
+        return layers.ReLU(name=f"{name}_relu")(ConditionalScale(name=f"{name}_cond")([x, e]))
+
+    x = layers.Conv2D(
+        m.first_channels, (m.first_kernel, 1), strides=(m.stride, 1), use_bias=False, name="first"
+    )(features)
+    x = norm(x, "first")
+    for i, block in enumerate(m.blocks):
+        x = layers.DepthwiseConv2D(
+            (block.kernel, 1), dilation_rate=(block.dilation, 1), use_bias=False, name=f"time{i}"
+        )(x)
+        x = layers.Conv2D(block.channels, 1, use_bias=False, name=f"mix{i}")(x)
+        x = norm(x, f"mix{i}")
+    # Conv2D over the last head_steps columns is the flatten and dense layer of every window.
+    x = layers.Conv2D(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x)
+    joined = layers.Dense(m.metadata_dense, activation="relu", name="meta")(e)
+    joined = layers.Dense(m.dense, use_bias=False, name="meta_join")(joined)
+    # W [x; m] + b = Wx x + (Wm m + b): the concatenation written as its two halves.
+    x = layers.Conv2D(m.dense, 1, name="last")(x)
+    x = layers.ReLU(name="last_relu")(
+        layers.Add(name="join")([x, layers.Reshape((1, 1, m.dense), name="meta_cast")(joined)])
+    )
+    logits = layers.Conv2D(1, 1, name="logit")(x)
+    return keras.Model([features, metadata], logits, name=word.name)
+
+
+@keras.saving.register_keras_serializable("wakestate")
+def window_loss(labels: Any, logits: Any) -> Any:
+    """Endpoint-tolerant loss per clip, float[batch].
+
+    labels [batch, steps]: 1 where the word has just ended, 0 where nothing may fire, -1 where
+    it does not matter. Of the 1s the best step counts (a smooth maximum); of the 0s the mean
+    and, as one firing is enough for a false accept, the worst.
+    """
+    z = ops.reshape(logits, ops.shape(labels))
+    far = ops.full_like(z, -1e4)
+    wanted, barred = ops.equal(labels, 1.0), ops.equal(labels, 0.0)
+    count = ops.maximum(ops.sum(ops.cast(wanted, z.dtype), axis=1), 1.0)
+    best = ops.logsumexp(ops.where(wanted, z, far), axis=1) - ops.log(count)
+    hit = ops.where(ops.any(wanted, axis=1), ops.softplus(-best), ops.zeros_like(best))
+    quiet = ops.where(barred, ops.softplus(z), ops.zeros_like(z))
+    mean = ops.sum(quiet, axis=1) / ops.maximum(ops.sum(ops.cast(barred, z.dtype), axis=1), 1.0)
+    return hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1)

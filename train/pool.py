@@ -1,0 +1,206 @@
+"""The training pool: rendered scenes as int8 features, in shards on disk.
+
+A shard depends on the seed and its own number alone, so a killed rendering goes on where it was.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from convert.hostlib import Extractor
+from train.acoustics import Stage, active_rms, resample
+from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
+from words import Word
+
+STEPS = 48  # network steps in one clip
+SHARD = 400  # clips in one shard
+WANTED_S = (-0.03, 0.30)  # a window that ends this long after the word may, and must, fire
+
+
+@dataclass
+class Pool:
+    """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], state uint8[n]."""
+
+    features: NDArray[np.int8]
+    labels: NDArray[np.int8]
+    states: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+def clip_hops(word: Word) -> int:
+    """Hops of one training clip: STEPS outputs."""
+    return word.model.receptive_hops + (STEPS - 1) * word.model.stride
+
+
+def window_ends(word: Word) -> NDArray[np.float64]:
+    """End of each step's window, seconds from the start of the clip."""
+    f = word.frontend
+    last = word.model.receptive_hops - 1 + np.arange(STEPS) * word.model.stride
+    return np.asarray((last * f.hop_samples + f.window_samples) / f.sample_rate)
+
+
+class Renderer:
+    """Makes clips of one kind ("positive", "negative") from one part ("train", "held")."""
+
+    def __init__(self, corpus: Corpus, word: Word, part: str) -> None:
+        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
+        self.stage = Stage(mine if part == "train" else _with_sounds(corpus, mine), word)
+        self.word = word
+        self.extract = Extractor(word.frontend)
+        positives = mine.positives(word)
+        self.real = [c for c in positives if c.kind == c.label]
+        self.synthetic = [c for c in positives if c.kind == "tts"]
+        self.negative = mine.negatives(word)
+        if not self.real and not self.synthetic:
+            labels = ", ".join(word.data.positive)
+            raise DataError(f"no recording of the word for {part} (labels: {labels}); add speakers")
+        if not self.negative:
+            raise DataError(f"no speech without the word for {part}; add speakers")
+        weights = np.array([max(c.samples / RATE, 2.0) for c in self.negative])
+        weights[[c.label == "near" for c in self.negative]] *= 2.0
+        self.negative_p = weights / weights.sum()
+        # States that play nothing; all, when there is no such state.
+        players = [dict(p.split("=") for p in s.split(",")).get("player") for s in word.states]
+        idle = [i for i, player in enumerate(players) if player not in PLAYBACK_KINDS]
+        self.idle = idle or list(range(len(players)))
+        f = word.frontend
+        self.samples = (clip_hops(word) - 1) * f.hop_samples + f.window_samples
+
+    def clip(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8], int]:
+        """One clip: features, labels, state."""
+        state = int(rng.integers(len(self.word.states)))
+        if rng.random() < 0.35:
+            state = self.idle[rng.integers(len(self.idle))]  # what the device mostly is
+        labels = np.zeros(STEPS, np.int8)
+        if kind == "positive":
+            speech, start, end = self._positive(rng)
+            after = window_ends(self.word) - end / RATE
+            labels[:] = -1
+            labels[(after >= WANTED_S[0]) & (after <= WANTED_S[1])] = 1
+            labels[window_ends(self.word) < (start + 0.4 * (end - start)) / RATE] = 0
+            labels[after > 1.2] = 0
+            active = active_rms(speech[start:end])
+        else:
+            talk = rng.random() < 0.93
+            speech = self._negative(rng) if talk else np.zeros(self.samples, np.float32)
+            active = active_rms(speech) if talk else 0.0
+        pcm = self.stage.to_microphone(
+            rng, speech, self.samples, self.word.states[state], max(active, 1.0)
+        )
+        return self.extract.features(pcm), labels, state
+
+    def _positive(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], int, int]:
+        real = bool(self.real) and (rng.random() < 0.5 or not self.synthetic)
+        source = self.real if real else self.synthetic
+        clip = source[rng.integers(len(source))]
+        speed = rng.uniform(0.85, 1.2)
+        x = resample(self.stage.corpus.audio(clip).astype(np.float32), speed)
+        start, end = int(clip.start / speed), min(int(clip.end / speed), len(x))
+        if rng.random() < 0.3:  # the word alone, cut out
+            x = x[max(0, start - 800) : end + 800]
+            start, end = min(start, 800), min(start, 800) + end - start
+        ends = window_ends(self.word)
+        at = int(rng.uniform(ends[0] + 0.05, ends[-1] - 0.15) * RATE)
+        out = np.zeros(self.samples, np.float32)
+        shift = at - end
+        first, last = max(0, shift), min(self.samples, shift + len(x))
+        out[first:last] = x[first - shift : last - shift]
+        level = active_rms(x[start:end])
+        if rng.random() < 0.3 and self.negative:  # other words right before
+            before = max(0, start + shift - int(rng.uniform(0, 0.3) * RATE))
+            if before > RATE // 4:
+                out[:before] = self._talk(rng, before, level)
+        if rng.random() < 0.3 and self.negative:  # and right after
+            after = min(self.samples, at + int(rng.uniform(0.05, 0.5) * RATE))
+            if self.samples - after > RATE // 4:
+                out[after:] = self._talk(rng, self.samples - after, level)
+        return out, max(0, start + shift), at
+
+    def _talk(self, rng: np.random.Generator, samples: int, level: float) -> NDArray[np.float32]:
+        """Speech without the word at the RMS `level`."""
+        talk = self._negative(rng)[:samples]
+        return np.asarray(talk * (level / max(active_rms(talk), 1.0)), np.float32)
+
+    def _negative(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        out = np.zeros(self.samples, np.float32)
+        filled = 0
+        while filled < self.samples - RATE // 2:
+            clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
+            x = self.stage.corpus.audio(clip)
+            need = int((self.samples - filled) * 1.15)
+            if len(x) > need:
+                first = int(rng.integers(len(x) - need + 1))
+                x = x[first : first + need]
+            y = resample(x.astype(np.float32), rng.uniform(0.9, 1.12))[: self.samples - filled]
+            if filled:
+                y = y * (active_rms(out[:filled]) / max(active_rms(y), 1.0))
+            out[filled : filled + len(y)] = y
+            filled += len(y) + int(rng.integers(0, RATE // 3))
+        return out
+
+
+def _with_sounds(corpus: Corpus, part: Corpus) -> Corpus:
+    """A held-out part keeps its own voices but needs rooms and sounds: it lends train's."""
+    sounds: list[Clip] = corpus.of("rir", "noise", "music", "alarms")
+    lent = set(sounds)
+    return corpus.only([c for c in part.clips if c not in lent] + sounds)
+
+
+_renderer: Renderer
+
+
+def _render_shard(job: tuple[Path, int, str, int]) -> Path:
+    path, seed, kind, number = job
+    rng = np.random.default_rng([seed, number, len(kind)])
+    clips = [_renderer.clip(rng, kind) for _ in range(SHARD)]
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, features=np.stack([c[0] for c in clips]),
+                 labels=np.stack([c[1] for c in clips]),
+                 states=np.array([c[2] for c in clips], np.uint8))  # fmt: skip
+    partial.replace(path)
+    return path
+
+
+def render_pool(
+    corpus: Corpus, word: Word, folder: Path, kind: str, part: str, clips: int, seed: int
+) -> Pool:
+    """Render (or read what is already rendered of) `clips` clips into `folder`."""
+    global _renderer
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(-(-clips // SHARD))]
+    jobs = [(p, seed, kind, i) for i, p in enumerate(paths) if not p.is_file()]
+    if jobs:
+        _renderer = Renderer(corpus, word, part)
+        for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed rendering
+            stale.unlink(missing_ok=True)
+        workers = min(len(jobs), os.cpu_count() or 1)
+        with multiprocessing.get_context("fork").Pool(workers) as team:
+            done: Iterator[Path] = team.imap_unordered(_render_shard, jobs)
+            for _ in tqdm(done, total=len(jobs), desc=f"render {part} {kind}", unit="shard"):
+                pass
+    pool = Pool(
+        np.empty((clips, clip_hops(word), word.frontend.bands), np.int8),
+        np.empty((clips, STEPS), np.int8),
+        np.empty(clips, np.uint8),
+    )
+    for i, path in enumerate(paths):  # one open file and one copy at a time
+        part_of = slice(i * SHARD, min((i + 1) * SHARD, clips))
+        with np.load(path) as shard:
+            count = part_of.stop - part_of.start
+            pool.features[part_of] = shard["features"][:count]
+            pool.labels[part_of] = shard["labels"][:count]
+            pool.states[part_of] = shard["states"][:count]
+    return pool
