@@ -1,0 +1,148 @@
+# Everything a person types. `make` alone prints the help, made from the ## comments.
+WORD ?= alexa
+DATA ?= ../shared/data
+BOARD ?= mps2-an386
+SPLIT ?= dev
+MODEL ?= models/$(WORD)
+RUN ?= runs/$(WORD)
+AUDIO ?=
+STATE ?=
+SCORES ?=
+#? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
+#? BOARD=mps2-an386   the board: boards/BOARD/
+#? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
+#? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? AUDIO=x.wav STATE=player=music,volume=high SCORES=1   what emulate and qemu hear and print
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+HOST_PROGRAM := build/host/$(WORD)/wake-emulator
+BOARD_PROGRAM := build/$(BOARD)/$(WORD)/wakestate.elf
+SAMPLES = $(sort $(wildcard models/$(WORD)/sample*.wav))
+
+# Build messages go to stderr: stdout is for the events.
+BUILD = $(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) MODEL=$(MODEL) \
+	PYTHON=$(PYTHON)
+OPTIONS = $(if $(STATE),--state '$(STATE)') $(if $(SCORES),--scores)
+
+.PHONY: help
+help: ## This text
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 } \
+		/^#\? / { notes = notes "  " substr($$0, 4) "\n" } \
+		END { printf "\nVariables:\n%s", notes }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
+	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav" >&2; exit 1)
+	@$(BUILD) BOARD=host emulator >&2
+	@$(BUILD) BOARD=$(BOARD) emulator >&2
+	@$(PYTHON) -m boards timeline --build host=$(HOST_PROGRAM) --build $(BOARD)=$(BOARD_PROGRAM) \
+		$(if $(STATE),--state '$(STATE)') $(SAMPLES)
+
+.PHONY: build
+build: $(VENV)/.base ## Host emulator, library and the image of BOARD
+	@$(BUILD) BOARD=host all >&2
+	@$(BUILD) BOARD=$(BOARD) all >&2
+	@echo "$(HOST_PROGRAM)"
+	@echo "$(BOARD_PROGRAM)"
+
+# WAV files and stdin go to the emulator as they are; others (Opus, FLAC) are decoded first.
+PLAIN := $(filter %.wav %.WAV -,$(lastword $(AUDIO)))
+HEARD = $(if $(PLAIN),$(AUDIO),build/audio/$(basename $(notdir $(lastword $(AUDIO)))).wav)
+DECODE = $(if $(PLAIN),true,$(PYTHON) -m boards decode '$(AUDIO)' --out '$(HEARD)')
+AUDIO_SETUP = $(VENV)/.base $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
+define audio_given
+$(if $(AUDIO),,@echo "AUDIO is not given: make $@ AUDIO=x.wav" >&2; exit 2)
+endef
+
+.PHONY: emulate
+emulate: $(AUDIO_SETUP) ## Hear AUDIO in the host emulator
+	$(audio_given)
+	@$(BUILD) BOARD=host emulator >&2
+	@$(DECODE)
+	@$(HOST_PROGRAM) $(OPTIONS) -- '$(HEARD)'
+
+.PHONY: qemu
+qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
+	$(audio_given)
+	@$(BUILD) BOARD=$(BOARD) emulator >&2
+	@$(DECODE)
+	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
+
+.PHONY: size
+size: $(VENV)/.base ## Flash and RAM of the image for BOARD
+	@$(BUILD) BOARD=$(BOARD) size
+
+BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL)
+.PHONY: bench bench-diff bench-baseline
+bench: $(VENV)/.base ## Instructions, flash, RAM and stack of WORD on every core that QEMU has
+	@$(BENCH)
+bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % above bench/baseline.json
+	@$(BENCH)
+	@$(PYTHON) -m bench diff
+bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables in docs/
+	@$(BENCH)
+	@$(PYTHON) -m bench accept
+
+.PHONY: train
+train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
+	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) --run $(RUN)
+	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
+		--calibration $(RUN)/calibration.npy --out $(RUN)/model
+	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
+		SET_THRESHOLDS='--set-thresholds $(RUN)/model'
+	@echo "To hear with it: make emulate MODEL=$(RUN)/model AUDIO=x.wav"
+	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
+
+RESULTS ?= build/$(WORD)
+.PHONY: evaluate
+evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed false accepts
+	@$(BUILD) BOARD=host library >&2
+	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) \
+		--out $(RESULTS) $(SET_THRESHOLDS)
+
+.PHONY: test
+test: lint ## Lint, then all tests
+	@$(PYTHON) -m pytest
+
+C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch])
+.PHONY: lint
+lint: $(VENV)/.dev ## Style and types of all sources
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+
+.PHONY: clean
+clean: ## Remove what was built; the Python environment stays
+	rm -rf build
+
+.PHONY: setup
+setup: $(VENV)/.base ## Install compilers, QEMU and the light Python environment
+
+# Set-up, each part once: system packages, then Python packages as far as the goal needs them.
+build/.tools: tools/setup.sh
+	@sh tools/setup.sh
+	@mkdir -p $(@D)
+	@touch $@
+
+define python_packages
+@test -x $(PYTHON) || { echo "setup: making $(VENV)"; python3 -m venv $(VENV); }
+@echo "setup: installing Python packages into $(VENV): $(1)"
+@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '$(1)'
+@touch $@
+endef
+
+$(VENV)/.base: pyproject.toml | build/.tools
+	$(call python_packages,.)
+$(VENV)/.audio: pyproject.toml | build/.tools
+	$(call python_packages,.[audio])
+$(VENV)/.train: pyproject.toml | build/.tools
+	$(call python_packages,.[train])
+$(VENV)/.dev: pyproject.toml | build/.tools
+	$(call python_packages,.[dev])
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.train

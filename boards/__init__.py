@@ -1,0 +1,1 @@
+"""Boards: board.toml is the only place of a board's facts; everything else is generated from it."""

@@ -1,0 +1,56 @@
+/* Runs a program (the emulator, or the test vectors) on the board, its machine being QEMU's. */
+#include "../../firmware/emulator/text.h"
+#include "board.h"
+#include "semihosting.h"
+
+#define ARGUMENTS_MOST 32
+
+/* A first argument that is the board's, not the program's: tell on stderr how deep the stack went.
+ */
+#define STACK_REPORT "--board-stack"
+
+static int refuse(const ws_io *io, const char *problem) {
+    ws_text line;
+    ws_text_begin(&line, io, io->err);
+    ws_text_add(&line, problem);
+    (void)ws_text_flush(&line);
+    return 2;
+}
+
+static bool same(const char *a, const char *b) {
+    for (; *a == *b && *a != '\0'; a++) {
+        b++;
+    }
+    return *a == *b;
+}
+
+int ws_board_main(void) {
+    static char text[8192];
+    static const char *arguments[ARGUMENTS_MOST];
+    ws_io io = ws_semihosting_io();
+    if (!ws_semihosting_arguments(text, sizeof text)) {
+        return refuse(&io, "board: the arguments are too long; give fewer files at a time\n");
+    }
+    int count = 0;
+    for (char *c = text; *c != '\0';) {
+        if (count == ARGUMENTS_MOST) {
+            return refuse(&io, "board: too many arguments; give fewer files at a time\n");
+        }
+        arguments[count++] = c;
+        while (*c != '\0' && *c != '\n') {
+            c++;
+        }
+        if (*c == '\n') *c++ = '\0';
+    }
+    bool report = count > 0 && same(arguments[0], STACK_REPORT);
+    int status = ws_program(&io, count - report, arguments + report);
+    if (report) {
+        ws_text line;
+        ws_text_begin(&line, &io, io.err);
+        ws_text_add(&line, "board: stack used, bytes: ");
+        ws_text_number(&line, ws_board_stack_used(), 1);
+        ws_text_char(&line, '\n');
+        (void)ws_text_flush(&line);
+    }
+    return status;
+}

@@ -1,0 +1,14 @@
+/* Arm semihosting: a debugger, or QEMU, does files and the console for the board. */
+#ifndef WS_SEMIHOSTING_H
+#define WS_SEMIHOSTING_H
+
+#include "../../firmware/emulator/io.h"
+
+ws_io ws_semihosting_io(void);
+
+/* The arguments, parted by newlines so that they may hold spaces; false when there is no room. */
+bool ws_semihosting_arguments(char *text, size_t capacity);
+
+_Noreturn void ws_semihosting_exit(int status);
+
+#endif

@@ -1,0 +1,72 @@
+"""Runs a program built for a board: the host's natively, the others' in QEMU.
+
+Arguments, stdin, stdout, stderr and exit status pass through as if the program were native.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from boards.schema import Board, BoardError
+
+QEMU = "qemu-system-arm"
+
+
+def command(
+    board: Board, program: Path, arguments: Sequence[str], *, icount: int | None = None
+) -> list[str]:
+    """The command line that runs `program`, built for `board`.
+
+    With `icount`, each instruction takes 2^icount ns of the board's time, whatever it does and
+    however busy this computer is: its timers then count instructions.
+    """
+    if board.kind == "host":
+        return [str(program), *arguments]
+    if board.qemu is None:
+        raise BoardError(f"{board.name}: nothing emulates it: its board.toml has no [qemu]")
+    if any("\n" in argument for argument in arguments):
+        raise BoardError("an argument holds a newline, which parts arguments in QEMU; rename it")
+    if shutil.which(QEMU) is None:
+        raise BoardError(f"{QEMU} is not installed; `make setup` installs it")
+    # One semihosting argument, parted by newlines: QEMU would join several by spaces; without any
+    # it would give the kernel's name. Its option parser takes a comma as the end, and two as one.
+    arg = "\n".join(arguments).replace(",", ",,")
+    return [
+        QEMU,
+        *("-machine", board.qemu.machine),
+        *("-display", "none"),
+        *("-monitor", "none"),
+        *("-serial", "none"),
+        *(() if icount is None else ("-icount", f"shift={icount}")),
+        *("-semihosting-config", f"enable=on,target=native,arg={arg}"),
+        *("-kernel", str(program)),
+    ]
+
+
+def run(board: Board, program: Path, arguments: Sequence[str]) -> int:
+    """Run it, the terminal being ours; returns the exit status."""
+    if not program.exists():
+        raise BoardError(f"{program}: not built; `make build BOARD={board.name}` does")
+    return subprocess.run(command(board, program, arguments), check=False).returncode
+
+
+def capture(
+    board: Board,
+    program: Path,
+    arguments: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    timeout_s: float = 600.0,
+    icount: int | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run it and keep what it prints."""
+    return subprocess.run(
+        command(board, program, arguments, icount=icount),
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=timeout_s,
+    )

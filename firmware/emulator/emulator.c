@@ -1,0 +1,327 @@
+/* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
+#include <string.h>
+
+#include "io.h"
+#include "states.h"
+#include "text.h"
+#include "wakestate.h"
+#include "wav.h"
+
+enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
+
+#define PROGRAM "wake-emulator"
+#define CHANGES_MOST 16
+
+static const char usage[] =
+    "usage: " PROGRAM
+    " [--state STATE] [--scores] FILE...|-\n"
+    "\n"
+    "Hears 16 kHz mono 16-bit WAV files, or a WAV or raw s16le on stdin (-), as a device would\n"
+    "and prints one JSON object a line; to a terminal, a table.\n"
+    "\n"
+    "  --state STATE           what the device is doing, see below; fields not given take their\n"
+    "                          first value\n"
+    "  --change SECONDS:STATE  change the state at that time of each file; may be repeated, in\n"
+    "                          the order of time\n"
+    "  --scores                print the score of every network step, too\n"
+    "  --json, --table         print this, whatever stdout is\n"
+    "  --help                  print this text\n"
+    "\n"
+    "Exit status: 0 well, 1 bad input, 2 bad usage.\n";
+
+typedef struct {
+    uint64_t sample;
+    uint8_t state;
+} change;
+
+typedef struct {
+    const ws_io *io;
+    uint8_t state;
+    bool scores;
+    bool table;
+    change changes[CHANGES_MOST];
+    int change_count;
+    bool header; /* the table's is still to be printed */
+} settings;
+
+static ws_engine engine;
+static ws_wav wav;
+static int16_t pcm[1024];
+
+/* One line on stderr: "wake-emulator: NAME: PROBLEM". */
+static void complain(const ws_io *io, const char *name, const ws_text *problem) {
+    ws_text line;
+    ws_text_begin(&line, io, io->err);
+    ws_text_add(&line, PROGRAM ": ");
+    if (name != NULL) {
+        ws_text_escaped(&line, name);
+        ws_text_add(&line, ": ");
+    }
+    ws_text_copy(&line, problem);
+    ws_text_char(&line, '\n');
+    (void)ws_text_flush(&line);
+}
+
+static int complain_of(const ws_io *io, const char *name, const char *problem, int status) {
+    ws_text text;
+    ws_text_begin(&text, NULL, 0);
+    ws_text_add(&text, problem);
+    complain(io, name, &text);
+    return status;
+}
+
+static uint64_t milliseconds(uint64_t sample) {
+    return (sample * 1000u + WS_SAMPLE_RATE / 2) / WS_SAMPLE_RATE;
+}
+
+static uint64_t ten_thousandths(uint16_t probability) {
+    return ((uint64_t)probability * 10000u + 16384u) >> 15;
+}
+
+static void table_cell(ws_text *line, const char *string, size_t width) {
+    ws_text_add(line, string);
+    for (size_t i = strlen(string); i < width; i++) {
+        ws_text_char(line, ' ');
+    }
+}
+
+static void table_time(ws_text *line, uint64_t sample) {
+    uint64_t ms = milliseconds(sample);
+    for (uint64_t limit = 1000000; limit >= 10000 && ms < limit; limit /= 10) {
+        ws_text_char(line, ' ');
+    }
+    ws_text_fixed(line, ms, 3);
+    ws_text_add(line, "  ");
+}
+
+/* A line of the table; `event` is NULL for a change of state. */
+static void table_row(ws_text *line, settings *options, const char *file, uint64_t sample,
+                      const ws_event *event, unsigned state) {
+    if (options->header) {
+        ws_text_add(line, "seconds  event  p       ");
+        table_cell(line, "state", strlen(ws_state_names[0]) + 4);
+        ws_text_add(line, "file\n");
+        options->header = false;
+    }
+    table_time(line, sample);
+    table_cell(line, event == NULL ? "state" : event->type == WS_EVENT_WAKE ? "wake" : "score", 7);
+    if (event != NULL) {
+        ws_text_fixed(line, ten_thousandths(event->probability), 4);
+    } else {
+        ws_text_add(line, "      ");
+    }
+    ws_text_add(line, "  ");
+    table_cell(line, ws_state_names[state], strlen(ws_state_names[0]) + 4);
+    ws_text_escaped(line, file);
+}
+
+static void json_row(ws_text *line, const char *file, uint64_t sample, const ws_event *event,
+                     unsigned state) {
+    bool score = event != NULL && event->type == WS_EVENT_SCORE;
+    ws_text_add(line, "{\"type\":\"");
+    ws_text_add(line, event == NULL ? "state" : score ? "score" : "wake");
+    if (!score) {
+        ws_text_add(line, "\",\"file\":\"");
+        ws_text_escaped(line, file);
+    }
+    ws_text_add(line, "\",\"t\":");
+    ws_text_fixed(line, milliseconds(sample), 3);
+    if (event != NULL) {
+        ws_text_add(line, ",\"p\":");
+        ws_text_fixed(line, ten_thousandths(event->probability), 4);
+    }
+    if (!score) {
+        ws_text_add(line, ",\"state\":\"");
+        ws_text_escaped(line, ws_state_names[state]);
+        ws_text_char(line, '"');
+    }
+    ws_text_char(line, '}');
+}
+
+static bool print(settings *options, const char *file, uint64_t sample, const ws_event *event,
+                  unsigned state) {
+    ws_text line;
+    ws_text_begin(&line, options->io, options->io->out);
+    if (options->table) {
+        table_row(&line, options, file, sample, event, state);
+    } else {
+        json_row(&line, file, sample, event, state);
+    }
+    ws_text_char(&line, '\n');
+    return ws_text_flush(&line);
+}
+
+/* False when the output cannot be written. */
+static bool hear(settings *options, const char *name) {
+    int changed = 0;
+    uint64_t heard = 0;
+    size_t count;
+    while ((count = ws_wav_read(&wav, pcm, sizeof pcm / sizeof pcm[0])) > 0) {
+        for (size_t used = 0; used < count;) {
+            size_t part = count - used;
+            if (changed < options->change_count) {
+                const change *next = &options->changes[changed];
+                if (next->sample == heard) {
+                    (void)ws_set_state(&engine, next->state);
+                    changed++;
+                    if (!print(options, name, heard, NULL, next->state)) return false;
+                    continue;
+                }
+                if (part > next->sample - heard) part = (size_t)(next->sample - heard);
+            }
+            size_t pushed = ws_push(&engine, pcm + used, part);
+            used += pushed;
+            heard += pushed;
+            ws_event event;
+            while (ws_poll(&engine, &event)) {
+                if (event.type == WS_EVENT_SCORE && !options->scores) continue;
+                if (!print(options, name, event.sample, &event, event.state)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+static int hear_file(settings *options, const char *name) {
+    const ws_io *io = options->io;
+    bool standard = strcmp(name, "-") == 0;
+    int file = standard ? io->in : io->open(name);
+    if (file < 0) {
+        return complain_of(io, name, "cannot be opened; does the file exist, may it be read?",
+                           STATUS_INPUT);
+    }
+    int status = STATUS_OK;
+    (void)ws_init(&engine, options->state); /* checked before the first file */
+    if (ws_wav_open(&wav, io, file, standard) && !hear(options, name)) {
+        status = complain_of(io, NULL, "cannot write to stdout; is the disk full?", STATUS_INPUT);
+    } else if (wav.failed) {
+        complain(io, name, &wav.problem);
+        status = STATUS_INPUT;
+    }
+    if (!standard) io->close(file);
+    return status;
+}
+
+/* "1.25:player=music" with up to four decimals, which are exact in samples at 16 kHz. */
+static bool parse_change(const char *given, settings *options, ws_text *problem) {
+    uint64_t units = 0; /* ten-thousandths of a second */
+    int decimals = -1;  /* -1: before the point */
+    const char *c = given;
+    for (; (*c >= '0' && *c <= '9') || (*c == '.' && decimals < 0); c++) {
+        if (*c != '.') units = units * 10 + (uint64_t)(*c - '0');
+        if (*c == '.' || decimals >= 0) decimals++;
+        if (decimals > 4 || units > 1000000000u) break;
+    }
+    for (decimals = decimals < 0 ? 0 : decimals; decimals < 4; decimals++) {
+        units *= 10;
+    }
+    if (c == given || *c != ':') {
+        ws_text_add(problem, "--change needs SECONDS:STATE as in 1.25:");
+        ws_text_add(problem, ws_state_names[0]);
+        ws_text_add(problem, ", given '");
+        ws_text_escaped(problem, given);
+        ws_text_char(problem, '\'');
+        return false;
+    }
+    change *next = &options->changes[options->change_count];
+    next->sample = units * WS_SAMPLE_RATE / 10000u;
+    if (options->change_count > 0 && next->sample < next[-1].sample) {
+        ws_text_add(problem, "--change: give the changes in the order of time");
+        return false;
+    }
+    options->change_count++;
+    return ws_states_find(c + 1, &next->state, problem);
+}
+
+static int check_model(const ws_io *io) {
+    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
+        case WS_ERROR_SCHEMA:
+            return complain_of(io, NULL,
+                               "the model '" WS_WORD
+                               "' was generated for another version of this firmware; generate it "
+                               "again: python -m convert c",
+                               STATUS_INPUT);
+        case WS_ERROR_FRONTEND:
+            return complain_of(io, NULL,
+                               "the model '" WS_WORD
+                               "' was trained with another front end than its word file's; train "
+                               "it again, or restore the word file",
+                               STATUS_INPUT);
+        default:
+            return STATUS_OK;
+    }
+}
+
+static int help(const ws_io *io) {
+    ws_text text;
+    ws_text_begin(&text, io, io->out);
+    ws_text_add(&text, usage);
+    ws_text_add(&text, "Word: " WS_WORD ". States: ");
+    ws_states_list(&text);
+    ws_text_char(&text, '\n');
+    return ws_text_flush(&text) ? STATUS_OK : STATUS_INPUT;
+}
+
+static bool is_option(const char *argument) {
+    return argument[0] == '-' && argument[1] != '\0';
+}
+
+int ws_program(const ws_io *io, int argc, const char *const *argv) {
+    static settings options;
+    memset(&options, 0, sizeof options);
+    options.io = io;
+    options.table = io->terminal;
+    options.header = true;
+
+    ws_text problem;
+    ws_text_begin(&problem, NULL, 0);
+    int status = check_model(io);
+    if (status != STATUS_OK) return status;
+
+    int i = 0;
+    for (; i < argc && is_option(argv[i]); i++) {
+        const char *option = argv[i];
+        if (strcmp(option, "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(option, "--help") == 0) return help(io);
+        if (strcmp(option, "--scores") == 0) {
+            options.scores = true;
+        } else if (strcmp(option, "--json") == 0) {
+            options.table = false;
+        } else if (strcmp(option, "--table") == 0) {
+            options.table = true;
+        } else if (strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0) {
+            if (++i == argc) {
+                return complain_of(io, option, "needs a value; see --help", STATUS_USAGE);
+            }
+            bool state = strcmp(option, "--state") == 0;
+            if (!state && options.change_count == CHANGES_MOST) {
+                return complain_of(io, option, "at most 16 are allowed", STATUS_USAGE);
+            }
+            if (!(state ? ws_states_find(argv[i], &options.state, &problem)
+                        : parse_change(argv[i], &options, &problem))) {
+                complain(io, NULL, &problem);
+                return STATUS_USAGE;
+            }
+        } else {
+            return complain_of(io, option,
+                               "unknown option; allowed: --state, --change, --scores, --json, "
+                               "--table, --help",
+                               STATUS_USAGE);
+        }
+    }
+    if (i == argc) return complain_of(io, NULL, "no file given; see --help", STATUS_USAGE);
+
+    for (int file = i; file < argc; file++) {
+        if (is_option(argv[file])) {
+            return complain_of(io, argv[file], "options come before the files", STATUS_USAGE);
+        }
+    }
+    for (; i < argc; i++) {
+        int one = hear_file(&options, argv[i]);
+        if (one != STATUS_OK) status = one;
+    }
+    return status;
+}

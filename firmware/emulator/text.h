@@ -1,0 +1,24 @@
+/* Text without printf, which would bring a heap and 20 KB to a board. */
+#ifndef WS_TEXT_H
+#define WS_TEXT_H
+
+#include "io.h"
+
+typedef struct {
+    const ws_io *io; /* where a full buffer goes; NULL keeps the text, cut off at the buffer */
+    int file;
+    bool failed; /* a write did not succeed */
+    size_t length;
+    char bytes[256];
+} ws_text;
+
+void ws_text_begin(ws_text *text, const ws_io *io, int file);
+void ws_text_char(ws_text *text, char c);
+void ws_text_add(ws_text *text, const char *string);
+void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least so many digits */
+void ws_text_fixed(ws_text *text, uint64_t value, int decimals); /* value / 10^decimals */
+void ws_text_escaped(ws_text *text, const char *string);         /* as in a JSON string */
+void ws_text_copy(ws_text *text, const ws_text *other);
+bool ws_text_flush(ws_text *text); /* false when this or an earlier write failed */
+
+#endif

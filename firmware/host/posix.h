@@ -1,0 +1,8 @@
+#ifndef WS_POSIX_H
+#define WS_POSIX_H
+
+#include "../emulator/io.h"
+
+ws_io ws_posix_io(void);
+
+#endif

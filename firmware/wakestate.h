@@ -1,0 +1,83 @@
+/* Wakestate: hears a wake word in 16 kHz mono PCM, knowing what its device is doing.
+ *
+ * The engine is one caller-owned struct: no heap, no float, no recursion, no other state.
+ *
+ *     static ws_engine engine;
+ *     if (ws_init(&engine, WS_DEFAULT_STATE) != WS_OK) ...
+ *     while (samples > 0) {
+ *         size_t used = ws_push(&engine, pcm, samples);
+ *         pcm += used;
+ *         samples -= used;
+ *         ws_event event;
+ *         while (ws_poll(&engine, &event)) ...
+ *     }
+ *
+ * Calls on one engine must not overlap: push from one task, not from an interrupt.
+ */
+#ifndef WAKESTATE_H
+#define WAKESTATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ws_model.h" /* generated: the sizes and names of the compiled model */
+
+#define WS_SCHEMA 1         /* version of the contract between this code and a generated model */
+#define WS_DEFAULT_STATE 0u /* the first value of every metadata field */
+
+typedef enum {
+    WS_OK = 0,
+    WS_ERROR_SCHEMA,   /* the generated model is for another version of this code */
+    WS_ERROR_FRONTEND, /* network and front end were generated from different word files */
+    WS_ERROR_STATE     /* no such device state: 0 .. WS_STATES - 1 are allowed */
+} ws_status;
+
+typedef enum {
+    WS_EVENT_SCORE, /* one network step; `score` is what the detector compares */
+    WS_EVENT_WAKE   /* the score reached the state's threshold, outside the refractory time */
+} ws_event_type;
+
+typedef struct {
+    ws_event_type type;
+    uint64_t sample;      /* samples pushed since ws_init up to the end of the newest window */
+    int16_t score;        /* sum of the last WS_SMOOTHING logits, int8 each */
+    uint16_t probability; /* sigmoid of their mean, Q15: 0 .. 32768 */
+    uint8_t state;        /* index into ws_state_names */
+} ws_event;
+
+/* What turns logits into wakes (detector.h); a field of the engine. */
+typedef struct {
+    int8_t logits[WS_SMOOTHING]; /* ring, the newest replaces the oldest */
+    uint8_t oldest;              /* index into logits */
+    uint32_t refractory;         /* samples until the next wake is allowed */
+} ws_detector;
+
+/* Everything the engine remembers; its size is the engine's whole RAM. Fields are private. */
+typedef struct {
+    ws_network network;
+    int32_t fft[WS_FFT];
+    int16_t window[WS_WINDOW];
+    uint16_t filled;  /* samples in `window` */
+    uint64_t samples; /* samples consumed since ws_init */
+    ws_detector detector;
+    uint8_t state;
+    uint8_t pending; /* bit per event type that ws_poll still has to give */
+    ws_event last;
+} ws_engine;
+
+/* Start anew in `state`, as if digital silence had been heard before. Checks that the generated
+ * parts fit this code and each other. */
+ws_status ws_init(ws_engine *engine, unsigned state);
+
+/* Hear up to `samples` samples; returns how many were consumed. Stops early after a network
+ * step, so that ws_poll can give its events; events not polled before the next step are lost. */
+size_t ws_push(ws_engine *engine, const int16_t *pcm, size_t samples);
+
+/* The device now is in `state`: re-points the network's tables, costs nothing per step. */
+ws_status ws_set_state(ws_engine *engine, unsigned state);
+
+/* Take one event (the score first, then the wake); false when there is none. */
+bool ws_poll(ws_engine *engine, ws_event *event);
+
+#endif

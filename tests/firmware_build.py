@@ -1,0 +1,70 @@
+"""Builds of the firmware for tests, by firmware/build.mk as everybody's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards.run import capture
+from boards.schema import Board, load_board
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What to generate, or where the C lies ready.
+SOURCES = {
+    "scripted": ["GENERATED=tests/scripted"],
+    "toy": ["WORDFILE=tests/toy/toy.toml", "MODEL=tests/toy"],
+    "alexa": [],
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """One word built for one board."""
+
+    board: Board
+    folder: Path
+
+    def program(self, name: str) -> Path:
+        """Of "emulator", "vectors" or "engine-test"."""
+        if self.board.kind == "host":
+            return self.folder / ("wake-emulator" if name == "emulator" else name)
+        return self.folder / ("wakestate.elf" if name == "emulator" else f"{name}.elf")
+
+    def run(
+        self, name: str, *arguments: str | Path, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        texts = [str(argument) for argument in arguments]
+        return capture(self.board, self.program(name), texts, stdin=stdin)
+
+
+def build(
+    word: str,
+    board: str,
+    *,
+    sanitize: bool = False,
+    cflags: str = "",
+    generated: Path | None = None,
+) -> Build:
+    """Build all programs; with `cflags`, or from other `generated` C, in a folder of their own."""
+    folder = Path("build") / (board + ("-sanitize" if sanitize else "")) / word
+    variables = [f"BOARD={board}", f"WORD={word}", f"PYTHON={sys.executable}", *SOURCES[word]]
+    if sanitize:
+        variables.append("SANITIZE=1")
+    if cflags:
+        folder = Path("build/variants") / board / f"{word}{cflags.replace(' ', '')}"
+        variables += [f"EXTRA_CFLAGS={cflags}", f"OUT={folder}"]
+    if generated:
+        folder = generated / board
+        variables += [f"GENERATED={generated}", f"OUT={folder}"]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-s", "-f", "firmware/build.mk", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Build(load_board(board), ROOT / folder)

@@ -1,0 +1,21 @@
+#include "ws_model.h"
+
+const uint32_t ws_frontend_hash = 0xC0FFEEu;
+
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
+    int32_t newest = pcm[WS_WINDOW - 1];
+    for (int i = 0; i < WS_FFT; i++) {
+        work[i] = newest; /* all of the working memory must be there */
+    }
+    for (int i = 0; i < WS_BANDS; i++) {
+        out[i] = newest == 0 ? -128 * 256 : newest;
+    }
+}
+
+void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
+    int32_t q8[WS_BANDS];
+    ws_frontend_q8(pcm, work, q8);
+    for (int i = 0; i < WS_BANDS; i++) {
+        out[i] = (int8_t)(q8[i] >> 8);
+    }
+}

@@ -1,0 +1,162 @@
+"""board.toml, what is generated from it, and running on boards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boards import generate, timeline
+from boards.__main__ import main
+from boards.run import command
+from boards.schema import BoardError, board_names, load_board
+from tests.firmware_build import ROOT, build
+from tests.test_emulator import SPEECH, wav
+
+GOOD = (ROOT / "boards/mps2-an386/board.toml").read_text(encoding="utf-8")
+
+
+def refusal(tmp_path: Path, text: str, name: str = "mps2-an386") -> str:
+    (tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / name / "board.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(BoardError) as error:
+        load_board(name, tmp_path)
+    return str(error.value)
+
+
+def test_all_boards_are_good() -> None:
+    assert {"host", "mps2-an385", "mps2-an386"} <= set(board_names())
+    for name in board_names():
+        assert load_board(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('core = "cortex-m4"', 'core = "cortex-m9"', ["core", "'cortex-m9'", "'cortex-m4'"]),
+        ('core = "cortex-m4"', 'core = "cortex-m3"', ["fpv4-sp-d16", "cortex-m3: none"]),
+        ("stack_bytes = 8192", "stack_bytes = 104", ["stack_bytes", "given 104", "1024"]),
+        ("stack_bytes", "stack_byte", ["stack_byte: unknown key; allowed: clock_hz, core"]),
+        ("length = 0x00400000", "size = 1", ["memory.code.size: unknown key; allowed: length"]),
+        ("length = 0x00400000", "length = 4", ["memory.code.length", "given 4"]),
+        ("machine =", "machines =", ["qemu.machine: missing"]),
+        ("origin = 0x20000000", "origin = 0x00100000", ["memory", "code and ram overlap"]),
+        ("clock_hz = 25_000_000", "", ["clock_hz: missing; a cortex-m4 needs it"]),
+        ('name = "mps2-an386"', 'name = "other"', ["given 'other'", "'mps2-an386'"]),
+        ("[memory]", "[memory", ["not valid TOML"]),
+    ],
+)
+def test_errors_name_file_key_given_and_allowed(
+    tmp_path: Path, old: str, new: str, says: list[str]
+) -> None:
+    assert old in GOOD
+    text = refusal(tmp_path, GOOD.replace(old, new, 1))
+    assert str(tmp_path / "mps2-an386" / "board.toml") in text
+    for part in says:
+        assert part in text
+
+
+def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "nowhere"]) == 2
+    assert "mps2-an385, mps2-an386" in capsys.readouterr().err
+
+
+def test_generated_files_hold_the_boards_facts_and_are_reproducible(tmp_path: Path) -> None:
+    files = generate.generate("mps2-an386", tmp_path / "one")
+    assert [path.name for path in files] == ["board.mk", "linker.ld"]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    assert "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16" in texts["board.mk"]
+    assert "ram (rw) : ORIGIN = 0x20000000, LENGTH = 0x00400000" in texts["linker.ld"]
+    for path in generate.generate("mps2-an386", tmp_path / "two"):
+        assert path.read_text(encoding="utf-8") == texts[path.name]
+
+
+def test_docs_are_up_to_date() -> None:
+    written = (ROOT / "docs/boards.md").read_text(encoding="utf-8")
+    assert written == generate.table(), "run: python -m boards docs"
+
+
+def test_qemu_gets_arguments_whole() -> None:
+    arguments = command(load_board("mps2-an385"), Path("x.elf"), ["--state", "a=b,c=d", "my file"])
+    assert "enable=on,target=native,arg=--state\na=b,,c=d\nmy file" in arguments
+    with pytest.raises(BoardError, match="newline"):
+        command(load_board("mps2-an385"), Path("x.elf"), ["a\nb"])
+
+
+def test_qemu_command_passes_everything_through(tmp_path: Path) -> None:
+    made = build("scripted", "mps2-an386")
+    (tmp_path / "x y.wav").write_bytes(wav(SPEECH))
+    call = [sys.executable, "-m", "boards", "qemu", "--board", "mps2-an386", "--elf"]
+    call += [str(made.program("emulator")), "--"]
+    done = subprocess.run(
+        [*call, "--state", "volume=high", "--", str(tmp_path / "x y.wav"), "none.wav"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count(b'"type":"wake"') == 2
+    assert done.stderr.startswith(b"wake-emulator: none.wav: cannot be opened")
+
+
+def test_too_many_arguments_are_refused() -> None:
+    made = build("scripted", "mps2-an386")
+    for arguments, problem in ((["x"] * 33, b"too many"), (["x" * 9000], b"too long")):
+        done = made.run("emulator", *arguments)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert problem in done.stderr
+
+
+def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
+    """A program that overflows its stack does not end well."""
+    source = tmp_path / "fault.c"
+    source.write_text(
+        '#include "io.h"\n'
+        "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
+        "    (void)io;\n    (void)argc;\n    (void)argv;\n"
+        "    volatile char deep[100000];\n"
+        "    for (int i = 99999; i >= 0; i--) deep[i] = 1;\n"
+        "    return deep[5];\n}\n"
+    )
+    board = load_board("mps2-an385")
+    _, script = generate.generate("mps2-an385", tmp_path)
+    common = ROOT / "boards/common"
+    elf = tmp_path / "fault.elf"
+    sources = [common / f"{name}.c" for name in ("startup", "semihosting", "main")]
+    sources += [ROOT / "firmware/emulator/text.c", source]
+    subprocess.run(
+        [
+            *("arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O1", "-ffunction-sections"),
+            *(f"-I{ROOT / 'firmware/emulator'}", "-T", str(script), *map(str, sources)),
+            *("-o", str(elf)),
+        ],
+        check=True,
+    )
+    done = subprocess.run(command(board, elf, []), capture_output=True, check=False, timeout=60)
+    assert done.returncode == 70
+    assert done.stderr.startswith(b"board: fault")
+
+
+def test_timeline_shows_builds_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav(SPEECH))
+    builds = [build("scripted", board) for board in ("host", "mps2-an386")]
+    pairs = [(made.board, made.program("emulator")) for made in builds]
+    text, equal = timeline.timeline(pairs, [str(path)], "volume=high")
+    assert equal
+    assert text.count("1.065 s  wake  p=") == 2
+    assert text.splitlines()[0].split("  ")[0] == "host emulator"
+    assert "Equal, line for line: 2 wakes" in text
+
+
+def test_timeline_names_the_first_difference(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav(np.zeros(16000, "<i2").tobytes()))
+    toy, scripted = build("toy", "mps2-an386"), build("scripted", "host")
+    pairs = [(made.board, made.program("emulator")) for made in (scripted, toy)]
+    text, equal = timeline.timeline(pairs, [str(path)], None)
+    assert not equal
+    assert "DIFFERENT at line 1" in text

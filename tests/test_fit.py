@@ -1,0 +1,242 @@
+"""Training: killed and resumed, repeated, refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.executors import ROOT, TOY
+from train.data import (
+    DataError,
+    find_manifest,
+)
+
+# Trains the toy word in forks of one process (TensorFlow is loaded once), each killed where its
+# name says; prints the exit statuses. The hooks call what they stand before or behind.
+TRAINING = """
+import json, os, signal, sys
+from pathlib import Path
+import train.fit, train.pool
+from train.fit import Budget, Trainer
+from words import load_word
+
+data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
+train.pool.SHARD = 20
+BUDGET = dict(positives=30, negatives=50, held_positives=20, held_negatives=20, rounds=6,
+              batches=4, batch=12)
+
+def signal_at(number, when, target, name):
+    whole = getattr(target, name)
+    def hooked(*args, **keywords):
+        at = when(*args)
+        if at == "before":
+            os.kill(os.getpid(), number)
+        result = whole(*args, **keywords)
+        if at == "after":
+            os.kill(os.getpid(), number)
+        return result
+    setattr(target, name, hooked)
+
+def batch_in_round_2(self, *rest, calls=[0]):
+    calls[0] += 1
+    return "before" if calls[0] == 6 else ""
+
+KILLS = {
+    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "_batch"),
+    "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
+              Trainer, "_write_curve"),
+    "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
+              train.fit, "_write_json"),
+    "result": (signal.SIGKILL, lambda path, content: "after" if path.name == "result.json" else "",
+               train.fit, "_write_json"),
+}
+
+def attempt(run, kill, **budget):
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            if kill:
+                signal_at(*KILLS[kill])
+            train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget))
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        except train.fit.DataError as error:
+            print(error, file=sys.stderr)
+            status = 1
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+statuses = {}
+for kill in ("batch", "curve", "state", "result", ""):
+    statuses[kill] = attempt("killed", kill)
+statuses["again"] = attempt("killed", "")
+statuses["whole"] = attempt("whole", "")
+statuses["other budget"] = attempt("killed", "", batch=18)
+Path("statuses.json").write_text(json.dumps(statuses))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the runs "killed" (and resumed) and "whole", and what was printed."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING, sounds, cache, TOY.word_path],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "stderr").write_text(done.stderr)
+    return folder
+
+
+def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
+    statuses = json.loads((trained / "statuses.json").read_text())
+    assert statuses == {
+        "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
+        "other budget": 1,
+    }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
+    names = {
+        run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
+    }  # no partial files, no checkpoint too many
+    assert names["killed"] == names["whole"] == {
+        "calibration.npy", "config.json", "curve.csv", "model.keras", "pool", "result.json",
+        "round-005.keras", "round-006.keras", "state.json",
+    }  # fmt: skip
+    assert "stopped; `make train` goes on after round 1" in (trained / "stderr").read_text()
+
+
+def test_curve_has_each_round_once(trained: Path) -> None:
+    rows = {}
+    for run in ("killed", "whole"):
+        with (trained / run / "curve.csv").open(newline="") as file:
+            rows[run] = list(csv.DictReader(file))
+        assert [row["round"] for row in rows[run]] == ["1", "2", "3", "4", "5", "6"]
+        assert all(np.isfinite(float(row["loss"])) for row in rows[run])
+        for row in rows[run]:
+            del row["seconds"]
+    assert rows["killed"] == rows["whole"]
+
+
+def test_same_seed_same_weights(trained: Path) -> None:
+    """Bit for bit, though one run was killed four times and both rendered their own pools."""
+    import keras
+
+    import train.model  # the layers' names
+
+    assert train.model
+    one, other = (
+        keras.saving.load_model(trained / run / "model.keras", compile=False).get_weights()
+        for run in ("killed", "whole")
+    )
+    for a, b in zip(one, other, strict=True):
+        assert np.array_equal(a, b)
+    kept = [
+        keras.saving.load_model(trained / f"whole/round-00{n}.keras", compile=False).get_weights()
+        for n in (5, 6)
+    ]
+    for mean, five, six in zip(one, *kept, strict=True):
+        assert np.allclose(mean, (five + six) / 2, atol=1e-6)
+    assert any(not np.array_equal(five, six) for five, six in zip(*kept, strict=True))
+    texts = [(trained / run / "result.json").read_text() for run in ("killed", "whole")]
+    assert texts[0] == texts[1] and json.loads(texts[0])["averaged_rounds"] == 2
+
+
+def test_calibration_windows_come_from_the_pool(trained: Path) -> None:
+    windows = np.load(trained / "killed/calibration.npy")
+    assert np.array_equal(windows, np.load(trained / "whole/calibration.npy"))
+    word = TOY.word
+    assert windows.dtype == np.int8 and len(np.unique(windows, axis=0)) > 100
+    assert windows.shape[1:] == (word.model.receptive_hops, word.frontend.bands)
+    with np.load(trained / "whole/pool/train-positive-000.npz") as shard:
+        clips = shard["features"]
+    views = np.lib.stride_tricks.sliding_window_view(clips, windows.shape[1], axis=1)
+    views = views.transpose(0, 1, 3, 2).reshape(-1, *windows.shape[1:])
+    known = {view.tobytes() for view in views}
+    assert sum(window.tobytes() in known for window in windows) > 50
+
+
+def test_other_settings_or_data_are_refused(
+    trained: Path, sounds: Path, cache: Path, tmp_path: Path
+) -> None:
+    assert (
+        "config.json: this run was started with another budget" in (trained / "stderr").read_text()
+    )
+    from train.fit import Budget, fit
+
+    kept = json.loads((trained / "whole/config.json").read_text())
+    budget = Budget(**kept["budget"])
+    assert fit(TOY.word, sounds, trained / "whole", cache, budget).name == "model.keras"
+    (tmp_path / "data").mkdir()
+    manifest = find_manifest(sounds).read_text()
+    (tmp_path / "data/manifest.csv").write_text(manifest + "x,dev,noise,,,1,,,\n")
+    with pytest.raises(DataError, match="started with another manifest_sha256"):
+        fit(TOY.word, tmp_path / "data", trained / "whole", cache, budget)
+    word = TOY.word.model_copy(update={"phrase": "other"})
+    with pytest.raises(DataError, match="started with another word"):
+        fit(word, sounds, trained / "whole", cache, budget)
+    with pytest.raises(DataError, match=r"manifest\.csv: not found"):
+        fit(TOY.word, tmp_path, tmp_path / "new", cache, budget)
+    assert not (tmp_path / "new").exists()
+
+
+def test_masking_fits_few_bands() -> None:
+    from train.fit import mask
+
+    rng = np.random.default_rng(6)
+    for bands in (8, 9, 64):
+        x = rng.normal(size=(200, 60, 1, bands)).astype(np.float32)
+        masked = mask(rng, x.copy())
+        changed = (masked != x).any(axis=(1, 2))
+        assert 0.3 < changed.any(axis=1).mean() < 0.9
+        assert (masked.min(axis=(1, 2, 3)) == x.min(axis=(1, 2, 3))).all()
+        hidden = (masked != x).all(axis=1)[:, 0, :].sum(axis=1)  # bands hidden throughout
+        assert 0 < hidden.max() < min(10, bands)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--seed", "-1"], "--seed: given -1; allowed: 0 or more"),
+        (["fit", "--rounds", "0"], "--rounds: given 0; allowed: 1 or more"),
+        (["evaluate", "--draws", "0"], "--draws: given 0; allowed: 1 or more"),
+        (["evaluate", "--echo", "low"], "--echo: given 'low'; allowed: VOLUME=DB,..."),
+        (["evaluate", "--echo", "lwo=3"], "--echo: given 'lwo'; allowed: low, high"),
+        (["evaluate", "--set-thresholds", "none"], "none/model.json: no such file"),
+        (["evaluate", "--library", "none.so"], "none.so: not found; build it"),
+        (["fit"], "manifest.csv: not found"),
+    ],
+)
+def test_bad_usage_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
+    from train.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    alexa = ["--word", str(ROOT / "words/alexa.toml"), "--data", "nowhere"]
+    monkeypatch.setattr(sys, "argv", ["train", arguments[0], *alexa, *arguments[1:]])
+    try:
+        status = main()
+    except SystemExit as stop:
+        status = int(stop.code or 0)
+    assert status in (1, 2)
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

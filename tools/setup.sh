@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
+set -eu
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+command -v python3 >/dev/null || fail "python3 is missing; Python 3.11 or newer is needed"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$(python3 --version) is too old; Python 3.11 or newer is needed"
+
+missing=""
+need() { # PACKAGE COMMAND...: the package is missing when the command fails
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+finds_header() {
+    echo '#include <stdio.h>' | gcc -E -
+}
+finds_newlib() { # the name comes back bare when there is no such file
+    [ -f "$(arm-none-eabi-gcc -print-file-name=nano.specs)" ]
+}
+need python3-venv python3 -c 'import ensurepip, venv'
+need gcc command -v gcc
+need libc6-dev finds_header
+need gcc-arm-none-eabi command -v arm-none-eabi-gcc
+need libnewlib-arm-none-eabi finds_newlib
+need qemu-system-arm command -v qemu-system-arm
+
+[ -n "$missing" ] || exit 0
+
+command -v apt-get >/dev/null || fail "there is no apt-get here; install the like of:$missing"
+if [ "$(id -u)" -eq 0 ]; then
+    as_root="env"
+elif command -v sudo >/dev/null; then
+    as_root="sudo env"
+else
+    fail "neither root nor sudo; as root run: apt-get install$missing"
+fi
+echo "setup: installing by apt-get:$missing"
+# Without recommended packages: QEMU's bring a desktop, the compiler's 1.5 GB of C++.
+$as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq ||
+    fail "apt-get update failed; see above"
+# shellcheck disable=SC2086  # a list of words
+$as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
+    fail "apt-get install failed; see above"
