@@ -1,0 +1,1 @@
+"""What the firmware costs, counted and not timed: instructions, flash, RAM and stack."""

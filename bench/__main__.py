@@ -1,0 +1,94 @@
+"""python -m bench: count what a word costs on every core, and compare with the baseline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench import table
+from bench.measure import Subject, counting_boards, measure
+from bench.rows import BenchError, Report, compare, merge, read_report, write_report
+from boards.schema import BoardError
+
+BASELINE = Path("bench/baseline.json")
+OUT = Path("build/bench.json")
+PAGE = Path("docs/performance.md")
+MAKE_BASELINE = "`make bench-baseline` accepts it"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="build, count, and print the tables")
+    run.add_argument("--word", default="alexa")
+    run.add_argument("--wordfile", type=Path, help="default: words/WORD.toml")
+    run.add_argument("--model", type=Path, help="default: models/WORD")
+    run.add_argument("--board", action="append", help="may be repeated; default: all that can")
+
+    diff = commands.add_parser(
+        "diff", help="fail where what was counted is worse than the baseline"
+    )
+    accept = commands.add_parser("accept", help="make what was counted the baseline")
+    accept.add_argument("--page", type=Path, default=PAGE, help="its tables are made anew")
+    for command in (run, diff, accept):
+        command.add_argument("--out", type=Path, default=OUT, help=f"default: {OUT}")
+        command.add_argument("--baseline", type=Path, default=BASELINE, help=str(BASELINE))
+    return parser
+
+
+def _run(args: argparse.Namespace) -> None:
+    wordfile = args.wordfile or Path("words") / f"{args.word}.toml"
+    model = args.model or Path("models") / args.word
+    report: Report | None = None
+    for board in args.board or counting_boards():
+        report = merge(report, measure(Subject(args.word, wordfile, model), board))
+    assert report is not None  # there is a board, or an error before
+    write_report(args.out, report)
+    print(table.text(report))
+
+
+def _diff(args: argparse.Namespace) -> int:
+    given = read_report(args.out, made_by="make bench")
+    baseline = read_report(args.baseline, made_by="make bench-baseline")
+    found = compare(baseline, given, update=MAKE_BASELINE)
+    worse = [difference for difference in found if difference.regression]
+    for difference in found:
+        print(difference.text, file=sys.stderr if difference.regression else sys.stdout)
+    against = f"against {args.baseline}, {len(given.measured)} cores"
+    if worse:
+        print(f"{len(worse)} worse {against}; if meant, {MAKE_BASELINE}", file=sys.stderr)
+        return 1
+    print(f"no regression {against}" + ("" if found else ": nothing changed"))
+    return 0
+
+
+def _accept(args: argparse.Namespace) -> None:
+    given = read_report(args.out, made_by="make bench")
+    old = read_report(args.baseline, made_by="") if args.baseline.exists() else None
+    report = merge(old, given)
+    write_report(args.baseline, report)
+    print(f"{args.baseline}: {len(given.rows)} rows of {len(given.measured)} cores written")
+    if args.page.exists():
+        table.fill(args.page, report)
+        print(f"{args.page}: tables made anew")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = _parser().parse_args(arguments)
+    try:
+        if args.command == "run":
+            _run(args)
+        elif args.command == "diff":
+            return _diff(args)
+        else:
+            _accept(args)
+    except (BenchError, BoardError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

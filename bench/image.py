@@ -1,0 +1,113 @@
+"""What a linked image takes, read from the linker's map and symbols."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.rows import BenchError
+
+Part = Literal["engine", "library", "board"]
+Kind = Literal["code", "constants", "data", "zero"]
+PARTS: tuple[Part, ...] = ("engine", "library", "board")
+KINDS: tuple[Kind, ...] = ("code", "constants", "data", "zero")
+
+#: The linker script's sections. The stack is painted and counted apart.
+_FLASH, _DATA, _ZERO, _STACK = (".text", ".ARM.exidx"), ".data", ".bss", ".stack"
+#: One input section; a long name has a line of its own, joined before.
+_INPUT = re.compile(r"^ (\.[\w.$-]+|COMMON|\*fill\*) +0x([0-9a-f]+) +0x([0-9a-f]+)(?: (\S.*))?$")
+
+
+@dataclass(frozen=True)
+class Image:
+    """Bytes of an image; `parts` says whose they are."""
+
+    flash: int
+    ram: int  # without stack
+    parts: dict[Part, dict[Kind, int]]
+
+
+def read_image(elf: Path, prefix: str) -> Image:
+    """Totals from the image, who brings what from the map beside it."""
+    totals = {}
+    for line in _tool(f"{prefix}size", "-A", str(elf)).splitlines():
+        if found := re.fullmatch(r"(\.\S+) +(\d+) +\d+", line.strip()):
+            totals[found[1]] = int(found[2])
+    flash = sum(totals.get(name, 0) for name in _FLASH) + totals[_DATA]
+    ram = totals[_DATA] + totals[_ZERO]
+    map_path = elf.with_name(elf.name + ".map")
+    parts = read_map(map_path.read_text(encoding="utf-8"))
+    known = sum(sum(kinds.values()) for kinds in parts.values())
+    # Bytes between objects: alignment. Of nobody's wish, so the board part carries them.
+    padding = flash + totals[_ZERO] - known
+    if padding < 0 or padding > known // 20 + 256:
+        raise BenchError(f"{map_path}: its sections make {known} bytes, the image has others")
+    parts["board"]["constants"] += padding
+    return Image(flash, ram, parts)
+
+
+def read_map(text: str) -> dict[Part, dict[Kind, int]]:
+    """Bytes by part and kind of what the linker kept, without padding."""
+    parts: dict[Part, dict[Kind, int]] = {part: dict.fromkeys(KINDS, 0) for part in PARTS}
+    _, separator, kept = text.partition("Linker script and memory map")
+    if not separator:
+        raise BenchError("the linker's map has no memory map; build anew")
+    kept = re.sub(r"^( \.\S+)\n +0x", r"\1 0x", kept, flags=re.MULTILINE)
+    for line in kept.splitlines():
+        found = _INPUT.match(line)
+        if found is None or found[4] is None:
+            continue
+        kind = _kind(found[1])
+        if kind is not None:
+            parts[_part(found[4])][kind] += int(found[3], 16)
+    return parts
+
+
+def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, int]:
+    """Bytes of what is named after each layer: weights and tables, and code where it is apart."""
+    sizes = dict.fromkeys(layers, 0)
+    for line in _tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
+        words = line.split()
+        if len(words) != 4 or words[2] not in "tTrR":
+            continue
+        name = words[3].removeprefix("run_")
+        owners = [layer for layer in layers if name == layer or name.startswith(f"{layer}_")]
+        if owners:
+            sizes[max(owners, key=len)] += int(words[1], 16)
+    return sizes
+
+
+def _part(origin: str) -> Part:
+    if origin.endswith(")"):  # archive(member)
+        return "library"
+    engine = re.search(r"/obj/(generated/|firmware/[^/]+\.o$)", origin)
+    return "engine" if engine else "board"
+
+
+def _kind(section: str) -> Kind | None:
+    prefixes: dict[str, Kind] = {
+        ".text": "code",
+        ".vectors": "code",
+        ".rodata": "constants",
+        ".ARM.exidx": "constants",
+        ".data": "data",
+        ".bss": "zero",
+        "COMMON": "zero",
+    }
+    for prefix, kind in prefixes.items():
+        if section == prefix or section.startswith(f"{prefix}."):
+            return kind
+    return None
+
+
+def _tool(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        raise BenchError(f"{command[0]} is not installed; `make setup` installs it") from None
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"{' '.join(command)}: {error.stderr.strip()}") from None

@@ -1,0 +1,217 @@
+"""Builds a word for a board, runs its counting programs in QEMU and makes rows of the counts."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.image import layer_constants, read_image
+from bench.rows import REST, BenchError, Report, Row, Sections
+from boards.run import QEMU, capture
+from boards.schema import Board, board_names, load_board
+from convert.emit import load_network
+from convert.errors import ConvertError
+from words import Word, WordError, load_word
+
+#: 2^6 ns an instruction: more than a tick for each where the clock is above 15.6 MHz, and the
+#: counter's 24 bits still hold 8 million instructions at 32 MHz; bench.c says if it ran over.
+SHIFT = 6
+#: What firmware/test/bench.c counts as a check: a move, and a thousand times two.
+LOOP_INSTRUCTIONS = 2001
+#: firmware/test/bench.c hears this much.
+SECONDS = 3
+
+#: MACs an instruction can do at most: MLA; SMLAD; VMLADAVA.S8 on 16 lanes.
+MACS_PER_INSTRUCTION = {
+    "cortex-m3": 1,
+    "cortex-m4": 2,
+    "cortex-m7": 2,
+    "cortex-m33": 2,
+    "cortex-m55": 16,
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A word to measure, and where its model lies."""
+
+    word: str
+    wordfile: Path
+    model: Path
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One line of bench.c."""
+
+    times: int
+    ticks: int
+    least: int
+    most: int
+
+
+def counting_boards() -> list[str]:
+    """The boards whose instructions QEMU can count."""
+    boards = (load_board(name) for name in board_names())
+    return [board.name for board in boards if board.kind == "cortex-m" and board.qemu is not None]
+
+
+def macs_per_instruction(board: Board) -> int:
+    """How many multiply-accumulates the core's best instruction does."""
+    return MACS_PER_INSTRUCTION[board.core] if board.dsp else 1
+
+
+def measure(subject: Subject, board_name: str) -> Report:
+    """Build, run, and return one model's rows on one board's core."""
+    board = load_board(board_name)
+    if board.kind != "cortex-m" or board.qemu is None:
+        allowed = ", ".join(counting_boards())
+        raise BenchError(f"{board.name}: QEMU cannot count its instructions; allowed: {allowed}")
+    word, macs = _layers(subject)
+    folder = _build(subject, board)
+    engine = Counts(board, folder / "bench.elf")
+    layers = Counts(board, folder / "bench-layers.elf")
+    elf = folder / "image.elf"
+    image = read_image(elf, board.prefix)
+    constants = layer_constants(elf, board.prefix, list(macs))
+
+    def row(
+        layer: str,
+        instructions: float | None = None,
+        macs: int | None = None,
+        flash: int | None = None,
+        ram: int | None = None,
+        stack: int | None = None,
+    ) -> Row:
+        counted = None if instructions is None else round(instructions)
+        return Row(
+            model=subject.word,
+            core=board.core,
+            layer=layer,
+            instructions=counted,
+            macs=macs,
+            flash=flash,
+            ram=ram,
+            stack=stack,
+        )
+
+    rows = [
+        row(name, layers.mean(name, "empty trace"), count, constants[name])
+        for name, count in macs.items()
+    ]
+    step = engine.mean("step")
+    rows.append(row(REST, round(step) - sum(r.instructions or 0 for r in rows)))
+    rows.append(row("step", step, sum(macs.values())))
+    rows.append(row("front end", engine.mean("front end")))
+    rows.append(row("worst hop", engine.most("engine")))
+    rows.append(row("state change", engine.mean("state change")))
+    own = image.parts["engine"]
+    flash = own["code"] + own["constants"] + own["data"]
+    rows.append(row("engine", flash=flash, ram=engine.values["engine-bytes"]))
+    rows.append(
+        row(
+            "total",
+            engine.mean("engine") * engine.counters["engine"].times / SECONDS,
+            round(
+                sum(macs.values())
+                * word.frontend.sample_rate
+                / (word.frontend.hop_samples * word.model.stride)
+            ),
+            image.flash,
+            image.ram,
+            engine.values["stack-bytes"],
+        )
+    )
+    sections = [
+        Sections(model=subject.word, core=board.core, part=part, **kinds)
+        for part, kinds in image.parts.items()
+    ]
+    return Report(
+        compiler=_version(f"{board.prefix}gcc"),
+        emulator=_version(QEMU),
+        rows=rows,
+        sections=sections,
+    )
+
+
+class Counts:
+    """What one program counted, in instructions."""
+
+    def __init__(self, board: Board, program: Path) -> None:
+        done = capture(board, program, [], icount=SHIFT, timeout_s=300.0)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise BenchError(f"{board.name}: {program.name}: status {done.returncode}: {said}")
+        assert board.clock_hz is not None  # the schema: every Cortex-M has one
+        self.counters, self.values = parse(done.stdout.decode())
+        self._per_tick = 1e9 / board.clock_hz / 2**SHIFT
+        loop = round(self.mean("loop"))
+        if loop != LOOP_INSTRUCTIONS:
+            raise BenchError(
+                f"{board.name}: a loop of {LOOP_INSTRUCTIONS} instructions is counted as {loop}; "
+                f"is clock_hz = {board.clock_hz} in its board.toml the emulated SysTick's?"
+            )
+
+    def mean(self, name: str, overhead: str = "empty") -> float:
+        """Instructions a time, without those of the counting."""
+        return self._per_tick * (self._ticks(name) - self._ticks(overhead))
+
+    def most(self, name: str) -> float:
+        """Instructions of the dearest time."""
+        return self._per_tick * (self._counter(name).most - self._ticks("empty"))
+
+    def _ticks(self, name: str) -> float:
+        counter = self._counter(name)
+        return counter.ticks / counter.times
+
+    def _counter(self, name: str) -> Counter:
+        if name not in self.counters:
+            raise BenchError(f"{name}: not counted; ws_network.c must TRACE every layer's end")
+        return self.counters[name]
+
+
+def parse(text: str) -> tuple[dict[str, Counter], dict[str, int]]:
+    """The output of bench.c: counters, and single values."""
+    counters, values = {}, {}
+    for line in text.splitlines():
+        name, *numbers = line.split(",")
+        if len(numbers) == 4:
+            counters[name] = Counter(*map(int, numbers))
+        elif len(numbers) == 1:
+            values[name] = int(numbers[0])
+        else:
+            raise BenchError(f"bench.c printed '{line}': give 4 numbers or 1 after the name")
+    return counters, values
+
+
+def _layers(subject: Subject) -> tuple[Word, dict[str, int]]:
+    """The word, and its layers' MACs for one step."""
+    try:
+        word = load_word(subject.wordfile)
+        network = load_network(word, subject.model)
+    except (ConvertError, WordError) as error:
+        raise BenchError(str(error)) from None
+    return word, {layer.name: layer.macs for layer in network.layers}
+
+
+def _build(subject: Subject, board: Board) -> Path:
+    command = ["make", "--no-print-directory", "-s", "-f", "firmware/build.mk", "bench"]
+    command += [f"BOARD={board.name}", f"WORD={subject.word}", f"PYTHON={sys.executable}"]
+    command += [f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"{board.name}: does not build:\n{(done.stdout + done.stderr).strip()}")
+    return Path("build") / board.name / subject.word
+
+
+def _version(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
+
+
+def floor(macs: int, board: Board) -> int:
+    """The fewest instructions that do `macs`, nothing else counted."""
+    return math.ceil(macs / macs_per_instruction(board))

@@ -1,0 +1,198 @@
+"""Tables of what was counted, for a terminal and for docs/performance.md."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.measure import counting_boards, floor, macs_per_instruction
+from bench.rows import BenchError, Report, Row
+from boards.schema import Board, load_board
+
+_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack")
+_SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")
+#: What a row's name does not say.
+_NOTES = {
+    "front end": "front end, per hop",
+    "step": "network, per step",
+    "total": "total, per second of audio",
+}
+
+PEERS = Path(__file__).parent / "peers.toml"
+
+Cells = list[tuple[str, ...]]
+
+
+def text(report: Report) -> str:
+    """For a terminal: one table a model and core, then whose the bytes are."""
+    blocks = []
+    for model, core in report.measured:
+        board = _board(core)
+        blocks.append(f"{model} on {_title(board)}, {board.name} in QEMU; {_floor_note(board)}")
+        blocks.append(_align(_rows(report, model, core, board)))
+        blocks.append(_align(_sections(report, model, core)))
+        blocks.append("")
+    return "\n".join(blocks)
+
+
+def markdown(report: Report, model: str) -> str:
+    """For docs/: the totals of every core side by side, then each core's layers."""
+    cores = [core for name, core in report.measured if name == model]
+    if not cores:
+        raise BenchError(f"{model}: not measured; `make bench-baseline WORD={model}` does")
+    blocks = [_pipe(_totals(report, model, cores))]
+    blocks.append("Instructions (times the floor) of each layer in a network step:")
+    blocks.append(_pipe(_by_layer(report, model, cores)))
+    for core in (core for core in cores if core == "cortex-m4"):
+        blocks.append("Whose the bytes are, on the Cortex-M4F:")
+        blocks.append(_pipe(_sections(report, model, core)))
+    blocks.append("Beside other engines, counted the same way:")
+    blocks.append(_pipe(_peers(report, model, cores)))
+    return "\n\n".join(blocks)
+
+
+def fill(path: Path, report: Report) -> None:
+    """Put the tables between the marks <!-- bench MODEL --> and <!-- end --> of a page."""
+    page = path.read_text(encoding="utf-8")
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- bench {found[1]} -->\n\n{markdown(report, found[1])}\n\n<!-- end -->"
+
+    marks = r"<!-- bench (\w+) -->\n.*?<!-- end -->"
+    path.write_text(re.sub(marks, table, page, flags=re.DOTALL), encoding="utf-8")
+
+
+def _board(core: str) -> Board:
+    boards = [load_board(name) for name in counting_boards()]
+    found = [board for board in boards if board.core == core]
+    if not found:
+        known = ", ".join(sorted({board.core for board in boards}))
+        raise BenchError(f"{core}: no board with this core; there are: {known}")
+    return found[0]
+
+
+def _title(board: Board) -> str:
+    """As people call the core; the M55 is bought with FPU and Helium."""
+    title = "Cortex-M55" if board.core == "cortex-m55" else board.core_title
+    return title if board.dsp else f"{title} without DSP"
+
+
+def _floor_note(board: Board) -> str:
+    return f"the floor is MACs / {macs_per_instruction(board)}"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _times(row: Row, board: Board) -> str:
+    if not row.macs or row.instructions is None or row.layer == "total":
+        return ""
+    return f"{row.instructions / floor(row.macs, board):.1f}"
+
+
+def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
+    cells: Cells = [_HEAD]
+    for row in report.rows:
+        if (row.model, row.core) != (model, core):
+            continue
+        per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
+        numbers = (row.flash, row.ram, row.stack)
+        cells.append(
+            (
+                _NOTES.get(row.layer, row.layer),
+                _number(row.instructions),
+                _number(row.macs),
+                "" if row.layer == "total" else per_mac,
+                _times(row, board),
+                *map(_number, numbers),
+            )
+        )
+    return cells
+
+
+def _sections(report: Report, model: str, core: str) -> Cells:
+    found = [item for item in report.sections if (item.model, item.core) == (model, core)]
+    cells: Cells = [_SECTIONS_HEAD] if found else []
+    for item in found:
+        sizes = (item.code, item.constants, item.data, item.zero)
+        cells.append((item.part, *map(_number, sizes)))
+    return cells
+
+
+def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
+    rows = {row.key: row for row in report.rows}
+    wanted = [
+        ("front end, per hop, instructions", "front end", "instructions"),
+        ("network, per step, instructions", "step", "instructions"),
+        ("worst hop, instructions", "worst hop", "instructions"),
+        ("state change, instructions", "state change", "instructions"),
+        ("**total, per second of audio, instructions**", "total", "instructions"),
+        ("flash, engine and model", "engine", "flash"),
+        ("flash, image", "total", "flash"),
+        ("RAM, `sizeof(ws_engine)`", "engine", "ram"),
+        ("RAM, image without stack", "total", "ram"),
+        ("stack, worst", "total", "stack"),
+    ]
+    cells: Cells = [("", *(_title(_board(core)) for core in cores))]
+    for title, layer, cost in wanted:
+        values = (getattr(rows[model, core, layer], cost) for core in cores)
+        cells.append((title, *map(_number, values)))
+    return cells
+
+
+def _by_layer(report: Report, model: str, cores: Sequence[str]) -> Cells:
+    rows = {row.key: row for row in report.rows}
+    names = [row.layer for row in report.rows if (row.model, row.core) == (model, cores[0])]
+    names = names[: names.index("step") + 1]
+    heads = (f"{_title(_board(core))}, /{macs_per_instruction(_board(core))}" for core in cores)
+    cells: Cells = [("", "MACs", "flash", *heads)]
+    for name in names:
+        first = rows[model, cores[0], name]
+        counts = []
+        for core in cores:
+            row = rows.get((model, core, name))
+            times = _times(row, _board(core)) if row else ""
+            count = _number(row.instructions) if row else ""
+            counts.append(count + (f" ({times})" if times else ""))
+        cells.append((name, _number(first.macs), _number(first.flash), *counts))
+    return cells
+
+
+def _peers(report: Report, model: str, cores: Sequence[str]) -> Cells:
+    rows = {row.key: row for row in report.rows}
+    peers = tomllib.loads(PEERS.read_text(encoding="utf-8"))["peer"]
+    shown = [core for core in cores if any(core in peer for peer in peers)]
+    head = [f"{who}, {_title(_board(core))}" for core in shown for who in ("theirs", "ours")]
+    cells: Cells = [("", *head)]
+    for peer in peers:
+        numbers: list[int | None] = []
+        for core in shown:
+            numbers += [peer.get(core), getattr(rows[model, core, peer["layer"]], peer["cost"])]
+        cells.append((peer["what"], *map(_number, numbers)))
+    return cells
+
+
+def _align(cells: Cells) -> str:
+    """The first column to the left, numbers to the right."""
+    if not cells:
+        return ""
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _pipe(cells: Cells) -> str:
+    if not cells:
+        return ""
+    rule = "|---|" + "---:|" * (len(cells[0]) - 1)
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], rule, *lines[1:]])
