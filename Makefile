@@ -132,17 +132,17 @@ build/.tools: tools/setup.sh
 
 define python_packages
 @test -x $(PYTHON) || { echo "setup: making $(VENV)"; python3 -m venv $(VENV); }
-@echo "setup: installing Python packages into $(VENV): $(1)"
-@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '$(1)'
+@echo "setup: installing into $(VENV), with what they need: $$($(PYTHON) tools/packages.py $(1))"
+@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.$(if $(1),[$(1)])'
 @touch $@
 endef
 
 $(VENV)/.base: pyproject.toml | build/.tools
-	$(call python_packages,.)
+	$(call python_packages,)
 $(VENV)/.audio: pyproject.toml | build/.tools
-	$(call python_packages,.[audio])
+	$(call python_packages,audio)
 $(VENV)/.train: pyproject.toml | build/.tools
-	$(call python_packages,.[train])
+	$(call python_packages,train)
 $(VENV)/.dev: pyproject.toml | build/.tools
-	$(call python_packages,.[dev])
+	$(call python_packages,dev)
 	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.train
