@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from train.device import DeviceError
 from words import Word, WordError, load_word
 
 CACHE = Path("build/cache")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
 ECHO = "low=10,high=0"
 
 
