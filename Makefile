@@ -12,7 +12,7 @@ SCORES ?=
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
-#? AUDIO=x.wav STATE=player=music,volume=high SCORES=1   what emulate and qemu hear and print
+#? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -35,18 +35,32 @@ help: ## This text
 		/^#\? / { notes = notes "  " substr($$0, 4) "\n" } \
 		END { printf "\nVariables:\n%s", notes }' $(MAKEFILE_LIST)
 
+# Said before anything is installed or built.
+define word_given
+$(if $(wildcard words/$(WORD).toml),,@echo "words/$(WORD).toml: no such word file; there are: \
+	$(basename $(notdir $(wildcard words/*.toml)))" >&2; exit 2)
+endef
+define emulated
+$(if $(filter host,$(BOARD)),@echo "BOARD=host is this computer: take a board that QEMU has \
+	(BOARD=mps2-an386) or use make emulate" >&2; exit 2)
+endef
+
 .PHONY: run
 run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
-	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav" >&2; exit 1)
-	@$(BUILD) BOARD=host emulator >&2
-	@$(BUILD) BOARD=$(BOARD) emulator >&2
+	$(word_given)
+	$(emulated)
+	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav; hear your own: make emulate \
+		WORD=$(WORD) AUDIO=x.wav" >&2; exit 1)
+	+@$(BUILD) BOARD=host emulator >&2
+	+@$(BUILD) BOARD=$(BOARD) emulator >&2
 	@$(PYTHON) -m boards timeline --build host=$(HOST_PROGRAM) --build $(BOARD)=$(BOARD_PROGRAM) \
 		$(if $(STATE),--state '$(STATE)') $(SAMPLES)
 
 .PHONY: build
 build: $(VENV)/.base ## Host emulator, library and the image of BOARD
-	@$(BUILD) BOARD=host all >&2
-	@$(BUILD) BOARD=$(BOARD) all >&2
+	$(word_given)
+	+@$(BUILD) BOARD=host all >&2
+	+@$(BUILD) BOARD=$(BOARD) all >&2
 	@echo "$(HOST_PROGRAM)"
 	@echo "$(BOARD_PROGRAM)"
 
@@ -61,21 +75,24 @@ endef
 
 .PHONY: emulate
 emulate: $(AUDIO_SETUP) ## Hear AUDIO in the host emulator
+	$(word_given)
 	$(audio_given)
-	@$(BUILD) BOARD=host emulator >&2
+	+@$(BUILD) BOARD=host emulator >&2
 	@$(DECODE)
 	@$(HOST_PROGRAM) $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: qemu
 qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
+	$(word_given)
+	$(emulated)
 	$(audio_given)
-	@$(BUILD) BOARD=$(BOARD) emulator >&2
+	+@$(BUILD) BOARD=$(BOARD) emulator >&2
 	@$(DECODE)
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: size
 size: $(VENV)/.base ## Flash and RAM of the image for BOARD
-	@$(BUILD) BOARD=$(BOARD) size
+	+@$(BUILD) BOARD=$(BOARD) size
 
 BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL)
 .PHONY: bench bench-diff bench-baseline
@@ -101,7 +118,7 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 RESULTS ?= build/$(WORD)
 .PHONY: evaluate
 evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed false accepts
-	@$(BUILD) BOARD=host library >&2
+	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) \
 		--out $(RESULTS) $(SET_THRESHOLDS)
 
@@ -122,18 +139,23 @@ clean: ## Remove what was built; the Python environment stays
 	rm -rf build
 
 .PHONY: setup
-setup: $(VENV)/.base ## Install compilers, QEMU and the light Python environment
+setup: again $(VENV)/.base ## Install compilers, QEMU and the light Python environment
 
 # Set-up, each part once: system packages, then Python packages as far as the goal needs them.
+.PHONY: again
+again: # looks anew at what is missing
+	@sh tools/setup.sh
 build/.tools: tools/setup.sh
 	@sh tools/setup.sh
 	@mkdir -p $(@D)
 	@touch $@
 
 define python_packages
-@test -x $(PYTHON) || { echo "setup: making $(VENV)"; python3 -m venv $(VENV); }
-@echo "setup: installing into $(VENV), with what they need: $$($(PYTHON) tools/packages.py $(1))"
-@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.$(if $(1),[$(1)])'
+@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
+	{ echo "setup: making $(VENV)"; python3 -m venv --clear $(VENV); }
+@echo "setup: installing into $(VENV), with what they need: $$(python3 tools/packages.py $(1))"
+@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.$(if $(1),[$(1)])' || \
+	{ echo "setup: pip failed, see above; is PyPI reached from here?" >&2; exit 1; }
 @touch $@
 endef
 

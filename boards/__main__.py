@@ -73,6 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BoardError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

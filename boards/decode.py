@@ -11,6 +11,8 @@ def decode(audio: Path, out: Path) -> None:
     """Write `audio` as 16-bit WAV; rate and channels stay, so that the emulator judges them."""
     import soundfile  # not in the base install
 
+    if not audio.is_file():
+        raise BoardError(f"{audio}: cannot be opened; does the file exist?")
     try:
         samples, rate = soundfile.read(audio, dtype="int16")
     except (soundfile.LibsndfileError, OSError) as error:

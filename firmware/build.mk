@@ -60,7 +60,7 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werro
 CFLAGS := -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
 	-Ifirmware -I$(GENERATED) $(BOARD_CFLAGS)
 # No debug paths of this very folder in what is built.
-CFLAGS += -ffile-prefix-map=$(CURDIR)/= $(EXTRA_CFLAGS)
+CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
 LDFLAGS := $(BOARD_LDFLAGS)
 ifdef SANITIZE
 CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

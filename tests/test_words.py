@@ -149,7 +149,7 @@ WRONG = [
     (
         "[data]",
         "[data]\nsignal_to_echo_db = { loud = [0, 5] }",
-        "data.signal_to_echo_db: given 'loud'; allowed, from metadata.volume: low, high",
+        "data.signal_to_echo_db: given loud; allowed: a range for each of metadata.volume: low,",
     ),
     # missing
     ("stride = 2\n", "", "model.stride: missing; the key is required"),
@@ -186,13 +186,11 @@ def test_every_wrong_field_gets_its_line(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in lines] == ["frontend.bands", "model.dense"]
 
 
-def test_other_volumes_need_no_echo_of_their_own(tmp_path: Path) -> None:
-    """The default of signal_to_echo_db is not held against a vocabulary."""
-    assert (
-        load(tmp_path, TEXT.replace('["low", "high"]', '["soft", "loud"]'))
-        .states[1]
-        .endswith("volume=loud")
-    )
+def test_every_volume_needs_its_echo(tmp_path: Path) -> None:
+    other = TEXT.replace('["low", "high"]', '["soft", "loud"]')
+    assert "given low, high; allowed: a range for each of" in refused(tmp_path, other)
+    echo = "[data]\nsignal_to_echo_db = { soft = [0.0, 9.0], loud = [-9.0, 0.0] }"
+    assert load(tmp_path, other.replace("[data]", echo)).states[1].endswith("volume=loud")
 
 
 def test_a_missing_file_lists_those_there_are(tmp_path: Path) -> None:

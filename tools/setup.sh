@@ -42,8 +42,9 @@ else
 fi
 echo "setup: installing by apt-get:$missing"
 # Without recommended packages: QEMU's bring a desktop, the compiler's 1.5 GB of C++.
-$as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq ||
-    fail "apt-get update failed; see above"
+mkdir -p build
+log=build/setup.log
+quiet() { "$@" >$log 2>&1 || { cat $log >&2; fail "'$*' failed, see above"; }; }
+quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq
 # shellcheck disable=SC2086  # a list of words
-$as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
-    fail "apt-get install failed; see above"
+quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

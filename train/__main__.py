@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from convert.errors import ConvertError
-from train.data import DataError
+from train.data import DataError, find_manifest
 from train.device import DeviceError
 from words import Word, WordError, load_word
 
@@ -94,6 +94,7 @@ def _positive(text: str) -> int:
 
 
 def _fit(args: argparse.Namespace, word: Word) -> None:
+    find_manifest(args.data)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
     budget = Budget(seed=args.seed, **({"rounds": args.rounds} if args.rounds else {}))

@@ -24,7 +24,9 @@ def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
         elif item["type"] == "missing":
             lines.append(f"{path}: {key}: missing; the key is required")
         elif item["type"] == "value_error":
-            lines.append(f"{path}: {key}: {item['msg'].removeprefix('Value error, ')}")
+            # Of several keys together, the message names them itself.
+            where = f"{path}: {key}" if item["loc"] else f"{path}"
+            lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"{path}: {key}: given {item['input']!r}; allowed: {item['msg']}")
     return "\n".join(lines)

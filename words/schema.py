@@ -156,14 +156,14 @@ class Word(_Section):
                 )
         if len(self.states) > 64:
             raise ValueError(f"metadata gives {len(self.states)} states; at most 64 are allowed")
-        if "volume" in self.metadata and "signal_to_echo_db" in self.data.model_fields_set:
+        if "volume" in self.metadata:
             volumes = self.metadata["volume"]
-            for given in self.data.signal_to_echo_db:
-                if given not in volumes:
-                    raise ValueError(
-                        f"data.signal_to_echo_db: given '{given}'; allowed, from "
-                        f"metadata.volume: {', '.join(volumes)}"
-                    )
+            given = self.data.signal_to_echo_db
+            if set(given) != set(volumes):
+                raise ValueError(
+                    f"data.signal_to_echo_db: given {', '.join(given)}; allowed: a range for each "
+                    f"of metadata.volume: {', '.join(volumes)}"
+                )
         return self
 
     @property
