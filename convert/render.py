@@ -1,7 +1,9 @@
-"""Jinja2, set up once for every generated file, and the layout of C tables."""
+"""Jinja2, set up once for every generated file, the layout of C tables, our version."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,4 +31,13 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["rows"] = rows
+    environment.filters["hex"] = lambda value: f"0x{value:08X}"
     return environment.get_template(template).render(**values)
+
+
+def version() -> str:
+    """The version of this tool."""
+    project = TEMPLATES.parent / "pyproject.toml"
+    if project.is_file():  # an installed copy's metadata lags behind
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    return importlib.metadata.version("wakestate")
