@@ -29,15 +29,13 @@ void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[
 void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]);
 """
 _LOOPS = """
-void features(const int16_t *pcm, int hops, int8_t *out)
-{
+void features(const int16_t *pcm, int hops, int8_t *out) {
     int32_t work[WS_FFT];
     for (int i = 0; i < hops; i++) {
         ws_frontend(pcm + i * WS_HOP, work, out + i * WS_BANDS);
     }
 }
-void features_q8(const int16_t *pcm, int hops, int32_t *out)
-{
+void features_q8(const int16_t *pcm, int hops, int32_t *out) {
     int32_t work[WS_FFT];
     for (int i = 0; i < hops; i++) {
         ws_frontend_q8(pcm + i * WS_HOP, work, out + i * WS_BANDS);

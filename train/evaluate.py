@@ -1,4 +1,4 @@
-"""False rejects at fixed false accepts, on the device pipeline and on streams (docs/measures).
+"""False rejects at fixed false accepts, on the device pipeline and on streams (docs/training.md).
 
 FA/h: detections an hour on continuous audio without the wake word. FRR: share of recordings of
 the word with no detection from the word's start to 1 s after its end. For a device state both

@@ -147,8 +147,7 @@ static const uint16_t log2_table[LOG_STEPS + 1] = {
 };
 
 /* a * w / 2, w in Q15: one instruction where the core has the DSP extension, else four. */
-static inline int32_t half_product(int32_t a, int32_t w)
-{
+static inline int32_t half_product(int32_t a, int32_t w) {
 #ifdef __ARM_FEATURE_DSP
     int32_t product; /* gcc 12 has no intrinsic for it */
     __asm__("smulwb %0, %1, %2" : "=r"(product) : "r"(a), "r"(w));
@@ -159,27 +158,23 @@ static inline int32_t half_product(int32_t a, int32_t w)
 }
 
 /* Magnitude less one for negative values: enough to find the highest bit in use. */
-static uint32_t magnitude(int32_t a)
-{
+static uint32_t magnitude(int32_t a) {
     return (uint32_t)(a ^ (a >> 31));
 }
 
-static int leading_zeros(uint32_t a)
-{
+static int leading_zeros(uint32_t a) {
     return __builtin_clz(a);
 }
 
 /* Where the FFT wants sample i. */
-static int32_t *place(int32_t *z, int i)
-{
+static int32_t *place(int32_t *z, int i) {
     return z + 2 * digit_reversed[i / 2] + i % 2;
 }
 
 /* Window the block and shift it up so that its largest magnitude lies in [2^26, 2^27): stages
  * that grow by 1, 2, 2 and 2 then cannot leave int32. The window is symmetric: samples i and
  * WS_WINDOW - i go together, and sample 0 weighs nothing. Returns the shift. */
-static int window_block(const int16_t *pcm, int32_t *z)
-{
+static int window_block(const int16_t *pcm, int32_t *z) {
     const int middle = WS_WINDOW / 2;
     const int32_t centre = WS_WINDOW % 2 == 0 ? pcm[middle] * hann[middle] : 0;
     uint32_t used = magnitude(centre) | 1;
@@ -206,8 +201,7 @@ static int window_block(const int16_t *pcm, int32_t *z)
 static inline __attribute__((always_inline)) void butterfly(int32_t *z, int q, int32_t ar,
                                                             int32_t ai, int32_t br, int32_t bi,
                                                             int32_t cr, int32_t ci, int32_t dr,
-                                                            int32_t di)
-{
+                                                            int32_t di) {
     const int32_t sr = ar + cr, si = ai + ci, tr = ar - cr, ti = ai - ci;
     const int32_t ur = br + dr, ui = bi + di, vr = br - dr, vi = bi - di;
     z[0] = sr + ur;
@@ -221,8 +215,7 @@ static inline __attribute__((always_inline)) void butterfly(int32_t *z, int q, i
 }
 
 /* In-place FFT of digit-reversed input: the spectrum divided by 32. */
-static void fft(int32_t *z)
-{
+static void fft(int32_t *z) {
     for (int n = 0; n < 2 * POINTS; n += 8) {
         int32_t *a = z + n;
         butterfly(a, 2, a[0] >> 2, a[1] >> 2, a[2] >> 2, a[3] >> 2, a[4] >> 2, a[5] >> 2,
@@ -252,8 +245,7 @@ static void fft(int32_t *z)
 
 /* From the spectrum of even + i odd samples to half that of the real signal, bins 1 .. POINTS - 1
  * in their places. Returns the bits in use. */
-static uint32_t split(int32_t *z)
-{
+static uint32_t split(int32_t *z) {
     uint32_t used = 0;
     for (int k = 1; k < POINTS / 2; k++) {
         int32_t *p = z + 2 * k, *m = z + 2 * (POINTS - k);
@@ -275,8 +267,7 @@ static uint32_t split(int32_t *z)
 }
 
 /* log2 in Q15 of a positive energy below 2^62. */
-static int32_t log2_q15(uint64_t energy)
-{
+static int32_t log2_q15(uint64_t energy) {
     const uint32_t high = (uint32_t)(energy >> 31);
     const int exponent =
         high != 0 ? 62 - leading_zeros(high) : 31 - leading_zeros((uint32_t)energy);
@@ -288,8 +279,7 @@ static int32_t log2_q15(uint64_t energy)
 }
 
 /* Band energy to int8 steps in Q8; `exponent` is twice the shifts that the energy went through. */
-static int32_t steps_q8(uint64_t energy, int exponent)
-{
+static int32_t steps_q8(uint64_t energy, int exponent) {
     if (energy == 0) {
         return -128 * 256;
     }
@@ -297,8 +287,7 @@ static int32_t steps_q8(uint64_t energy, int exponent)
     return (int32_t)(((int64_t)log2 * 202017810) >> 32) - 37888;
 }
 
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS])
-{
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
     const int shift = window_block(pcm, work);
     fft(work);
     const int lift = leading_zeros(split(work) + 1) - 1;
@@ -320,8 +309,7 @@ void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t 
     }
 }
 
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS])
-{
+void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
     int32_t q8[WS_BANDS];
     ws_frontend_q8(pcm, work, q8);
     for (int band = 0; band < WS_BANDS; band++) {
