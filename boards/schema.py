@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from convert.kernels import Kernels
 from words.explain import explain
 
 FOLDER = Path(__file__).parent
@@ -109,6 +110,13 @@ class Board(_Section):
     @property
     def core_title(self) -> str:
         return self.core.replace("cortex-m", "Cortex-M") + ("" if self.fpu == "none" else "F")
+
+    @property
+    def kernels(self) -> Kernels:
+        """The kernel set that the core runs fastest."""
+        if self.core == "cortex-m55":
+            return "mve"
+        return "dsp" if self.core not in ("host", "cortex-m3") and self.dsp else "plain"
 
     @property
     def prefix(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convert.emit import emit, load_network
 from convert.errors import ConvertError
+from convert.kernels import KERNELS
 from convert.plan import plan
 from words import WordError, load_word
 
@@ -52,6 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     c.add_argument("--word", type=Path, required=True, help="the word's TOML file")
     c.add_argument("--model", type=Path, required=True, help="model folder, as models/alexa")
     c.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+    c.add_argument(
+        "--kernels",
+        choices=KERNELS,
+        default="plain",
+        help="instructions of the core: plain (any), dsp (M4, M7, M33), mve (M55); default: plain",
+    )
 
     given = parser.parse_args(arguments)
     try:
@@ -86,7 +93,7 @@ def _tflite(given: argparse.Namespace) -> None:
 
 def _c(given: argparse.Namespace) -> None:
     word = load_word(given.word)
-    for path in emit(given.word, given.model, given.out):
+    for path in emit(given.word, given.model, given.out, given.kernels):
         print(path)
     network = load_network(word, given.model)
     weights = sum(layer.weights.size for layer in network.layers)

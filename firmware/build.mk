@@ -2,7 +2,7 @@
 #
 #     make -f firmware/build.mk BOARD=mps2-an386 WORD=alexa [SANITIZE=1] [GENERATED=folder] [targets]
 #
-#     build/generated/WORD/         the C that convert/ makes of the word and its model
+#     build/generated/WORD/KERNELS/  the C that convert/ makes of the word and its model
 #     build/boards/BOARD/           what boards/ makes of board.toml
 #     build/BOARD/WORD/             host: wake-emulator, libwakestate.so; for tests vectors, engine-test
 #                                   others: wakestate.elf; vectors.elf, engine-test.elf; for
@@ -18,7 +18,6 @@ WORD ?= alexa
 WORDFILE ?= words/$(WORD).toml
 MODEL ?= models/$(WORD)
 PYTHON ?= .venv/bin/python
-GENERATED ?= build/generated/$(WORD)
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
 BOARD_OUT := build/boards/$(BOARD)
 
@@ -35,20 +34,23 @@ else
 $(error no board '$(BOARD)'; there are: $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml)))))
 endif
 
-# The generated C. With GENERATED=folder given, that folder is taken as it is.
+# The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
+# it is.
+GENERATED ?= build/generated/$(WORD)/$(BOARD_KERNELS)
 GENERATED_FILES := $(addprefix $(GENERATED)/,ws_model.h ws_model.c ws_frontend.c ws_network.c)
 ifeq ($(origin GENERATED),file)
 # Which word file and model it was made of last: another MODEL is generated anew.
-build/generated/$(WORD)/.inputs: always
+$(GENERATED)/.inputs: always
 	@mkdir -p $(@D)
 	@echo '$(WORDFILE) $(MODEL)' | cmp -s - $@ || echo '$(WORDFILE) $(MODEL)' > $@
 .PHONY: always
-build/generated/$(WORD)/.stamp: build/generated/$(WORD)/.inputs $(WORDFILE) $(wildcard $(MODEL)/*.tflite) $(MODEL)/model.json \
+$(GENERATED)/.stamp: $(GENERATED)/.inputs $(WORDFILE) $(wildcard $(MODEL)/*.tflite) $(MODEL)/model.json \
 		$(wildcard convert/*.py words/*.py) $(wildcard templates/ws_*.j2 templates/format.j2)
 	@mkdir -p $(@D)
-	$(PYTHON) -m convert c --word $(WORDFILE) --model $(MODEL) --out $(GENERATED)
+	$(PYTHON) -m convert c --word $(WORDFILE) --model $(MODEL) --kernels $(BOARD_KERNELS) \
+		--out $(GENERATED)
 	@touch $@
-$(GENERATED_FILES): build/generated/$(WORD)/.stamp ;
+$(GENERATED_FILES): $(GENERATED)/.stamp ;
 $(WORDFILE) $(MODEL)/model.json:
 	$(error $@: no such file; `make train WORD=$(WORD)` makes the model of words/$(WORD).toml)
 endif

@@ -16,23 +16,29 @@ from convert.__main__ import main
 from convert.emit import FILES, emit, generate
 from convert.errors import ConvertError
 from convert.graph import read_network
+from convert.kernels import KERNELS, Kernels
 from convert.manifest import never_fires, set_thresholds, sha256
 from tests.executors import ROOT, TOY
 from words import load_word
 
 GOLDEN = ROOT / "tests/golden"
-UPDATE = "python -m convert c --word tests/toy/toy.toml --model tests/toy --out tests/golden"
+UPDATE = """for k in plain dsp mve; do
+    python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
+        --out tests/golden/$k
+  done"""
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("name", FILES)
-def test_golden(name: str) -> None:
-    made = generate(TOY.word, TOY.word_path, TOY.folder)[name]
-    kept = (GOLDEN / name).read_text(encoding="utf-8") if (GOLDEN / name).is_file() else ""
+def test_golden(name: str, kernels: Kernels) -> None:
+    made = generate(TOY.word, TOY.word_path, TOY.folder, kernels)[name]
+    path = GOLDEN / kernels / name
+    kept = path.read_text(encoding="utf-8") if path.is_file() else ""
     diff = "".join(
         difflib.unified_diff(
             kept.splitlines(keepends=True),
             made.splitlines(keepends=True),
-            f"tests/golden/{name}",
+            f"tests/golden/{kernels}/{name}",
             "generated",
         )
     )
@@ -40,7 +46,9 @@ def test_golden(name: str) -> None:
 
 
 def test_golden_holds_nothing_else() -> None:
-    assert sorted(p.name for p in GOLDEN.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in GOLDEN.iterdir()) == sorted(KERNELS)
+    for kernels in KERNELS:
+        assert sorted(p.name for p in (GOLDEN / kernels).iterdir()) == sorted(FILES)
 
 
 def test_reproducible_and_left_untouched_when_the_same(tmp_path: Path) -> None:
