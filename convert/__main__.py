@@ -99,7 +99,7 @@ def _c(given: argparse.Namespace) -> None:
     weights = sum(layer.weights.size for layer in network.layers)
     print(
         f"{len(network.layers)} layers, {weights} weight bytes, {network.states} states, "
-        f"arena {plan(network).arena_bytes} bytes"
+        f"arena {plan(network, given.kernels).arena_bytes} bytes"
     )
 
 

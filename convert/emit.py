@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from convert.errors import ConvertError
 from convert.frontend import template_values
 from convert.graph import Layer, Network, read_network
-from convert.kernels import Kernels
+from convert.kernels import Kernels, Packed, pack_depthwise, pack_dot
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
 from convert.render import render, version
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("ws_model.h", "ws_frontend.c", "ws_network.c", "ws_model.c")
+FILES = ("ws_model.h", "ws_frontend.c", "ws_kernels.h", "ws_network.c", "ws_model.c")
 ROW_PARTS = ("bias", "multiplier", "shift")
 
 
@@ -50,7 +50,7 @@ def generate(
     manifest = check_manifest(folder, word)
     network = load_network(word, folder)
     _check_logit(folder, network, manifest.logit)
-    layout = plan(network)
+    layout = plan(network, kernels)
     header = _header(word_path, folder, kernels)
     thresholds = [manifest.thresholds[state] for state in word.states]
     values: dict[str, dict[str, object]] = {
@@ -65,7 +65,7 @@ def generate(
         "ws_network.c": {
             "frontend_hash": manifest.frontend_hash[:8],
             "states": word.states,
-            "layers": [_shown(i, network, layout) for i in range(len(network.layers))],
+            "layers": [_shown(i, network, layout, kernels) for i in range(len(network.layers))],
             "regions": _regions(layout),
             "bands": network.bands,
             "start": layout.start,
@@ -74,6 +74,7 @@ def generate(
             "macs": sum(layer.macs for layer in network.layers),
             "weights": sum(layer.weights.size for layer in network.layers),
         },
+        "ws_kernels.h": kernel_values(network),
         "ws_model.c": {
             "states": word.states,
             "width": max(len(state) for state in word.states),
@@ -83,7 +84,18 @@ def generate(
         },
     }
     shared = {"header": header, "kernels": kernels}
-    return {name: render(f"{name}.j2", **shared, **values[name]) for name in FILES}
+    templates = {"ws_kernels.h": f"ws_kernels_{kernels}.h"}
+    return {
+        name: render(f"{templates.get(name, name)}.j2", **shared, **values[name]) for name in FILES
+    }
+
+
+def kernel_values(network: Network) -> dict[str, object]:
+    """What the kernels of this network must cope with."""
+    return {
+        "any_shift": any(bool(np.any(layer.shift > -1)) for layer in network.layers),
+        "clamps": any(layer.low != -128 for layer in network.layers),
+    }
 
 
 def load_network(word: Word, folder: Path) -> Network:
@@ -185,11 +197,10 @@ class Shown:
     name: str
     layer: Layer
     note: str
-    tile: int  # outputs that the loop makes at once
-    weights: NDArray[np.int64]  # in the order in which the loop reads them
+    weights: Packed
     arrays: tuple[Array, ...]
-    source: str  # C expressions of the columns read and the column written
-    target: str | None
+    call: str  # the kernel call
+    result: str  # C expression of the column written
     slides: Placed | None  # the layer after, if its window makes room first
     slides_name: str
 
@@ -221,6 +232,9 @@ def _regions(layout: Plan) -> list[Region]:
     ]
     for letter, (offset, size) in zip("AB", layout.scratch, strict=False):
         regions.append(Region(f"SCRATCH_{letter}", offset, size, "one column, within a step"))
+    offset, size = layout.kernel_scratch
+    if size:
+        regions.append(Region("KERNEL_SCRATCH", offset, size, "inputs as a kernel wants them"))
     return regions
 
 
@@ -231,37 +245,43 @@ def _where(offset: int, regions: list[Region]) -> str:
     return region.name + (f" + {rest}" if rest else "")
 
 
-def _shown(index: int, network: Network, layout: Plan) -> Shown:
+def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Shown:
     placed, layer, regions = layout.placed[index], network.layers[index], _regions(layout)
     after = layout.placed[index + 1] if index + 1 < len(layout.placed) else None
     parts = {"bias": layer.folded_bias, "multiplier": layer.multiplier, "shift": -layer.shift}
-    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "uint8_t"}
-    target = None if placed.output_offset is None else _where(placed.output_offset, regions)
+    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
+    result = (
+        "logit"
+        if placed.output_offset is None
+        else f"arena + {_where(placed.output_offset, regions)}"
+    )
+    row = f"{layer.name}_row" if _shared(parts) else f"table->{layer.name}_row"
+    source = f"arena + {_where(placed.input_offset, regions)}"
+    given = [f"&{layer.name}_shape", f"&{row}", f"{layer.name}_weights", source, result]
+    if layer.kind == "conv":
+        given.append("arena + KERNEL_SCRATCH" if layout.kernel_scratch[1] else "NULL")
     slides = after if after is not None and after.window > 1 else None
     return Shown(
         name=layer.name,
         layer=layer,
         note=_note(layer),
-        tile=_tile(layer),
-        weights=_in_reading_order(layer),
+        weights=_packed(layer, kernels),
         arrays=tuple(_array(f"{layer.name}_{p}", types[p], parts[p]) for p in ROW_PARTS),
-        source=_where(placed.input_offset, regions),
-        target=target,
+        call=f"{'ws_dot' if layer.kind == 'conv' else 'ws_depthwise'}({', '.join(given)});",
+        result=result,
         slides=slides,
         slides_name=f"{slides.layer.name.upper()}_WINDOW" if slides else "",
     )
 
 
-def _tile(layer: Layer) -> int:
-    return 4 if layer.kind == "conv" and layer.outputs % 4 == 0 else 1
+def _shared(parts: dict[str, NDArray[np.int64]]) -> bool:
+    return all(bool(np.all(rows == rows[0])) for rows in parts.values())
 
 
-def _in_reading_order(layer: Layer) -> NDArray[np.int64]:
-    """Tiles of outputs; in a tile, for each input its weight in every output."""
-    weights = layer.weights.astype(np.int64)
-    if layer.kind == "conv":
-        weights = weights.reshape(-1, _tile(layer), layer.taps * layer.inputs).transpose(0, 2, 1)
-    return weights.reshape(-1)
+def _packed(layer: Layer, kernels: Kernels) -> Packed:
+    if layer.kind == "depthwise":
+        return pack_depthwise(kernels, layer.weights)
+    return pack_dot(kernels, layer.weights.reshape(layer.outputs, -1))
 
 
 def _array(name: str, ctype: str, rows: NDArray[np.int64]) -> Array:

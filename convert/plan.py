@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convert.graph import Layer, Network
+from convert.kernels import Kernels, scratch_bytes
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class Plan:
 
     placed: tuple[Placed, ...]
     scratch: tuple[tuple[int, int], ...]  # (offset, bytes)
+    kernel_scratch: tuple[int, int]  # (offset, bytes), for the kernels
     arena_bytes: int
     start: int  # hops that count as already there after a reset
     keep: int  # hops that stay in the first window after a step
 
 
-def plan(network: Network) -> Plan:
+def plan(network: Network, kernels: Kernels = "plain") -> Plan:
     """Lay out the arena; its size is exact."""
     layers = network.layers
     windows = [layer.span if layer.span > 1 else 0 for layer in layers]
@@ -56,6 +58,8 @@ def plan(network: Network) -> Plan:
         end += columns * layer.inputs
     reads, scratch = _scratch(layers, windows, end)
     end += sum(size for _, size in scratch)
+    kernel_scratch = (-(-end // 4) * 4, _kernel_scratch(network, kernels))
+    end = kernel_scratch[0] + kernel_scratch[1] if kernel_scratch[1] else end
     placed = []
     for i, layer in enumerate(layers):
         newest = offsets[i] + (windows[i] - layer.span) * layer.inputs
@@ -69,9 +73,17 @@ def plan(network: Network) -> Plan:
     return Plan(
         placed=tuple(placed),
         scratch=scratch,
+        kernel_scratch=kernel_scratch,
         arena_bytes=end,
         start=windows[0] - first.taps,
         keep=windows[0] - first.stride,
+    )
+
+
+def _kernel_scratch(network: Network, kernels: Kernels) -> int:
+    dots = (layer for layer in network.layers if layer.kind == "conv")
+    return max(
+        scratch_bytes(kernels, layer.taps * layer.inputs, 1, gathers=False) for layer in dots
     )
 
 

@@ -37,7 +37,8 @@ endif
 # The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
 # it is.
 GENERATED ?= build/generated/$(WORD)/$(BOARD_KERNELS)
-GENERATED_FILES := $(addprefix $(GENERATED)/,ws_model.h ws_model.c ws_frontend.c ws_network.c)
+GENERATED_FILES := $(addprefix $(GENERATED)/,ws_model.h ws_model.c ws_frontend.c ws_kernels.h \
+	ws_network.c)
 ifeq ($(origin GENERATED),file)
 # Which word file and model it was made of last: another MODEL is generated anew.
 $(GENERATED)/.inputs: always
@@ -133,7 +134,7 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_
 BUILT_BY := firmware/build.mk $(BOARD_OUT)/board.mk
 COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
 
-$(OUT)/obj/generated/ws_network_traced.o: $(GENERATED)/ws_network.c $(GENERATED)/ws_model.h $(BUILT_BY)
+$(OUT)/obj/generated/ws_network_traced.o: $(GENERATED)/ws_network.c $(GENERATED)/ws_model.h $(GENERATED)/ws_kernels.h $(BUILT_BY)
 	$(COMPILE) -DWS_TRACE -c $< -o $@
 $(OUT)/obj/generated/%.pic.o: $(GENERATED)/%.c $(GENERATED)/ws_model.h $(BUILT_BY)
 	$(COMPILE) -fPIC -c $< -o $@

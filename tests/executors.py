@@ -169,12 +169,12 @@ class HostC(Executor):
     name = "host C"
 
     def __init__(self, model: Model, edit: tuple[str, str] | None = None) -> None:
-        """`edit` replaces one text of ws_network.c by another, to plant a fault."""
+        """`edit` replaces one text of the network by another, to plant a fault."""
         super().__init__(model)
         texts = generate(model.word, model.word_path, model.folder)
         if edit:
-            assert edit[0] in texts["ws_network.c"], f"no {edit[0]!r} to edit"
-            texts["ws_network.c"] = texts["ws_network.c"].replace(*edit, 1)
+            (file,) = (n for n in ("ws_network.c", "ws_kernels.h") if edit[0] in texts[n])
+            texts[file] = texts[file].replace(*edit, 1)
         self._folder = tempfile.TemporaryDirectory(prefix="wakestate-")
         folder = Path(self._folder.name)
         for name, text in texts.items():

@@ -149,7 +149,7 @@ FAULTS = {
     "input bit": ("x = in[i];", "x = in[i] ^ (i == 0);"),
     "first rounding": ("INT64_C(1) << 30", "INT64_C(1) << 28"),
     "second rounding": ("(high & mask) > half", "(high & mask) >= half"),
-    "clamp": ("value > 127 ? 127", "value > 127 ? 126"),
+    "clamp": ("value > range->high ? range->high", "value > 126 ? 126"),
     "table": ("first_multiplier[0]", "first_multiplier[1]"),
 }
 

@@ -12,15 +12,12 @@
  * All device states share the weights. What a state changes is a row of bias, multiplier and
  * shift for each channel; changing the state re-points one table.
  *
- * Convolutions make four outputs at once, so that an input is loaded once for four products; the
- * weights lie in the order in which that loop reads them.
- *
- * Integers only. Right shifts of negative values are arithmetic, as on every compiler for Arm.
- * No accumulator can overflow: the generator has checked every layer's worst case.
+ * The loops are in ws_kernels.h; the weights lie in the order in which they read them.
  */
-#include "ws_model.h"
-
 #include <string.h>
+
+#include "ws_kernels.h"
+#include "ws_model.h"
 
 #ifdef WS_TRACE
 /* For tests: every layer's new column, as it is made. */
@@ -42,39 +39,9 @@ enum {
     SCRATCH_B = 132, /* 6: one column, within a step */
 };
 
-/* One layer's numbers for each output channel, in one device state. */
-struct ws_row {
-    const int32_t *bias; /* the input's zero point is folded in */
-    const int32_t *multiplier; /* Q31 */
-    const uint8_t *shift; /* to the right */
-};
-
-/* acc * multiplier / 2^(31 + shift), rounded twice, exactly as TFLite's reference kernels do. */
-static inline int32_t requantize(int32_t acc, int32_t multiplier, unsigned shift) {
-    /* SaturatingRoundingDoublingHighMul: halves go up. The multiplier is not negative, so nothing
-     * saturates. */
-    const int32_t high = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
-    /* RoundingDivideByPOT: halves go away from zero. */
-    const int32_t mask = (int32_t)((UINT32_C(1) << shift) - 1u);
-    const int32_t half = (mask >> 1) + (high < 0 ? 1 : 0);
-    return (high >> shift) + ((high & mask) > half ? 1 : 0);
-}
-
-/* One output: requantized to int8, not below `low`, which is the zero point after a ReLU. */
-static inline int8_t finish(int32_t acc, const struct ws_row *row, int o, int32_t zero_point,
-                            int32_t low) {
-    const int32_t value = requantize(acc, row->multiplier[o], row->shift[o]) + zero_point;
-    return (int8_t)(value < low ? low : value > 127 ? 127 : value);
-}
-
-/* Drop the oldest `dropped` bytes of a window, so that there is room at its end. */
-static void slide(int8_t *window, size_t bytes, size_t dropped) {
-    memmove(window, window + dropped, bytes - dropped);
-}
-
 /* first: convolution over 3 columns, 8 -> 8, 192 MACs; ReLU.
  * In: scale 0.03125, zero point 0. Out: scale 0.0185754, zero point -128. */
-static const int8_t first_weights[192] = {
+_Alignas(4) static const int8_t first_weights[192] = {
       68,  -65,  -62,  -98,   50,  117, -107,   -5, -127,   24,   27,  -39, -100,  -47, -117,  -15,
     -107, -127,   31,  -87,  -93,  -31,  -64,  -37,   73,  -38,  123, -123,  -93, -118,   55,  -19,
     -109,  -81,  -38,  -47,  -87, -127,  127,   49,  104,   20,  -78, -105, -107,  -61,   37,  -62,
@@ -107,7 +74,7 @@ static const int32_t first_multiplier[2][8] = {
   },
 };
 
-static const uint8_t first_shift[2][8] = {
+static const int8_t first_shift[2][8] = {
   {
      9,  9, 11, 11,  8,  8, 10,  6,
   },
@@ -116,28 +83,15 @@ static const uint8_t first_shift[2][8] = {
   },
 };
 
-static void run_first(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = first_weights;
-    for (int o = 0; o < 8; o += 4) {
-        int32_t a = row->bias[o], b = row->bias[o + 1], c = row->bias[o + 2], d = row->bias[o + 3];
-        for (int i = 0; i < 24; i++, w += 4) {
-            const int32_t x = in[i];
-            a += x * w[0];
-            b += x * w[1];
-            c += x * w[2];
-            d += x * w[3];
-        }
-        out[o] = finish(a, row, o, -128, -128);
-        out[o + 1] = finish(b, row, o + 1, -128, -128);
-        out[o + 2] = finish(c, row, o + 2, -128, -128);
-        out[o + 3] = finish(d, row, o + 3, -128, -128);
-    }
-    TRACE("first", out, 8);
-}
+static const ws_dot_shape first_shape = {
+    .pixels = 1, .length = 24, .outputs = 8,
+    .range = { .zero_point = -128, .low = -128, .high = 127 },
+};
+
 
 /* time0: depthwise over 3 columns, 8 -> 8, 24 MACs.
  * In: scale 0.0185754, zero point -128. Out: scale 0.015842, zero point -42. */
-static const int8_t time0_weights[24] = {
+_Alignas(4) static const int8_t time0_weights[24] = {
     -127,  -28,   25,   66,   86,  -62,  127,  111,  -90,  127,  127, -127,  -45,  127,  117,  127,
      105,   93,   65,  -76,  127, -114,  -29,   42,
 };
@@ -150,26 +104,22 @@ static const int32_t time0_multiplier[8] = {
     1559828826, 1386216861, 1659998500, 1259903035, 2096608068, 1107722563, 1169877510, 2115462458,
 };
 
-static const uint8_t time0_shift[8] = {
+static const int8_t time0_shift[8] = {
     9, 8, 8, 8, 8, 7, 9, 8,
 };
 
-static const struct ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
+static const ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
 
-static void run_time0(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    for (int c = 0; c < 8; c++) {
-        int32_t acc = row->bias[c];
-        for (int k = 0; k < 3; k++) {
-            acc += in[k * 8 + c] * time0_weights[k * 8 + c];
-        }
-        out[c] = finish(acc, row, c, -42, -128);
-    }
-    TRACE("time0", out, 8);
-}
+static const ws_conv_shape time0_shape = {
+    .in_h = 3, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
+    .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
+    .range = { .zero_point = -42, .low = -128, .high = 127 },
+};
+
 
 /* mix0: convolution, 1x1, 8 -> 8, 64 MACs; ReLU.
  * In: scale 0.015842, zero point -42. Out: scale 0.0329875, zero point -128. */
-static const int8_t mix0_weights[64] = {
+_Alignas(4) static const int8_t mix0_weights[64] = {
      127,   28,  -49, -127,  -61,  -17,  103,   72,  -93,  -52,   97,  -28,  107,  -85,   74,   18,
      -28,  -58, -103,  -26,  107,  127,  -49,   33,  -97,   50,  -57, -124,  -85,    9,  127, -110,
     -126,   63,  -72,  -48,   80,  -55, -127,  101,   23,    8,   -8,  -43,  -30,   26,   36,    1,
@@ -194,7 +144,7 @@ static const int32_t mix0_multiplier[2][8] = {
   },
 };
 
-static const uint8_t mix0_shift[2][8] = {
+static const int8_t mix0_shift[2][8] = {
   {
      5,  5,  7,  6,  7, 10,  9,  6,
   },
@@ -203,28 +153,15 @@ static const uint8_t mix0_shift[2][8] = {
   },
 };
 
-static void run_mix0(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = mix0_weights;
-    for (int o = 0; o < 8; o += 4) {
-        int32_t a = row->bias[o], b = row->bias[o + 1], c = row->bias[o + 2], d = row->bias[o + 3];
-        for (int i = 0; i < 8; i++, w += 4) {
-            const int32_t x = in[i];
-            a += x * w[0];
-            b += x * w[1];
-            c += x * w[2];
-            d += x * w[3];
-        }
-        out[o] = finish(a, row, o, -128, -128);
-        out[o + 1] = finish(b, row, o + 1, -128, -128);
-        out[o + 2] = finish(c, row, o + 2, -128, -128);
-        out[o + 3] = finish(d, row, o + 3, -128, -128);
-    }
-    TRACE("mix0", out, 8);
-}
+static const ws_dot_shape mix0_shape = {
+    .pixels = 1, .length = 8, .outputs = 8,
+    .range = { .zero_point = -128, .low = -128, .high = 127 },
+};
+
 
 /* time1: depthwise over 3 columns, each 2 apart, 8 -> 8, 24 MACs.
  * In: scale 0.0329875, zero point -128. Out: scale 0.0237169, zero point -40. */
-static const int8_t time1_weights[24] = {
+_Alignas(4) static const int8_t time1_weights[24] = {
     -127,  -78,  -18,   96, -120,  127,   94,  127,   54,  127,   13,    5,  127,   29,  127,   37,
       19,  108,  127, -127,  116,   50,  -89,   -1,
 };
@@ -237,26 +174,22 @@ static const int32_t time1_multiplier[8] = {
     1714521510, 1301750731, 1388061736, 2146365752, 1361601299, 2014753805, 1781796529, 1167960096,
 };
 
-static const uint8_t time1_shift[8] = {
+static const int8_t time1_shift[8] = {
     8, 7, 7, 8, 7, 8, 8, 8,
 };
 
-static const struct ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
+static const ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
 
-static void run_time1(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    for (int c = 0; c < 8; c++) {
-        int32_t acc = row->bias[c];
-        for (int k = 0; k < 3; k++) {
-            acc += in[k * 16 + c] * time1_weights[k * 8 + c];
-        }
-        out[c] = finish(acc, row, c, -40, -128);
-    }
-    TRACE("time1", out, 8);
-}
+static const ws_conv_shape time1_shape = {
+    .in_h = 5, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
+    .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 2, .dilation_w = 1,
+    .range = { .zero_point = -40, .low = -128, .high = 127 },
+};
+
 
 /* mix1: convolution, 1x1, 8 -> 12, 96 MACs; ReLU.
  * In: scale 0.0237169, zero point -40. Out: scale 0.0335071, zero point -128. */
-static const int8_t mix1_weights[96] = {
+_Alignas(4) static const int8_t mix1_weights[96] = {
      -90,  -36,  127,   95,   45,   27,  -49,  -27,    7, -111,   73,   77,  -60,  -64,   69, -115,
       41,   73,  118,   50,  127, -127,   31,   -8,  125,   25,   -5, -127,  127,  126,   87,  -95,
     -127,   21,  -69,  -44,  -95,  116,  127, -109, -127,  105,   62,  -38,  -88,   29, -111,   88,
@@ -287,7 +220,7 @@ static const int32_t mix1_multiplier[2][12] = {
   },
 };
 
-static const uint8_t mix1_shift[2][12] = {
+static const int8_t mix1_shift[2][12] = {
   {
     5, 7, 5, 7, 7, 8, 6, 6, 6, 6, 6, 6,
   },
@@ -296,37 +229,24 @@ static const uint8_t mix1_shift[2][12] = {
   },
 };
 
-static void run_mix1(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = mix1_weights;
-    for (int o = 0; o < 12; o += 4) {
-        int32_t a = row->bias[o], b = row->bias[o + 1], c = row->bias[o + 2], d = row->bias[o + 3];
-        for (int i = 0; i < 8; i++, w += 4) {
-            const int32_t x = in[i];
-            a += x * w[0];
-            b += x * w[1];
-            c += x * w[2];
-            d += x * w[3];
-        }
-        out[o] = finish(a, row, o, -128, -128);
-        out[o + 1] = finish(b, row, o + 1, -128, -128);
-        out[o + 2] = finish(c, row, o + 2, -128, -128);
-        out[o + 3] = finish(d, row, o + 3, -128, -128);
-    }
-    TRACE("mix1", out, 12);
-}
+static const ws_dot_shape mix1_shape = {
+    .pixels = 1, .length = 8, .outputs = 12,
+    .range = { .zero_point = -128, .low = -128, .high = 127 },
+};
+
 
 /* flat: convolution over 3 columns, 12 -> 6, 216 MACs; ReLU.
  * In: scale 0.0335071, zero point -128. Out: scale 0.0166734, zero point -128. */
-static const int8_t flat_weights[216] = {
-      82,  -51,  -96,   -7, -124,  -70,  125,   16,   23,   -5,  127,  -96,   84,   87,   81,  -50,
-    -126,  106,   -3,  -78,    2,  125,    2,   84,   41,  -34,  -43,    5,   28,  -26,  -52,   69,
-       1,  119,   29,  -22, -120,    4,  -50,   31, -100,  109, -113,  103,   79,  127, -107,   67,
-       0,   61,   70,  -72,   -1, -107,  -28,   -4,  -73,   43,   36,   -4,  -83,  -29,  -29, -117,
-     -31,  123, -121,  124,   40,   43,  -92,   33,  -95,  -41,  -95,   82,   54,  -57,  -90,  -11,
-      65,   55,   75,  -13, -102,   89,  108,   -3,  -52, -116,  -19,    0,   19,   12,  123,   93,
-    -121,  -43,  -72,   99, -127,  -12,    4,   33,  -59,  -31,  126,   69,   50,  -44,   92,   -9,
-     104,   28, -123,  123,   22, -122,  -68,  -14,  121,   46,  -92,   10,  -82, -127,   11,  -57,
-      88,   20,  -72,   58,   54, -106,    9,  -26,  -63, -126,    3,   34,  -43,   43,    0, -115,
+_Alignas(4) static const int8_t flat_weights[216] = {
+      82, -120,  -95,   50,  -51,    4,  -41,  -44,  -96,  -50,  -95,   92,   -7,   31,   82,   -9,
+    -124, -100,   54,  104,  -70,  109,  -57,   28,  125, -113,  -90, -123,   16,  103,  -11,  123,
+      23,   79,   65,   22,   -5,  127,   55, -122,  127, -107,   75,  -68,  -96,   67,  -13,  -14,
+      84,    0, -102,  121,   87,   61,   89,   46,   81,   70,  108,  -92,  -50,  -72,   -3,   10,
+    -126,   -1,  -52,  -82,  106, -107, -116, -127,   -3,  -28,  -19,   11,  -78,   -4,    0,  -57,
+       2,  -73,   19,   88,  125,   43,   12,   20,    2,   36,  123,  -72,   84,   -4,   93,   58,
+      41,  -83, -121,   54,  -34,  -29,  -43, -106,  -43,  -29,  -72,    9,    5, -117,   99,  -26,
+      28,  -31, -127,  -63,  -26,  123,  -12, -126,  -52, -121,    4,    3,   69,  124,   33,   34,
+       1,   40,  -59,  -43,  119,   43,  -31,   43,   29,  -92,  126,    0,  -22,   33,   69, -115,
      -67,   11,   60,  -98,   36,  -92,    3,  -50,  121,   38,  -39,   12, -127,  -55,  -66,  -79,
      -67,  -89,   23, -101,  107,   97, -124, -106,  112,  -18,   23,  -73,  -60,   51,  118, -118,
      111,  -92,  -69,   23,  -87,  120, -124,  -69, -102, -120,  -61,   43,  -32,   47,   64,   93,
@@ -342,29 +262,23 @@ static const int32_t flat_multiplier[6] = {
     1442298763, 1401082139, 1419940638, 1447219591, 1449294287, 1428902949,
 };
 
-static const uint8_t flat_shift[6] = {
+static const int8_t flat_shift[6] = {
     7, 7, 7, 7, 7, 7,
 };
 
-static const struct ws_row flat_row = { flat_bias, flat_multiplier, flat_shift };
+static const ws_row flat_row = { flat_bias, flat_multiplier, flat_shift };
 
-static void run_flat(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = flat_weights;
-    for (int o = 0; o < 6; o++) {
-        int32_t acc = row->bias[o];
-        for (int i = 0; i < 36; i++) {
-            acc += in[i] * *w++;
-        }
-        out[o] = finish(acc, row, o, -128, -128);
-    }
-    TRACE("flat", out, 6);
-}
+static const ws_dot_shape flat_shape = {
+    .pixels = 1, .length = 36, .outputs = 6,
+    .range = { .zero_point = -128, .low = -128, .high = 127 },
+};
+
 
 /* last: convolution, 1x1, 6 -> 6, 36 MACs; ReLU.
  * In: scale 0.0166734, zero point -128. Out: scale 0.0178898, zero point -128. */
-static const int8_t last_weights[36] = {
-      90,  -64,   37,   35,   18, -127,   62,  -68,   38,  127,  -97,  -69,  -97,  -10,   14,  113,
-     108,  127,  -53,  111,   46,   82,  127,  -18,   95,   22,  127, -127,   89,   48,   86,  -13,
+_Alignas(4) static const int8_t last_weights[36] = {
+      90,   62,  -97,  -53,  -64,  -68,  -10,  111,   37,   38,   14,   46,   35,  127,  113,   82,
+      18,  -97,  108,  127, -127,  -69,  127,  -18,   95,   22,  127, -127,   89,   48,   86,  -13,
      -41,  127,  -54,  111,
 };
 
@@ -381,25 +295,19 @@ static const int32_t last_multiplier[6] = {
     1238177257, 1218933679, 1828599326, 1196535666, 1370722920, 1160749141,
 };
 
-static const uint8_t last_shift[6] = {
+static const int8_t last_shift[6] = {
     7, 7, 8, 7, 7, 7,
 };
 
-static void run_last(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = last_weights;
-    for (int o = 0; o < 6; o++) {
-        int32_t acc = row->bias[o];
-        for (int i = 0; i < 6; i++) {
-            acc += in[i] * *w++;
-        }
-        out[o] = finish(acc, row, o, -128, -128);
-    }
-    TRACE("last", out, 6);
-}
+static const ws_dot_shape last_shape = {
+    .pixels = 1, .length = 6, .outputs = 6,
+    .range = { .zero_point = -128, .low = -128, .high = 127 },
+};
+
 
 /* logit: convolution, 1x1, 6 -> 1, 6 MACs.
  * In: scale 0.0178898, zero point -128. Out: scale 0.066049, zero point 127. */
-static const int8_t logit_weights[6] = {
+_Alignas(4) static const int8_t logit_weights[6] = {
     -127,   45,  127,  -93, -106, -114,
 };
 
@@ -411,30 +319,23 @@ static const int32_t logit_multiplier[1] = {
     1877743673,
 };
 
-static const uint8_t logit_shift[1] = {
+static const int8_t logit_shift[1] = {
     7,
 };
 
-static const struct ws_row logit_row = { logit_bias, logit_multiplier, logit_shift };
+static const ws_row logit_row = { logit_bias, logit_multiplier, logit_shift };
 
-static void run_logit(const struct ws_row *row, const int8_t *in, int8_t *out) {
-    const int8_t *w = logit_weights;
-    for (int o = 0; o < 1; o++) {
-        int32_t acc = row->bias[o];
-        for (int i = 0; i < 6; i++) {
-            acc += in[i] * *w++;
-        }
-        out[o] = finish(acc, row, o, 127, -128);
-    }
-    TRACE("logit", out, 1);
-}
+static const ws_dot_shape logit_shape = {
+    .pixels = 1, .length = 6, .outputs = 1,
+    .range = { .zero_point = 127, .low = -128, .high = 127 },
+};
 
 /* The rows that a device state changes. */
 struct ws_state_table {
-    struct ws_row first_row;
-    struct ws_row mix0_row;
-    struct ws_row mix1_row;
-    struct ws_row last_row;
+    ws_row first_row;
+    ws_row mix0_row;
+    ws_row mix1_row;
+    ws_row last_row;
 };
 
 static const struct ws_state_table state_tables[WS_STATES] = {
@@ -454,17 +355,25 @@ static const struct ws_state_table state_tables[WS_STATES] = {
 
 /* One network step: the first window is full; every layer computes one column. */
 static void step(const struct ws_state_table *table, int8_t *arena, int8_t *logit) {
-    slide(arena + TIME0_WINDOW, 24, 8);
-    run_first(&table->first_row, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16);
-    run_time0(&time0_row, arena + TIME0_WINDOW, arena + SCRATCH_A);
-    slide(arena + TIME1_WINDOW, 40, 8);
-    run_mix0(&table->mix0_row, arena + SCRATCH_A, arena + TIME1_WINDOW + 32);
-    run_time1(&time1_row, arena + TIME1_WINDOW, arena + SCRATCH_A);
-    slide(arena + FLAT_WINDOW, 36, 12);
-    run_mix1(&table->mix1_row, arena + SCRATCH_A, arena + FLAT_WINDOW + 24);
-    run_flat(&flat_row, arena + FLAT_WINDOW, arena + SCRATCH_A);
-    run_last(&table->last_row, arena + SCRATCH_A, arena + SCRATCH_B);
-    run_logit(&logit_row, arena + SCRATCH_B, logit);
+    ws_slide(arena + TIME0_WINDOW, arena + TIME0_WINDOW + 8, 16);
+    ws_dot(&first_shape, &table->first_row, first_weights, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16, NULL);
+    TRACE("first", arena + TIME0_WINDOW + 16, 8);
+    ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A);
+    TRACE("time0", arena + SCRATCH_A, 8);
+    ws_slide(arena + TIME1_WINDOW, arena + TIME1_WINDOW + 8, 32);
+    ws_dot(&mix0_shape, &table->mix0_row, mix0_weights, arena + SCRATCH_A, arena + TIME1_WINDOW + 32, NULL);
+    TRACE("mix0", arena + TIME1_WINDOW + 32, 8);
+    ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A);
+    TRACE("time1", arena + SCRATCH_A, 8);
+    ws_slide(arena + FLAT_WINDOW, arena + FLAT_WINDOW + 12, 24);
+    ws_dot(&mix1_shape, &table->mix1_row, mix1_weights, arena + SCRATCH_A, arena + FLAT_WINDOW + 24, NULL);
+    TRACE("mix1", arena + FLAT_WINDOW + 24, 12);
+    ws_dot(&flat_shape, &flat_row, flat_weights, arena + FLAT_WINDOW, arena + SCRATCH_A, NULL);
+    TRACE("flat", arena + SCRATCH_A, 6);
+    ws_dot(&last_shape, &table->last_row, last_weights, arena + SCRATCH_A, arena + SCRATCH_B, NULL);
+    TRACE("last", arena + SCRATCH_B, 6);
+    ws_dot(&logit_shape, &logit_row, logit_weights, arena + SCRATCH_B, logit, NULL);
+    TRACE("logit", logit, 1);
 }
 
 bool ws_network_push(ws_network *net, const int8_t column[WS_BANDS], int8_t *logit) {
@@ -475,7 +384,7 @@ bool ws_network_push(ws_network *net, const int8_t column[WS_BANDS], int8_t *log
         return false;
     }
     step(net->table, net->arena, logit);
-    slide(window, 24, WS_STRIDE * WS_BANDS);
+    ws_slide(window, window + WS_STRIDE * WS_BANDS, 24 - WS_STRIDE * WS_BANDS);
     net->phase = 1;
     return true;
 }
