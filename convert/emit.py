@@ -248,7 +248,8 @@ def _where(offset: int, regions: list[Region]) -> str:
 def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Shown:
     placed, layer, regions = layout.placed[index], network.layers[index], _regions(layout)
     after = layout.placed[index + 1] if index + 1 < len(layout.placed) else None
-    parts = {"bias": layer.folded_bias, "multiplier": layer.multiplier, "shift": -layer.shift}
+    bias = layer.folded_bias if layer.kind == "conv" else layer.bias
+    parts = {"bias": bias, "multiplier": layer.multiplier, "shift": -layer.shift}
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     result = (
         "logit"

@@ -14,13 +14,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.errors import ConvertError
+
 Kernels = Literal["plain", "dsp", "mve"]
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 
-#: Outputs that a dot product loop makes at once; their weights lie interleaved.
-TILE = 4
-#: Inputs of one output that lie together in a tile: one, a word, a vector.
-GROUP: dict[Kernels, int] = {"plain": 1, "dsp": 1, "mve": 1}
+#: Inputs of one output are filled up with zeros to a multiple of this.
+_MULTIPLE: dict[Kernels, int] = {"plain": 1, "dsp": 8, "mve": 1}
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,41 @@ class Packed:
     ctype: str  # int8_t or int16_t
     values: NDArray[np.int64]
 
-    @property
-    def bytes(self) -> int:
-        return self.values.size * (2 if self.ctype == "int16_t" else 1)
-
 
 def pack_dot(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     """int8[outputs, length] for ws_dot and ws_conv.
 
-    Tiles of four outputs; in a tile, group by group of inputs, the group's weights in each of the
-    four outputs. The length is filled up with zeros to whole groups. Outputs that make no whole
-    tile follow, row by row.
+    plain, mve: tiles of four outputs; in a tile, group by group of 1 or 16 inputs, the group's
+    weights in each of the four; outputs that make no whole tile follow, row by row. dsp: see
+    `_pairs`. ConvertError: a weight of -128, which int8 .tflite files must not have, with dsp.
     """
     outputs, length = weights.shape
-    group = GROUP[kernels]
-    groups = -(-length // group)
-    padded = np.zeros((outputs, groups * group), np.int64)
+    padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
-    whole = outputs // TILE * TILE
-    tiles = padded[:whole].reshape(whole // TILE, TILE, groups, group).transpose(0, 2, 1, 3)
+    if kernels == "dsp":
+        return Packed("int8_t", _pairs(padded))
+    group = _MULTIPLE[kernels]
+    whole = outputs // 4 * 4
+    tiles = padded[:whole].reshape(whole // 4, 4, -1 if whole else 1, group)
+    tiles = tiles.transpose(0, 2, 1, 3)
     return Packed("int8_t", np.concatenate([tiles.reshape(-1), padded[whole:].reshape(-1)]))
+
+
+def _pairs(weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows two by two, A and B: int16 A + 256 B of the inputs 0, 2, 1, 3, 4, 6, 5, 7 ..., as bytes.
+
+    The order is that in which SXTB16 widens inputs; an odd last row goes with zeros.
+    """
+    if np.any(weights == -128):
+        raise ConvertError(
+            "a weight is -128; the dsp kernels allow -127 .. 127, as TFLite's quantization "
+            "specification does: convert the model anew, or generate with --kernels plain"
+        )
+    outputs, length = weights.shape
+    rows = np.zeros((-(-outputs // 2), 2, length), np.int64)
+    rows.reshape(-1, length)[:outputs] = weights
+    words = (rows[:, 0] + 256 * rows[:, 1]).reshape(-1, 4)[:, [0, 2, 1, 3]]
+    return np.frombuffer(words.astype("<i2").tobytes(), np.int8).astype(np.int64)
 
 
 def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
@@ -58,13 +73,24 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     plain, mve: as they are. dsp: groups of four channels, tap by tap, as int16 in the order
     0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
     """
-    return Packed("int8_t", weights.astype(np.int64).reshape(-1))
+    taps, channels = weights.shape
+    if kernels != "dsp":
+        return Packed("int8_t", weights.astype(np.int64).reshape(-1))
+    whole = channels // 4 * 4
+    groups = weights[:, :whole].astype(np.int64).reshape(taps, whole // 4, 4)
+    groups = groups[:, :, [0, 2, 1, 3]].transpose(1, 0, 2)
+    rest = weights[:, whole:].astype(np.int64).T
+    return Packed("int16_t", np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
 
 
 def scratch_bytes(kernels: Kernels, length: int, pixels: int, *, gathers: bool) -> int:
     """Scratch of ws_dot (`gathers` false) or ws_conv over `length` inputs an output.
 
-    dsp widens the inputs of up to two pixels to int16; the others gather one patch as it is.
+    A patch that was gathered; with dsp, the inputs of up to two pixels widened to int16.
     """
-    padded = -(-length // GROUP[kernels]) * GROUP[kernels]
-    return padded if gathers else 0
+    patch = _padded(kernels, length) if gathers else 0
+    return patch + (2 * _padded(kernels, length) * min(pixels, 2) if kernels == "dsp" else 0)
+
+
+def _padded(kernels: Kernels, length: int) -> int:
+    return -(-length // _MULTIPLE[kernels]) * _MULTIPLE[kernels]

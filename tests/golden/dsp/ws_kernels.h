@@ -2,14 +2,14 @@
  *   word   tests/toy/toy.toml  sha256 3f0b57da1f07745f80672a1ac5110d8074d3b06d90c906fb9aa5dee220230dd8
  *   model  tests/toy/model.json  sha256 964cb6b83ea0ae045d7e5eb150a9273ed71f35ccf12af9748108f0236da2a05a
  *   python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels dsp */
-/* Kernels in portable C, for cores without the DSP extension and for the host.
+/* Kernels for cores with the DSP extension (Cortex-M4, M7, M33): two products an instruction.
  *
  * What a layer is told, in all kernel sets:
  *
  *   ws_dot        dot products: each pixel is `length` inputs in a row, pixels `step` apart
  *   ws_conv       2-D convolution, NHWC; each patch is gathered into scratch, then as ws_dot
- *   ws_depthwise  2-D convolution of each channel for itself
- *   ws_slide      bytes move to a lower address
+ *   ws_depthwise  2-D convolution of each channel for itself; taps beyond the edge are left out
+ *   ws_slide      bytes move to a lower address; the two may overlap
  *
  * Integers only. Right shifts of negative values are arithmetic, as on every compiler for Arm. No
  * accumulator can overflow: the generator has checked every layer's worst case.
@@ -17,6 +17,7 @@
 #ifndef WS_KERNELS_H
 #define WS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,12 +25,12 @@
 /* One layer's numbers for each output channel. acc * multiplier / 2^(31 + shift), rounded twice,
  * is exactly what TFLite's reference kernels make of it. */
 typedef struct {
-    const int32_t *bias;       /* the input's zero point is folded in */
+    const int32_t *bias;       /* the input's zero point is folded in, but for ws_depthwise */
     const int32_t *multiplier; /* Q31, not negative */
     const int8_t *shift;       /* to the right, at least 1 */
 } ws_row;
 
-/* An output: its zero point, and what it is clamped to after that was added. */
+/* An output's zero point, and what it is clamped to after that was added. */
 typedef struct {
     int16_t zero_point, low, high;
 } ws_range;
@@ -42,23 +43,23 @@ typedef struct {
 typedef struct {
     uint16_t in_h, in_w, in_c, out_h, out_w, out_c;
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-    int8_t fill; /* beyond the edge: the input's zero point, so that a tap there adds nothing */
+    int8_t fill; /* the input's zero point, which stands beyond the edge */
     ws_range range;
 } ws_conv_shape;
 
-/* The taps of one output that lie within the input. */
+/* The taps of one output that lie within the input: `rows` of `columns`. */
 typedef struct {
-    int input;           /* index of the first tap's channel 0 */
-    int weight;          /* number of the first tap */
-    int rows, columns;   /* taps */
-    int row_step, step;  /* inputs from row to row, from tap to tap */
+    int rows, columns;
+    int input, row_step, step; /* index of the first tap's channel 0; to the next ones */
+    int weight, weight_row;    /* number of the first tap; to the next row's */
 } ws_taps;
 
-/* Of `kernel` taps from `first` on, `dilation` apart, those at 0 .. size - 1. */
+/* Of `kernel` taps from `first` on, `dilation` apart: the first at 0 or more, and how many from
+ * there are below `size`. */
 static inline void ws_clip(int first, int dilation, int kernel, int size, int *from, int *count) {
     int begin = 0, end = kernel;
-    while (first + begin * dilation < 0) begin++;
-    while (first + (end - 1) * dilation >= size) end--;
+    while (begin < end && first + begin * dilation < 0) begin++;
+    while (end > begin && first + (end - 1) * dilation >= size) end--;
     *from = begin;
     *count = end - begin;
 }
@@ -66,127 +67,548 @@ static inline void ws_clip(int first, int dilation, int kernel, int size, int *f
 static inline ws_taps ws_taps_at(const ws_conv_shape *shape, int y, int x) {
     const int top = y * shape->stride_h - shape->pad_top;
     const int left = x * shape->stride_w - shape->pad_left;
-    ws_taps taps = {.step = shape->dilation_w * shape->in_c,
-                    .row_step = shape->dilation_h * shape->in_w * shape->in_c};
-    int row, column;
-    ws_clip(top, shape->dilation_h, shape->kernel_h, shape->in_h, &row, &taps.rows);
-    ws_clip(left, shape->dilation_w, shape->kernel_w, shape->in_w, &column, &taps.columns);
-    taps.weight = row * shape->kernel_w + column;
-    taps.input = ((top + row * shape->dilation_h) * shape->in_w + left +
-                  column * shape->dilation_w) * shape->in_c;
+    const int channels = shape->in_c, row_inputs = shape->in_w * channels;
+    int row, column, rows, columns;
+    ws_clip(top, shape->dilation_h, shape->kernel_h, shape->in_h, &row, &rows);
+    ws_clip(left, shape->dilation_w, shape->kernel_w, shape->in_w, &column, &columns);
+    ws_taps taps = {
+        .rows = rows,
+        .columns = columns,
+        .input = (top + row * shape->dilation_h) * row_inputs +
+                 (left + column * shape->dilation_w) * channels,
+        .row_step = shape->dilation_h * row_inputs,
+        .step = shape->dilation_w * channels,
+        .weight = row * shape->kernel_w + column,
+        .weight_row = shape->kernel_w,
+    };
+    if (shape->kernel_w == 1 && columns == 1) { /* one long row instead of many of one tap */
+        taps.columns = rows;
+        taps.step = taps.row_step;
+        taps.rows = 1;
+    }
     return taps;
 }
 
-/* One output's patch, kernel_h * kernel_w * in_c inputs in a row. */
+/* The few instructions that C cannot say, in C for the host: there the same code is tested. */
+#ifdef __ARM_FEATURE_DSP
+#define WS_INSTRUCTION static inline __attribute__((always_inline))
+
+/* Bytes 0 and 2, and bytes 1 and 3, as two int16; the same, added to two int16. */
+WS_INSTRUCTION uint32_t ws_even(uint32_t bytes) {
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
+WS_INSTRUCTION uint32_t ws_odd(uint32_t bytes) {
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
+WS_INSTRUCTION uint32_t ws_even_plus(uint32_t pair, uint32_t bytes) {
+    __asm__("sxtab16 %0, %0, %1" : "+r"(pair) : "r"(bytes));
+    return pair;
+}
+
+WS_INSTRUCTION uint32_t ws_odd_plus(uint32_t pair, uint32_t bytes) {
+    __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(pair) : "r"(bytes));
+    return pair;
+}
+
+/* acc + both products of int16; + that of the lower ones; + that of the upper ones. */
+WS_INSTRUCTION int32_t ws_both(uint32_t a, uint32_t b, int32_t acc) {
+    __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+}
+
+WS_INSTRUCTION int32_t ws_lower(uint32_t a, uint32_t b, int32_t acc) {
+    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+}
+
+WS_INSTRUCTION int32_t ws_upper(uint32_t a, uint32_t b, int32_t acc) {
+    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+}
+
+/* acc * multiplier / 2^(31 + shift) + zero_point, saturated to int8; shift at least 1. SMMULR of the
+ * doubled sum is SaturatingRoundingDoublingHighMul, as nothing saturates; then RoundingDivideByPOT:
+ * halves go away from zero, and the carry is the last bit shifted out. */
+WS_INSTRUCTION int32_t ws_scale(int32_t acc, int32_t multiplier, int shift, int32_t zero_point) {
+    __asm__("lsl %0, %0, #1\n\t"
+            "smmulr %0, %0, %1\n\t"
+            "add %0, %0, %0, asr #31\n\t"
+            "asrs %0, %0, %2\n\t"
+            "adc %0, %0, %3\n\t"
+            "ssat %0, #8, %0"
+            : "+r"(acc)
+            : "r"(multiplier), "r"(shift), "r"(zero_point)
+            : "cc");
+    return acc;
+}
+#else
+#define WS_INSTRUCTION static inline
+
+WS_INSTRUCTION uint32_t ws_even(uint32_t bytes) {
+    return ((uint32_t)(int8_t)bytes & 0xFFFFu) | (uint32_t)(int8_t)(bytes >> 16) << 16;
+}
+
+WS_INSTRUCTION uint32_t ws_odd(uint32_t bytes) {
+    return ws_even(bytes >> 8);
+}
+
+WS_INSTRUCTION uint32_t ws_even_plus(uint32_t pair, uint32_t bytes) {
+    const uint32_t even = ws_even(bytes);
+    return ((pair + even) & 0xFFFFu) | ((pair & 0xFFFF0000u) + (even & 0xFFFF0000u));
+}
+
+WS_INSTRUCTION uint32_t ws_odd_plus(uint32_t pair, uint32_t bytes) {
+    return ws_even_plus(pair, bytes >> 8);
+}
+
+WS_INSTRUCTION int32_t ws_lower(uint32_t a, uint32_t b, int32_t acc) {
+    return (int32_t)((uint32_t)acc + (uint32_t)((int16_t)a * (int16_t)b));
+}
+
+WS_INSTRUCTION int32_t ws_upper(uint32_t a, uint32_t b, int32_t acc) {
+    return ws_lower(a >> 16, b >> 16, acc);
+}
+
+WS_INSTRUCTION int32_t ws_both(uint32_t a, uint32_t b, int32_t acc) {
+    return ws_upper(a, b, ws_lower(a, b, acc));
+}
+
+WS_INSTRUCTION int32_t ws_scale(int32_t acc, int32_t multiplier, int shift, int32_t zero_point) {
+    int32_t value = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
+    value += value >> 31;
+    value = (((value >> (shift - 1)) + 1) >> 1) + zero_point;
+    return value < -128 ? -128 : value > 127 ? 127 : value;
+}
+#endif
+
+/* Words of bytes, wherever they lie; two at a time from multiples of four. */
+WS_INSTRUCTION uint32_t ws_word(const void *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+typedef struct {
+    uint32_t a, b;
+} ws_words;
+
+typedef uint64_t __attribute__((may_alias, aligned(4))) ws_doubleword;
+
+WS_INSTRUCTION ws_words ws_two_words(const void *bytes) {
+    const uint64_t both = *(const ws_doubleword *)bytes;
+    return (ws_words){(uint32_t)both, (uint32_t)(both >> 32)};
+}
+
+WS_INSTRUCTION void ws_store_two(void *to, uint32_t a, uint32_t b) {
+    *(ws_doubleword *)to = a | (uint64_t)b << 32;
+}
+
+/* What makes outputs of sums: the next channel's numbers, and where the next output goes. */
+typedef struct {
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int8_t *out;
+    int32_t zero_point;
+} ws_finisher;
+
+WS_INSTRUCTION ws_finisher ws_finishing(const ws_row *row, const ws_range *range, int8_t *out) {
+    return (ws_finisher){row->bias, row->multiplier, row->shift, out, range->zero_point};
+}
+
+WS_INSTRUCTION int8_t ws_output(const ws_finisher *to, int32_t acc, int32_t multiplier, int shift) {
+    const int32_t value = ws_scale(acc, multiplier, shift, to->zero_point);
+    return (int8_t)value;
+}
+
+/* The next output. */
+WS_INSTRUCTION void ws_finish(ws_finisher *to, int32_t sum) {
+    *to->out++ = ws_output(to, sum + *to->bias++, *to->multiplier++, *to->shift++);
+}
+
+/* The next output of two pixels, `apart` bytes. */
+WS_INSTRUCTION void ws_finish_two(ws_finisher *to, int32_t sum, int32_t sum_2, int apart) {
+    const int32_t bias = *to->bias++, multiplier = *to->multiplier++;
+    const int shift = *to->shift++;
+    to->out[apart] = ws_output(to, sum_2 + bias, multiplier, shift);
+    *to->out++ = ws_output(to, sum + bias, multiplier, shift);
+}
+
+/* Bytes to int16, each four in the order 0, 2, 1, 3 and `turn` int16 after those before; zeros up
+ * to a multiple of eight. */
+static inline void ws_widen(const int8_t *in, int length, int16_t *to, int turn) {
+    const int8_t *end = in + length / 4 * 4;
+    const int rest = length % 4;
+    for (; in < end; in += 4, to += turn) {
+        const uint32_t word = ws_word(in);
+        ws_store_two(to, ws_even(word), ws_odd(word));
+    }
+    if (rest > 0) {
+        uint32_t word = 0;
+        for (int i = 0; i < rest; i++) {
+            word |= (uint32_t)(uint8_t)in[i] << 8 * i;
+        }
+        ws_store_two(to, ws_even(word), ws_odd(word));
+        to += turn;
+    }
+    if ((length - 1) % 8 < 4) ws_store_two(to, 0, 0);
+}
+
+/* Sixteen bytes between multiples of four; both move on. */
+WS_INSTRUCTION void ws_copy_16(int8_t **to, const int8_t **from) {
+#ifdef __ARM_FEATURE_DSP
+    uint32_t a, b, c, d;
+    __asm__ volatile(
+        "ldrd %2, %3, [%1], #8\n\t"
+        "ldrd %4, %5, [%1], #8\n\t"
+        "strd %2, %3, [%0], #8\n\t"
+        "strd %4, %5, [%0], #8"
+        : "+r"(*to), "+r"(*from), "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d)
+        :
+        : "memory");
+#else
+    memmove(*to, *from, 16);
+    *to += 16;
+    *from += 16;
+#endif
+}
+
+__attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t *from,
+                                                       size_t bytes) {
+    const int8_t *end = from + bytes;
+    if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0) {
+        for (size_t blocks = bytes / 16; blocks > 0; blocks--) ws_copy_16(&to, &from);
+    }
+    for (; end - from >= 4; from += 4, to += 4) {
+        const uint32_t word = ws_word(from);
+        memcpy(to, &word, sizeof word);
+    }
+    while (from < end) *to++ = *from++;
+}
+
+/* One output's patch: kernel_h * kernel_w * in_c inputs in a row. */
 static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y, int x,
                              int8_t *patch) {
-    const int top = y * shape->stride_h - shape->pad_top;
-    const int left = x * shape->stride_w - shape->pad_left;
-    const size_t channels = shape->in_c;
-    for (int i = 0; i < shape->kernel_h; i++) {
-        const int row = top + i * shape->dilation_h;
-        for (int j = 0; j < shape->kernel_w; j++, patch += channels) {
-            const int column = left + j * shape->dilation_w;
-            if (row >= 0 && row < shape->in_h && column >= 0 && column < shape->in_w) {
-                memcpy(patch, in + (size_t)(row * shape->in_w + column) * channels, channels);
-            } else {
-                memset(patch, shape->fill, channels);
+    const ws_taps taps = ws_taps_at(shape, y, x);
+    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
+    if (taps.rows * taps.columns < all) memset(patch, shape->fill, (size_t)(all * channels));
+    in += taps.input;
+    patch += taps.weight * channels;
+    for (int i = 0; i < taps.rows; i++, in += taps.row_step, patch += taps.weight_row * channels) {
+        if (taps.step == channels) {
+            ws_slide(patch, in, (size_t)(taps.columns * channels));
+        } else {
+            for (int j = 0; j < taps.columns; j++) {
+                ws_slide(patch + j * channels, in + j * taps.step, (size_t)channels);
             }
         }
     }
 }
+/* Weights of two outputs A and B lie in one word for two inputs: int16 A + 256 B of the one input,
+ * then of the other. A product sum over the words is A's + 256 B's; one over their even bytes is
+ * A's. So one SXTB16 serves four products. B's sum must stay below 2^23: 512 inputs at a time. */
+enum { WS_BLOCK = 512 };
 
-static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
-    const int right = shift;
-    /* SaturatingRoundingDoublingHighMul: halves go up. The multiplier is not negative, so nothing
-     * saturates. */
-    const int32_t high = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
-    /* RoundingDivideByPOT: halves go away from zero. */
-    const int32_t mask = (int32_t)((UINT32_C(1) << right) - 1u);
-    const int32_t half = (mask >> 1) + (high < 0 ? 1 : 0);
-    return (high >> right) + ((high & mask) > half ? 1 : 0);
+/* Sums of two pairs of outputs, A B and C D, or of one pair in two pixels. */
+typedef struct {
+    int32_t a, b, c, d;
+} ws_sums;
+
+/* From the sums over words and over even bytes. */
+WS_INSTRUCTION ws_sums ws_parts(int32_t wide, int32_t low, int32_t wide_2, int32_t low_2) {
+    return (ws_sums){low, (int32_t)((uint32_t)wide - (uint32_t)low) >> 8, low_2,
+                     (int32_t)((uint32_t)wide_2 - (uint32_t)low_2) >> 8};
 }
 
-static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
-    const int32_t value =
-        ws_scale(acc, row->multiplier[o], row->shift[o]) + range->zero_point;
-    return (int8_t)(value < range->low ? range->low : value > range->high ? range->high : value);
+WS_INSTRUCTION void ws_add(ws_sums *to, ws_sums from) {
+    to->a += from.a;
+    to->b += from.b;
+    to->c += from.c;
+    to->d += from.d;
 }
 
-/* Weights: in a tile of four outputs, input by input its weight in each. */
+/* Two pixels, whose inputs `x` holds in turns of four, against one pair of outputs `w`, up to `end`.
+ * Per four inputs thirteen instructions do sixteen products. */
+WS_INSTRUCTION ws_sums ws_two_pixels(const int8_t *w, const int16_t *x, const int16_t *end) {
+    int32_t wide = 0, low = 0, wide_2 = 0, low_2 = 0;
+#ifdef __ARM_FEATURE_DSP
+    uint32_t w0, w1, e0, e1, x0, x1;
+    __asm__(
+        "0:\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "sxtb16 %[e1], %[w1]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[low], %[e0], %[x0], %[low]\n"
+        "smlad %[wide], %[w1], %[x1], %[wide]\n"
+        "smlad %[low], %[e1], %[x1], %[low]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low_2], %[e1], %[x1], %[low_2]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "sxtb16 %[e1], %[w1]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[low], %[e0], %[x0], %[low]\n"
+        "smlad %[wide], %[w1], %[x1], %[wide]\n"
+        "smlad %[low], %[e1], %[x1], %[low]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low_2], %[e1], %[x1], %[low_2]\n"
+        "cmp %[x], %[end]\n"
+        "bcc 0b\n"
+        : [wide] "+r"(wide), [low] "+r"(low), [wide_2] "+r"(wide_2), [low_2] "+r"(low_2),
+          [w] "+r"(w), [x] "+r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [e0] "=&r"(e0), [e1] "=&r"(e1),
+          [x0] "=&r"(x0), [x1] "=&r"(x1)
+        : [end] "r"(end)
+        : "memory", "cc");
+#else
+    for (; x < end; x += 8, w += 8) {
+        for (int i = 0; i < 2; i++) {
+            const uint32_t pair = ws_word(w + 4 * i), even = ws_even(pair);
+            const uint32_t here = ws_word(x + 2 * i), there = ws_word(x + 4 + 2 * i);
+            wide = ws_both(pair, here, wide);
+            low = ws_both(even, here, low);
+            wide_2 = ws_both(pair, there, wide_2);
+            low_2 = ws_both(even, there, low_2);
+        }
+    }
+#endif
+    return ws_parts(wide, low, wide_2, low_2);
+}
+
+/* One pixel against two pairs of outputs, `w` and `v`. */
+WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const int16_t *x,
+                                    const int16_t *end) {
+    int32_t wide = 0, low = 0, wide_2 = 0, low_2 = 0;
+#ifdef __ARM_FEATURE_DSP
+    uint32_t w0, w1, e0, x0, x1;
+    __asm__(
+        "0:\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[low], %[e0], %[x0], %[low]\n"
+        "sxtb16 %[e0], %[w1]\n"
+        "smlad %[wide], %[w1], %[x1], %[wide]\n"
+        "smlad %[low], %[e0], %[x1], %[low]\n"
+        "ldrd %[w0], %[w1], [%[v]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
+        "sxtb16 %[e0], %[w1]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x1], %[low_2]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[low], %[e0], %[x0], %[low]\n"
+        "sxtb16 %[e0], %[w1]\n"
+        "smlad %[wide], %[w1], %[x1], %[wide]\n"
+        "smlad %[low], %[e0], %[x1], %[low]\n"
+        "ldrd %[w0], %[w1], [%[v]], #8\n"
+        "sxtb16 %[e0], %[w0]\n"
+        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
+        "sxtb16 %[e0], %[w1]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low_2], %[e0], %[x1], %[low_2]\n"
+        "cmp %[x], %[end]\n"
+        "bcc 0b\n"
+        : [wide] "+r"(wide), [low] "+r"(low), [wide_2] "+r"(wide_2), [low_2] "+r"(low_2),
+          [w] "+r"(w), [v] "+r"(v), [x] "+r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [e0] "=&r"(e0),
+          [x0] "=&r"(x0), [x1] "=&r"(x1)
+        : [end] "r"(end)
+        : "memory", "cc");
+#else
+    for (; x < end; x += 4, w += 8, v += 8) {
+        for (int i = 0; i < 2; i++) {
+            const uint32_t inputs = ws_word(x + 2 * i);
+            wide = ws_both(ws_word(w + 4 * i), inputs, wide);
+            low = ws_both(ws_even(ws_word(w + 4 * i)), inputs, low);
+            wide_2 = ws_both(ws_word(v + 4 * i), inputs, wide_2);
+            low_2 = ws_both(ws_even(ws_word(v + 4 * i)), inputs, low_2);
+        }
+    }
+#endif
+    return ws_parts(wide, low, wide_2, low_2);
+}
+
+/* One pixel, widened to `x`: all outputs, four at a time. */
+static inline void ws_single(const ws_range *range, const ws_row *row, int outputs,
+                             const int8_t *weights, const int16_t *x, int length, int8_t *out) {
+    ws_finisher to = ws_finishing(row, range, out);
+    const int block = length < WS_BLOCK ? length : WS_BLOCK;
+    for (int left = outputs; left > 0; left -= 4, weights += 4 * length) {
+        const int8_t *second = left > 2 ? weights + 2 * length : weights;
+        ws_sums sums = ws_one_pixel(weights, second, x, x + block);
+        for (int at = block; at < length; at += WS_BLOCK) {
+            const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
+            ws_add(&sums, ws_one_pixel(weights + 2 * at, second + 2 * at, x + at, x + stop));
+        }
+        ws_finish(&to, sums.a);
+        if (left >= 4) {
+            ws_finish(&to, sums.b);
+            ws_finish(&to, sums.c);
+            ws_finish(&to, sums.d);
+        } else {
+            if (left > 1) ws_finish(&to, sums.b);
+            if (left > 2) ws_finish(&to, sums.c);
+        }
+    }
+}
+
+/* Two pixels, widened to `x` in turns: all outputs, two at a time. */
+static inline void ws_double(const ws_range *range, const ws_row *row, int outputs,
+                             const int8_t *weights, const int16_t *x, int length, int8_t *out) {
+    ws_finisher to = ws_finishing(row, range, out);
+    const int block = length < WS_BLOCK ? length : WS_BLOCK;
+    for (int left = outputs; left > 0; left -= 2, weights += 2 * length) {
+        ws_sums sums = ws_two_pixels(weights, x, x + 2 * block);
+        for (int at = block; at < length; at += WS_BLOCK) {
+            const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
+            ws_add(&sums, ws_two_pixels(weights + 2 * at, x + 2 * at, x + 2 * stop));
+        }
+        ws_finish_two(&to, sums.a, sums.c, outputs);
+        if (left > 1) ws_finish_two(&to, sums.b, sums.d, outputs);
+    }
+}
+
+/* Weights: pairs of outputs, an odd last one with a second of zeros; see above. */
 static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
                           const int8_t *in, int8_t *out, int8_t *scratch) {
-    (void)scratch;
-    const int outputs = shape->outputs, length = shape->length;
-    const ws_range *range = &shape->range;
-    for (int p = 0; p < shape->pixels; p++, in += shape->step, out += outputs) {
-        const int8_t *w = weights;
-        int o = 0;
-        for (; o + 4 <= outputs; o += 4) {
-            int32_t a = row->bias[o], b = row->bias[o + 1];
-            int32_t c = row->bias[o + 2], d = row->bias[o + 3];
-            for (int i = 0; i < length; i++, w += 4) {
-                const int32_t x = in[i];
-                a += x * w[0];
-                b += x * w[1];
-                c += x * w[2];
-                d += x * w[3];
-            }
-            out[o] = ws_finish(a, row, o, range);
-            out[o + 1] = ws_finish(b, row, o + 1, range);
-            out[o + 2] = ws_finish(c, row, o + 2, range);
-            out[o + 3] = ws_finish(d, row, o + 3, range);
-        }
-        for (; o < outputs; o++) {
-            int32_t acc = row->bias[o];
-            for (int i = 0; i < length; i++) {
-                acc += in[i] * *w++;
-            }
-            out[o] = ws_finish(acc, row, o, range);
-        }
+    const int outputs = shape->outputs, length = shape->length, whole = (length + 7) / 8 * 8;
+    int16_t *x = (int16_t *)(void *)scratch;
+    int left = shape->pixels;
+    for (; left >= 2; left -= 2, in += 2 * shape->step, out += 2 * outputs) {
+        ws_widen(in, length, x, 8);
+        ws_widen(in + shape->step, length, x + 4, 8);
+        ws_double(&shape->range, row, outputs, weights, x, whole, out);
+    }
+    if (left > 0) {
+        ws_widen(in, length, x, 4);
+        ws_single(&shape->range, row, outputs, weights, x, whole, out);
     }
 }
 
 static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
                            const int8_t *in, int8_t *out, int8_t *scratch) {
-    const ws_dot_shape dot = {.pixels = 1,
-                              .length = (uint16_t)(shape->kernel_h * shape->kernel_w * shape->in_c),
-                              .outputs = shape->out_c,
-                              .range = shape->range};
-    for (int y = 0; y < shape->out_h; y++) {
-        for (int x = 0; x < shape->out_w; x++, out += shape->out_c) {
-            ws_gather(shape, in, y, x, scratch);
-            ws_dot(&dot, row, weights, scratch, out, NULL);
+    const int outputs = shape->out_c, pixels = shape->out_h * shape->out_w;
+    const int length = shape->kernel_h * shape->kernel_w * shape->in_c;
+    const int whole = (length + 7) / 8 * 8;
+    int8_t *patch = scratch;
+    int16_t *x = (int16_t *)(void *)(scratch + whole);
+    for (int p = 0, row_of_p = 0, column = 0; p < pixels; p++) {
+        const bool first = p % 2 == 0, alone = first && p + 1 == pixels;
+        ws_gather(shape, in, row_of_p, column, patch);
+        ws_widen(patch, length, first ? x : x + 4, alone ? 4 : 8);
+        if (alone) {
+            ws_single(&shape->range, row, outputs, weights, x, whole, out);
+        } else if (!first) {
+            ws_double(&shape->range, row, outputs, weights, x, whole, out);
+            out += 2 * outputs;
+        }
+        if (++column == shape->out_w) {
+            column = 0;
+            row_of_p++;
         }
     }
 }
 
-/* Weights: tap by tap its weight in each channel. */
+/* Sums of four channels. */
+typedef struct {
+    int32_t a, b, c, d;
+} ws_four;
+
+/* The sums of four channels: `x` their inputs at the first tap, `w` their weights. A function of its
+ * own, or gcc runs out of registers. */
+__attribute__((noinline)) static ws_four ws_four_channels(const int8_t *x, const int16_t *w,
+                                                          const ws_taps *taps, uint32_t centre) {
+    const int step = taps->step, row_step = taps->row_step - taps->columns * step;
+    const int weights = 4 * (taps->weight_row - taps->columns);
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    for (int rows = taps->rows; rows > 0; rows--, x += row_step, w += weights) {
+        const int16_t *end = w + 4 * taps->columns;
+#ifdef __ARM_FEATURE_DSP
+        uint32_t w0, w1, inputs, even;
+        __asm__(
+            "0:\n"
+            "ldr %[inputs], [%[x]]\n"
+            "ldrd %[w0], %[w1], [%[w]], #8\n"
+            "add %[x], %[x], %[step]\n"
+            "sxtab16 %[even], %[centre], %[inputs]\n"
+            "sxtab16 %[inputs], %[centre], %[inputs], ror #8\n"
+            "smlabb %[a], %[even], %[w0], %[a]\n"
+            "smlatt %[c], %[even], %[w0], %[c]\n"
+            "smlabb %[b], %[inputs], %[w1], %[b]\n"
+            "smlatt %[d], %[inputs], %[w1], %[d]\n"
+            "cmp %[w], %[end]\n"
+            "bcc 0b\n"
+            : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x), [w] "+r"(w),
+              [w0] "=&r"(w0), [w1] "=&r"(w1), [inputs] "=&r"(inputs), [even] "=&r"(even)
+            : [step] "r"(step), [end] "r"(end), [centre] "r"(centre)
+            : "memory", "cc");
+#else
+        for (; w < end; w += 4, x += step) {
+            const uint32_t inputs = ws_word(x), even = ws_even_plus(centre, inputs);
+            const uint32_t odd = ws_odd_plus(centre, inputs);
+            a = ws_lower(even, ws_word(w), a);
+            c = ws_upper(even, ws_word(w), c);
+            b = ws_lower(odd, ws_word(w + 2), b);
+            d = ws_upper(odd, ws_word(w + 2), d);
+        }
+#endif
+    }
+    return (ws_four){a, b, c, d};
+}
+
+/* Weights: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the channels
+ * that make no whole group, one by one. */
 static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int8_t *weights, const int8_t *in, int8_t *out) {
-    const int channels = shape->in_c;
+                                const int16_t *weights, const int8_t *in, int8_t *out) {
+    const int channels = shape->in_c, whole = channels / 4 * 4;
+    const int all_taps = shape->kernel_h * shape->kernel_w;
+    const uint32_t centre = 0x10001u * (uint16_t)-shape->fill;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
             const ws_taps taps = ws_taps_at(shape, y, x);
-            for (int c = 0; c < channels; c++) {
-                int32_t acc = row->bias[c];
-                const int8_t *at = in + taps.input + c, *w = weights + taps.weight * channels + c;
-                for (int i = 0; i < taps.rows; i++) {
+            ws_finisher to = ws_finishing(row, &shape->range, out);
+            const int8_t *first = in + taps.input;
+            const int16_t *w = weights + 4 * taps.weight;
+            int c = 0;
+            for (; c < whole; c += 4, first += 4, w += 4 * all_taps) {
+                const ws_four sums = ws_four_channels(first, w, &taps, centre);
+                ws_finish(&to, sums.a);
+                ws_finish(&to, sums.b);
+                ws_finish(&to, sums.c);
+                ws_finish(&to, sums.d);
+            }
+            for (; c < channels; c++, first++) {
+                int32_t sum = 0;
+                const int8_t *at = first;
+                const int16_t *v = weights + all_taps * c + taps.weight;
+                for (int i = 0; i < taps.rows; i++, at += taps.row_step, v += taps.weight_row) {
                     for (int j = 0; j < taps.columns; j++) {
-                        acc += at[j * taps.step] * w[j * channels];
+                        sum += (at[j * taps.step] - shape->fill) * v[j];
                     }
-                    at += taps.row_step;
-                    w += shape->kernel_w * channels;
                 }
-                out[c] = ws_finish(acc, row, c, &shape->range);
+                ws_finish(&to, sum);
             }
         }
     }
-}
-
-/* Bytes towards lower addresses; the two may overlap. */
-static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
-    memmove(to, from, bytes);
 }
 
 #endif

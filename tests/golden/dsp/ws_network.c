@@ -37,23 +37,24 @@ enum {
     FLAT_WINDOW = 88, /* 36: 3 columns of 12 */
     SCRATCH_A = 124, /* 8: one column, within a step */
     SCRATCH_B = 132, /* 6: one column, within a step */
+    KERNEL_SCRATCH = 140, /* 80: inputs as a kernel wants them */
 };
 
 /* first: convolution over 3 columns, 8 -> 8, 192 MACs; ReLU.
  * In: scale 0.03125, zero point 0. Out: scale 0.0185754, zero point -128. */
 _Alignas(4) static const int8_t first_weights[192] = {
-      68,  -65,  -62,  -98,   50,  117, -107,   -5, -127,   24,   27,  -39, -100,  -47, -117,  -15,
-    -107, -127,   31,  -87,  -93,  -31,  -64,  -37,   73,  -38,  123, -123,  -93, -118,   55,  -19,
-    -109,  -81,  -38,  -47,  -87, -127,  127,   49,  104,   20,  -78, -105, -107,  -61,   37,  -62,
-     -66,  -84,   99,   26,  -58,  -63,   99,  -71,  -46,   -2,  -30,  -87, -115,  -70,  -94,   44,
-       9,   65,   93,   37, -112,   93,  -22,  -63, -108,  -55,  -90,    2,   12,  -97,   27,  -59,
-    -122,  -48,   92,   27,   20,  -78,  -40,  127,    9,   38,   41,  -61,   13,  -14,  -98,  120,
-     -63,  120,   67,  -38,    1,   56,  119,  112,  -18,  125,   24,   15,  -45,    5, -127,  -95,
-     -73,  125,  -78, -103,   26, -126,  123, -124,  -25,  100,  -65,  103,  -34,   27,  -47,    2,
-      46,  104,    8,  117,   -7,   57,   89,   48,   95, -113, -105,  120,   20,   13,   87,  -67,
-     -97,   35,  122,  -11,   85,   47,  -29,   38,  127,   69,  107,  -41, -122,   92,   53,   77,
-      84, -120,  -28,  -62,  -90,  -20,   55,  113,  -23,   61,  -97,   45,  -45,  127,   51, -127,
-     -31,  -99,   79,    3,   33,  -46,  -47,   21,  -13,  -26,   48,  -75,   22,   -4,   88,  -13,
+      68,  -65, -127,   23,   50,  117, -100,  -48, -107, -128,   73,  -38,  -93,  -32,  -93, -119,
+    -109,  -82,  104,   20,  -87, -128, -107,  -62,  -66,  -85,  -46,   -3,  -58,  -64, -115,  -71,
+       9,   65, -108,  -56, -112,   92,   12,  -97, -122,  -49,    9,   38,   20,  -78,   13,  -14,
+     -62,  -99,   27,  -39, -107,   -6, -117,  -16,   31,  -87,  123, -123,  -64,  -38,   55,  -19,
+     -38,  -48,  -78, -106,  127,   49,   37,  -62,   99,   26,  -30,  -88,   99,  -71,  -94,   43,
+      93,   37,  -90,    1,  -22,  -64,   27,  -59,   92,   27,   41,  -61,  -40,  126,  -98,  119,
+     -63,  119,  -18,  124,    1,   56,  -45,    4,  -73,  124,  -25,   99,   26, -126,  -34,   26,
+      46,  104,   95, -113,   -7,   56,   20,   13,  -97,   34,  127,   69,   85,   47, -122,   91,
+      84, -120,  -23,   60,  -90,  -21,  -45,  126,  -31, -100,  -13,  -27,   33,  -46,   22,   -4,
+      67,  -38,   24,   15,  119,  112, -127,  -96,  -78, -104,  -65,  102,  123, -124,  -47,    1,
+       8,  117, -105,  119,   89,   48,   87,  -67,  122,  -11,  107,  -41,  -29,   37,   53,   77,
+     -28,  -63,  -97,   44,   55,  113,   51, -127,   79,    3,   48,  -75,  -47,   20,   88,  -13,
 };
 
 static const int32_t first_bias[2][8] = {
@@ -91,13 +92,13 @@ static const ws_dot_shape first_shape = {
 
 /* time0: depthwise over 3 columns, 8 -> 8, 24 MACs.
  * In: scale 0.0185754, zero point -128. Out: scale 0.015842, zero point -42. */
-_Alignas(4) static const int8_t time0_weights[24] = {
-    -127,  -28,   25,   66,   86,  -62,  127,  111,  -90,  127,  127, -127,  -45,  127,  117,  127,
-     105,   93,   65,  -76,  127, -114,  -29,   42,
+_Alignas(4) static const int16_t time0_weights[24] = {
+    -127,   25,  -28,   66,  -90,  127,  127, -127,  105,   65,   93,  -76,   86,  127,  -62,  111,
+     -45,  117,  127,  127,  127,  -29, -114,   42,
 };
 
 static const int32_t time0_bias[8] = {
-    -14336,  24576,  27776, -17536,  21504,  -6272,  27520,  35840,
+    0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const int32_t time0_multiplier[8] = {
@@ -113,17 +114,17 @@ static const ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
 static const ws_conv_shape time0_shape = {
     .in_h = 3, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
     .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
-    .range = { .zero_point = -42, .low = -128, .high = 127 },
+    .fill = -128, .range = { .zero_point = -42, .low = -128, .high = 127 },
 };
 
 
 /* mix0: convolution, 1x1, 8 -> 8, 64 MACs; ReLU.
  * In: scale 0.015842, zero point -42. Out: scale 0.0329875, zero point -128. */
 _Alignas(4) static const int8_t mix0_weights[64] = {
-     127,   28,  -49, -127,  -61,  -17,  103,   72,  -93,  -52,   97,  -28,  107,  -85,   74,   18,
-     -28,  -58, -103,  -26,  107,  127,  -49,   33,  -97,   50,  -57, -124,  -85,    9,  127, -110,
-    -126,   63,  -72,  -48,   80,  -55, -127,  101,   23,    8,   -8,  -43,  -30,   26,   36,    1,
-     -44,  -21,   58, -127,  -17,  127, -116,  110,  127, -120,   55,  -16,   30,  -23,   32,  -34,
+     127,   28,  -93,  -53,  -61,  -18,  107,  -85,  -28,  -59,  -97,   49,  107,  127,  -85,    8,
+     -49, -128,   97,  -28,  103,   72,   74,   18, -103,  -27,  -57, -125,  -49,   32,  127, -110,
+    -126,   62,   23,    8,   80,  -55,  -30,   25,  -44,  -22,  127, -120,  -17,  126,   30,  -23,
+     -72,  -49,   -8,  -44, -127,  100,   36,    1,   58, -127,   55,  -16, -116,  109,   32,  -34,
 };
 
 static const int32_t mix0_bias[2][8] = {
@@ -161,13 +162,13 @@ static const ws_dot_shape mix0_shape = {
 
 /* time1: depthwise over 3 columns, each 2 apart, 8 -> 8, 24 MACs.
  * In: scale 0.0329875, zero point -128. Out: scale 0.0237169, zero point -40. */
-_Alignas(4) static const int8_t time1_weights[24] = {
-    -127,  -78,  -18,   96, -120,  127,   94,  127,   54,  127,   13,    5,  127,   29,  127,   37,
-      19,  108,  127, -127,  116,   50,  -89,   -1,
+_Alignas(4) static const int16_t time1_weights[24] = {
+    -127,  -18,  -78,   96,   54,   13,  127,    5,   19,  127,  108, -127, -120,   94,  127,  127,
+     127,  127,   29,   37,  116,  -89,   50,   -1,
 };
 
 static const int32_t time1_bias[8] = {
-    -6912, 20096, 15616, -3328, 15744, 26368, 16896, 20864,
+    0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const int32_t time1_multiplier[8] = {
@@ -183,19 +184,19 @@ static const ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
 static const ws_conv_shape time1_shape = {
     .in_h = 5, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
     .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 2, .dilation_w = 1,
-    .range = { .zero_point = -40, .low = -128, .high = 127 },
+    .fill = -128, .range = { .zero_point = -40, .low = -128, .high = 127 },
 };
 
 
 /* mix1: convolution, 1x1, 8 -> 12, 96 MACs; ReLU.
  * In: scale 0.0237169, zero point -40. Out: scale 0.0335071, zero point -128. */
 _Alignas(4) static const int8_t mix1_weights[96] = {
-     -90,  -36,  127,   95,   45,   27,  -49,  -27,    7, -111,   73,   77,  -60,  -64,   69, -115,
-      41,   73,  118,   50,  127, -127,   31,   -8,  125,   25,   -5, -127,  127,  126,   87,  -95,
-    -127,   21,  -69,  -44,  -95,  116,  127, -109, -127,  105,   62,  -38,  -88,   29, -111,   88,
-       2,   96,  -33,   46,   42,  -48,  111,   -4,  -84, -118,  104,   57,   41,  127,   10,  127,
-      -1, -105,   -6, -127, -127,   40,  127,   92,   16,  -75,   95, -116, -102,  -90,  113, -106,
-      33, -127,  -84,    0,   10,   -9,  -54,  -41,   21,   -9,  -11,  114,  -67,   78,  -12,  -58,
+     -90,  -37,    7, -111,   45,   27,  -60,  -65,   41,   73,  125,   25,  127, -127,  127,  126,
+     127,   95,   73,   77,  -49,  -28,   69, -115,  118,   50,   -5, -128,   31,   -8,   87,  -95,
+    -127,   20, -127,  104,  -95,  115,  -88,   28,    2,   96,  -84, -119,   42,  -48,   41,  127,
+     -69,  -45,   62,  -38,  127, -109, -111,   87,  -33,   45,  104,   57,  111,   -4,   10,  127,
+      -1, -106,   16,  -75, -127,   39, -102,  -91,   33, -127,   21,   -9,   10,   -9,  -67,   77,
+      -6, -128,   95, -116,  127,   92,  113, -106,  -84,   -1,  -11,  113,  -54,  -42,  -12,  -59,
 };
 
 static const int32_t mix1_bias[2][12] = {
@@ -237,21 +238,22 @@ static const ws_dot_shape mix1_shape = {
 
 /* flat: convolution over 3 columns, 12 -> 6, 216 MACs; ReLU.
  * In: scale 0.0335071, zero point -128. Out: scale 0.0166734, zero point -128. */
-_Alignas(4) static const int8_t flat_weights[216] = {
-      82, -120,  -95,   50,  -51,    4,  -41,  -44,  -96,  -50,  -95,   92,   -7,   31,   82,   -9,
-    -124, -100,   54,  104,  -70,  109,  -57,   28,  125, -113,  -90, -123,   16,  103,  -11,  123,
-      23,   79,   65,   22,   -5,  127,   55, -122,  127, -107,   75,  -68,  -96,   67,  -13,  -14,
-      84,    0, -102,  121,   87,   61,   89,   46,   81,   70,  108,  -92,  -50,  -72,   -3,   10,
-    -126,   -1,  -52,  -82,  106, -107, -116, -127,   -3,  -28,  -19,   11,  -78,   -4,    0,  -57,
-       2,  -73,   19,   88,  125,   43,   12,   20,    2,   36,  123,  -72,   84,   -4,   93,   58,
-      41,  -83, -121,   54,  -34,  -29,  -43, -106,  -43,  -29,  -72,    9,    5, -117,   99,  -26,
-      28,  -31, -127,  -63,  -26,  123,  -12, -126,  -52, -121,    4,    3,   69,  124,   33,   34,
-       1,   40,  -59,  -43,  119,   43,  -31,   43,   29,  -92,  126,    0,  -22,   33,   69, -115,
-     -67,   11,   60,  -98,   36,  -92,    3,  -50,  121,   38,  -39,   12, -127,  -55,  -66,  -79,
-     -67,  -89,   23, -101,  107,   97, -124, -106,  112,  -18,   23,  -73,  -60,   51,  118, -118,
-     111,  -92,  -69,   23,  -87,  120, -124,  -69, -102, -120,  -61,   43,  -32,   47,   64,   93,
-     109,  -77,  -68,    8,  -74,  110,  -61,  -76,  -24,  -85,  127,   73,  109,  -33,   89,   93,
-     -67,  -61,   56,    5,  102,   16,  -75,   95,
+_Alignas(4) static const int8_t flat_weights[240] = {
+      82, -120,  -96,  -51,  -51,    3,   -7,   30, -124, -101,  125, -113,  -70,  108,   16,  103,
+      23,   79,  127, -107,   -5,  126,  -96,   66,   84,    0,   81,   70,   87,   61,  -50,  -73,
+    -126,   -2,   -3,  -29,  106, -107,  -78,   -5,    2,  -73,    2,   36,  125,   43,   84,   -4,
+      41,  -83,  -43,  -30,  -34,  -30,    5, -117,   28,  -31,  -52, -122,  -26,  122,   69,  124,
+       1,   40,   29,  -92,  119,   43,  -22,   32,    0,    0,    0,    0,    0,    0,    0,    0,
+     -95,   49,  -95,   91,  -41,  -45,   82,   -9,   54,  104,  -90, -124,  -57,   27,  -11,  122,
+      65,   22,   75,  -68,   55, -122,  -13,  -15, -102,  120,  108,  -92,   89,   46,   -3,    9,
+     -52,  -83,  -19,   10, -116, -128,    0,  -57,   19,   88,  123,  -72,   12,   20,   93,   58,
+    -121,   53,  -72,    8,  -43, -107,   99,  -26, -127,  -64,    4,    3,  -12, -127,   33,   34,
+     -59,  -44,  126,    0,  -31,   42,   69, -115,    0,    0,    0,    0,    0,    0,    0,    0,
+     -67,  -88,   60, -124,   11,  120,  -98,  -70,   36, -102,    3,  -61,  -92, -121,  -50,   42,
+     121,  -32,  -39,   63,   38,   47,   12,   93, -127,  108,  -66,  -69,  -55,  -78,  -79,    7,
+     -67,  -75,   23,  -61,  -89,  109, -101,  -77,  107,  -24, -124,  126,   97,  -85, -106,   72,
+     112,  109,   23,   89,  -18,  -34,  -73,   92,  -60,  -68,  118,   56,   51,  -61, -118,    4,
+     111,  102,  -69,  -76,  -92,   15,   23,   95,    0,    0,    0,    0,    0,    0,    0,    0,
 };
 
 static const int32_t flat_bias[6] = {
@@ -276,10 +278,10 @@ static const ws_dot_shape flat_shape = {
 
 /* last: convolution, 1x1, 6 -> 6, 36 MACs; ReLU.
  * In: scale 0.0166734, zero point -128. Out: scale 0.0178898, zero point -128. */
-_Alignas(4) static const int8_t last_weights[36] = {
-      90,   62,  -97,  -53,  -64,  -68,  -10,  111,   37,   38,   14,   46,   35,  127,  113,   82,
-      18,  -97,  108,  127, -127,  -69,  127,  -18,   95,   22,  127, -127,   89,   48,   86,  -13,
-     -41,  127,  -54,  111,
+_Alignas(4) static const int8_t last_weights[48] = {
+      90,   62,   37,   38,  -64,  -69,   35,  127,   18,  -97,    0,    0, -127,  -70,    0,    0,
+     -97,  -54,   14,   46,  -10,  110,  113,   82,  108,  127,    0,    0,  127,  -18,    0,    0,
+      95,   86,  127,  -41,   22,  -13, -127,  126,   89,  -54,    0,    0,   48,  111,    0,    0,
 };
 
 static const int32_t last_bias[2][6] = {
@@ -307,8 +309,8 @@ static const ws_dot_shape last_shape = {
 
 /* logit: convolution, 1x1, 6 -> 1, 6 MACs.
  * In: scale 0.0178898, zero point -128. Out: scale 0.066049, zero point 127. */
-_Alignas(4) static const int8_t logit_weights[6] = {
-    -127,   45,  127,  -93, -106, -114,
+_Alignas(4) static const int8_t logit_weights[16] = {
+    -127,   -1,  127,    0,   45,    0,  -93,   -1, -106,   -1,    0,    0, -114,   -1,    0,    0,
 };
 
 static const int32_t logit_bias[1] = {
@@ -356,23 +358,23 @@ static const struct ws_state_table state_tables[WS_STATES] = {
 /* One network step: the first window is full; every layer computes one column. */
 static void step(const struct ws_state_table *table, int8_t *arena, int8_t *logit) {
     ws_slide(arena + TIME0_WINDOW, arena + TIME0_WINDOW + 8, 16);
-    ws_dot(&first_shape, &table->first_row, first_weights, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16, NULL);
+    ws_dot(&first_shape, &table->first_row, first_weights, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16, arena + KERNEL_SCRATCH);
     TRACE("first", arena + TIME0_WINDOW + 16, 8);
     ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A);
     TRACE("time0", arena + SCRATCH_A, 8);
     ws_slide(arena + TIME1_WINDOW, arena + TIME1_WINDOW + 8, 32);
-    ws_dot(&mix0_shape, &table->mix0_row, mix0_weights, arena + SCRATCH_A, arena + TIME1_WINDOW + 32, NULL);
+    ws_dot(&mix0_shape, &table->mix0_row, mix0_weights, arena + SCRATCH_A, arena + TIME1_WINDOW + 32, arena + KERNEL_SCRATCH);
     TRACE("mix0", arena + TIME1_WINDOW + 32, 8);
     ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A);
     TRACE("time1", arena + SCRATCH_A, 8);
     ws_slide(arena + FLAT_WINDOW, arena + FLAT_WINDOW + 12, 24);
-    ws_dot(&mix1_shape, &table->mix1_row, mix1_weights, arena + SCRATCH_A, arena + FLAT_WINDOW + 24, NULL);
+    ws_dot(&mix1_shape, &table->mix1_row, mix1_weights, arena + SCRATCH_A, arena + FLAT_WINDOW + 24, arena + KERNEL_SCRATCH);
     TRACE("mix1", arena + FLAT_WINDOW + 24, 12);
-    ws_dot(&flat_shape, &flat_row, flat_weights, arena + FLAT_WINDOW, arena + SCRATCH_A, NULL);
+    ws_dot(&flat_shape, &flat_row, flat_weights, arena + FLAT_WINDOW, arena + SCRATCH_A, arena + KERNEL_SCRATCH);
     TRACE("flat", arena + SCRATCH_A, 6);
-    ws_dot(&last_shape, &table->last_row, last_weights, arena + SCRATCH_A, arena + SCRATCH_B, NULL);
+    ws_dot(&last_shape, &table->last_row, last_weights, arena + SCRATCH_A, arena + SCRATCH_B, arena + KERNEL_SCRATCH);
     TRACE("last", arena + SCRATCH_B, 6);
-    ws_dot(&logit_shape, &logit_row, logit_weights, arena + SCRATCH_B, logit, NULL);
+    ws_dot(&logit_shape, &logit_row, logit_weights, arena + SCRATCH_B, logit, arena + KERNEL_SCRATCH);
     TRACE("logit", logit, 1);
 }
 

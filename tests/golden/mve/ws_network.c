@@ -97,7 +97,7 @@ _Alignas(4) static const int8_t time0_weights[24] = {
 };
 
 static const int32_t time0_bias[8] = {
-    -14336,  24576,  27776, -17536,  21504,  -6272,  27520,  35840,
+    0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const int32_t time0_multiplier[8] = {
@@ -113,7 +113,7 @@ static const ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
 static const ws_conv_shape time0_shape = {
     .in_h = 3, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
     .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
-    .range = { .zero_point = -42, .low = -128, .high = 127 },
+    .fill = -128, .range = { .zero_point = -42, .low = -128, .high = 127 },
 };
 
 
@@ -167,7 +167,7 @@ _Alignas(4) static const int8_t time1_weights[24] = {
 };
 
 static const int32_t time1_bias[8] = {
-    -6912, 20096, 15616, -3328, 15744, 26368, 16896, 20864,
+    0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const int32_t time1_multiplier[8] = {
@@ -183,7 +183,7 @@ static const ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
 static const ws_conv_shape time1_shape = {
     .in_h = 5, .in_w = 1, .in_c = 8, .out_h = 1, .out_w = 1, .out_c = 8,
     .kernel_h = 3, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 2, .dilation_w = 1,
-    .range = { .zero_point = -40, .low = -128, .high = 127 },
+    .fill = -128, .range = { .zero_point = -40, .low = -128, .high = 127 },
 };
 
 

@@ -8,8 +8,8 @@
  *
  *   ws_dot        dot products: each pixel is `length` inputs in a row, pixels `step` apart
  *   ws_conv       2-D convolution, NHWC; each patch is gathered into scratch, then as ws_dot
- *   ws_depthwise  2-D convolution of each channel for itself
- *   ws_slide      bytes move to a lower address
+ *   ws_depthwise  2-D convolution of each channel for itself; taps beyond the edge are left out
+ *   ws_slide      bytes move to a lower address; the two may overlap
  *
  * Integers only. Right shifts of negative values are arithmetic, as on every compiler for Arm. No
  * accumulator can overflow: the generator has checked every layer's worst case.
@@ -17,6 +17,7 @@
 #ifndef WS_KERNELS_H
 #define WS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,12 +25,12 @@
 /* One layer's numbers for each output channel. acc * multiplier / 2^(31 + shift), rounded twice,
  * is exactly what TFLite's reference kernels make of it. */
 typedef struct {
-    const int32_t *bias;       /* the input's zero point is folded in */
+    const int32_t *bias;       /* the input's zero point is folded in, but for ws_depthwise */
     const int32_t *multiplier; /* Q31, not negative */
     const int8_t *shift;       /* to the right, at least 1 */
 } ws_row;
 
-/* An output: its zero point, and what it is clamped to after that was added. */
+/* An output's zero point, and what it is clamped to after that was added. */
 typedef struct {
     int16_t zero_point, low, high;
 } ws_range;
@@ -42,23 +43,23 @@ typedef struct {
 typedef struct {
     uint16_t in_h, in_w, in_c, out_h, out_w, out_c;
     uint8_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
-    int8_t fill; /* beyond the edge: the input's zero point, so that a tap there adds nothing */
+    int8_t fill; /* the input's zero point, which stands beyond the edge */
     ws_range range;
 } ws_conv_shape;
 
-/* The taps of one output that lie within the input. */
+/* The taps of one output that lie within the input: `rows` of `columns`. */
 typedef struct {
-    int input;           /* index of the first tap's channel 0 */
-    int weight;          /* number of the first tap */
-    int rows, columns;   /* taps */
-    int row_step, step;  /* inputs from row to row, from tap to tap */
+    int rows, columns;
+    int input, row_step, step; /* index of the first tap's channel 0; to the next ones */
+    int weight, weight_row;    /* number of the first tap; to the next row's */
 } ws_taps;
 
-/* Of `kernel` taps from `first` on, `dilation` apart, those at 0 .. size - 1. */
+/* Of `kernel` taps from `first` on, `dilation` apart: the first at 0 or more, and how many from
+ * there are below `size`. */
 static inline void ws_clip(int first, int dilation, int kernel, int size, int *from, int *count) {
     int begin = 0, end = kernel;
-    while (first + begin * dilation < 0) begin++;
-    while (first + (end - 1) * dilation >= size) end--;
+    while (begin < end && first + begin * dilation < 0) begin++;
+    while (end > begin && first + (end - 1) * dilation >= size) end--;
     *from = begin;
     *count = end - begin;
 }
@@ -66,34 +67,26 @@ static inline void ws_clip(int first, int dilation, int kernel, int size, int *f
 static inline ws_taps ws_taps_at(const ws_conv_shape *shape, int y, int x) {
     const int top = y * shape->stride_h - shape->pad_top;
     const int left = x * shape->stride_w - shape->pad_left;
-    ws_taps taps = {.step = shape->dilation_w * shape->in_c,
-                    .row_step = shape->dilation_h * shape->in_w * shape->in_c};
-    int row, column;
-    ws_clip(top, shape->dilation_h, shape->kernel_h, shape->in_h, &row, &taps.rows);
-    ws_clip(left, shape->dilation_w, shape->kernel_w, shape->in_w, &column, &taps.columns);
-    taps.weight = row * shape->kernel_w + column;
-    taps.input = ((top + row * shape->dilation_h) * shape->in_w + left +
-                  column * shape->dilation_w) * shape->in_c;
-    return taps;
-}
-
-/* One output's patch, kernel_h * kernel_w * in_c inputs in a row. */
-static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y, int x,
-                             int8_t *patch) {
-    const int top = y * shape->stride_h - shape->pad_top;
-    const int left = x * shape->stride_w - shape->pad_left;
-    const size_t channels = shape->in_c;
-    for (int i = 0; i < shape->kernel_h; i++) {
-        const int row = top + i * shape->dilation_h;
-        for (int j = 0; j < shape->kernel_w; j++, patch += channels) {
-            const int column = left + j * shape->dilation_w;
-            if (row >= 0 && row < shape->in_h && column >= 0 && column < shape->in_w) {
-                memcpy(patch, in + (size_t)(row * shape->in_w + column) * channels, channels);
-            } else {
-                memset(patch, shape->fill, channels);
-            }
-        }
+    const int channels = shape->in_c, row_inputs = shape->in_w * channels;
+    int row, column, rows, columns;
+    ws_clip(top, shape->dilation_h, shape->kernel_h, shape->in_h, &row, &rows);
+    ws_clip(left, shape->dilation_w, shape->kernel_w, shape->in_w, &column, &columns);
+    ws_taps taps = {
+        .rows = rows,
+        .columns = columns,
+        .input = (top + row * shape->dilation_h) * row_inputs +
+                 (left + column * shape->dilation_w) * channels,
+        .row_step = shape->dilation_h * row_inputs,
+        .step = shape->dilation_w * channels,
+        .weight = row * shape->kernel_w + column,
+        .weight_row = shape->kernel_w,
+    };
+    if (shape->kernel_w == 1 && columns == 1) { /* one long row instead of many of one tap */
+        taps.columns = rows;
+        taps.step = taps.row_step;
+        taps.rows = 1;
     }
+    return taps;
 }
 
 static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
@@ -147,6 +140,29 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
     }
 }
 
+static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
+    memmove(to, from, bytes);
+}
+
+/* One output's patch: kernel_h * kernel_w * in_c inputs in a row. */
+static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y, int x,
+                             int8_t *patch) {
+    const ws_taps taps = ws_taps_at(shape, y, x);
+    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
+    if (taps.rows * taps.columns < all) memset(patch, shape->fill, (size_t)(all * channels));
+    in += taps.input;
+    patch += taps.weight * channels;
+    for (int i = 0; i < taps.rows; i++, in += taps.row_step, patch += taps.weight_row * channels) {
+        if (taps.step == channels) {
+            ws_slide(patch, in, (size_t)(taps.columns * channels));
+        } else {
+            for (int j = 0; j < taps.columns; j++) {
+                ws_slide(patch + j * channels, in + j * taps.step, (size_t)channels);
+            }
+        }
+    }
+}
+
 static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
                            const int8_t *in, int8_t *out, int8_t *scratch) {
     const ws_dot_shape dot = {.pixels = 1,
@@ -173,20 +189,15 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                 const int8_t *at = in + taps.input + c, *w = weights + taps.weight * channels + c;
                 for (int i = 0; i < taps.rows; i++) {
                     for (int j = 0; j < taps.columns; j++) {
-                        acc += at[j * taps.step] * w[j * channels];
+                        acc += (at[j * taps.step] - shape->fill) * w[j * channels];
                     }
                     at += taps.row_step;
-                    w += shape->kernel_w * channels;
+                    w += taps.weight_row * channels;
                 }
                 out[c] = ws_finish(acc, row, c, &shape->range);
             }
         }
     }
-}
-
-/* Bytes towards lower addresses; the two may overlap. */
-static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
-    memmove(to, from, bytes);
 }
 
 #endif
