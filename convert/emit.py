@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from convert.errors import ConvertError
 from convert.frontend import template_values
 from convert.graph import Layer, Network, read_network
-from convert.kernels import Kernels, Packed, pack_depthwise, pack_dot
+from convert.kernels import Kernels, Packed, depthwise_bias, pack_depthwise, pack_dot
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
 from convert.render import render, version
@@ -248,7 +248,9 @@ def _where(offset: int, regions: list[Region]) -> str:
 def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Shown:
     placed, layer, regions = layout.placed[index], network.layers[index], _regions(layout)
     after = layout.placed[index + 1] if index + 1 < len(layout.placed) else None
-    bias = layer.folded_bias if layer.kind == "conv" else layer.bias
+    bias = layer.folded_bias
+    if layer.kind == "depthwise":
+        bias = depthwise_bias(kernels, layer.bias, layer.weights, layer.source.zero_point)
     parts = {"bias": bias, "multiplier": layer.multiplier, "shift": -layer.shift}
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     result = (

@@ -20,7 +20,7 @@ Kernels = Literal["plain", "dsp", "mve"]
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 
 #: Inputs of one output are filled up with zeros to a multiple of this.
-_MULTIPLE: dict[Kernels, int] = {"plain": 1, "dsp": 8, "mve": 1}
+_MULTIPLE: dict[Kernels, int] = {"plain": 1, "dsp": 8, "mve": 16}
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Packed:
 def pack_dot(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     """int8[outputs, length] for ws_dot and ws_conv.
 
-    plain, mve: tiles of four outputs; in a tile, group by group of 1 or 16 inputs, the group's
-    weights in each of the four; outputs that make no whole tile follow, row by row. dsp: see
-    `_pairs`. ConvertError: a weight of -128, which int8 .tflite files must not have, with dsp.
+    plain: tiles of four outputs; in a tile, input by input its weights in each of the four; outputs
+    that make no whole tile follow, row by row. dsp: see `_pairs`. mve: row by row, filled up with
+    zeros to whole vectors.
     """
     outputs, length = weights.shape
     padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
     if kernels == "dsp":
         return Packed("int8_t", _pairs(padded))
-    group = _MULTIPLE[kernels]
+    if kernels == "mve":
+        return Packed("int8_t", padded.reshape(-1))
     whole = outputs // 4 * 4
-    tiles = padded[:whole].reshape(whole // 4, 4, -1 if whole else 1, group)
-    tiles = tiles.transpose(0, 2, 1, 3)
+    tiles = padded[:whole].reshape(whole // 4, 4, length).transpose(0, 2, 1)
     return Packed("int8_t", np.concatenate([tiles.reshape(-1), padded[whole:].reshape(-1)]))
 
 
@@ -55,16 +55,21 @@ def _pairs(weights: NDArray[np.int64]) -> NDArray[np.int64]:
 
     The order is that in which SXTB16 widens inputs; an odd last row goes with zeros.
     """
-    if np.any(weights == -128):
-        raise ConvertError(
-            "a weight is -128; the dsp kernels allow -127 .. 127, as TFLite's quantization "
-            "specification does: convert the model anew, or generate with --kernels plain"
-        )
+    _check_symmetric(weights)
     outputs, length = weights.shape
     rows = np.zeros((-(-outputs // 2), 2, length), np.int64)
     rows.reshape(-1, length)[:outputs] = weights
     words = (rows[:, 0] + 256 * rows[:, 1]).reshape(-1, 4)[:, [0, 2, 1, 3]]
     return np.frombuffer(words.astype("<i2").tobytes(), np.int8).astype(np.int64)
+
+
+def _check_symmetric(weights: NDArray[np.integer]) -> None:
+    """ConvertError: a weight of -128, which would overflow where two products share a word."""
+    if np.any(weights == -128):
+        raise ConvertError(
+            "a weight is -128; allowed: -127 .. 127, as TFLite's quantization specification "
+            "says; convert the model anew, or generate with --kernels plain"
+        )
 
 
 def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
@@ -74,6 +79,8 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
     """
     taps, channels = weights.shape
+    if kernels == "mve":
+        _check_symmetric(weights)
     if kernels != "dsp":
         return Packed("int8_t", weights.astype(np.int64).reshape(-1))
     whole = channels // 4 * 4
@@ -83,13 +90,32 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     return Packed("int16_t", np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
 
 
-def scratch_bytes(kernels: Kernels, length: int, pixels: int, *, gathers: bool) -> int:
+def depthwise_bias(
+    kernels: Kernels,
+    bias: NDArray[np.int64],
+    weights: NDArray[np.int8],
+    zero_point: int,
+) -> NDArray[np.int64]:
+    """[..., channels] for ws_depthwise, weights int8[taps, channels].
+
+    plain, dsp: as it is, since they take the input's zero point off each input. mve: the zero
+    point is folded in, as for ws_dot and ws_conv in all sets: b - z sum(w).
+    """
+    if kernels != "mve":
+        return bias
+    return bias - zero_point * weights.astype(np.int64).sum(axis=0)
+
+
+def scratch_bytes(
+    kernels: Kernels, length: int, outputs: int, pixels: int, *, gathers: bool
+) -> int:
     """Scratch of ws_dot (`gathers` false) or ws_conv over `length` inputs an output.
 
-    A patch that was gathered; with dsp, the inputs of up to two pixels widened to int16.
+    A patch that was gathered; for up to two pixels, dsp widens inputs to int16, mve keeps sums.
     """
     patch = _padded(kernels, length) if gathers else 0
-    return patch + (2 * _padded(kernels, length) * min(pixels, 2) if kernels == "dsp" else 0)
+    pixel = {"plain": 0, "dsp": 2 * _padded(kernels, length), "mve": 4 * outputs}[kernels]
+    return patch + pixel * min(pixels, 2)
 
 
 def _padded(kernels: Kernels, length: int) -> int:

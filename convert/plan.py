@@ -83,7 +83,8 @@ def plan(network: Network, kernels: Kernels = "plain") -> Plan:
 def _kernel_scratch(network: Network, kernels: Kernels) -> int:
     dots = (layer for layer in network.layers if layer.kind == "conv")
     return max(
-        scratch_bytes(kernels, layer.taps * layer.inputs, 1, gathers=False) for layer in dots
+        scratch_bytes(kernels, layer.taps * layer.inputs, layer.outputs, 1, gathers=False)
+        for layer in dots
     )
 
 

@@ -16,7 +16,7 @@ from boards.generate import generate
 from boards.run import capture
 from boards.schema import load_board
 from convert.errors import ConvertError
-from convert.kernels import Kernels, pack_depthwise, pack_dot, scratch_bytes
+from convert.kernels import Kernels, depthwise_bias, pack_depthwise, pack_dot, scratch_bytes
 from convert.reference import requantize
 from convert.render import render
 from tests.executors import CFLAGS, ROOT
@@ -148,11 +148,16 @@ def record(
                            *case.stride, *case.dilation, top, left, fill) + scale_range  # fmt: skip
     pixels = height * width
     gathers = case.kind == "conv"
-    scratch = 0 if depthwise else scratch_bytes(kernels, length, pixels, gathers=gathers)
+    scratch = (
+        0 if depthwise else scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
+    )
     counts = struct.pack("<5I", case.outputs, len(data), x.size, pixels * case.outputs, scratch)
     rows = bias.astype("<i4").tobytes() + multiplier.astype("<i4").tobytes()
     rows += shift.astype("<i1").tobytes()
+    # What the layer's own bias is, given the table's.
     folded = bias + (0 if depthwise else fill * flat.astype(np.int64).sum(axis=1))
+    if depthwise:
+        folded = 2 * bias - depthwise_bias(kernels, bias, flat, fill)
     want = expected(
         case, x.astype(int) - fill, weights, (folded, multiplier, shift), (zero_point, low, high)
     )

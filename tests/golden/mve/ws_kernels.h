@@ -2,7 +2,7 @@
  *   word   tests/toy/toy.toml  sha256 3f0b57da1f07745f80672a1ac5110d8074d3b06d90c906fb9aa5dee220230dd8
  *   model  tests/toy/model.json  sha256 964cb6b83ea0ae045d7e5eb150a9273ed71f35ccf12af9748108f0236da2a05a
  *   python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels mve */
-/* Kernels in portable C, for cores without the DSP extension and for the host.
+/* Kernels for cores with Helium (Cortex-M55): sixteen products an instruction.
  *
  * What a layer is told, in all kernel sets:
  *
@@ -25,7 +25,7 @@
 /* One layer's numbers for each output channel. acc * multiplier / 2^(31 + shift), rounded twice,
  * is exactly what TFLite's reference kernels make of it. */
 typedef struct {
-    const int32_t *bias;       /* the input's zero point is folded in, but for ws_depthwise */
+    const int32_t *bias;       /* the input's zero point is folded in */
     const int32_t *multiplier; /* Q31, not negative */
     const int8_t *shift;       /* to the right, at least 1 */
 } ws_row;
@@ -88,60 +88,20 @@ static inline ws_taps ws_taps_at(const ws_conv_shape *shape, int y, int x) {
     }
     return taps;
 }
+#include <arm_mve.h>
 
-static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
-    const int right = shift;
-    /* SaturatingRoundingDoublingHighMul: halves go up. The multiplier is not negative, so nothing
-     * saturates. */
-    const int32_t high = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
-    /* RoundingDivideByPOT: halves go away from zero. */
-    const int32_t mask = (int32_t)((UINT32_C(1) << right) - 1u);
-    const int32_t half = (mask >> 1) + (high < 0 ? 1 : 0);
-    return (high >> right) + ((high & mask) > half ? 1 : 0);
-}
+#define WS_INLINE static inline __attribute__((always_inline))
 
-static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
-    const int32_t value =
-        ws_scale(acc, row->multiplier[o], row->shift[o]) + range->zero_point;
-    return (int8_t)(value < range->low ? range->low : value > range->high ? range->high : value);
-}
-
-/* Weights: in a tile of four outputs, input by input its weight in each. */
-static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
-                          const int8_t *in, int8_t *out, int8_t *scratch) {
-    (void)scratch;
-    const int outputs = shape->outputs, length = shape->length;
-    const ws_range *range = &shape->range;
-    for (int p = 0; p < shape->pixels; p++, in += shape->step, out += outputs) {
-        const int8_t *w = weights;
-        int o = 0;
-        for (; o + 4 <= outputs; o += 4) {
-            int32_t a = row->bias[o], b = row->bias[o + 1];
-            int32_t c = row->bias[o + 2], d = row->bias[o + 3];
-            for (int i = 0; i < length; i++, w += 4) {
-                const int32_t x = in[i];
-                a += x * w[0];
-                b += x * w[1];
-                c += x * w[2];
-                d += x * w[3];
-            }
-            out[o] = ws_finish(a, row, o, range);
-            out[o + 1] = ws_finish(b, row, o + 1, range);
-            out[o + 2] = ws_finish(c, row, o + 2, range);
-            out[o + 3] = ws_finish(d, row, o + 3, range);
-        }
-        for (; o < outputs; o++) {
-            int32_t acc = row->bias[o];
-            for (int i = 0; i < length; i++) {
-                acc += in[i] * *w++;
-            }
-            out[o] = ws_finish(acc, row, o, range);
-        }
+/* Whole vectors first, so that `to` may lie anywhere below `from`. */
+__attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t *from,
+                                                       size_t bytes) {
+    for (; bytes >= 16; bytes -= 16, to += 16, from += 16) {
+        vstrbq_s8(to, vldrbq_s8(from));
     }
-}
-
-static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
-    memmove(to, from, bytes);
+    if (bytes > 0) {
+        const mve_pred16_t rest = vctp8q(bytes);
+        vstrbq_p_s8(to, vldrbq_z_s8(from, rest), rest);
+    }
 }
 
 /* One output's patch: kernel_h * kernel_w * in_c inputs in a row. */
@@ -163,38 +123,353 @@ static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y
     }
 }
 
+/* Requantized: SaturatingRoundingDoublingHighMul is VQRDMULH; RoundingDivideByPOT, whose halves go
+ * away from zero, is VRSHL of what is made one less where it is negative. */
+WS_INLINE int32x4_t ws_scale(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+    acc = vqrdmulhq_s32(acc, multiplier);
+    acc = vaddq_s32(acc, vshrq_n_s32(acc, 31));
+    return vrshlq_s32(acc, vnegq_s32(shift));
+}
+
+/* Row by row of weights against `x`, each row filled up with zeros to whole vectors: a sum each. */
+__attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int8_t *x, int length,
+                                                      int rows, int32_t *sums) {
+    const mve_pred16_t rest = vctp8q((uint32_t)((length - 1) % 16 + 1));
+    const int vectors = (length + 15) / 16;
+    int32_t sum;
+    switch (vectors) {
+        /* So few that the inputs stay in registers. */
+        case 1: {
+            const int8x16_t x0 = vldrbq_z_s8(x + 0, rest);
+            __asm__ volatile(
+                "dls lr, %[rows]\n"
+                "0:\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladav.s8 %[sum], %q[x0], q4\n"
+                "str %[sum], [%[sums]], #4\n"
+                "le lr, 0b\n"
+                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
+                : [rows] "r"(rows), [x0] "w"(x0)
+                : "lr", "q4", "q5", "memory");
+            return;
+        }
+        case 2: {
+            const int8x16_t x0 = vldrbq_s8(x + 0);
+            const int8x16_t x1 = vldrbq_z_s8(x + 16, rest);
+            __asm__ volatile(
+                "dls lr, %[rows]\n"
+                "0:\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladav.s8 %[sum], %q[x0], q4\n"
+                "vldrb.8 q5, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x1], q5\n"
+                "str %[sum], [%[sums]], #4\n"
+                "le lr, 0b\n"
+                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
+                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1)
+                : "lr", "q4", "q5", "memory");
+            return;
+        }
+        case 3: {
+            const int8x16_t x0 = vldrbq_s8(x + 0);
+            const int8x16_t x1 = vldrbq_s8(x + 16);
+            const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
+            __asm__ volatile(
+                "dls lr, %[rows]\n"
+                "0:\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladav.s8 %[sum], %q[x0], q4\n"
+                "vldrb.8 q5, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x1], q5\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x2], q4\n"
+                "str %[sum], [%[sums]], #4\n"
+                "le lr, 0b\n"
+                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
+                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2)
+                : "lr", "q4", "q5", "memory");
+            return;
+        }
+        case 4: {
+            const int8x16_t x0 = vldrbq_s8(x + 0);
+            const int8x16_t x1 = vldrbq_s8(x + 16);
+            const int8x16_t x2 = vldrbq_s8(x + 32);
+            const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
+            __asm__ volatile(
+                "dls lr, %[rows]\n"
+                "0:\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladav.s8 %[sum], %q[x0], q4\n"
+                "vldrb.8 q5, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x1], q5\n"
+                "vldrb.8 q4, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x2], q4\n"
+                "vldrb.8 q5, [%[w]], #16\n"
+                "vmladava.s8 %[sum], %q[x3], q5\n"
+                "str %[sum], [%[sums]], #4\n"
+                "le lr, 0b\n"
+                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
+                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
+                : "lr", "q4", "q5", "memory");
+            return;
+        }
+        default:
+            break;
+    }
+    const int row = 16 * vectors;
+    for (; rows >= 4; rows -= 4, w += 3 * row + 16) {
+        const int8_t *w1 = w + row, *w2 = w1 + row, *w3 = w2 + row, *at = x;
+        int32_t a = 0, b = 0, c = 0, d = 0;
+        __asm__(
+            "dls lr, %[count]\n"
+            "0:\n"
+            "vldrb.8 q0, [%[x]], #16\n"
+            "vldrb.8 q1, [%[w]], #16\n"
+            "vmladava.s8 %[a], q0, q1\n"
+            "vldrb.8 q2, [%[w1]], #16\n"
+            "vmladava.s8 %[b], q0, q2\n"
+            "vldrb.8 q1, [%[w2]], #16\n"
+            "vmladava.s8 %[c], q0, q1\n"
+            "vldrb.8 q2, [%[w3]], #16\n"
+            "vmladava.s8 %[d], q0, q2\n"
+            "le lr, 0b\n"
+            : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [x] "+r"(at), [w] "+r"(w),
+              [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3)
+            : [count] "r"(vectors - 1)
+            : "lr", "q0", "q1", "q2", "memory");
+        const int8x16_t inputs = vldrbq_z_s8(at, rest);
+        *sums++ = vmladavaq_s8(a, inputs, vldrbq_s8(w));
+        *sums++ = vmladavaq_s8(b, inputs, vldrbq_s8(w1));
+        *sums++ = vmladavaq_s8(c, inputs, vldrbq_s8(w2));
+        *sums++ = vmladavaq_s8(d, inputs, vldrbq_s8(w3));
+    }
+    for (; rows > 0; rows--) {
+        const int8_t *at = x;
+        sum = 0;
+        for (int i = 1; i < vectors; i++, at += 16, w += 16) {
+            sum = vmladavaq_s8(sum, vldrbq_s8(at), vldrbq_s8(w));
+        }
+        *sums++ = vmladavaq_s8(sum, vldrbq_z_s8(at, rest), vldrbq_s8(w));
+        w += 16;
+    }
+}
+
+/* Sums of one pixel, or of two, `outputs` apart, become outputs. */
+__attribute__((noinline, unused)) static void ws_finish(const int32_t *sums, bool two,
+                                                        const ws_row *row, int outputs,
+                                                        const ws_range *range, int8_t *out) {
+    const int32_t *bias = row->bias, *multiplier = row->multiplier, *second = sums + outputs;
+    const int8_t *shift = row->shift;
+    int8_t *next = out + outputs;
+    const int32_t zero_point = range->zero_point;
+    const int32x4_t low = vdupq_n_s32(range->low), high = vdupq_n_s32(range->high);
+    if (two) {
+        __asm__ volatile(
+            "dlstp.32 lr, %[outputs]\n"
+            "0:\n"
+            "vldrw.32 q1, [%[bias]], #16\n"
+            "vldrw.32 q2, [%[multiplier]], #16\n"
+            "vldrb.s32 q3, [%[shift]], #4\n"
+            "vneg.s32 q3, q3\n"
+            "vldrw.32 q0, [%[sums]], #16\n"
+            "vadd.i32 q0, q0, q1\n"
+            "vqrdmulh.s32 q0, q0, q2\n"
+            "vshr.s32 q7, q0, #31\n"
+            "vadd.i32 q0, q0, q7\n"
+            "vrshl.s32 q0, q0, q3\n"
+            "vadd.i32 q0, q0, %[zero_point]\n"
+            "vmax.s32 q0, q0, %q[low]\n"
+            "vmin.s32 q0, q0, %q[high]\n"
+            "vstrb.32 q0, [%[out]], #4\n"
+            "vldrw.32 q0, [%[second]], #16\n"
+            "vadd.i32 q0, q0, q1\n"
+            "vqrdmulh.s32 q0, q0, q2\n"
+            "vshr.s32 q7, q0, #31\n"
+            "vadd.i32 q0, q0, q7\n"
+            "vrshl.s32 q0, q0, q3\n"
+            "vadd.i32 q0, q0, %[zero_point]\n"
+            "vmax.s32 q0, q0, %q[low]\n"
+            "vmin.s32 q0, q0, %q[high]\n"
+            "vstrb.32 q0, [%[next]], #4\n"
+            "letp lr, 0b\n"
+            : [sums] "+r"(sums), [second] "+r"(second), [bias] "+r"(bias), [shift] "+r"(shift),
+              [multiplier] "+r"(multiplier), [out] "+r"(out), [next] "+r"(next)
+            : [outputs] "r"(outputs), [zero_point] "r"(zero_point), [low] "w"(low), [high] "w"(high)
+            : "lr", "q0", "q1", "q2", "q3", "q7", "memory");
+    } else {
+        __asm__ volatile(
+            "dlstp.32 lr, %[outputs]\n"
+            "0:\n"
+            "vldrw.32 q1, [%[bias]], #16\n"
+            "vldrw.32 q2, [%[multiplier]], #16\n"
+            "vldrb.s32 q3, [%[shift]], #4\n"
+            "vneg.s32 q3, q3\n"
+            "vldrw.32 q0, [%[sums]], #16\n"
+            "vadd.i32 q0, q0, q1\n"
+            "vqrdmulh.s32 q0, q0, q2\n"
+            "vshr.s32 q7, q0, #31\n"
+            "vadd.i32 q0, q0, q7\n"
+            "vrshl.s32 q0, q0, q3\n"
+            "vadd.i32 q0, q0, %[zero_point]\n"
+            "vmax.s32 q0, q0, %q[low]\n"
+            "vmin.s32 q0, q0, %q[high]\n"
+            "vstrb.32 q0, [%[out]], #4\n"
+            "letp lr, 0b\n"
+            : [sums] "+r"(sums), [second] "+r"(second), [bias] "+r"(bias), [shift] "+r"(shift),
+              [multiplier] "+r"(multiplier), [out] "+r"(out), [next] "+r"(next)
+            : [outputs] "r"(outputs), [zero_point] "r"(zero_point), [low] "w"(low), [high] "w"(high)
+            : "lr", "q0", "q1", "q2", "q3", "q7", "memory");
+    }
+}
+
+/* Weights: output by output a row, filled up with zeros to whole vectors. */
+static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
+                          const int8_t *in, int8_t *out, int8_t *scratch) {
+    const int outputs = shape->outputs, length = shape->length;
+    int32_t *sums = (int32_t *)(void *)scratch;
+    for (int left = shape->pixels; left > 0; left -= 2, in += 2 * shape->step, out += 2 * outputs) {
+        ws_sums(weights, in, length, outputs, sums);
+        if (left > 1) ws_sums(weights, in + shape->step, length, outputs, sums + outputs);
+        ws_finish(sums, left > 1, row, outputs, &shape->range, out);
+    }
+}
+
 static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
                            const int8_t *in, int8_t *out, int8_t *scratch) {
-    const ws_dot_shape dot = {.pixels = 1,
-                              .length = (uint16_t)(shape->kernel_h * shape->kernel_w * shape->in_c),
-                              .outputs = shape->out_c,
-                              .range = shape->range};
-    for (int y = 0; y < shape->out_h; y++) {
-        for (int x = 0; x < shape->out_w; x++, out += shape->out_c) {
-            ws_gather(shape, in, y, x, scratch);
-            ws_dot(&dot, row, weights, scratch, out, NULL);
+    const int outputs = shape->out_c, pixels = shape->out_h * shape->out_w;
+    const int length = shape->kernel_h * shape->kernel_w * shape->in_c;
+    int32_t *sums = (int32_t *)(void *)scratch;
+    int8_t *patch = (int8_t *)(sums + (pixels > 1 ? 2 : 1) * outputs);
+    for (int p = 0, y = 0, x = 0; p < pixels; p++) {
+        const bool first = p % 2 == 0;
+        ws_gather(shape, in, y, x, patch);
+        ws_sums(weights, patch, length, outputs, first ? sums : sums + outputs);
+        if (!first || p + 1 == pixels) {
+            ws_finish(sums, !first, row, outputs, &shape->range, out);
+            out += 2 * outputs;
+        }
+        if (++x == shape->out_w) {
+            x = 0;
+            y++;
         }
     }
 }
 
-/* Weights: tap by tap its weight in each channel. */
+/* Sums of sixteen channels: of 0, 4, 8, 12; of 2, 6, 10, 14; of 1, 5, 9, 13; of 3, 7, 11, 15: so
+ * the widening instructions give them. */
+typedef struct {
+    int32x4_t part[4];
+} ws_sixteen;
+
+WS_INLINE void ws_widen_add(ws_sixteen *sums, int16x8_t even, int16x8_t odd) {
+    sums->part[0] = vaddq_s32(sums->part[0], vmovlbq_s16(even));
+    sums->part[1] = vaddq_s32(sums->part[1], vmovltq_s16(even));
+    sums->part[2] = vaddq_s32(sums->part[2], vmovlbq_s16(odd));
+    sums->part[3] = vaddq_s32(sums->part[3], vmovltq_s16(odd));
+}
+
+/* One tap, and two: weights are -127 .. 127, so two products fit into int16. */
+WS_INLINE void ws_tap(ws_sixteen *sums, int8x16_t x, int8x16_t w) {
+    ws_widen_add(sums, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+}
+
+WS_INLINE void ws_two_taps(ws_sixteen *sums, int8x16_t x, int8x16_t w, int8x16_t y, int8x16_t v) {
+    ws_widen_add(sums, vaddq_s16(vmullbq_int_s8(x, w), vmullbq_int_s8(y, v)),
+                 vaddq_s16(vmulltq_int_s8(x, w), vmulltq_int_s8(y, v)));
+}
+
+/* Sixteen channels' sums, in the order above, become outputs; where `part`, only the first `left`. */
+WS_INLINE void ws_finish_sixteen(const ws_sixteen *sums, const ws_row *row, bool part, int left,
+                                 const ws_range *range, int8_t *out) {
+    const uint32x4_t every_fourth = vshlq_n_u32(vidupq_n_u32(0, 1), 2);
+    const int first[4] = {0, 2, 1, 3};
+    int32x4_t value[4];
+    for (int i = 0; i < 4; i++) {
+        const int32_t *bias = row->bias + first[i], *multiplier = row->multiplier + first[i];
+        const int8_t *shift = row->shift + first[i];
+        if (part) {
+            const int count = left - first[i] + 3 > 0 ? (left - first[i] + 3) / 4 : 0;
+            const mve_pred16_t lanes = vctp32q((uint32_t)count);
+            value[i] = ws_scale(
+                vaddq_s32(sums->part[i],
+                          vldrwq_gather_shifted_offset_z_s32(bias, every_fourth, lanes)),
+                vldrwq_gather_shifted_offset_z_s32(multiplier, every_fourth, lanes),
+                vldrbq_gather_offset_z_s32(shift, every_fourth, lanes));
+        } else {
+            value[i] = ws_scale(
+                vaddq_s32(sums->part[i], vldrwq_gather_shifted_offset_s32(bias, every_fourth)),
+                vldrwq_gather_shifted_offset_s32(multiplier, every_fourth),
+                vldrbq_gather_offset_s32(shift, every_fourth));
+        }
+    }
+    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), value[0]), value[1]);
+    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), value[2]), value[3]);
+    even = vqaddq_n_s16(even, range->zero_point);
+    odd = vqaddq_n_s16(odd, range->zero_point);
+    int8x16_t result = vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), even), odd);
+    if (part) {
+        vstrbq_p_s8(out, result, vctp8q((uint32_t)left));
+    } else {
+        vstrbq_s8(out, result);
+    }
+}
+
+/* Sixteen channels where no tap is beyond the edge. */
+WS_INLINE void ws_inside(const ws_taps *taps, int channels, const int8_t *weights,
+                         const int8_t *in, ws_sixteen *sums) {
+    const int step = taps->step;
+    for (int i = 0; i < taps->rows; i++) {
+        const int8_t *x = in, *w = weights;
+        int left = taps->columns;
+        for (; left >= 2; left -= 2, x += 2 * step, w += 2 * channels) {
+            ws_two_taps(sums, vldrbq_s8(x), vldrbq_s8(w), vldrbq_s8(x + step),
+                        vldrbq_s8(w + channels));
+        }
+        if (left > 0) ws_tap(sums, vldrbq_s8(x), vldrbq_s8(w));
+        in += taps->row_step;
+        weights += taps->weight_row * channels;
+    }
+}
+
+/* Up to sixteen channels from `c` on, anywhere: beyond the edge stands the zero point. */
+__attribute__((noinline, unused)) static void ws_anywhere(const ws_conv_shape *shape, int y, int x, int c, const int8_t *weights,
+                           const int8_t *in, ws_sixteen *sums) {
+    const int channels = shape->in_c;
+    const mve_pred16_t lanes = vctp8q((uint32_t)(channels - c));
+    const int8x16_t outside = vdupq_n_s8(shape->fill);
+    int row = y * shape->stride_h - shape->pad_top;
+    for (int i = 0; i < shape->kernel_h; i++, row += shape->dilation_h) {
+        int column = x * shape->stride_w - shape->pad_left;
+        for (int j = 0; j < shape->kernel_w; j++, column += shape->dilation_w) {
+            const bool inside =
+                row >= 0 && row < shape->in_h && column >= 0 && column < shape->in_w;
+            const int8_t *at = in + (row * shape->in_w + column) * channels + c;
+            const int8x16_t inputs = inside ? vldrbq_z_s8(at, lanes) : outside;
+            ws_tap(sums, inputs, vldrbq_z_s8(weights + c, lanes));
+            weights += channels;
+        }
+    }
+}
+
+/* Weights: tap by tap that of each channel. */
 static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                                 const int8_t *weights, const int8_t *in, int8_t *out) {
-    const int channels = shape->in_c;
+    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
+    const ws_sixteen none = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
             const ws_taps taps = ws_taps_at(shape, y, x);
-            for (int c = 0; c < channels; c++) {
-                int32_t acc = row->bias[c];
-                const int8_t *at = in + taps.input + c, *w = weights + taps.weight * channels + c;
-                for (int i = 0; i < taps.rows; i++) {
-                    for (int j = 0; j < taps.columns; j++) {
-                        acc += (at[j * taps.step] - shape->fill) * w[j * channels];
-                    }
-                    at += taps.row_step;
-                    w += taps.weight_row * channels;
+            const bool inside = taps.rows * taps.columns == all;
+            for (int c = 0; c < channels; c += 16) {
+                const ws_row from = {row->bias + c, row->multiplier + c, row->shift + c};
+                ws_sixteen sums = none;
+                if (inside && channels - c >= 16) {
+                    ws_inside(&taps, channels, weights + c, in + taps.input + c, &sums);
+                    ws_finish_sixteen(&sums, &from, false, 16, &shape->range, out + c);
+                } else {
+                    ws_anywhere(shape, y, x, c, weights, in, &sums);
+                    ws_finish_sixteen(&sums, &from, true, channels - c < 16 ? channels - c : 16, &shape->range, out + c);
                 }
-                out[c] = ws_finish(acc, row, c, &shape->range);
             }
         }
     }

@@ -23,7 +23,7 @@
 #define WS_STRIDE 2 /* hops per network step */
 #define WS_RECEPTIVE_HOPS 19 /* hops that one logit depends on */
 #define WS_STATES 2 /* device states */
-#define WS_ARENA_BYTES 138 /* exact: columns that layers keep, and scratch */
+#define WS_ARENA_BYTES 188 /* exact: columns that layers keep, and scratch */
 
 /* Detector. */
 #define WS_SMOOTHING 2 /* network steps summed */
