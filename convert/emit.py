@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from convert.errors import ConvertError
 from convert.frontend import template_values
 from convert.graph import Layer, Network, read_network
-from convert.kernels import Kernels, Packed, depthwise_bias, pack_depthwise, pack_dot
+from convert.kernels import Kernels, Packed, depthwise_bias, dot_bias, pack_depthwise, pack_dot
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
 from convert.render import render, version
@@ -95,7 +95,14 @@ def kernel_values(network: Network) -> dict[str, object]:
     return {
         "any_shift": any(bool(np.any(layer.shift > -1)) for layer in network.layers),
         "clamps": any(layer.low != -128 for layer in network.layers),
+        "signed_dots": _signed(network, "conv"),
+        "signed_depthwise": _signed(network, "depthwise"),
     }
+
+
+def _signed(network: Network, kind: str) -> bool:
+    """Whether results below the output's zero point matter: not where it is the least output."""
+    return any(layer.result.zero_point > -128 for layer in network.layers if layer.kind == kind)
 
 
 def load_network(word: Word, folder: Path) -> Network:
@@ -248,7 +255,7 @@ def _where(offset: int, regions: list[Region]) -> str:
 def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Shown:
     placed, layer, regions = layout.placed[index], network.layers[index], _regions(layout)
     after = layout.placed[index + 1] if index + 1 < len(layout.placed) else None
-    bias = layer.folded_bias
+    bias = dot_bias(kernels, layer.folded_bias)
     if layer.kind == "depthwise":
         bias = depthwise_bias(kernels, layer.bias, layer.weights, layer.source.zero_point)
     parts = {"bias": bias, "multiplier": layer.multiplier, "shift": -layer.shift}

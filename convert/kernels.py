@@ -75,8 +75,9 @@ def _check_symmetric(weights: NDArray[np.integer]) -> None:
 def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     """int8[taps, channels] for ws_depthwise.
 
-    plain, mve: as they are. dsp: groups of four channels, tap by tap, as int16 in the order
-    0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
+    plain, mve: as they are. dsp, doubled: groups of four channels, tap by tap, as int16 in the
+    order 0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by
+    one.
     """
     taps, channels = weights.shape
     if kernels == "mve":
@@ -87,7 +88,15 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     groups = weights[:, :whole].astype(np.int64).reshape(taps, whole // 4, 4)
     groups = groups[:, :, [0, 2, 1, 3]].transpose(1, 0, 2)
     rest = weights[:, whole:].astype(np.int64).T
-    return Packed("int16_t", np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
+    return Packed("int16_t", 2 * np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
+
+
+def dot_bias(kernels: Kernels, bias: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[..., outputs] for ws_dot and ws_conv, of bias with the input's zero point folded in.
+
+    dsp keeps sums doubled.
+    """
+    return 2 * bias if kernels == "dsp" else bias
 
 
 def depthwise_bias(
@@ -98,11 +107,11 @@ def depthwise_bias(
 ) -> NDArray[np.int64]:
     """[..., channels] for ws_depthwise, weights int8[taps, channels].
 
-    plain, dsp: as it is, since they take the input's zero point off each input. mve: the zero
-    point is folded in, as for ws_dot and ws_conv in all sets: b - z sum(w).
+    plain, dsp: not folded, since they take the input's zero point off each input; dsp doubled.
+    mve: the zero point is folded in, b - z sum(w).
     """
     if kernels != "mve":
-        return bias
+        return dot_bias(kernels, bias)
     return bias - zero_point * weights.astype(np.int64).sum(axis=0)
 
 
@@ -113,7 +122,7 @@ def scratch_bytes(
 
     A patch that was gathered; for up to two pixels, dsp widens inputs to int16, mve keeps sums.
     """
-    patch = _padded(kernels, length) if gathers else 0
+    patch = -(-_padded(kernels, length) // 4) * 4 if gathers else 0
     pixel = {"plain": 0, "dsp": 2 * _padded(kernels, length), "mve": 4 * outputs}[kernels]
     return patch + pixel * min(pixels, 2)
 

@@ -16,7 +16,14 @@ from boards.generate import generate
 from boards.run import capture
 from boards.schema import load_board
 from convert.errors import ConvertError
-from convert.kernels import Kernels, depthwise_bias, pack_depthwise, pack_dot, scratch_bytes
+from convert.kernels import (
+    Kernels,
+    depthwise_bias,
+    dot_bias,
+    pack_depthwise,
+    pack_dot,
+    scratch_bytes,
+)
 from convert.reference import requantize
 from convert.render import render
 from tests.executors import CFLAGS, ROOT
@@ -113,13 +120,40 @@ def expected(
     return np.clip(scaled, low, high).astype(np.int8)
 
 
-def record(
-    kernels: Kernels, case: Case, any_shift: bool, clamps: bool
-) -> tuple[bytes, NDArray[np.int8]]:
+@dataclass(frozen=True)
+class Variant:
+    """What the kernels are rendered for."""
+
+    name: str
+    any_shift: bool = False
+    clamps: bool = False
+    signed: bool = True
+
+    @property
+    def flags(self) -> dict[str, bool]:
+        return {
+            "any_shift": self.any_shift,
+            "clamps": self.clamps,
+            "signed_dots": self.signed,
+            "signed_depthwise": self.signed,
+        }
+
+
+VARIANTS = [
+    Variant("relu", signed=False),
+    Variant("signed"),
+    Variant("clamps", clamps=True),
+    Variant("any shift", any_shift=True),
+    Variant("any shift, clamps", any_shift=True, clamps=True),
+]
+
+
+def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArray[np.int8]]:
     """The driver's input for one case with random values, and what must come out."""
     rng = np.random.default_rng([*case.size, case.outputs, *case.kernel])
     fill, zero_point = int(rng.integers(-128, 128)), int(rng.integers(-40, 40))
-    low, high = (-100, 90) if clamps else (-128, 127)
+    zero_point = zero_point if variant.signed else -128
+    low, high = (-100, 90) if variant.clamps else (-128, 127)
     x = rng.integers(-128, 128, case.size).astype(np.int8)
     taps = case.kernel[0] * case.kernel[1]
     depthwise = case.kind == "depthwise"
@@ -128,13 +162,13 @@ def record(
     weights = rng.integers(-127, 128, shape).astype(np.int8)
     length = taps if depthwise else taps * case.size[2]
     # So that outputs fill the range: the sum's deviation is about 74 * 74 * sqrt(length).
-    right = rng.integers(0 if any_shift else 1, 3, case.outputs)
+    right = rng.integers(0 if variant.any_shift else 1, 3, case.outputs)
     gain = 60 / (74 * 74 * np.sqrt(length))
     exponent = np.floor(np.log2(gain)).astype(int)
     bias = rng.integers(-3000, 3000, case.outputs)
     multiplier = rng.integers(1 << 30, 1 << 31, case.outputs)
-    shift = np.clip(-exponent - 2 + right, 0 if any_shift else 1, 31)
-    if any_shift:
+    shift = np.clip(-exponent - 2 + right, 0 if variant.any_shift else 1, 31)
+    if variant.any_shift:
         shift[0] = 0
     flat = weights.reshape(taps, -1) if depthwise else weights.reshape(case.outputs, -1)
     packed = pack_depthwise(kernels, flat) if depthwise else pack_dot(kernels, flat)
@@ -152,27 +186,26 @@ def record(
         0 if depthwise else scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
     )
     counts = struct.pack("<5I", case.outputs, len(data), x.size, pixels * case.outputs, scratch)
-    rows = bias.astype("<i4").tobytes() + multiplier.astype("<i4").tobytes()
-    rows += shift.astype("<i1").tobytes()
-    # What the layer's own bias is, given the table's.
-    folded = bias + (0 if depthwise else fill * flat.astype(np.int64).sum(axis=1))
     if depthwise:
-        folded = 2 * bias - depthwise_bias(kernels, bias, flat, fill)
+        table = depthwise_bias(kernels, bias, flat, fill)
+    else:
+        table = dot_bias(kernels, bias - fill * flat.astype(np.int64).sum(axis=1))
+    rows = table.astype("<i4").tobytes() + multiplier.astype("<i4").tobytes()
+    rows += shift.astype("<i1").tobytes()
     want = expected(
-        case, x.astype(int) - fill, weights, (folded, multiplier, shift), (zero_point, low, high)
+        case, x.astype(int) - fill, weights, (bias, multiplier, shift), (zero_point, low, high)
     )
     kind = struct.pack("<I", KINDS[case.kind])
     return kind + head + counts + rows + data + x.tobytes(), want
 
 
 @functools.cache
-def driver(folder: Path, kernels: Kernels, board_name: str, any_shift: bool, clamps: bool) -> Path:
+def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) -> Path:
     """tests/native/kernels.c built for a board."""
-    folder = folder / f"{kernels}-{board_name}-{any_shift}-{clamps}"
+    folder = folder / f"{kernels}-{board_name}-{variant.name}"
     folder.mkdir()
-    text = render(
-        f"ws_kernels_{kernels}.h.j2", header="", kernels=kernels, any_shift=any_shift, clamps=clamps
-    )
+    template = f"ws_kernels_{kernels}.h.j2"
+    text = render(template, header="", kernels=kernels, **variant.flags)
     (folder / "ws_kernels.h").write_text(text)
     board = load_board(board_name)
     sources = [ROOT / "tests/native/kernels.c"]
@@ -195,12 +228,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kernels")
 
 
-@pytest.mark.parametrize("clamps", [False, True], ids=["relu", "clamps"])
-@pytest.mark.parametrize("any_shift", [False, True], ids=["right", "any shift"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=[v.name for v in VARIANTS])
 @pytest.mark.parametrize(("kernels", "board"), BUILDS, ids=[f"{k}-{b}" for k, b in BUILDS])
-def test_kernels(kernels: Kernels, board: str, any_shift: bool, clamps: bool, folder: Path) -> None:
-    program = driver(folder, kernels, board, any_shift, clamps)
-    cases = [record(kernels, case, any_shift, clamps) for case in CASES]
+def test_kernels(kernels: Kernels, board: str, variant: Variant, folder: Path) -> None:
+    program = driver(folder, kernels, board, variant)
+    cases = [record(kernels, case, variant) for case in CASES]
     given, found = program.parent / "in.bin", program.parent / "out.bin"
     given.write_bytes(b"".join(data for data, _ in cases))
     done = capture(load_board(board), program, [str(given), str(found)])

@@ -25,7 +25,7 @@
 /* One layer's numbers for each output channel. acc * multiplier / 2^(31 + shift), rounded twice,
  * is exactly what TFLite's reference kernels make of it. */
 typedef struct {
-    const int32_t *bias;       /* the input's zero point is folded in, but for ws_depthwise */
+    const int32_t *bias;       /* doubled; the input's zero point is folded in, but for ws_depthwise */
     const int32_t *multiplier; /* Q31, not negative */
     const int8_t *shift;       /* to the right, at least 1 */
 } ws_row;
@@ -132,20 +132,19 @@ WS_INSTRUCTION int32_t ws_upper(uint32_t a, uint32_t b, int32_t acc) {
     return acc;
 }
 
-/* acc * multiplier / 2^(31 + shift) + zero_point, saturated to int8; shift at least 1. SMMULR of the
- * doubled sum is SaturatingRoundingDoublingHighMul, as nothing saturates; then RoundingDivideByPOT:
- * halves go away from zero, and the carry is the last bit shifted out. */
-WS_INSTRUCTION int32_t ws_scale(int32_t acc, int32_t multiplier, int shift, int32_t zero_point) {
-    __asm__("lsl %0, %0, #1\n\t"
-            "smmulr %0, %0, %1\n\t"
+/* twice / 2 * multiplier / 2^(31 + shift) + zero_point, saturated to int8; shift at least 1. Sums are
+ * kept doubled, since then SMMULR is SaturatingRoundingDoublingHighMul (nothing saturates). Then
+ * RoundingDivideByPOT: halves go away from zero, and the carry is the last bit shifted out. */
+WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, int32_t zero_point) {
+    __asm__("smmulr %0, %0, %1\n\t"
             "add %0, %0, %0, asr #31\n\t"
             "asrs %0, %0, %2\n\t"
             "adc %0, %0, %3\n\t"
             "ssat %0, #8, %0"
-            : "+r"(acc)
+            : "+r"(twice)
             : "r"(multiplier), "r"(shift), "r"(zero_point)
             : "cc");
-    return acc;
+    return twice;
 }
 #else
 #define WS_INSTRUCTION static inline
@@ -179,13 +178,16 @@ WS_INSTRUCTION int32_t ws_both(uint32_t a, uint32_t b, int32_t acc) {
     return ws_upper(a, b, ws_lower(a, b, acc));
 }
 
-WS_INSTRUCTION int32_t ws_scale(int32_t acc, int32_t multiplier, int shift, int32_t zero_point) {
-    int32_t value = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
+WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, int32_t zero_point) {
+    int32_t value = (int32_t)(((int64_t)twice * multiplier + (INT64_C(1) << 31)) >> 32);
     value += value >> 31;
     value = (((value >> (shift - 1)) + 1) >> 1) + zero_point;
     return value < -128 ? -128 : value > 127 ? 127 : value;
 }
 #endif
+
+/* Words that other types are kept in. */
+typedef uint32_t __attribute__((may_alias)) ws_u32;
 
 /* Words of bytes, wherever they lie; two at a time from multiples of four. */
 WS_INSTRUCTION uint32_t ws_word(const void *bytes) {
@@ -221,42 +223,49 @@ WS_INSTRUCTION ws_finisher ws_finishing(const ws_row *row, const ws_range *range
     return (ws_finisher){row->bias, row->multiplier, row->shift, out, range->zero_point};
 }
 
-WS_INSTRUCTION int8_t ws_output(const ws_finisher *to, int32_t acc, int32_t multiplier, int shift) {
-    const int32_t value = ws_scale(acc, multiplier, shift, to->zero_point);
+WS_INSTRUCTION int8_t ws_output(const ws_finisher *to, int32_t twice, int32_t multiplier, int shift) {
+    const int32_t value = ws_scale(twice, multiplier, shift, to->zero_point);
     return (int8_t)value;
 }
 
-/* The next output. */
-WS_INSTRUCTION void ws_finish(ws_finisher *to, int32_t sum) {
-    *to->out++ = ws_output(to, sum + *to->bias++, *to->multiplier++, *to->shift++);
+/* The next output; `twice` its sum. */
+WS_INSTRUCTION void ws_finish(ws_finisher *to, int32_t twice) {
+    *to->out++ = ws_output(to, twice + *to->bias++, *to->multiplier++, *to->shift++);
 }
 
 /* The next output of two pixels, `apart` bytes. */
 WS_INSTRUCTION void ws_finish_two(ws_finisher *to, int32_t sum, int32_t sum_2, int apart) {
     const int32_t bias = *to->bias++, multiplier = *to->multiplier++;
     const int shift = *to->shift++;
-    to->out[apart] = ws_output(to, sum_2 + bias, multiplier, shift);
-    *to->out++ = ws_output(to, sum + bias, multiplier, shift);
+    to->out[apart] = ws_output(to, 2 * sum_2 + bias, multiplier, shift);
+    *to->out++ = ws_output(to, 2 * sum + bias, multiplier, shift);
 }
 
-/* Bytes to int16, each four in the order 0, 2, 1, 3 and `turn` int16 after those before; zeros up
- * to a multiple of eight. */
-static inline void ws_widen(const int8_t *in, int length, int16_t *to, int turn) {
-    const int8_t *end = in + length / 4 * 4;
-    const int rest = length % 4;
-    for (; in < end; in += 4, to += turn) {
+/* Bytes to int16: of each four the pair 0, 2 to `to` and the pair 1, 3 to `to + pixels`, in words;
+ * zeros up to a multiple of eight. Of two pixels, the words take turns. */
+WS_INSTRUCTION ws_u32 *ws_widen_words(const int8_t *in, int length, ws_u32 *to, int pixels) {
+    for (const int8_t *end = in + length; in < end; in += 4, to += 2 * pixels) {
         const uint32_t word = ws_word(in);
-        ws_store_two(to, ws_even(word), ws_odd(word));
+        to[0] = ws_even(word);
+        to[pixels] = ws_odd(word);
     }
+    return to;
+}
+
+static inline void ws_widen(const int8_t *in, int length, ws_u32 *to, int pixels) {
+    const int rest = length % 4;
+    to = ws_widen_words(in, length - rest, to, pixels);
+    in += length - rest;
     if (rest > 0) {
         uint32_t word = 0;
         for (int i = 0; i < rest; i++) {
             word |= (uint32_t)(uint8_t)in[i] << 8 * i;
         }
-        ws_store_two(to, ws_even(word), ws_odd(word));
-        to += turn;
+        to[0] = ws_even(word);
+        to[pixels] = ws_odd(word);
+        to += 2 * pixels;
     }
-    if ((length - 1) % 8 < 4) ws_store_two(to, 0, 0);
+    if ((length - 1) % 8 < 4) to[0] = to[pixels] = 0;
 }
 
 /* Sixteen bytes between multiples of four; both move on. */
@@ -291,21 +300,30 @@ __attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t 
     while (from < end) *to++ = *from++;
 }
 
-/* One output's patch: kernel_h * kernel_w * in_c inputs in a row. */
-static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y, int x,
+/* One output's patch: kernel_h * kernel_w * in_c inputs in a row, beyond the edge `fill`. */
+static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int8_t *in,
                              int8_t *patch) {
-    const ws_taps taps = ws_taps_at(shape, y, x);
-    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
-    if (taps.rows * taps.columns < all) memset(patch, shape->fill, (size_t)(all * channels));
+    const int channels = shape->in_c, bytes = shape->kernel_h * shape->kernel_w * channels;
+    if (taps.rows * taps.columns * channels < bytes) {
+        const uint32_t fill = 0x01010101u * (uint8_t)shape->fill;
+        for (int8_t *to = patch; to < patch + bytes; to += 4) { /* up to three bytes too many */
+            memcpy(to, &fill, 4);
+        }
+    }
     in += taps.input;
     patch += taps.weight * channels;
-    for (int i = 0; i < taps.rows; i++, in += taps.row_step, patch += taps.weight_row * channels) {
-        if (taps.step == channels) {
-            ws_slide(patch, in, (size_t)(taps.columns * channels));
-        } else {
-            for (int j = 0; j < taps.columns; j++) {
-                ws_slide(patch + j * channels, in + j * taps.step, (size_t)channels);
+    /* A row's taps are one run of bytes where they lie side by side, else many. */
+    const bool one = taps.step == channels;
+    const int runs = one ? 1 : taps.columns, run = one ? taps.columns * channels : channels;
+    const int patch_step = taps.weight_row * channels;
+    for (int i = taps.rows; i > 0; i--, in += taps.row_step, patch += patch_step) {
+        for (int j = 0; j < runs; j++) {
+            const int8_t *from = in + j * taps.step, *end = from + run / 4 * 4;
+            int8_t *to = patch + j * channels;
+            for (; from < end; from += 4, to += 4) {
+                memcpy(to, from, 4);
             }
+            for (int rest = run % 4; rest > 0; rest--) *to++ = *from++;
         }
     }
 }
@@ -332,65 +350,22 @@ WS_INSTRUCTION void ws_add(ws_sums *to, ws_sums from) {
     to->d += from.d;
 }
 
-/* Two pixels, whose inputs `x` holds in turns of four, against one pair of outputs `w`, up to `end`.
- * Per four inputs thirteen instructions do sixteen products. */
-WS_INSTRUCTION ws_sums ws_two_pixels(const int8_t *w, const int16_t *x, const int16_t *end) {
+/* Two pixels, whose words take turns from `x` to `end`, against one pair of outputs `w`. */
+WS_INSTRUCTION ws_sums ws_two_pixels(const int8_t *w, const ws_u32 *x, const ws_u32 *end) {
     int32_t wide = 0, low = 0, wide_2 = 0, low_2 = 0;
-#ifdef __ARM_FEATURE_DSP
-    uint32_t w0, w1, e0, e1, x0, x1;
-    __asm__(
-        "0:\n"
-        "ldrd %[w0], %[w1], [%[w]], #8\n"
-        "ldrd %[x0], %[x1], [%[x]], #8\n"
-        "sxtb16 %[e0], %[w0]\n"
-        "sxtb16 %[e1], %[w1]\n"
-        "smlad %[wide], %[w0], %[x0], %[wide]\n"
-        "smlad %[low], %[e0], %[x0], %[low]\n"
-        "smlad %[wide], %[w1], %[x1], %[wide]\n"
-        "smlad %[low], %[e1], %[x1], %[low]\n"
-        "ldrd %[x0], %[x1], [%[x]], #8\n"
-        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
-        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
-        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
-        "smlad %[low_2], %[e1], %[x1], %[low_2]\n"
-        "ldrd %[w0], %[w1], [%[w]], #8\n"
-        "ldrd %[x0], %[x1], [%[x]], #8\n"
-        "sxtb16 %[e0], %[w0]\n"
-        "sxtb16 %[e1], %[w1]\n"
-        "smlad %[wide], %[w0], %[x0], %[wide]\n"
-        "smlad %[low], %[e0], %[x0], %[low]\n"
-        "smlad %[wide], %[w1], %[x1], %[wide]\n"
-        "smlad %[low], %[e1], %[x1], %[low]\n"
-        "ldrd %[x0], %[x1], [%[x]], #8\n"
-        "smlad %[wide_2], %[w0], %[x0], %[wide_2]\n"
-        "smlad %[low_2], %[e0], %[x0], %[low_2]\n"
-        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
-        "smlad %[low_2], %[e1], %[x1], %[low_2]\n"
-        "cmp %[x], %[end]\n"
-        "bcc 0b\n"
-        : [wide] "+r"(wide), [low] "+r"(low), [wide_2] "+r"(wide_2), [low_2] "+r"(low_2),
-          [w] "+r"(w), [x] "+r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [e0] "=&r"(e0), [e1] "=&r"(e1),
-          [x0] "=&r"(x0), [x1] "=&r"(x1)
-        : [end] "r"(end)
-        : "memory", "cc");
-#else
-    for (; x < end; x += 8, w += 8) {
-        for (int i = 0; i < 2; i++) {
-            const uint32_t pair = ws_word(w + 4 * i), even = ws_even(pair);
-            const uint32_t here = ws_word(x + 2 * i), there = ws_word(x + 4 + 2 * i);
-            wide = ws_both(pair, here, wide);
-            low = ws_both(even, here, low);
-            wide_2 = ws_both(pair, there, wide_2);
-            low_2 = ws_both(even, there, low_2);
-        }
+    for (; x < end; x += 2, w += 4) {
+        const uint32_t pair = ws_word(w), even = ws_even(pair);
+        wide = ws_both(pair, x[0], wide);
+        low = ws_both(even, x[0], low);
+        wide_2 = ws_both(pair, x[1], wide_2);
+        low_2 = ws_both(even, x[1], low_2);
     }
-#endif
     return ws_parts(wide, low, wide_2, low_2);
 }
 
 /* One pixel against two pairs of outputs, `w` and `v`. */
-WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const int16_t *x,
-                                    const int16_t *end) {
+WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const ws_u32 *x,
+                                    const ws_u32 *end) {
     int32_t wide = 0, low = 0, wide_2 = 0, low_2 = 0;
 #ifdef __ARM_FEATURE_DSP
     uint32_t w0, w1, e0, x0, x1;
@@ -434,14 +409,11 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const int1
         : [end] "r"(end)
         : "memory", "cc");
 #else
-    for (; x < end; x += 4, w += 8, v += 8) {
-        for (int i = 0; i < 2; i++) {
-            const uint32_t inputs = ws_word(x + 2 * i);
-            wide = ws_both(ws_word(w + 4 * i), inputs, wide);
-            low = ws_both(ws_even(ws_word(w + 4 * i)), inputs, low);
-            wide_2 = ws_both(ws_word(v + 4 * i), inputs, wide_2);
-            low_2 = ws_both(ws_even(ws_word(v + 4 * i)), inputs, low_2);
-        }
+    for (; x < end; x++, w += 4, v += 4) {
+        wide = ws_both(ws_word(w), *x, wide);
+        low = ws_both(ws_even(ws_word(w)), *x, low);
+        wide_2 = ws_both(ws_word(v), *x, wide_2);
+        low_2 = ws_both(ws_even(ws_word(v)), *x, low_2);
     }
 #endif
     return ws_parts(wide, low, wide_2, low_2);
@@ -449,38 +421,192 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const int1
 
 /* One pixel, widened to `x`: all outputs, four at a time. */
 static inline void ws_single(const ws_range *range, const ws_row *row, int outputs,
-                             const int8_t *weights, const int16_t *x, int length, int8_t *out) {
+                             const int8_t *weights, const ws_u32 *x, int length, int8_t *out) {
     ws_finisher to = ws_finishing(row, range, out);
     const int block = length < WS_BLOCK ? length : WS_BLOCK;
     for (int left = outputs; left > 0; left -= 4, weights += 4 * length) {
         const int8_t *second = left > 2 ? weights + 2 * length : weights;
-        ws_sums sums = ws_one_pixel(weights, second, x, x + block);
+        ws_sums sums = ws_one_pixel(weights, second, x, x + block / 2);
         for (int at = block; at < length; at += WS_BLOCK) {
             const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
-            ws_add(&sums, ws_one_pixel(weights + 2 * at, second + 2 * at, x + at, x + stop));
+            ws_add(&sums,
+                   ws_one_pixel(weights + 2 * at, second + 2 * at, x + at / 2, x + stop / 2));
         }
-        ws_finish(&to, sums.a);
+        ws_finish(&to, 2 * sums.a);
         if (left >= 4) {
-            ws_finish(&to, sums.b);
-            ws_finish(&to, sums.c);
-            ws_finish(&to, sums.d);
+            ws_finish(&to, 2 * sums.b);
+            ws_finish(&to, 2 * sums.c);
+            ws_finish(&to, 2 * sums.d);
         } else {
-            if (left > 1) ws_finish(&to, sums.b);
-            if (left > 2) ws_finish(&to, sums.c);
+            if (left > 1) ws_finish(&to, 2 * sums.b);
+            if (left > 2) ws_finish(&to, 2 * sums.c);
         }
     }
 }
 
+#ifdef __ARM_FEATURE_DSP
+/* What the loop below keeps in memory; the offsets are in its text. */
+typedef struct {
+    const ws_u32 *x;
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int8_t *out;
+    int32_t outputs, zero_point, pairs;
+} ws_pairs;
+
+/* As ws_double below, for whole pairs of outputs and at most WS_BLOCK inputs. In the inner loop, four
+ * inputs of two pixels and two outputs, sixteen products, take thirteen instructions; then come the
+ * sums of ws_parts and four times ws_scale. */
+static inline void ws_double_pairs(ws_pairs pairs, const int8_t *w, const ws_u32 *end) {
+    int32_t wide, low, wide_2, low_2;
+    uint32_t w0, w1, even, x0, x1;
+    const ws_u32 *x;
+    __asm__ volatile(
+        "1:\n"
+        "ldr %[x], [%[pairs]]\n"
+        "mov %[wide], #0\n"
+        "mov %[low], #0\n"
+        "mov %[wide_2], #0\n"
+        "mov %[low_2], #0\n"
+        "sub %[w0], %[end], %[x]\n"
+        "tst %[w0], #32\n" /* an odd number of eights: begin in the middle */
+        "bne 2f\n"
+        "0:\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w0], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w1]\n"
+        "smlad %[wide], %[w1], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w0], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w1]\n"
+        "smlad %[wide], %[w1], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "2:\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w0], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w1]\n"
+        "smlad %[wide], %[w1], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w0]\n"
+        "smlad %[wide], %[w0], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w0], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "sxtb16 %[even], %[w1]\n"
+        "smlad %[wide], %[w1], %[x0], %[wide]\n"
+        "smlad %[wide_2], %[w1], %[x1], %[wide_2]\n"
+        "smlad %[low], %[even], %[x0], %[low]\n"
+        "smlad %[low_2], %[even], %[x1], %[low_2]\n"
+        "cmp %[x], %[end]\n"
+        "bcc 0b\n"
+        "ldr %[x], [%[pairs], #4]\n" /* bias */
+        "ldrd %[x0], %[x1], [%[x]], #8\n"
+        "str %[x], [%[pairs], #4]\n"
+        "sub %[wide], %[wide], %[low]\n"
+        "sub %[wide_2], %[wide_2], %[low_2]\n"
+        "add %[wide], %[x1], %[wide], asr #7\n"
+        "add %[wide_2], %[x1], %[wide_2], asr #7\n"
+        "add %[low], %[x0], %[low], lsl #1\n"
+        "add %[low_2], %[x0], %[low_2], lsl #1\n"
+        "ldr %[x], [%[pairs], #8]\n" /* multiplier */
+        "ldrd %[w0], %[w1], [%[x]], #8\n"
+        "str %[x], [%[pairs], #8]\n"
+        "ldr %[x], [%[pairs], #12]\n" /* shift */
+        "ldrsb %[x0], [%[x]], #1\n"
+        "ldrsb %[x1], [%[x]], #1\n"
+        "str %[x], [%[pairs], #12]\n"
+        "ldr %[even], [%[pairs], #24]\n" /* zero point */
+        "smmulr %[low], %[low], %[w0]\n"
+        "add %[low], %[low], %[low], asr #31\n"
+        "asrs %[low], %[low], %[x0]\n"
+        "adc %[low], %[low], %[even]\n"
+        "ssat %[low], #8, %[low]\n"
+        "smmulr %[low_2], %[low_2], %[w0]\n"
+        "add %[low_2], %[low_2], %[low_2], asr #31\n"
+        "asrs %[low_2], %[low_2], %[x0]\n"
+        "adc %[low_2], %[low_2], %[even]\n"
+        "ssat %[low_2], #8, %[low_2]\n"
+        "smmulr %[wide], %[wide], %[w1]\n"
+        "add %[wide], %[wide], %[wide], asr #31\n"
+        "asrs %[wide], %[wide], %[x1]\n"
+        "adc %[wide], %[wide], %[even]\n"
+        "ssat %[wide], #8, %[wide]\n"
+        "smmulr %[wide_2], %[wide_2], %[w1]\n"
+        "add %[wide_2], %[wide_2], %[wide_2], asr #31\n"
+        "asrs %[wide_2], %[wide_2], %[x1]\n"
+        "adc %[wide_2], %[wide_2], %[even]\n"
+        "ssat %[wide_2], #8, %[wide_2]\n"
+        "ldrd %[x], %[x0], [%[pairs], #16]\n" /* out, outputs */
+        "strb %[low_2], [%[x], %[x0]]\n"
+        "strb %[low], [%[x]], #1\n"
+        "strb %[wide_2], [%[x], %[x0]]\n"
+        "strb %[wide], [%[x]], #1\n"
+        "str %[x], [%[pairs], #16]\n"
+        "ldr %[x0], [%[pairs], #28]\n"
+        "subs %[x0], %[x0], #1\n"
+        "str %[x0], [%[pairs], #28]\n"
+        "bne 1b\n"
+        : [wide] "=&r"(wide), [low] "=&r"(low), [wide_2] "=&r"(wide_2), [low_2] "=&r"(low_2),
+          [w] "+r"(w), [x] "=&r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [even] "=&r"(even),
+          [x0] "=&r"(x0), [x1] "=&r"(x1)
+        : [end] "r"(end), [pairs] "r"(&pairs)
+        : "memory", "cc");
+}
+#endif
+
 /* Two pixels, widened to `x` in turns: all outputs, two at a time. */
 static inline void ws_double(const ws_range *range, const ws_row *row, int outputs,
-                             const int8_t *weights, const int16_t *x, int length, int8_t *out) {
+                             const int8_t *weights, const ws_u32 *x, int length, int8_t *out) {
     ws_finisher to = ws_finishing(row, range, out);
+    int left = outputs;
+#ifdef __ARM_FEATURE_DSP
+    const int whole = outputs / 2 * 2;
+    if (length <= WS_BLOCK && whole > 0) {
+        const ws_pairs pairs = {x,       row->bias,         row->multiplier, row->shift, out,
+                                outputs, range->zero_point, whole / 2};
+        ws_double_pairs(pairs, weights, x + length);
+        left -= whole;
+        weights += length * whole;
+        to.bias += whole;
+        to.multiplier += whole;
+        to.shift += whole;
+        to.out += whole;
+    }
+#endif
     const int block = length < WS_BLOCK ? length : WS_BLOCK;
-    for (int left = outputs; left > 0; left -= 2, weights += 2 * length) {
-        ws_sums sums = ws_two_pixels(weights, x, x + 2 * block);
+    for (; left > 0; left -= 2, weights += 2 * length) {
+        ws_sums sums = ws_two_pixels(weights, x, x + block);
         for (int at = block; at < length; at += WS_BLOCK) {
             const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
-            ws_add(&sums, ws_two_pixels(weights + 2 * at, x + 2 * at, x + 2 * stop));
+            ws_add(&sums, ws_two_pixels(weights + 2 * at, x + at, x + stop));
         }
         ws_finish_two(&to, sums.a, sums.c, outputs);
         if (left > 1) ws_finish_two(&to, sums.b, sums.d, outputs);
@@ -491,15 +617,15 @@ static inline void ws_double(const ws_range *range, const ws_row *row, int outpu
 static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
                           const int8_t *in, int8_t *out, int8_t *scratch) {
     const int outputs = shape->outputs, length = shape->length, whole = (length + 7) / 8 * 8;
-    int16_t *x = (int16_t *)(void *)scratch;
+    ws_u32 *x = (ws_u32 *)(void *)scratch;
     int left = shape->pixels;
     for (; left >= 2; left -= 2, in += 2 * shape->step, out += 2 * outputs) {
-        ws_widen(in, length, x, 8);
-        ws_widen(in + shape->step, length, x + 4, 8);
+        ws_widen(in, length, x, 2);
+        ws_widen(in + shape->step, length, x + 1, 2);
         ws_double(&shape->range, row, outputs, weights, x, whole, out);
     }
     if (left > 0) {
-        ws_widen(in, length, x, 4);
+        ws_widen(in, length, x, 1);
         ws_single(&shape->range, row, outputs, weights, x, whole, out);
     }
 }
@@ -509,12 +635,25 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
     const int outputs = shape->out_c, pixels = shape->out_h * shape->out_w;
     const int length = shape->kernel_h * shape->kernel_w * shape->in_c;
     const int whole = (length + 7) / 8 * 8;
+    /* Patches of whole words that reach the last eight need not be gathered first. */
+    const int all = shape->kernel_h * shape->kernel_w, run = shape->kernel_w * shape->in_c;
+    const bool words = shape->dilation_w == 1 && run % 4 == 0 && length == whole;
+    const int row_step = shape->dilation_h * shape->in_w * shape->in_c;
     int8_t *patch = scratch;
-    int16_t *x = (int16_t *)(void *)(scratch + whole);
+    ws_u32 *x = (ws_u32 *)(void *)(scratch + whole);
     for (int p = 0, row_of_p = 0, column = 0; p < pixels; p++) {
         const bool first = p % 2 == 0, alone = first && p + 1 == pixels;
-        ws_gather(shape, in, row_of_p, column, patch);
-        ws_widen(patch, length, first ? x : x + 4, alone ? 4 : 8);
+        const ws_taps taps = ws_taps_at(shape, row_of_p, column);
+        ws_u32 *to = first ? x : x + 1;
+        if (words && taps.rows * taps.columns == all) {
+            const int8_t *from = in + taps.input;
+            for (int i = 0; i < shape->kernel_h; i++, from += row_step) {
+                to = ws_widen_words(from, run, to, alone ? 1 : 2);
+            }
+        } else {
+            ws_gather(shape, taps, in, patch);
+            ws_widen(patch, length, to, alone ? 1 : 2);
+        }
         if (alone) {
             ws_single(&shape->range, row, outputs, weights, x, whole, out);
         } else if (!first) {
@@ -533,50 +672,249 @@ typedef struct {
     int32_t a, b, c, d;
 } ws_four;
 
-/* The sums of four channels: `x` their inputs at the first tap, `w` their weights. A function of its
- * own, or gcc runs out of registers. */
-__attribute__((noinline)) static ws_four ws_four_channels(const int8_t *x, const int16_t *w,
-                                                          const ws_taps *taps, uint32_t centre) {
-    const int step = taps->step, row_step = taps->row_step - taps->columns * step;
-    const int weights = 4 * (taps->weight_row - taps->columns);
-    int32_t a = 0, b = 0, c = 0, d = 0;
-    for (int rows = taps->rows; rows > 0; rows--, x += row_step, w += weights) {
-        const int16_t *end = w + 4 * taps->columns;
-#ifdef __ARM_FEATURE_DSP
-        uint32_t w0, w1, inputs, even;
-        __asm__(
-            "0:\n"
-            "ldr %[inputs], [%[x]]\n"
-            "ldrd %[w0], %[w1], [%[w]], #8\n"
-            "add %[x], %[x], %[step]\n"
-            "sxtab16 %[even], %[centre], %[inputs]\n"
-            "sxtab16 %[inputs], %[centre], %[inputs], ror #8\n"
-            "smlabb %[a], %[even], %[w0], %[a]\n"
-            "smlatt %[c], %[even], %[w0], %[c]\n"
-            "smlabb %[b], %[inputs], %[w1], %[b]\n"
-            "smlatt %[d], %[inputs], %[w1], %[d]\n"
-            "cmp %[w], %[end]\n"
-            "bcc 0b\n"
-            : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [x] "+r"(x), [w] "+r"(w),
-              [w0] "=&r"(w0), [w1] "=&r"(w1), [inputs] "=&r"(inputs), [even] "=&r"(even)
-            : [step] "r"(step), [end] "r"(end), [centre] "r"(centre)
-            : "memory", "cc");
-#else
-        for (; w < end; w += 4, x += step) {
-            const uint32_t inputs = ws_word(x), even = ws_even_plus(centre, inputs);
-            const uint32_t odd = ws_odd_plus(centre, inputs);
-            a = ws_lower(even, ws_word(w), a);
-            c = ws_upper(even, ws_word(w), c);
-            b = ws_lower(odd, ws_word(w + 2), b);
-            d = ws_upper(odd, ws_word(w + 2), d);
+/* The sums of four channels: `x` their inputs at the first tap, `w` their weights. */
+static inline ws_four ws_four_channels(const int8_t *x, const int16_t *w, const ws_taps *taps,
+                                       uint32_t centre) {
+    ws_four sums = {0, 0, 0, 0};
+    for (int i = 0; i < taps->rows; i++, x += taps->row_step, w += 4 * taps->weight_row) {
+        for (int j = 0; j < taps->columns; j++) {
+            const uint32_t inputs = ws_word(x + j * taps->step);
+            const uint32_t even = ws_even_plus(centre, inputs), odd = ws_odd_plus(centre, inputs);
+            sums.a = ws_lower(even, ws_word(w + 4 * j), sums.a);
+            sums.c = ws_upper(even, ws_word(w + 4 * j), sums.c);
+            sums.b = ws_lower(odd, ws_word(w + 4 * j + 2), sums.b);
+            sums.d = ws_upper(odd, ws_word(w + 4 * j + 2), sums.d);
         }
-#endif
     }
-    return (ws_four){a, b, c, d};
+    return sums;
 }
 
-/* Weights: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the channels
- * that make no whole group, one by one. */
+#ifdef __ARM_FEATURE_DSP
+/* What the loop below keeps in memory; the offsets are in its text. */
+typedef struct {
+    const int8_t *x;
+    const int16_t *w;
+    int32_t rows, columns, row_step, weight_row;
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int8_t *out;
+    int32_t zero_point, groups, weight_group;
+    int32_t row_whole, weight_row_again; /* from the row's first tap; beside it for one load */
+} ws_groups;
+
+/* One pixel's groups of four channels: rows of taps, three taps at a time, then four times ws_scale.
+ * `groups` itself is needed so seldom that its register serves another end within a row. */
+static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
+    int32_t a, b, c, d;
+    uint32_t in, even, w0, w1;
+    const int8_t *x;
+    const int16_t *w;
+    ws_groups *from = &groups;
+    __asm__ volatile(
+        "str %[from], [sp, #-4]!\n"
+        "0:\n"
+        "ldrd %[x], %[w], [%[from]]\n"
+        "ldr %[in], [%[from], #24]\n" /* bias */
+        "ldrd %[a], %[b], [%[in]], #8\n"
+        "ldrd %[c], %[d], [%[in]], #8\n"
+        "str %[in], [%[from], #24]\n"
+        "ldrd %[in], %[even], [%[from], #8]\n" /* rows, columns */
+        "cmp %[even], #3\n"
+        "beq 13f\n"
+        "cmp %[even], #2\n"
+        "beq 12f\n"
+        "cmp %[even], #1\n"
+        "beq 11f\n"
+        "b 1f\n"
+        "13:\n" /* rows of 3 */
+        "str %[in], [sp, #-4]!\n"
+        "ldr %[in], [%[x]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldr %[in], [%[x], %[step]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldr %[in], [%[x], %[step], lsl #1]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
+        "ldr %[in], [sp], #4\n"
+        "add %[x], %[x], %[w0]\n"
+        "add %[w], %[w], %[w1]\n"
+        "subs %[in], %[in], #1\n"
+        "bne 13b\n"
+        "b 6f\n"
+        "12:\n" /* rows of 2 */
+        "str %[in], [sp, #-4]!\n"
+        "ldr %[in], [%[x]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldr %[in], [%[x], %[step]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
+        "ldr %[in], [sp], #4\n"
+        "add %[x], %[x], %[w0]\n"
+        "add %[w], %[w], %[w1]\n"
+        "subs %[in], %[in], #1\n"
+        "bne 12b\n"
+        "b 6f\n"
+        "11:\n" /* rows of 1 */
+        "str %[in], [sp, #-4]!\n"
+        "ldr %[in], [%[x]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
+        "ldr %[in], [sp], #4\n"
+        "add %[x], %[x], %[w0]\n"
+        "add %[w], %[w], %[w1]\n"
+        "subs %[in], %[in], #1\n"
+        "bne 11b\n"
+        "b 6f\n"
+        "1:\n"
+        "str %[in], [sp, #-4]!\n"
+        "ldr %[from], [%[from], #12]\n" /* columns */
+        "subs %[from], %[from], #3\n"
+        "blt 3f\n"
+        "2:\n"
+        "ldr %[in], [%[x]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldr %[in], [%[x], %[step]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+        "ldr %[in], [%[x], %[step], lsl #1]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+
+        "add %[x], %[x], %[step]\n"
+        "add %[x], %[x], %[step], lsl #1\n"
+        "subs %[from], %[from], #3\n"
+        "bge 2b\n"
+        "3:\n"
+        "adds %[from], %[from], #3\n"
+        "beq 5f\n"
+        "4:\n"
+        "ldr %[in], [%[x]]\n"
+        "ldrd %[w0], %[w1], [%[w]], #8\n"
+        "sxtab16 %[even], %[centre], %[in]\n"
+        "sxtab16 %[in], %[centre], %[in], ror #8\n"
+        "smlabb %[a], %[even], %[w0], %[a]\n"
+        "smlatt %[c], %[even], %[w0], %[c]\n"
+        "smlabb %[b], %[in], %[w1], %[b]\n"
+        "smlatt %[d], %[in], %[w1], %[d]\n"
+
+        "add %[x], %[x], %[step]\n"
+        "subs %[from], %[from], #1\n"
+        "bne 4b\n"
+        "5:\n"
+        "ldr %[in], [sp], #4\n"
+        "ldr %[from], [sp]\n"
+        "subs %[in], %[in], #1\n"
+        "beq 6f\n"
+        "ldrd %[w0], %[w1], [%[from], #16]\n" /* row_step, weight_row */
+        "add %[x], %[x], %[w0]\n"
+        "add %[w], %[w], %[w1]\n"
+        "b 1b\n"
+        "6:\n"
+        "ldrd %[x], %[w], [%[from], #28]\n" /* multiplier, shift */
+        "ldr %[even], [%[from], #40]\n"     /* zero point */
+        "ldrd %[w0], %[w1], [%[x]], #8\n"
+        "ldrsb %[in], [%[w]], #1\n"
+        "smmulr %[a], %[a], %[w0]\n"
+        "add %[a], %[a], %[a], asr #31\n"
+        "asrs %[a], %[a], %[in]\n"
+        "adc %[a], %[a], %[even]\n"
+        "ssat %[a], #8, %[a]\n"
+        "ldrsb %[in], [%[w]], #1\n"
+        "smmulr %[b], %[b], %[w1]\n"
+        "add %[b], %[b], %[b], asr #31\n"
+        "asrs %[b], %[b], %[in]\n"
+        "adc %[b], %[b], %[even]\n"
+        "ssat %[b], #8, %[b]\n"
+        "ldrd %[w0], %[w1], [%[x]], #8\n"
+        "ldrsb %[in], [%[w]], #1\n"
+        "smmulr %[c], %[c], %[w0]\n"
+        "add %[c], %[c], %[c], asr #31\n"
+        "asrs %[c], %[c], %[in]\n"
+        "adc %[c], %[c], %[even]\n"
+        "ssat %[c], #8, %[c]\n"
+        "ldrsb %[in], [%[w]], #1\n"
+        "smmulr %[d], %[d], %[w1]\n"
+        "add %[d], %[d], %[d], asr #31\n"
+        "asrs %[d], %[d], %[in]\n"
+        "adc %[d], %[d], %[even]\n"
+        "ssat %[d], #8, %[d]\n"
+        "strd %[x], %[w], [%[from], #28]\n"
+        "ldr %[x], [%[from], #36]\n" /* out */
+        "strb %[a], [%[x]], #1\n"
+        "strb %[b], [%[x]], #1\n"
+        "strb %[c], [%[x]], #1\n"
+        "strb %[d], [%[x]], #1\n"
+        "str %[x], [%[from], #36]\n"
+        "ldrd %[x], %[w], [%[from]]\n"
+        "ldrd %[w0], %[w1], [%[from], #44]\n" /* groups, weight_group */
+        "add %[x], %[x], #4\n"
+        "add %[w], %[w], %[w1]\n"
+        "strd %[x], %[w], [%[from]]\n"
+        "subs %[w0], %[w0], #1\n"
+        "str %[w0], [%[from], #44]\n"
+        "bne 0b\n"
+        "ldr %[from], [sp], #4\n"
+        : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [w] "=&r"(w),
+          [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+r"(from)
+        : [step] "r"(step), [centre] "r"(centre)
+        : "memory", "cc");
+}
+#endif
+
+/* Weights, doubled: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the
+ * channels that make no whole group, one by one. */
 static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                                 const int16_t *weights, const int8_t *in, int8_t *out) {
     const int channels = shape->in_c, whole = channels / 4 * 4;
@@ -587,10 +925,37 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
             const ws_taps taps = ws_taps_at(shape, y, x);
             ws_finisher to = ws_finishing(row, &shape->range, out);
             const int8_t *first = in + taps.input;
-            const int16_t *w = weights + 4 * taps.weight;
             int c = 0;
-            for (; c < whole; c += 4, first += 4, w += 4 * all_taps) {
-                const ws_four sums = ws_four_channels(first, w, &taps, centre);
+#ifdef __ARM_FEATURE_DSP
+            if (whole > 0) {
+                const ws_groups groups = {.x = first,
+                                          .w = weights + 4 * taps.weight,
+                                          .rows = taps.rows,
+                                          .columns = taps.columns,
+                                          .row_step = taps.row_step - taps.columns * taps.step,
+                                          .weight_row = 8 * (taps.weight_row - taps.columns),
+                                          .bias = row->bias,
+                                          .multiplier = row->multiplier,
+                                          .shift = row->shift,
+                                          .out = out,
+                                          .zero_point = shape->range.zero_point,
+                                          .groups = whole / 4,
+                                          .weight_group = 8 * all_taps,
+                                          .row_whole = taps.row_step,
+                                          .weight_row_again =
+                                              8 * (taps.weight_row - taps.columns)};
+                ws_group_taps(groups, taps.step, centre);
+                c = whole;
+                first += whole;
+                to.bias += whole;
+                to.multiplier += whole;
+                to.shift += whole;
+                to.out += whole;
+            }
+#endif
+            for (; c < whole; c += 4, first += 4) {
+                const ws_four sums = ws_four_channels(
+                    first, weights + all_taps * c + 4 * taps.weight, &taps, centre);
                 ws_finish(&to, sums.a);
                 ws_finish(&to, sums.b);
                 ws_finish(&to, sums.c);
@@ -599,10 +964,10 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
             for (; c < channels; c++, first++) {
                 int32_t sum = 0;
                 const int8_t *at = first;
-                const int16_t *v = weights + all_taps * c + taps.weight;
-                for (int i = 0; i < taps.rows; i++, at += taps.row_step, v += taps.weight_row) {
+                const int16_t *w = weights + all_taps * c + taps.weight;
+                for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += taps.weight_row) {
                     for (int j = 0; j < taps.columns; j++) {
-                        sum += (at[j * taps.step] - shape->fill) * v[j];
+                        sum += (at[j * taps.step] - shape->fill) * w[j]; /* doubled */
                     }
                 }
                 ws_finish(&to, sum);

@@ -104,21 +104,30 @@ __attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t 
     }
 }
 
-/* One output's patch: kernel_h * kernel_w * in_c inputs in a row. */
-static inline void ws_gather(const ws_conv_shape *shape, const int8_t *in, int y, int x,
+/* One output's patch: kernel_h * kernel_w * in_c inputs in a row, beyond the edge `fill`. */
+static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int8_t *in,
                              int8_t *patch) {
-    const ws_taps taps = ws_taps_at(shape, y, x);
-    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
-    if (taps.rows * taps.columns < all) memset(patch, shape->fill, (size_t)(all * channels));
+    const int channels = shape->in_c, bytes = shape->kernel_h * shape->kernel_w * channels;
+    if (taps.rows * taps.columns * channels < bytes) {
+        const uint32_t fill = 0x01010101u * (uint8_t)shape->fill;
+        for (int8_t *to = patch; to < patch + bytes; to += 4) { /* up to three bytes too many */
+            memcpy(to, &fill, 4);
+        }
+    }
     in += taps.input;
     patch += taps.weight * channels;
-    for (int i = 0; i < taps.rows; i++, in += taps.row_step, patch += taps.weight_row * channels) {
-        if (taps.step == channels) {
-            ws_slide(patch, in, (size_t)(taps.columns * channels));
-        } else {
-            for (int j = 0; j < taps.columns; j++) {
-                ws_slide(patch + j * channels, in + j * taps.step, (size_t)channels);
+    /* A row's taps are one run of bytes where they lie side by side, else many. */
+    const bool one = taps.step == channels;
+    const int runs = one ? 1 : taps.columns, run = one ? taps.columns * channels : channels;
+    const int patch_step = taps.weight_row * channels;
+    for (int i = taps.rows; i > 0; i--, in += taps.row_step, patch += patch_step) {
+        for (int j = 0; j < runs; j++) {
+            const int8_t *from = in + j * taps.step, *end = from + run / 4 * 4;
+            int8_t *to = patch + j * channels;
+            for (; from < end; from += 4, to += 4) {
+                memcpy(to, from, 4);
             }
+            for (int rest = run % 4; rest > 0; rest--) *to++ = *from++;
         }
     }
 }
@@ -342,7 +351,7 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
     int8_t *patch = (int8_t *)(sums + (pixels > 1 ? 2 : 1) * outputs);
     for (int p = 0, y = 0, x = 0; p < pixels; p++) {
         const bool first = p % 2 == 0;
-        ws_gather(shape, in, y, x, patch);
+        ws_gather(shape, ws_taps_at(shape, y, x), in, patch);
         ws_sums(weights, patch, length, outputs, first ? sums : sums + outputs);
         if (!first || p + 1 == pixels) {
             ws_finish(sums, !first, row, outputs, &shape->range, out);
