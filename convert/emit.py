@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from convert.errors import ConvertError
 from convert.frontend import template_values
 from convert.graph import Layer, Network, read_network
-from convert.kernels import Kernels, Packed, depthwise_bias, dot_bias, pack_depthwise, pack_dot
+from convert.kernels import (
+    Kernels,
+    Packed,
+    depthwise_bias,
+    dot_bias,
+    fill_row,
+    pack_depthwise,
+    pack_dot,
+)
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
 from convert.render import render, version
@@ -259,6 +267,8 @@ def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Show
     if layer.kind == "depthwise":
         bias = depthwise_bias(kernels, layer.bias, layer.weights, layer.source.zero_point)
     parts = {"bias": bias, "multiplier": layer.multiplier, "shift": -layer.shift}
+    depthwise = layer.kind == "depthwise"
+    parts = {k: fill_row(kernels, v, depthwise=depthwise) for k, v in parts.items()}
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     result = (
         "logit"
@@ -268,8 +278,8 @@ def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Show
     row = f"{layer.name}_row" if _shared(parts) else f"table->{layer.name}_row"
     source = f"arena + {_where(placed.input_offset, regions)}"
     given = [f"&{layer.name}_shape", f"&{row}", f"{layer.name}_weights", source, result]
-    if layer.kind == "conv":
-        given.append("arena + KERNEL_SCRATCH" if layout.kernel_scratch[1] else "NULL")
+    uses_scratch = layer.kind == "conv" and layout.kernel_scratch[1] > 0
+    given.append("arena + KERNEL_SCRATCH" if uses_scratch else "NULL")
     slides = after if after is not None and after.window > 1 else None
     return Shown(
         name=layer.name,

@@ -75,15 +75,17 @@ def _check_symmetric(weights: NDArray[np.integer]) -> None:
 def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     """int8[taps, channels] for ws_depthwise.
 
-    plain, mve: as they are. dsp, doubled: groups of four channels, tap by tap, as int16 in the
-    order 0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by
-    one.
+    plain: as they are. dsp, doubled: groups of four channels, tap by tap, as int16 in the order
+    0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
+    mve: groups of sixteen channels, filled up with zeros, tap by tap.
     """
     taps, channels = weights.shape
+    if kernels == "plain":
+        return Packed("int8_t", weights.astype(np.int64).reshape(-1))
     if kernels == "mve":
         _check_symmetric(weights)
-    if kernels != "dsp":
-        return Packed("int8_t", weights.astype(np.int64).reshape(-1))
+        filled = np.pad(weights.astype(np.int64), ((0, 0), (0, -channels % 16)))
+        return Packed("int8_t", filled.reshape(taps, -1, 16).transpose(1, 0, 2).reshape(-1))
     whole = channels // 4 * 4
     groups = weights[:, :whole].astype(np.int64).reshape(taps, whole // 4, 4)
     groups = groups[:, :, [0, 2, 1, 3]].transpose(1, 0, 2)
@@ -113,6 +115,37 @@ def depthwise_bias(
     if kernels != "mve":
         return dot_bias(kernels, bias)
     return bias - zero_point * weights.astype(np.int64).sum(axis=0)
+
+
+def fill_row(kernels: Kernels, values: NDArray[np.int64], *, depthwise: bool) -> NDArray[np.int64]:
+    """A row of bias, multiplier or shift [..., channels] as long as its kernel reads it.
+
+    mve reads sixteen channels of a depthwise layer at once; what goes beyond is not used.
+    """
+    if kernels != "mve" or not depthwise:
+        return values
+    room = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % 16)]
+    return np.pad(values, room)
+
+
+def depthwise_scratch(
+    kernels: Kernels,
+    size: tuple[int, int, int],
+    out: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pad: tuple[int, int],
+) -> int:
+    """Scratch of ws_depthwise; size is (height, width, channels), the others (height, width).
+
+    mve copies the rows that an output row needs where taps reach beyond the edge.
+    """
+    height, width = ((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
+    all_rows = (out[0] - 1) * stride[0] + height
+    row = (out[1] - 1) * stride[1] + width
+    inside = pad == (0, 0) and row <= size[1] and all_rows <= size[0]
+    return 0 if kernels != "mve" or inside else height * row * size[2]
 
 
 def scratch_bytes(

@@ -19,6 +19,7 @@ from convert.errors import ConvertError
 from convert.kernels import (
     Kernels,
     depthwise_bias,
+    depthwise_scratch,
     dot_bias,
     pack_depthwise,
     pack_dot,
@@ -182,9 +183,17 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
                            *case.stride, *case.dilation, top, left, fill) + scale_range  # fmt: skip
     pixels = height * width
     gathers = case.kind == "conv"
-    scratch = (
-        0 if depthwise else scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
-    )
+    scratch = scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
+    if depthwise:
+        scratch = depthwise_scratch(
+            kernels,
+            case.size,
+            (height, width),
+            case.kernel,
+            case.stride,
+            case.dilation,
+            (top, left),
+        )
     counts = struct.pack("<5I", case.outputs, len(data), x.size, pixels * case.outputs, scratch)
     if depthwise:
         table = depthwise_bias(kernels, bias, flat, fill)

@@ -31,7 +31,7 @@ static void run(uint32_t kind, const ws_dot_shape *dot, const ws_conv_shape *con
     } else if (kind == 1) {
         ws_conv(conv, &row, weights, in, out, scratch);
     } else {
-        ws_depthwise(conv, &row, (const void *)weights, in, out);
+        ws_depthwise(conv, &row, (const void *)weights, in, out, scratch);
     }
 }
 

@@ -145,58 +145,94 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
                                                       int rows, int32_t *sums) {
     const mve_pred16_t rest = vctp8q((uint32_t)((length - 1) % 16 + 1));
     const int vectors = (length + 15) / 16;
-    int32_t sum;
+    int32_t sum, sum_2;
     switch (vectors) {
         /* So few that the inputs stay in registers. */
         case 1: {
             const int8x16_t x0 = vldrbq_z_s8(x + 0, rest);
-            __asm__ volatile(
-                "dls lr, %[rows]\n"
-                "0:\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladav.s8 %[sum], %q[x0], q4\n"
-                "str %[sum], [%[sums]], #4\n"
-                "le lr, 0b\n"
-                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
-                : [rows] "r"(rows), [x0] "w"(x0)
-                : "lr", "q4", "q5", "memory");
+            if (rows > 1) {
+                __asm__ volatile(
+                    "dls lr, %[pairs]\n"
+                    "0:\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum], %q[x0], q4\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum_2], %q[x0], q4\n"
+                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
+                    "le lr, 0b\n"
+                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [pairs] "r"(rows / 2), [x0] "w"(x0)
+                    : "lr", "q4", "q5", "memory");
+            }
+            if (rows % 2 == 1) {
+                sum = 0;
+                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w + 0));
+                *sums = sum;
+            }
             return;
         }
         case 2: {
             const int8x16_t x0 = vldrbq_s8(x + 0);
             const int8x16_t x1 = vldrbq_z_s8(x + 16, rest);
-            __asm__ volatile(
-                "dls lr, %[rows]\n"
-                "0:\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladav.s8 %[sum], %q[x0], q4\n"
-                "vldrb.8 q5, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x1], q5\n"
-                "str %[sum], [%[sums]], #4\n"
-                "le lr, 0b\n"
-                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
-                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1)
-                : "lr", "q4", "q5", "memory");
+            if (rows > 1) {
+                __asm__ volatile(
+                    "dls lr, %[pairs]\n"
+                    "0:\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x1], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum_2], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x1], q5\n"
+                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
+                    "le lr, 0b\n"
+                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1)
+                    : "lr", "q4", "q5", "memory");
+            }
+            if (rows % 2 == 1) {
+                sum = 0;
+                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w + 0));
+                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
+                *sums = sum;
+            }
             return;
         }
         case 3: {
             const int8x16_t x0 = vldrbq_s8(x + 0);
             const int8x16_t x1 = vldrbq_s8(x + 16);
             const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
-            __asm__ volatile(
-                "dls lr, %[rows]\n"
-                "0:\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladav.s8 %[sum], %q[x0], q4\n"
-                "vldrb.8 q5, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x1], q5\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x2], q4\n"
-                "str %[sum], [%[sums]], #4\n"
-                "le lr, 0b\n"
-                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
-                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2)
-                : "lr", "q4", "q5", "memory");
+            if (rows > 1) {
+                __asm__ volatile(
+                    "dls lr, %[pairs]\n"
+                    "0:\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x1], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x2], q4\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum_2], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x1], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x2], q4\n"
+                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
+                    "le lr, 0b\n"
+                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2)
+                    : "lr", "q4", "q5", "memory");
+            }
+            if (rows % 2 == 1) {
+                sum = 0;
+                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w + 0));
+                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
+                sum = vmladavaq_s8(sum, x2, vldrbq_s8(w + 32));
+                *sums = sum;
+            }
             return;
         }
         case 4: {
@@ -204,22 +240,40 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
             const int8x16_t x1 = vldrbq_s8(x + 16);
             const int8x16_t x2 = vldrbq_s8(x + 32);
             const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
-            __asm__ volatile(
-                "dls lr, %[rows]\n"
-                "0:\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladav.s8 %[sum], %q[x0], q4\n"
-                "vldrb.8 q5, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x1], q5\n"
-                "vldrb.8 q4, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x2], q4\n"
-                "vldrb.8 q5, [%[w]], #16\n"
-                "vmladava.s8 %[sum], %q[x3], q5\n"
-                "str %[sum], [%[sums]], #4\n"
-                "le lr, 0b\n"
-                : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum)
-                : [rows] "r"(rows), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
-                : "lr", "q4", "q5", "memory");
+            if (rows > 1) {
+                __asm__ volatile(
+                    "dls lr, %[pairs]\n"
+                    "0:\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x1], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x2], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum], %q[x3], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladav.s8 %[sum_2], %q[x0], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x1], q5\n"
+                    "vldrb.8 q4, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x2], q4\n"
+                    "vldrb.8 q5, [%[w]], #16\n"
+                    "vmladava.s8 %[sum_2], %q[x3], q5\n"
+                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
+                    "le lr, 0b\n"
+                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
+                    : "lr", "q4", "q5", "memory");
+            }
+            if (rows % 2 == 1) {
+                sum = 0;
+                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w + 0));
+                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
+                sum = vmladavaq_s8(sum, x2, vldrbq_s8(w + 32));
+                sum = vmladavaq_s8(sum, x3, vldrbq_s8(w + 48));
+                *sums = sum;
+            }
             return;
         }
         default:
@@ -367,119 +421,175 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
 /* Sums of sixteen channels: of 0, 4, 8, 12; of 2, 6, 10, 14; of 1, 5, 9, 13; of 3, 7, 11, 15: so
  * the widening instructions give them. */
 typedef struct {
-    int32x4_t part[4];
+    int32x4_t a, c, b, d;
 } ws_sixteen;
 
-WS_INLINE void ws_widen_add(ws_sixteen *sums, int16x8_t even, int16x8_t odd) {
-    sums->part[0] = vaddq_s32(sums->part[0], vmovlbq_s16(even));
-    sums->part[1] = vaddq_s32(sums->part[1], vmovltq_s16(even));
-    sums->part[2] = vaddq_s32(sums->part[2], vmovlbq_s16(odd));
-    sums->part[3] = vaddq_s32(sums->part[3], vmovltq_s16(odd));
+/* Rows of taps: inputs from `x` on, weights sixteen a tap. Weights are -127 .. 127, so that two
+ * products fit into int16. */
+WS_INLINE ws_sixteen ws_taps_of_16(const ws_taps *taps, const int8_t *x, const int8_t *w) {
+    ws_sixteen sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    const int step = taps->step, pairs = taps->columns / 2;
+    const int row_step = taps->row_step - taps->columns * step;
+    for (int i = taps->rows; i > 0; i--, x += row_step) {
+        __asm__(
+            "wls lr, %[pairs], 1f\n"
+            "0:\n"
+            "vldrb.8 q4, [%[x]]\n"
+            "vldrb.8 q5, [%[w]], #16\n"
+            "add %[x], %[x], %[step]\n"
+            "vmullb.s8 q6, q4, q5\n"
+            "vmullt.s8 q7, q4, q5\n"
+            "vldrb.8 q4, [%[x]]\n"
+            "vldrb.8 q5, [%[w]], #16\n"
+            "vmullb.s8 q4, q4, q5\n"
+            "vadd.i16 q6, q6, q4\n"
+            "vldrb.8 q4, [%[x]]\n"
+            "add %[x], %[x], %[step]\n"
+            "vmullt.s8 q4, q4, q5\n"
+            "vadd.i16 q7, q7, q4\n"
+            "vmovlb.s16 q4, q6\n"
+            "vadd.i32 %q[a], %q[a], q4\n"
+            "vmovlt.s16 q5, q6\n"
+            "vadd.i32 %q[c], %q[c], q5\n"
+            "vmovlb.s16 q4, q7\n"
+            "vadd.i32 %q[b], %q[b], q4\n"
+            "vmovlt.s16 q5, q7\n"
+            "vadd.i32 %q[d], %q[d], q5\n"
+            "le lr, 0b\n"
+            "1:\n"
+            "tst %[columns], #1\n"
+            "beq 2f\n"
+            "vldrb.8 q4, [%[x]]\n"
+            "vldrb.8 q5, [%[w]], #16\n"
+            "add %[x], %[x], %[step]\n"
+            "vmullb.s8 q6, q4, q5\n"
+            "vmullt.s8 q7, q4, q5\n"
+            "vmovlb.s16 q4, q6\n"
+            "vadd.i32 %q[a], %q[a], q4\n"
+            "vmovlt.s16 q5, q6\n"
+            "vadd.i32 %q[c], %q[c], q5\n"
+            "vmovlb.s16 q4, q7\n"
+            "vadd.i32 %q[b], %q[b], q4\n"
+            "vmovlt.s16 q5, q7\n"
+            "vadd.i32 %q[d], %q[d], q5\n"
+            "2:\n"
+            : [a] "+w"(sums.a), [b] "+w"(sums.b), [c] "+w"(sums.c), [d] "+w"(sums.d), [x] "+r"(x),
+              [w] "+r"(w)
+            : [pairs] "r"(pairs), [columns] "r"(taps->columns), [step] "r"(step)
+            : "lr", "q4", "q5", "q6", "q7", "memory", "cc");
+    }
+    return sums;
 }
 
-/* One tap, and two: weights are -127 .. 127, so two products fit into int16. */
-WS_INLINE void ws_tap(ws_sixteen *sums, int8x16_t x, int8x16_t w) {
-    ws_widen_add(sums, vmullbq_int_s8(x, w), vmulltq_int_s8(x, w));
+/* The same for the last `left` channels, whose inputs alone are read. */
+WS_INLINE ws_sixteen ws_taps_of_few(const ws_taps *taps, const int8_t *x, const int8_t *w,
+                                    int left) {
+    ws_sixteen sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+    const mve_pred16_t lanes = vctp8q((uint32_t)left);
+    for (int i = 0; i < taps->rows; i++, x += taps->row_step) {
+        for (int j = 0; j < taps->columns; j++, w += 16) {
+            const int8x16_t inputs = vldrbq_z_s8(x + j * taps->step, lanes), weights = vldrbq_s8(w);
+            const int16x8_t even = vmullbq_int_s8(inputs, weights);
+            const int16x8_t odd = vmulltq_int_s8(inputs, weights);
+            sums.a = vaddq_s32(sums.a, vmovlbq_s16(even));
+            sums.c = vaddq_s32(sums.c, vmovltq_s16(even));
+            sums.b = vaddq_s32(sums.b, vmovlbq_s16(odd));
+            sums.d = vaddq_s32(sums.d, vmovltq_s16(odd));
+        }
+    }
+    return sums;
 }
 
-WS_INLINE void ws_two_taps(ws_sixteen *sums, int8x16_t x, int8x16_t w, int8x16_t y, int8x16_t v) {
-    ws_widen_add(sums, vaddq_s16(vmullbq_int_s8(x, w), vmullbq_int_s8(y, v)),
-                 vaddq_s16(vmulltq_int_s8(x, w), vmulltq_int_s8(y, v)));
+WS_INLINE int32x4_t ws_scale_depthwise(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+    return ws_scale(acc, multiplier, shift);
 }
 
-/* Sixteen channels' sums, in the order above, become outputs; where `part`, only the first `left`. */
-WS_INLINE void ws_finish_sixteen(const ws_sixteen *sums, const ws_row *row, bool part, int left,
+/* Sums become the outputs of `left` channels, at most sixteen. */
+WS_INLINE void ws_finish_sixteen(ws_sixteen sums, const ws_row *row, int c, int left,
                                  const ws_range *range, int8_t *out) {
     const uint32x4_t every_fourth = vshlq_n_u32(vidupq_n_u32(0, 1), 2);
-    const int first[4] = {0, 2, 1, 3};
-    int32x4_t value[4];
-    for (int i = 0; i < 4; i++) {
-        const int32_t *bias = row->bias + first[i], *multiplier = row->multiplier + first[i];
-        const int8_t *shift = row->shift + first[i];
-        if (part) {
-            const int count = left - first[i] + 3 > 0 ? (left - first[i] + 3) / 4 : 0;
-            const mve_pred16_t lanes = vctp32q((uint32_t)count);
-            value[i] = ws_scale(
-                vaddq_s32(sums->part[i],
-                          vldrwq_gather_shifted_offset_z_s32(bias, every_fourth, lanes)),
-                vldrwq_gather_shifted_offset_z_s32(multiplier, every_fourth, lanes),
-                vldrbq_gather_offset_z_s32(shift, every_fourth, lanes));
-        } else {
-            value[i] = ws_scale(
-                vaddq_s32(sums->part[i], vldrwq_gather_shifted_offset_s32(bias, every_fourth)),
-                vldrwq_gather_shifted_offset_s32(multiplier, every_fourth),
-                vldrbq_gather_offset_s32(shift, every_fourth));
-        }
-    }
-    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), value[0]), value[1]);
-    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vdupq_n_s16(0), value[2]), value[3]);
+    const int32_t *bias = row->bias + c, *multiplier = row->multiplier + c;
+    const int8_t *shift = row->shift + c;
+    const int32x4x4_t b = vld4q_s32(bias);
+    sums.a = vaddq_s32(sums.a, b.val[0]);
+    sums.b = vaddq_s32(sums.b, b.val[1]);
+    sums.c = vaddq_s32(sums.c, b.val[2]);
+    sums.d = vaddq_s32(sums.d, b.val[3]);
+    const int32x4x4_t m = vld4q_s32(multiplier);
+    sums.a = ws_scale_depthwise(sums.a, m.val[0], vldrbq_gather_offset_s32(shift, every_fourth));
+    sums.b = ws_scale_depthwise(sums.b, m.val[1], vldrbq_gather_offset_s32(shift + 1, every_fourth));
+    sums.c = ws_scale_depthwise(sums.c, m.val[2], vldrbq_gather_offset_s32(shift + 2, every_fourth));
+    sums.d = ws_scale_depthwise(sums.d, m.val[3], vldrbq_gather_offset_s32(shift + 3, every_fourth));
+    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), sums.a), sums.c);
+    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), sums.b), sums.d);
     even = vqaddq_n_s16(even, range->zero_point);
     odd = vqaddq_n_s16(odd, range->zero_point);
-    int8x16_t result = vqmovntq_s16(vqmovnbq_s16(vdupq_n_s8(0), even), odd);
-    if (part) {
-        vstrbq_p_s8(out, result, vctp8q((uint32_t)left));
+    int8x16_t result = vqmovntq_s16(vqmovnbq_s16(vuninitializedq_s8(), even), odd);
+    if (left >= 16) {
+        vstrbq_s8(out + c, result);
     } else {
-        vstrbq_s8(out, result);
+        vstrbq_p_s8(out + c, result, vctp8q((uint32_t)left));
     }
 }
 
-/* Sixteen channels where no tap is beyond the edge. */
-WS_INLINE void ws_inside(const ws_taps *taps, int channels, const int8_t *weights,
-                         const int8_t *in, ws_sixteen *sums) {
-    const int step = taps->step;
-    for (int i = 0; i < taps->rows; i++) {
-        const int8_t *x = in, *w = weights;
-        int left = taps->columns;
-        for (; left >= 2; left -= 2, x += 2 * step, w += 2 * channels) {
-            ws_two_taps(sums, vldrbq_s8(x), vldrbq_s8(w), vldrbq_s8(x + step),
-                        vldrbq_s8(w + channels));
-        }
-        if (left > 0) ws_tap(sums, vldrbq_s8(x), vldrbq_s8(w));
-        in += taps->row_step;
-        weights += taps->weight_row * channels;
+/* One pixel, none of whose taps is beyond the edge: `x` is the first one's channel 0. */
+WS_INLINE void ws_channels(const ws_conv_shape *shape, const ws_row *row, const int8_t *w,
+                           const ws_taps *taps, const int8_t *x, int8_t *out) {
+    const int channels = shape->in_c, group = 16 * shape->kernel_h * shape->kernel_w;
+    int c = 0;
+    for (; c + 16 <= channels; c += 16, w += group) {
+        ws_finish_sixteen(ws_taps_of_16(taps, x + c, w), row, c, 16, &shape->range, out);
+    }
+    if (c < channels) {
+        ws_finish_sixteen(ws_taps_of_few(taps, x + c, w, channels - c), row, c, channels - c,
+                          &shape->range, out);
     }
 }
 
-/* Up to sixteen channels from `c` on, anywhere: beyond the edge stands the zero point. */
-__attribute__((noinline, unused)) static void ws_anywhere(const ws_conv_shape *shape, int y, int x, int c, const int8_t *weights,
-                           const int8_t *in, ws_sixteen *sums) {
-    const int channels = shape->in_c;
-    const mve_pred16_t lanes = vctp8q((uint32_t)(channels - c));
-    const int8x16_t outside = vdupq_n_s8(shape->fill);
-    int row = y * shape->stride_h - shape->pad_top;
-    for (int i = 0; i < shape->kernel_h; i++, row += shape->dilation_h) {
-        int column = x * shape->stride_w - shape->pad_left;
-        for (int j = 0; j < shape->kernel_w; j++, column += shape->dilation_w) {
-            const bool inside =
-                row >= 0 && row < shape->in_h && column >= 0 && column < shape->in_w;
-            const int8_t *at = in + (row * shape->in_w + column) * channels + c;
-            const int8x16_t inputs = inside ? vldrbq_z_s8(at, lanes) : outside;
-            ws_tap(sums, inputs, vldrbq_z_s8(weights + c, lanes));
-            weights += channels;
-        }
+/* Row `y` of the input with what stands beyond its edges. */
+static inline void ws_padded_row(const ws_conv_shape *shape, const int8_t *in, int y, int8_t *to,
+                                 int bytes) {
+    const int row = shape->in_w * shape->in_c, left = shape->pad_left * shape->in_c;
+    const int8x16_t fill = vdupq_n_s8(shape->fill);
+    for (int at = 0; at < bytes; at += 16) {
+        vstrbq_p_s8(to + at, fill, vctp8q((uint32_t)(bytes - at)));
+    }
+    if (y >= 0 && y < shape->in_h) {
+        ws_slide(to + left, in + y * row, (size_t)(row < bytes - left ? row : bytes - left));
     }
 }
 
-/* Weights: tap by tap that of each channel. */
+/* Weights: groups of sixteen channels, filled up with zeros, tap by tap. Where taps reach beyond the
+ * edge, the rows that an output row needs are copied to scratch, padded. */
 static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int8_t *weights, const int8_t *in, int8_t *out) {
-    const int channels = shape->in_c, all = shape->kernel_h * shape->kernel_w;
-    const ws_sixteen none = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
+                                const int8_t *weights, const int8_t *in, int8_t *out,
+                                int8_t *scratch) {
+    const int channels = shape->in_c;
+    const int height = (shape->kernel_h - 1) * shape->dilation_h + 1;
+    const int width = (shape->out_w - 1) * shape->stride_w + (shape->kernel_w - 1) * shape->dilation_w + 1;
+    const bool padded = shape->pad_top > 0 || shape->pad_left > 0 || width > shape->in_w ||
+                        (shape->out_h - 1) * shape->stride_h + height > shape->in_h;
+    const int pitch = (padded ? width : shape->in_w) * channels;
+    ws_taps taps = {.rows = shape->kernel_h,
+                    .columns = shape->kernel_w,
+                    .row_step = shape->dilation_h * pitch,
+                    .step = shape->dilation_w * channels};
+    if (shape->kernel_w == 1) { /* one long row instead of many of one tap */
+        taps = (ws_taps){.rows = 1, .columns = shape->kernel_h, .step = taps.row_step};
+    }
+    const int kept = height > shape->stride_h ? height - shape->stride_h : 0;
     for (int y = 0; y < shape->out_h; y++) {
-        for (int x = 0; x < shape->out_w; x++, out += channels) {
-            const ws_taps taps = ws_taps_at(shape, y, x);
-            const bool inside = taps.rows * taps.columns == all;
-            for (int c = 0; c < channels; c += 16) {
-                const ws_row from = {row->bias + c, row->multiplier + c, row->shift + c};
-                ws_sixteen sums = none;
-                if (inside && channels - c >= 16) {
-                    ws_inside(&taps, channels, weights + c, in + taps.input + c, &sums);
-                    ws_finish_sixteen(&sums, &from, false, 16, &shape->range, out + c);
-                } else {
-                    ws_anywhere(shape, y, x, c, weights, in, &sums);
-                    ws_finish_sixteen(&sums, &from, true, channels - c < 16 ? channels - c : 16, &shape->range, out + c);
-                }
+        const int top = y * shape->stride_h;
+        const int8_t *x = in + top * pitch;
+        if (padded) {
+            if (y > 0) ws_slide(scratch, scratch + (height - kept) * pitch, (size_t)(kept * pitch));
+            for (int i = y > 0 ? kept : 0; i < height; i++) {
+                ws_padded_row(shape, in, top + i - shape->pad_top, scratch + i * pitch, pitch);
             }
+            x = scratch;
+        }
+        for (int i = 0; i < shape->out_w; i++, x += shape->stride_w * channels, out += channels) {
+            ws_channels(shape, row, weights, &taps, x, out);
         }
     }
 }

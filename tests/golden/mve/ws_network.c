@@ -96,21 +96,24 @@ static const ws_dot_shape first_shape = {
 
 /* time0: depthwise over 3 columns, 8 -> 8, 24 MACs.
  * In: scale 0.0185754, zero point -128. Out: scale 0.015842, zero point -42. */
-_Alignas(4) static const int8_t time0_weights[24] = {
-    -127,  -28,   25,   66,   86,  -62,  127,  111,  -90,  127,  127, -127,  -45,  127,  117,  127,
-     105,   93,   65,  -76,  127, -114,  -29,   42,
+_Alignas(4) static const int8_t time0_weights[48] = {
+    -127,  -28,   25,   66,   86,  -62,  127,  111,    0,    0,    0,    0,    0,    0,    0,    0,
+     -90,  127,  127, -127,  -45,  127,  117,  127,    0,    0,    0,    0,    0,    0,    0,    0,
+     105,   93,   65,  -76,  127, -114,  -29,   42,    0,    0,    0,    0,    0,    0,    0,    0,
 };
 
-static const int32_t time0_bias[8] = {
+static const int32_t time0_bias[16] = {
     -14336,  24576,  27776, -17536,  21504,  -6272,  27520,  35840,
+         0,      0,      0,      0,      0,      0,      0,      0,
 };
 
-static const int32_t time0_multiplier[8] = {
+static const int32_t time0_multiplier[16] = {
     1559828826, 1386216861, 1659998500, 1259903035, 2096608068, 1107722563, 1169877510, 2115462458,
+             0,          0,          0,          0,          0,          0,          0,          0,
 };
 
-static const int8_t time0_shift[8] = {
-    9, 8, 8, 8, 8, 7, 9, 8,
+static const int8_t time0_shift[16] = {
+    9, 8, 8, 8, 8, 7, 9, 8, 0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
@@ -170,21 +173,24 @@ static const ws_dot_shape mix0_shape = {
 
 /* time1: depthwise over 3 columns, each 2 apart, 8 -> 8, 24 MACs.
  * In: scale 0.0329875, zero point -128. Out: scale 0.0237169, zero point -40. */
-_Alignas(4) static const int8_t time1_weights[24] = {
-    -127,  -78,  -18,   96, -120,  127,   94,  127,   54,  127,   13,    5,  127,   29,  127,   37,
-      19,  108,  127, -127,  116,   50,  -89,   -1,
+_Alignas(4) static const int8_t time1_weights[48] = {
+    -127,  -78,  -18,   96, -120,  127,   94,  127,    0,    0,    0,    0,    0,    0,    0,    0,
+      54,  127,   13,    5,  127,   29,  127,   37,    0,    0,    0,    0,    0,    0,    0,    0,
+      19,  108,  127, -127,  116,   50,  -89,   -1,    0,    0,    0,    0,    0,    0,    0,    0,
 };
 
-static const int32_t time1_bias[8] = {
+static const int32_t time1_bias[16] = {
     -6912, 20096, 15616, -3328, 15744, 26368, 16896, 20864,
+        0,     0,     0,     0,     0,     0,     0,     0,
 };
 
-static const int32_t time1_multiplier[8] = {
+static const int32_t time1_multiplier[16] = {
     1714521510, 1301750731, 1388061736, 2146365752, 1361601299, 2014753805, 1781796529, 1167960096,
+             0,          0,          0,          0,          0,          0,          0,          0,
 };
 
-static const int8_t time1_shift[8] = {
-    8, 7, 7, 8, 7, 8, 8, 8,
+static const int8_t time1_shift[16] = {
+    8, 7, 7, 8, 7, 8, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0,
 };
 
 static const ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
@@ -380,12 +386,12 @@ static void step(const struct ws_state_table *table, int8_t *arena, int8_t *logi
     ws_slide(arena + TIME0_WINDOW, arena + TIME0_WINDOW + 8, 16);
     ws_dot(&first_shape, &table->first_row, first_weights, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16, arena + KERNEL_SCRATCH);
     TRACE("first", arena + TIME0_WINDOW + 16, 8);
-    ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A);
+    ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A, NULL);
     TRACE("time0", arena + SCRATCH_A, 8);
     ws_slide(arena + TIME1_WINDOW, arena + TIME1_WINDOW + 8, 32);
     ws_dot(&mix0_shape, &table->mix0_row, mix0_weights, arena + SCRATCH_A, arena + TIME1_WINDOW + 32, arena + KERNEL_SCRATCH);
     TRACE("mix0", arena + TIME1_WINDOW + 32, 8);
-    ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A);
+    ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A, NULL);
     TRACE("time1", arena + SCRATCH_A, 8);
     ws_slide(arena + FLAT_WINDOW, arena + FLAT_WINDOW + 12, 24);
     ws_dot(&mix1_shape, &table->mix1_row, mix1_weights, arena + SCRATCH_A, arena + FLAT_WINDOW + 24, arena + KERNEL_SCRATCH);

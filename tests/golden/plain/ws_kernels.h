@@ -188,7 +188,9 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
 
 /* Weights: tap by tap its weight in each channel. */
 static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int8_t *weights, const int8_t *in, int8_t *out) {
+                                const int8_t *weights, const int8_t *in, int8_t *out,
+                                int8_t *scratch) {
+    (void)scratch;
     const int channels = shape->in_c;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {

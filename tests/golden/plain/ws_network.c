@@ -358,12 +358,12 @@ static void step(const struct ws_state_table *table, int8_t *arena, int8_t *logi
     ws_slide(arena + TIME0_WINDOW, arena + TIME0_WINDOW + 8, 16);
     ws_dot(&first_shape, &table->first_row, first_weights, arena + FIRST_WINDOW, arena + TIME0_WINDOW + 16, NULL);
     TRACE("first", arena + TIME0_WINDOW + 16, 8);
-    ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A);
+    ws_depthwise(&time0_shape, &time0_row, time0_weights, arena + TIME0_WINDOW, arena + SCRATCH_A, NULL);
     TRACE("time0", arena + SCRATCH_A, 8);
     ws_slide(arena + TIME1_WINDOW, arena + TIME1_WINDOW + 8, 32);
     ws_dot(&mix0_shape, &table->mix0_row, mix0_weights, arena + SCRATCH_A, arena + TIME1_WINDOW + 32, NULL);
     TRACE("mix0", arena + TIME1_WINDOW + 32, 8);
-    ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A);
+    ws_depthwise(&time1_shape, &time1_row, time1_weights, arena + TIME1_WINDOW, arena + SCRATCH_A, NULL);
     TRACE("time1", arena + SCRATCH_A, 8);
     ws_slide(arena + FLAT_WINDOW, arena + FLAT_WINDOW + 12, 24);
     ws_dot(&mix1_shape, &table->mix1_row, mix1_weights, arena + SCRATCH_A, arena + FLAT_WINDOW + 24, NULL);
