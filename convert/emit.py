@@ -23,6 +23,7 @@ from convert.kernels import (
     fill_row,
     pack_depthwise,
     pack_dot,
+    shift_row,
 )
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
@@ -269,6 +270,7 @@ def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Show
     parts = {"bias": bias, "multiplier": layer.multiplier, "shift": -layer.shift}
     depthwise = layer.kind == "depthwise"
     parts = {k: fill_row(kernels, v, depthwise=depthwise) for k, v in parts.items()}
+    parts["shift"] = shift_row(kernels, parts["shift"])
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     result = (
         "logit"

@@ -117,15 +117,20 @@ def depthwise_bias(
     return bias - zero_point * weights.astype(np.int64).sum(axis=0)
 
 
+def shift_row(kernels: Kernels, right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shifts [..., outputs] to the right as the kernels read them: mve's are to the left."""
+    return -right if kernels == "mve" else right
+
+
 def fill_row(kernels: Kernels, values: NDArray[np.int64], *, depthwise: bool) -> NDArray[np.int64]:
     """A row of bias, multiplier or shift [..., channels] as long as its kernel reads it.
 
-    mve reads sixteen channels of a depthwise layer at once; what goes beyond is not used.
+    mve reads sixteen channels of a depthwise layer at once; what goes beyond is not used, and is 1.
     """
     if kernels != "mve" or not depthwise:
         return values
     room = [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % 16)]
-    return np.pad(values, room)
+    return np.pad(values, room, constant_values=1)
 
 
 def depthwise_scratch(

@@ -24,6 +24,7 @@ from convert.kernels import (
     pack_depthwise,
     pack_dot,
     scratch_bytes,
+    shift_row,
 )
 from convert.reference import requantize
 from convert.render import render
@@ -200,7 +201,7 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     else:
         table = dot_bias(kernels, bias - fill * flat.astype(np.int64).sum(axis=1))
     rows = table.astype("<i4").tobytes() + multiplier.astype("<i4").tobytes()
-    rows += shift.astype("<i1").tobytes()
+    rows += shift_row(kernels, shift).astype("<i1").tobytes()
     want = expected(
         case, x.astype(int) - fill, weights, (bias, multiplier, shift), (zero_point, low, high)
     )

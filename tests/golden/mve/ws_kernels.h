@@ -27,7 +27,7 @@
 typedef struct {
     const int32_t *bias;       /* the input's zero point is folded in */
     const int32_t *multiplier; /* Q31, not negative */
-    const int8_t *shift;       /* to the right, at least 1 */
+    const int8_t *shift;       /* to the left; negative: to the right */
 } ws_row;
 
 /* An output's zero point, and what it is clamped to after that was added. */
@@ -95,12 +95,23 @@ static inline ws_taps ws_taps_at(const ws_conv_shape *shape, int y, int x) {
 /* Whole vectors first, so that `to` may lie anywhere below `from`. */
 __attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t *from,
                                                        size_t bytes) {
-    for (; bytes >= 16; bytes -= 16, to += 16, from += 16) {
-        vstrbq_s8(to, vldrbq_s8(from));
-    }
-    if (bytes > 0) {
-        const mve_pred16_t rest = vctp8q(bytes);
-        vstrbq_p_s8(to, vldrbq_z_s8(from, rest), rest);
+    if (bytes == 0) return;
+    __asm__ volatile(
+        "dlstp.8 lr, %[bytes]\n"
+        "0:\n"
+        "vldrb.8 q0, [%[from]], #16\n"
+        "vstrb.8 q0, [%[to]], #16\n"
+        "letp lr, 0b\n"
+        : [to] "+r"(to), [from] "+r"(from)
+        : [bytes] "r"(bytes)
+        : "lr", "q0", "memory");
+}
+
+/* A few bytes. */
+static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
+    for (; bytes > 0; bytes -= 16, to += 16, from += 16) {
+        const mve_pred16_t lanes = vctp8q((uint32_t)bytes);
+        vstrbq_p_s8(to, vldrbq_z_s8(from, lanes), lanes);
     }
 }
 
@@ -122,12 +133,7 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
     const int patch_step = taps.weight_row * channels;
     for (int i = taps.rows; i > 0; i--, in += taps.row_step, patch += patch_step) {
         for (int j = 0; j < runs; j++) {
-            const int8_t *from = in + j * taps.step, *end = from + run / 4 * 4;
-            int8_t *to = patch + j * channels;
-            for (; from < end; from += 4, to += 4) {
-                memcpy(to, from, 4);
-            }
-            for (int rest = run % 4; rest > 0; rest--) *to++ = *from++;
+            ws_run(patch + j * channels, in + j * taps.step, run);
         }
     }
 }
@@ -137,7 +143,7 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
 WS_INLINE int32x4_t ws_scale(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
     acc = vqrdmulhq_s32(acc, multiplier);
     acc = vaddq_s32(acc, vshrq_n_s32(acc, 31));
-    return vrshlq_s32(acc, vnegq_s32(shift));
+    return vrshlq_s32(acc, shift);
 }
 
 /* Row by row of weights against `x`, each row filled up with zeros to whole vectors: a sum each. */
@@ -333,7 +339,6 @@ __attribute__((noinline, unused)) static void ws_finish(const int32_t *sums, boo
             "vldrw.32 q1, [%[bias]], #16\n"
             "vldrw.32 q2, [%[multiplier]], #16\n"
             "vldrb.s32 q3, [%[shift]], #4\n"
-            "vneg.s32 q3, q3\n"
             "vldrw.32 q0, [%[sums]], #16\n"
             "vadd.i32 q0, q0, q1\n"
             "vqrdmulh.s32 q0, q0, q2\n"
@@ -366,7 +371,6 @@ __attribute__((noinline, unused)) static void ws_finish(const int32_t *sums, boo
             "vldrw.32 q1, [%[bias]], #16\n"
             "vldrw.32 q2, [%[multiplier]], #16\n"
             "vldrb.s32 q3, [%[shift]], #4\n"
-            "vneg.s32 q3, q3\n"
             "vldrw.32 q0, [%[sums]], #16\n"
             "vadd.i32 q0, q0, q1\n"
             "vqrdmulh.s32 q0, q0, q2\n"
@@ -424,64 +428,7 @@ typedef struct {
     int32x4_t a, c, b, d;
 } ws_sixteen;
 
-/* Rows of taps: inputs from `x` on, weights sixteen a tap. Weights are -127 .. 127, so that two
- * products fit into int16. */
-WS_INLINE ws_sixteen ws_taps_of_16(const ws_taps *taps, const int8_t *x, const int8_t *w) {
-    ws_sixteen sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
-    const int step = taps->step, pairs = taps->columns / 2;
-    const int row_step = taps->row_step - taps->columns * step;
-    for (int i = taps->rows; i > 0; i--, x += row_step) {
-        __asm__(
-            "wls lr, %[pairs], 1f\n"
-            "0:\n"
-            "vldrb.8 q4, [%[x]]\n"
-            "vldrb.8 q5, [%[w]], #16\n"
-            "add %[x], %[x], %[step]\n"
-            "vmullb.s8 q6, q4, q5\n"
-            "vmullt.s8 q7, q4, q5\n"
-            "vldrb.8 q4, [%[x]]\n"
-            "vldrb.8 q5, [%[w]], #16\n"
-            "vmullb.s8 q4, q4, q5\n"
-            "vadd.i16 q6, q6, q4\n"
-            "vldrb.8 q4, [%[x]]\n"
-            "add %[x], %[x], %[step]\n"
-            "vmullt.s8 q4, q4, q5\n"
-            "vadd.i16 q7, q7, q4\n"
-            "vmovlb.s16 q4, q6\n"
-            "vadd.i32 %q[a], %q[a], q4\n"
-            "vmovlt.s16 q5, q6\n"
-            "vadd.i32 %q[c], %q[c], q5\n"
-            "vmovlb.s16 q4, q7\n"
-            "vadd.i32 %q[b], %q[b], q4\n"
-            "vmovlt.s16 q5, q7\n"
-            "vadd.i32 %q[d], %q[d], q5\n"
-            "le lr, 0b\n"
-            "1:\n"
-            "tst %[columns], #1\n"
-            "beq 2f\n"
-            "vldrb.8 q4, [%[x]]\n"
-            "vldrb.8 q5, [%[w]], #16\n"
-            "add %[x], %[x], %[step]\n"
-            "vmullb.s8 q6, q4, q5\n"
-            "vmullt.s8 q7, q4, q5\n"
-            "vmovlb.s16 q4, q6\n"
-            "vadd.i32 %q[a], %q[a], q4\n"
-            "vmovlt.s16 q5, q6\n"
-            "vadd.i32 %q[c], %q[c], q5\n"
-            "vmovlb.s16 q4, q7\n"
-            "vadd.i32 %q[b], %q[b], q4\n"
-            "vmovlt.s16 q5, q7\n"
-            "vadd.i32 %q[d], %q[d], q5\n"
-            "2:\n"
-            : [a] "+w"(sums.a), [b] "+w"(sums.b), [c] "+w"(sums.c), [d] "+w"(sums.d), [x] "+r"(x),
-              [w] "+r"(w)
-            : [pairs] "r"(pairs), [columns] "r"(taps->columns), [step] "r"(step)
-            : "lr", "q4", "q5", "q6", "q7", "memory", "cc");
-    }
-    return sums;
-}
-
-/* The same for the last `left` channels, whose inputs alone are read. */
+/* Rows of taps in `left` channels, at most sixteen: inputs from `x` on, weights sixteen a tap. */
 WS_INLINE ws_sixteen ws_taps_of_few(const ws_taps *taps, const int8_t *x, const int8_t *w,
                                     int left) {
     ws_sixteen sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
@@ -532,30 +479,191 @@ WS_INLINE void ws_finish_sixteen(ws_sixteen sums, const ws_row *row, int c, int 
     }
 }
 
-/* One pixel, none of whose taps is beyond the edge: `x` is the first one's channel 0. */
-WS_INLINE void ws_channels(const ws_conv_shape *shape, const ws_row *row, const int8_t *w,
-                           const ws_taps *taps, const int8_t *x, int8_t *out) {
+/* What the loop below keeps in memory; the offsets are in its text. */
+typedef struct {
+    const int8_t *x; /* of the group */
+    int32_t rows, pairs, odd, row_step;
+    uint32_t every_fourth[4];
+    int32_t groups;
+    const int8_t *pixel; /* x of its first group */
+    int32_t pixel_step;
+    const int8_t *w;
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int32_t rest; /* outputs that are in no whole group */
+} ws_groups;
+
+/* The two above for whole groups of sixteen channels of a row of pixels, taps two at a time: weights
+ * are -127 .. 127, so that two products fit into int16. q0 .. q3 are the sums a, b, c and d. */
+__attribute__((noinline)) static void ws_whole_groups(ws_groups *groups, int pixels, int step,
+                                                      int32_t zero_point, int8_t *out) {
+    const int32_t *bias, *multiplier;
+    const int8_t *shift, *x, *w;
+    int32_t rows, t, count;
+    __asm__ volatile(
+        "5:\n"
+        "ldrd %[x], %[rows], [%[groups], #40]\n" /* pixel, pixel_step */
+        "str %[x], [%[groups]]\n"
+        "add %[x], %[x], %[rows]\n"
+        "str %[x], [%[groups], #40]\n"
+        "ldrd %[w], %[bias], [%[groups], #48]\n"
+        "ldrd %[multiplier], %[shift], [%[groups], #56]\n"
+        "ldr %[count], [%[groups], #36]\n" /* groups */
+        "0:\n"
+        "vld40.32 {q0, q1, q2, q3}, [%[bias]]\n"
+        "vld41.32 {q0, q1, q2, q3}, [%[bias]]\n"
+        "vld42.32 {q0, q1, q2, q3}, [%[bias]]\n"
+        "vld43.32 {q0, q1, q2, q3}, [%[bias]]!\n"
+        "ldrd %[x], %[rows], [%[groups]]\n"
+        "1:\n"
+        "ldr %[t], [%[groups], #8]\n" /* pairs */
+        "wls lr, %[t], 3f\n"
+        "2:\n"
+        "vldrb.8 q4, [%[x]]\n"
+        "vldrb.8 q5, [%[w]], #16\n"
+        "add %[x], %[x], %[step]\n"
+        "vmullb.s8 q6, q4, q5\n"
+        "vmullt.s8 q7, q4, q5\n"
+        "vldrb.8 q4, [%[x]]\n"
+        "vldrb.8 q5, [%[w]], #16\n"
+        "vmullb.s8 q4, q4, q5\n"
+        "vadd.i16 q6, q6, q4\n"
+        "vldrb.8 q4, [%[x]]\n"
+        "add %[x], %[x], %[step]\n"
+        "vmullt.s8 q4, q4, q5\n"
+        "vadd.i16 q7, q7, q4\n"
+        "vmovlb.s16 q4, q6\n"
+        "vadd.i32 q0, q0, q4\n"
+        "vmovlt.s16 q5, q6\n"
+        "vadd.i32 q2, q2, q5\n"
+        "vmovlb.s16 q4, q7\n"
+        "vadd.i32 q1, q1, q4\n"
+        "vmovlt.s16 q5, q7\n"
+        "vadd.i32 q3, q3, q5\n"
+        "le lr, 2b\n"
+        "3:\n"
+        "ldrd %[t], lr, [%[groups], #12]\n" /* odd, row_step */
+        "cbz %[t], 4f\n"
+        "vldrb.8 q4, [%[x]]\n"
+        "vldrb.8 q5, [%[w]], #16\n"
+        "add %[x], %[x], %[step]\n"
+        "vmullb.s8 q6, q4, q5\n"
+        "vmullt.s8 q7, q4, q5\n"
+        "vmovlb.s16 q4, q6\n"
+        "vadd.i32 q0, q0, q4\n"
+        "vmovlt.s16 q5, q6\n"
+        "vadd.i32 q2, q2, q5\n"
+        "vmovlb.s16 q4, q7\n"
+        "vadd.i32 q1, q1, q4\n"
+        "vmovlt.s16 q5, q7\n"
+        "vadd.i32 q3, q3, q5\n"
+        "4:\n"
+        "add %[x], %[x], lr\n"
+        "subs %[rows], %[rows], #1\n"
+        "bne 1b\n"
+        "vld40.32 {q4, q5, q6, q7}, [%[multiplier]]\n"
+        "vld41.32 {q4, q5, q6, q7}, [%[multiplier]]\n"
+        "vld42.32 {q4, q5, q6, q7}, [%[multiplier]]\n"
+        "vld43.32 {q4, q5, q6, q7}, [%[multiplier]]!\n"
+        "vqrdmulh.s32 q0, q0, q4\n"
+        "vshr.s32 q4, q0, #31\n"
+        "vadd.i32 q0, q0, q4\n"
+        "vqrdmulh.s32 q1, q1, q5\n"
+        "vshr.s32 q5, q1, #31\n"
+        "vadd.i32 q1, q1, q5\n"
+        "vqrdmulh.s32 q2, q2, q6\n"
+        "vshr.s32 q6, q2, #31\n"
+        "vadd.i32 q2, q2, q6\n"
+        "vqrdmulh.s32 q3, q3, q7\n"
+        "vshr.s32 q7, q3, #31\n"
+        "vadd.i32 q3, q3, q7\n"
+        "vldrw.32 q4, [%[groups], #20]\n" /* every_fourth */
+        "vldrb.s32 q5, [%[shift], q4]\n"
+        "add %[shift], %[shift], #1\n"
+        "vrshl.s32 q0, q0, q5\n"
+        "vldrb.s32 q5, [%[shift], q4]\n"
+        "add %[shift], %[shift], #1\n"
+        "vrshl.s32 q1, q1, q5\n"
+        "vldrb.s32 q5, [%[shift], q4]\n"
+        "add %[shift], %[shift], #1\n"
+        "vrshl.s32 q2, q2, q5\n"
+        "vldrb.s32 q5, [%[shift], q4]\n"
+        "add %[shift], %[shift], #13\n"
+        "vrshl.s32 q3, q3, q5\n"
+        "vqmovnb.s32 q4, q0\n"
+        "vqmovnt.s32 q4, q2\n"
+        "vqmovnb.s32 q5, q1\n"
+        "vqmovnt.s32 q5, q3\n"
+        "vqadd.s16 q4, q4, %[zero_point]\n"
+        "vqadd.s16 q5, q5, %[zero_point]\n"
+        "vqmovnb.s16 q6, q4\n"
+        "vqmovnt.s16 q6, q5\n"
+        "vstrb.8 q6, [%[out]], #16\n"
+        "ldr %[x], [%[groups]]\n"
+        "add %[x], %[x], #16\n"
+        "str %[x], [%[groups]]\n"
+        "subs %[count], %[count], #1\n"
+        "bne 0b\n"
+        "ldr %[x], [%[groups], #64]\n" /* rest */
+        "add %[out], %[out], %[x]\n"
+        "subs %[pixels], %[pixels], #1\n"
+        "bne 5b\n"
+        : [x] "=&r"(x), [rows] "=&r"(rows), [t] "=&l"(t), [w] "=&r"(w), [bias] "=&r"(bias),
+          [multiplier] "=&r"(multiplier), [shift] "=&r"(shift), [out] "+r"(out),
+          [count] "=&r"(count), [pixels] "+r"(pixels)
+        : [groups] "r"(groups), [step] "r"(step), [zero_point] "r"(zero_point)
+        : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "memory", "cc");
+}
+
+/* A row of pixels, none of whose taps is beyond the edge: `x` is the first one's channel 0. */
+static inline void ws_pixels(const ws_conv_shape *shape, const ws_row *row, const int8_t *w,
+                             const ws_taps *taps, const int8_t *x, int8_t *out) {
     const int channels = shape->in_c, group = 16 * shape->kernel_h * shape->kernel_w;
     int c = 0;
-    for (; c + 16 <= channels; c += 16, w += group) {
-        ws_finish_sixteen(ws_taps_of_16(taps, x + c, w), row, c, 16, &shape->range, out);
+    if (channels >= 16) {
+        ws_groups groups = {.rows = taps->rows,
+                            .pairs = taps->columns / 2,
+                            .odd = taps->columns % 2,
+                            .row_step = taps->row_step - taps->columns * taps->step,
+                            .every_fourth = {0, 4, 8, 12},
+                            .groups = channels / 16,
+                            .pixel = x,
+                            .pixel_step = shape->stride_w * channels,
+                            .w = w,
+                            .bias = row->bias,
+                            .multiplier = row->multiplier,
+                            .shift = row->shift,
+                            .rest = channels % 16};
+        ws_whole_groups(&groups, shape->out_w, taps->step, shape->range.zero_point, out);
+        c = channels / 16 * 16;
+        w += c / 16 * group;
     }
-    if (c < channels) {
-        ws_finish_sixteen(ws_taps_of_few(taps, x + c, w, channels - c), row, c, channels - c,
-                          &shape->range, out);
+    for (; c < channels; c += 16, w += group) {
+        const int left = channels - c < 16 ? channels - c : 16;
+        for (int i = 0; i < shape->out_w; i++) {
+            const int8_t *at = x + i * shape->stride_w * channels + c;
+            ws_finish_sixteen(ws_taps_of_few(taps, at, w, left), row, c, left, &shape->range,
+                              out + i * channels);
+        }
     }
 }
 
-/* Row `y` of the input with what stands beyond its edges. */
+WS_INLINE void ws_fill(int8_t *to, int8_t value, int bytes) {
+    const int8x16_t fill = vdupq_n_s8(value);
+    for (; bytes > 0; bytes -= 16, to += 16) {
+        vstrbq_p_s8(to, fill, vctp8q((uint32_t)bytes));
+    }
+}
+
+/* Row `y` of the input, between what stands beyond its edges: there `to` holds that already. */
 static inline void ws_padded_row(const ws_conv_shape *shape, const int8_t *in, int y, int8_t *to,
                                  int bytes) {
-    const int row = shape->in_w * shape->in_c, left = shape->pad_left * shape->in_c;
-    const int8x16_t fill = vdupq_n_s8(shape->fill);
-    for (int at = 0; at < bytes; at += 16) {
-        vstrbq_p_s8(to + at, fill, vctp8q((uint32_t)(bytes - at)));
-    }
+    const int row = shape->in_w * shape->in_c;
+    const int left = shape->pad_left * shape->in_c;
     if (y >= 0 && y < shape->in_h) {
         ws_slide(to + left, in + y * row, (size_t)(row < bytes - left ? row : bytes - left));
+    } else {
+        ws_fill(to, shape->fill, bytes);
     }
 }
 
@@ -577,6 +685,7 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
     if (shape->kernel_w == 1) { /* one long row instead of many of one tap */
         taps = (ws_taps){.rows = 1, .columns = shape->kernel_h, .step = taps.row_step};
     }
+    if (padded) ws_fill(scratch, shape->fill, height * pitch);
     const int kept = height > shape->stride_h ? height - shape->stride_h : 0;
     for (int y = 0; y < shape->out_h; y++) {
         const int top = y * shape->stride_h;
@@ -588,9 +697,8 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
             }
             x = scratch;
         }
-        for (int i = 0; i < shape->out_w; i++, x += shape->stride_w * channels, out += channels) {
-            ws_channels(shape, row, weights, &taps, x, out);
-        }
+        ws_pixels(shape, row, weights, &taps, x, out);
+        out += shape->out_w * channels;
     }
 }
 

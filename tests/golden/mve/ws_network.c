@@ -81,10 +81,10 @@ static const int32_t first_multiplier[2][8] = {
 
 static const int8_t first_shift[2][8] = {
   {
-     9,  9, 11, 11,  8,  8, 10,  6,
+     -9,  -9, -11, -11,  -8,  -8, -10,  -6,
   },
   {
-    10,  9, 10,  9,  6,  8, 13,  7,
+    -10,  -9, -10,  -9,  -6,  -8, -13,  -7,
   },
 };
 
@@ -104,16 +104,16 @@ _Alignas(4) static const int8_t time0_weights[48] = {
 
 static const int32_t time0_bias[16] = {
     -14336,  24576,  27776, -17536,  21504,  -6272,  27520,  35840,
-         0,      0,      0,      0,      0,      0,      0,      0,
+         1,      1,      1,      1,      1,      1,      1,      1,
 };
 
 static const int32_t time0_multiplier[16] = {
     1559828826, 1386216861, 1659998500, 1259903035, 2096608068, 1107722563, 1169877510, 2115462458,
-             0,          0,          0,          0,          0,          0,          0,          0,
+             1,          1,          1,          1,          1,          1,          1,          1,
 };
 
 static const int8_t time0_shift[16] = {
-    9, 8, 8, 8, 8, 7, 9, 8, 0, 0, 0, 0, 0, 0, 0, 0,
+    -9, -8, -8, -8, -8, -7, -9, -8, -1, -1, -1, -1, -1, -1, -1, -1,
 };
 
 static const ws_row time0_row = { time0_bias, time0_multiplier, time0_shift };
@@ -158,10 +158,10 @@ static const int32_t mix0_multiplier[2][8] = {
 
 static const int8_t mix0_shift[2][8] = {
   {
-     5,  5,  7,  6,  7, 10,  9,  6,
+     -5,  -5,  -7,  -6,  -7, -10,  -9,  -6,
   },
   {
-     6,  6,  7,  7,  7,  6, 10,  6,
+     -6,  -6,  -7,  -7,  -7,  -6, -10,  -6,
   },
 };
 
@@ -181,16 +181,16 @@ _Alignas(4) static const int8_t time1_weights[48] = {
 
 static const int32_t time1_bias[16] = {
     -6912, 20096, 15616, -3328, 15744, 26368, 16896, 20864,
-        0,     0,     0,     0,     0,     0,     0,     0,
+        1,     1,     1,     1,     1,     1,     1,     1,
 };
 
 static const int32_t time1_multiplier[16] = {
     1714521510, 1301750731, 1388061736, 2146365752, 1361601299, 2014753805, 1781796529, 1167960096,
-             0,          0,          0,          0,          0,          0,          0,          0,
+             1,          1,          1,          1,          1,          1,          1,          1,
 };
 
 static const int8_t time1_shift[16] = {
-    8, 7, 7, 8, 7, 8, 8, 8, 0, 0, 0, 0, 0, 0, 0, 0,
+    -8, -7, -7, -8, -7, -8, -8, -8, -1, -1, -1, -1, -1, -1, -1, -1,
 };
 
 static const ws_row time1_row = { time1_bias, time1_multiplier, time1_shift };
@@ -243,10 +243,10 @@ static const int32_t mix1_multiplier[2][12] = {
 
 static const int8_t mix1_shift[2][12] = {
   {
-    5, 7, 5, 7, 7, 8, 6, 6, 6, 6, 6, 6,
+    -5, -7, -5, -7, -7, -8, -6, -6, -6, -6, -6, -6,
   },
   {
-    6, 6, 5, 5, 7, 7, 7, 7, 7, 5, 6, 5,
+    -6, -6, -5, -5, -7, -7, -7, -7, -7, -5, -6, -5,
   },
 };
 
@@ -288,7 +288,7 @@ static const int32_t flat_multiplier[6] = {
 };
 
 static const int8_t flat_shift[6] = {
-    7, 7, 7, 7, 7, 7,
+    -7, -7, -7, -7, -7, -7,
 };
 
 static const ws_row flat_row = { flat_bias, flat_multiplier, flat_shift };
@@ -324,7 +324,7 @@ static const int32_t last_multiplier[6] = {
 };
 
 static const int8_t last_shift[6] = {
-    7, 7, 8, 7, 7, 7,
+    -7, -7, -8, -7, -7, -7,
 };
 
 static const ws_dot_shape last_shape = {
@@ -348,7 +348,7 @@ static const int32_t logit_multiplier[1] = {
 };
 
 static const int8_t logit_shift[1] = {
-    7,
+    -7,
 };
 
 static const ws_row logit_row = { logit_bias, logit_multiplier, logit_shift };

@@ -144,6 +144,14 @@ static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
     memmove(to, from, bytes);
 }
 
+/* A few bytes. */
+static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
+    for (; bytes >= 4; bytes -= 4, from += 4, to += 4) {
+        memcpy(to, from, 4);
+    }
+    while (bytes-- > 0) *to++ = *from++;
+}
+
 /* One output's patch: kernel_h * kernel_w * in_c inputs in a row, beyond the edge `fill`. */
 static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int8_t *in,
                              int8_t *patch) {
@@ -162,12 +170,7 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
     const int patch_step = taps.weight_row * channels;
     for (int i = taps.rows; i > 0; i--, in += taps.row_step, patch += patch_step) {
         for (int j = 0; j < runs; j++) {
-            const int8_t *from = in + j * taps.step, *end = from + run / 4 * 4;
-            int8_t *to = patch + j * channels;
-            for (; from < end; from += 4, to += 4) {
-                memcpy(to, from, 4);
-            }
-            for (int rest = run % 4; rest > 0; rest--) *to++ = *from++;
+            ws_run(patch + j * channels, in + j * taps.step, run);
         }
     }
 }
