@@ -1,6 +1,6 @@
 """The fixed-point LFBE front end: its tables, its NumPy integer reference, its hash.
 
-The device's front end is templates/ws_frontend.c.j2; `reference` repeats it in NumPy, step by
+The device's front end is templates/ws_frontend*.c.j2; `reference` repeats it in NumPy, step by
 step and bit for bit, and is one of its two judges (the other is librosa in float64).
 
 Scales: the windowed block is shifted so that its largest magnitude lies in [2^26, 2^27); a
@@ -39,7 +39,7 @@ def hann(frontend: FrontEnd) -> NDArray[np.int64]:
 
 
 def sine(frontend: FrontEnd) -> NDArray[np.int64]:
-    """sin(2 pi i / fft_size), Q15, as far as the FFT reads it."""
+    """sin(2 pi i / fft_size), Q15, one turn; 1 is 32767. int64[fft_size]."""
     n = np.arange(frontend.fft_size)
     return np.minimum(_rounded(32768 * np.sin(2 * np.pi * n / frontend.fft_size)), 32767)
 
@@ -94,19 +94,27 @@ def log_offset(frontend: FrontEnd) -> int:
 
 
 def template_values(frontend: FrontEnd) -> dict[str, Any]:
-    """Everything that templates/ws_frontend.c.j2 needs."""
+    """Everything that templates/ws_frontend*.c.j2 need, but `header` and `kernels`."""
     first, rise = mel_bands(frontend)
+    points, samples = frontend.fft_size // 2, frontend.window_samples
+    n, k = np.arange(samples), np.arange(points // 4)
+    log2 = log2_table()
+    legs = -(-samples // (points // 2))  # of the first stage, that hold samples
     return {
         "frontend": frontend,
         "frontend_hash": frontend_hash(frontend)[:8],
-        "points": frontend.fft_size // 2,
-        "hann": hann(frontend).tolist(),
-        "sine": sine(frontend)[: _sine_used(frontend)].tolist(),
-        "digit_reversed": digit_reversed(frontend.fft_size // 2).tolist(),
-        "band_first": first.tolist(),
+        "points": points,
+        "hann": (-hann(frontend)[np.minimum(n, samples - n)]).tolist(),
+        "legs": legs,
+        "last_leg": (samples - (legs - 1) * points // 2) // 2,
+        "odd": samples % 2,
+        "digit_reversed": digit_reversed(points // 4).tolist(),
+        "twiddles": [_twiddles(frontend, 2 * leg * k) for leg in (1, 2, 3)],
+        "split_twiddles": _twiddles(frontend, np.arange(points // 2)),
+        "first_bin": int(first[0]),
+        "band_bins": np.diff(first).tolist(),
         "band_rise": rise.tolist(),
-        "log_steps": LOG_STEPS,
-        "log2_table": log2_table().tolist(),
+        "log2_table": _packed(np.diff(log2), log2[:-1]),
         "log2_offset": LOG2_OFFSET,
         "log_scale": log_scale(frontend),
         "log_offset": log_offset(frontend),
@@ -156,9 +164,15 @@ def _rounded(x: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.floor(x + 0.5).astype(np.int64)
 
 
-def _sine_used(frontend: FrontEnd) -> int:
-    points = frontend.fft_size // 2
-    return 2 * 3 * (points // 4 - 1) + frontend.fft_size // 4 + 1
+def _packed(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[int]:
+    """Words of two int16."""
+    return ((low & 0xFFFF) | (high & 0xFFFF) << 16).tolist()
+
+
+def _twiddles(frontend: FrontEnd, at: NDArray[np.int64]) -> list[int]:
+    """Cosine in the low half, sine in the high half of a word."""
+    table = sine(frontend)
+    return _packed(table[(at + frontend.fft_size // 4) % len(table)], table[at])
 
 
 def _clz32(x: NDArray[np.int64]) -> NDArray[np.int64]:

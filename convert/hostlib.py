@@ -75,7 +75,8 @@ class Extractor:
 
 def _build(frontend: FrontEnd) -> Path:
     header = _HEADER.format(f=frontend)
-    source = render("ws_frontend.c.j2", header="Built in memory.", **template_values(frontend))
+    values = template_values(frontend)
+    source = render("ws_frontend.c.j2", header="Built in memory.", kernels="plain", **values)
     key = hashlib.sha256((header + source + _LOOPS).encode()).hexdigest()[:16]
     library = CACHE / f"{key}.so"
     if not library.is_file():

@@ -31,6 +31,7 @@ STATES = [0, 3, 6]
 COUNT = 200
 Expected = list[dict[str, NDArray[Any]]]  # a record: stage -> values
 BUILDS = ["host", "mps2-an385", "mps2-an386"]
+FRONT_ENDS = [*BUILDS, "mps2-an500", "mps2-an521", "mps3-an547"]
 INTERPRETERS: list[type[Executor]] = [LiteRT, TFLM]
 
 
@@ -101,7 +102,7 @@ def frontend_case(pcm: NDArray[np.int16]) -> tuple[Vectors, Expected]:
     return vectors, [{"features_q8": q8, "features": to_int8(q8)}]
 
 
-@pytest.mark.parametrize("board", BUILDS)
+@pytest.mark.parametrize("board", FRONT_ENDS)
 def test_front_end(board: str, pcm: NDArray[np.int16]) -> None:
     assert_equal(build("alexa", board), *frontend_case(pcm))
 

@@ -1,5 +1,6 @@
 """The fixed-point front end against its two judges: the integer reference and librosa."""
 
+import re
 import time
 from pathlib import Path
 
@@ -9,8 +10,21 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from convert.frontend import decibels, frames, frontend_hash, reference, to_int8
+from boards.schema import load_board
+from boards.vectors import Vectors, differences, run_vectors
+from convert.emit import generate
+from convert.frontend import (
+    decibels,
+    frames,
+    frontend_hash,
+    reference,
+    template_values,
+    to_int8,
+)
 from convert.hostlib import Extractor
+from convert.render import render
+from tests.executors import ALEXA
+from tests.firmware_build import build
 from words import load_word
 from words.schema import FrontEnd
 
@@ -63,6 +77,63 @@ def test_every_setting_of_the_word_file_is_exact(changed: dict[str, float]) -> N
     want = reference(frontend, frames(frontend, pcm))
     _assert_equal(str(changed), Extractor(frontend).features_q8(pcm), want)
     assert frontend_hash(frontend) != frontend_hash(FRONTEND)
+
+
+# The loops of each core, at the default sizes and at odd ones.
+DEFAULT: dict[str, float] = {}
+ODD: list[dict[str, float]] = [
+    {"bands": 8},
+    {"bands": 80, "low_hz": 0.0, "high_hz": 8000.0},
+    {"window_samples": 33, "hop_samples": 16, "bands": 9},
+    {"window_samples": 258},
+    {"window_samples": 511},
+    {"window_samples": 512, "floor_db": -20.0, "db_per_step": 0.1},
+]
+LOOPS = [
+    *[(board, DEFAULT) for board in ("mps2-an385", "mps2-an500", "mps2-an521")],
+    *[(board, c) for board in ("host", "mps2-an386", "mps3-an547") for c in (DEFAULT, *ODD)],
+]
+
+
+def comb(frontend: FrontEnd) -> NDArray[np.int16]:
+    """A block whose energy lies, as far as can be, in the two bins that the bands leave out."""
+    n = np.arange(frontend.window_samples)
+    weight = np.sin(np.pi * n / len(n)) ** 2
+    return np.where(n % 2, np.rint(1 / np.maximum(weight, 1 / 32767)), 0).astype(np.int16)
+
+
+@pytest.mark.parametrize(("board", "changed"), LOOPS, ids=str)
+def test_the_loops_of_every_core_are_exact(
+    board: str, changed: dict[str, float], tmp_path: Path
+) -> None:
+    """On QEMU with the core's own loops; on the host those for DSP, under the sanitizers."""
+    frontend = FrontEnd.model_validate({**FRONTEND.model_dump(), **changed})
+    kernels = load_board(board).kernels if board != "host" else "dsp"
+    texts = generate(ALEXA.word, ALEXA.word_path, ALEXA.folder, kernels)
+    # Other sizes fit no model: only the front end is made of them, and only it runs.
+    values = template_values(frontend)
+    texts["ws_frontend.c"] = render("ws_frontend.c.j2", header="", kernels=kernels, **values)
+    sizes = {"WINDOW": "window_samples", "HOP": "hop_samples", "BANDS": "bands"}
+    for name, field in sizes.items():
+        line = rf"(#define WS_{name}) \d+"
+        texts["ws_model.h"], count = re.subn(
+            line, rf"\1 {getattr(frontend, field)}", texts["ws_model.h"]
+        )
+        assert count == 1
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    made = build("alexa", board, generated=tmp_path, sanitize=board == "host")
+    quiet = [EDGES["full-scale noise"][:2000] // 2**shift for shift in range(16)]
+    pcm = np.concatenate([*EDGES.values(), *quiet]).astype(np.int16)
+    windows = frames(frontend, pcm)
+    windows = np.stack([*windows[:: max(1, len(windows) // 300)], comb(frontend)])
+    vectors = Vectors()
+    vectors.frontend(windows)
+    q8 = reference(frontend, windows)
+    given = run_vectors(made.board, made.program("vectors"), vectors)
+    expected = [{"features_q8": q8, "features": to_int8(q8)}]
+    found = differences(expected, given, records=vectors.records)
+    assert not found, f"reference and {kernels} on {board} differ:\n" + "\n".join(found)
 
 
 def test_a_changed_bit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

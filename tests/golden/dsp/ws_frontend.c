@@ -7,110 +7,129 @@
  * 400-sample Hann window, 512-point real FFT, HTK mel bands from 60.0 to 7800.0 Hz, no
  * normalization. An int8 step is 0.5 dB; -128 is 10.0 dB (over one squared LSB) and below.
  * Integers only, no division. Right shifts of negative values are arithmetic, as on every
- * compiler for Arm; convert/frontend.py holds the bit-exact reference.
+ * compiler for Arm; convert/frontend.py holds the bit-exact reference. These are the loops for
+ * cores with the DSP extension; those for others give the same bits.
  */
 #include "ws_model.h"
 
+#ifdef __ARM_FEATURE_DSP
+#include <arm_acle.h>
+#endif
+#include <stddef.h>
 #include <string.h>
 
 #define POINTS 256 /* complex points: even samples real, odd samples imaginary */
-#define LOG_STEPS 64
+#define INLINE static inline __attribute__((always_inline))
 
 const uint32_t ws_frontend_hash = 0xfb7e63cfu;
 
-/* First half of the Hann window, Q15; the second mirrors it. */
-static const uint16_t hann[WS_WINDOW / 2 + 1] = {
-        0,     2,     8,    18,    32,    51,    73,    99,   129,   163,   202,   244,
-      290,   340,   395,   453,   515,   581,   651,   724,   802,   883,   969,  1058,
-     1151,  1247,  1348,  1452,  1559,  1671,  1786,  1904,  2027,  2152,  2282,  2414,
-     2551,  2690,  2833,  2979,  3129,  3282,  3438,  3597,  3760,  3926,  4094,  4266,
-     4441,  4618,  4799,  4982,  5168,  5357,  5549,  5743,  5940,  6140,  6342,  6547,
-     6754,  6963,  7175,  7389,  7605,  7823,  8044,  8266,  8491,  8717,  8946,  9176,
-     9408,  9642,  9877, 10114, 10353, 10593, 10834, 11077, 11321, 11566, 11813, 12061,
-    12309, 12559, 12810, 13062, 13314, 13567, 13821, 14075, 14331, 14586, 14842, 15099,
-    15355, 15612, 15869, 16127, 16384, 16641, 16899, 17156, 17413, 17669, 17926, 18182,
-    18437, 18693, 18947, 19201, 19454, 19706, 19958, 20209, 20459, 20707, 20955, 21202,
-    21447, 21691, 21934, 22175, 22415, 22654, 22891, 23126, 23360, 23592, 23822, 24051,
-    24277, 24502, 24724, 24945, 25163, 25379, 25593, 25805, 26014, 26221, 26426, 26628,
-    26828, 27025, 27219, 27411, 27600, 27786, 27969, 28150, 28327, 28502, 28674, 28842,
-    29008, 29171, 29330, 29486, 29639, 29789, 29935, 30078, 30217, 30354, 30486, 30616,
-    30741, 30864, 30982, 31097, 31209, 31316, 31420, 31521, 31617, 31710, 31799, 31885,
-    31966, 32044, 32117, 32187, 32253, 32315, 32373, 32428, 32478, 32524, 32566, 32605,
-    32639, 32669, 32695, 32717, 32736, 32750, 32760, 32766, 32768,
+/* The Hann window, Q15, negative: int16 holds -32768, but not 32768. */
+static const int16_t hann[WS_WINDOW] = {
+         0,     -2,     -8,    -18,    -32,    -51,    -73,    -99,   -129,   -163,   -202,   -244,
+      -290,   -340,   -395,   -453,   -515,   -581,   -651,   -724,   -802,   -883,   -969,  -1058,
+     -1151,  -1247,  -1348,  -1452,  -1559,  -1671,  -1786,  -1904,  -2027,  -2152,  -2282,  -2414,
+     -2551,  -2690,  -2833,  -2979,  -3129,  -3282,  -3438,  -3597,  -3760,  -3926,  -4094,  -4266,
+     -4441,  -4618,  -4799,  -4982,  -5168,  -5357,  -5549,  -5743,  -5940,  -6140,  -6342,  -6547,
+     -6754,  -6963,  -7175,  -7389,  -7605,  -7823,  -8044,  -8266,  -8491,  -8717,  -8946,  -9176,
+     -9408,  -9642,  -9877, -10114, -10353, -10593, -10834, -11077, -11321, -11566, -11813, -12061,
+    -12309, -12559, -12810, -13062, -13314, -13567, -13821, -14075, -14331, -14586, -14842, -15099,
+    -15355, -15612, -15869, -16127, -16384, -16641, -16899, -17156, -17413, -17669, -17926, -18182,
+    -18437, -18693, -18947, -19201, -19454, -19706, -19958, -20209, -20459, -20707, -20955, -21202,
+    -21447, -21691, -21934, -22175, -22415, -22654, -22891, -23126, -23360, -23592, -23822, -24051,
+    -24277, -24502, -24724, -24945, -25163, -25379, -25593, -25805, -26014, -26221, -26426, -26628,
+    -26828, -27025, -27219, -27411, -27600, -27786, -27969, -28150, -28327, -28502, -28674, -28842,
+    -29008, -29171, -29330, -29486, -29639, -29789, -29935, -30078, -30217, -30354, -30486, -30616,
+    -30741, -30864, -30982, -31097, -31209, -31316, -31420, -31521, -31617, -31710, -31799, -31885,
+    -31966, -32044, -32117, -32187, -32253, -32315, -32373, -32428, -32478, -32524, -32566, -32605,
+    -32639, -32669, -32695, -32717, -32736, -32750, -32760, -32766, -32768, -32766, -32760, -32750,
+    -32736, -32717, -32695, -32669, -32639, -32605, -32566, -32524, -32478, -32428, -32373, -32315,
+    -32253, -32187, -32117, -32044, -31966, -31885, -31799, -31710, -31617, -31521, -31420, -31316,
+    -31209, -31097, -30982, -30864, -30741, -30616, -30486, -30354, -30217, -30078, -29935, -29789,
+    -29639, -29486, -29330, -29171, -29008, -28842, -28674, -28502, -28327, -28150, -27969, -27786,
+    -27600, -27411, -27219, -27025, -26828, -26628, -26426, -26221, -26014, -25805, -25593, -25379,
+    -25163, -24945, -24724, -24502, -24277, -24051, -23822, -23592, -23360, -23126, -22891, -22654,
+    -22415, -22175, -21934, -21691, -21447, -21202, -20955, -20707, -20459, -20209, -19958, -19706,
+    -19454, -19201, -18947, -18693, -18437, -18182, -17926, -17669, -17413, -17156, -16899, -16641,
+    -16384, -16127, -15869, -15612, -15355, -15099, -14842, -14586, -14331, -14075, -13821, -13567,
+    -13314, -13062, -12810, -12559, -12309, -12061, -11813, -11566, -11321, -11077, -10834, -10593,
+    -10353, -10114,  -9877,  -9642,  -9408,  -9176,  -8946,  -8717,  -8491,  -8266,  -8044,  -7823,
+     -7605,  -7389,  -7175,  -6963,  -6754,  -6547,  -6342,  -6140,  -5940,  -5743,  -5549,  -5357,
+     -5168,  -4982,  -4799,  -4618,  -4441,  -4266,  -4094,  -3926,  -3760,  -3597,  -3438,  -3282,
+     -3129,  -2979,  -2833,  -2690,  -2551,  -2414,  -2282,  -2152,  -2027,  -1904,  -1786,  -1671,
+     -1559,  -1452,  -1348,  -1247,  -1151,  -1058,   -969,   -883,   -802,   -724,   -651,   -581,
+      -515,   -453,   -395,   -340,   -290,   -244,   -202,   -163,   -129,    -99,    -73,    -51,
+       -32,    -18,     -8,     -2,
 };
 
-/* sin(2 pi i / 512), Q15; a quarter of the circle on it is the cosine. */
-static const int16_t sine[507] = {
-         0,    402,    804,   1206,   1608,   2009,   2411,   2811,   3212,   3612,   4011,   4410,
-      4808,   5205,   5602,   5998,   6393,   6787,   7180,   7571,   7962,   8351,   8740,   9127,
-      9512,   9896,  10279,  10660,  11039,  11417,  11793,  12167,  12540,  12910,  13279,  13646,
-     14010,  14373,  14733,  15091,  15447,  15800,  16151,  16500,  16846,  17190,  17531,  17869,
-     18205,  18538,  18868,  19195,  19520,  19841,  20160,  20475,  20788,  21097,  21403,  21706,
-     22006,  22302,  22595,  22884,  23170,  23453,  23732,  24008,  24279,  24548,  24812,  25073,
-     25330,  25583,  25833,  26078,  26320,  26557,  26791,  27020,  27246,  27467,  27684,  27897,
-     28106,  28311,  28511,  28707,  28899,  29086,  29269,  29448,  29622,  29792,  29957,  30118,
-     30274,  30425,  30572,  30715,  30853,  30986,  31114,  31238,  31357,  31471,  31581,  31686,
-     31786,  31881,  31972,  32058,  32138,  32214,  32286,  32352,  32413,  32470,  32522,  32568,
-     32610,  32647,  32679,  32706,  32729,  32746,  32758,  32766,  32767,  32766,  32758,  32746,
-     32729,  32706,  32679,  32647,  32610,  32568,  32522,  32470,  32413,  32352,  32286,  32214,
-     32138,  32058,  31972,  31881,  31786,  31686,  31581,  31471,  31357,  31238,  31114,  30986,
-     30853,  30715,  30572,  30425,  30274,  30118,  29957,  29792,  29622,  29448,  29269,  29086,
-     28899,  28707,  28511,  28311,  28106,  27897,  27684,  27467,  27246,  27020,  26791,  26557,
-     26320,  26078,  25833,  25583,  25330,  25073,  24812,  24548,  24279,  24008,  23732,  23453,
-     23170,  22884,  22595,  22302,  22006,  21706,  21403,  21097,  20788,  20475,  20160,  19841,
-     19520,  19195,  18868,  18538,  18205,  17869,  17531,  17190,  16846,  16500,  16151,  15800,
-     15447,  15091,  14733,  14373,  14010,  13646,  13279,  12910,  12540,  12167,  11793,  11417,
-     11039,  10660,  10279,   9896,   9512,   9127,   8740,   8351,   7962,   7571,   7180,   6787,
-      6393,   5998,   5602,   5205,   4808,   4410,   4011,   3612,   3212,   2811,   2411,   2009,
-      1608,   1206,    804,    402,      0,   -402,   -804,  -1206,  -1608,  -2009,  -2411,  -2811,
-     -3212,  -3612,  -4011,  -4410,  -4808,  -5205,  -5602,  -5998,  -6393,  -6787,  -7180,  -7571,
-     -7962,  -8351,  -8740,  -9127,  -9512,  -9896, -10279, -10660, -11039, -11417, -11793, -12167,
-    -12540, -12910, -13279, -13646, -14010, -14373, -14733, -15091, -15447, -15800, -16151, -16500,
-    -16846, -17190, -17531, -17869, -18205, -18538, -18868, -19195, -19520, -19841, -20160, -20475,
-    -20788, -21097, -21403, -21706, -22006, -22302, -22595, -22884, -23170, -23453, -23732, -24008,
-    -24279, -24548, -24812, -25073, -25330, -25583, -25833, -26078, -26320, -26557, -26791, -27020,
-    -27246, -27467, -27684, -27897, -28106, -28311, -28511, -28707, -28899, -29086, -29269, -29448,
-    -29622, -29792, -29957, -30118, -30274, -30425, -30572, -30715, -30853, -30986, -31114, -31238,
-    -31357, -31471, -31581, -31686, -31786, -31881, -31972, -32058, -32138, -32214, -32286, -32352,
-    -32413, -32470, -32522, -32568, -32610, -32647, -32679, -32706, -32729, -32746, -32758, -32766,
-    -32768, -32766, -32758, -32746, -32729, -32706, -32679, -32647, -32610, -32568, -32522, -32470,
-    -32413, -32352, -32286, -32214, -32138, -32058, -31972, -31881, -31786, -31686, -31581, -31471,
-    -31357, -31238, -31114, -30986, -30853, -30715, -30572, -30425, -30274, -30118, -29957, -29792,
-    -29622, -29448, -29269, -29086, -28899, -28707, -28511, -28311, -28106, -27897, -27684, -27467,
-    -27246, -27020, -26791, -26557, -26320, -26078, -25833, -25583, -25330, -25073, -24812, -24548,
-    -24279, -24008, -23732, -23453, -23170, -22884, -22595, -22302, -22006, -21706, -21403, -21097,
-    -20788, -20475, -20160, -19841, -19520, -19195, -18868, -18538, -18205, -17869, -17531, -17190,
-    -16846, -16500, -16151, -15800, -15447, -15091, -14733, -14373, -14010, -13646, -13279, -12910,
-    -12540, -12167, -11793, -11417, -11039, -10660, -10279,  -9896,  -9512,  -9127,  -8740,  -8351,
-     -7962,  -7571,  -7180,  -6787,  -6393,  -5998,  -5602,  -5205,  -4808,  -4410,  -4011,  -3612,
-     -3212,  -2811,  -2411,
-};
-#define COSINE (sine + WS_FFT / 4)
-
-/* Where the FFT wants its inputs: base-4 digits reversed. */
-static const uint8_t digit_reversed[POINTS] = {
-      0,  64, 128, 192,  16,  80, 144, 208,  32,  96, 160, 224,  48, 112, 176, 240,
-      4,  68, 132, 196,  20,  84, 148, 212,  36, 100, 164, 228,  52, 116, 180, 244,
-      8,  72, 136, 200,  24,  88, 152, 216,  40, 104, 168, 232,  56, 120, 184, 248,
-     12,  76, 140, 204,  28,  92, 156, 220,  44, 108, 172, 236,  60, 124, 188, 252,
-      1,  65, 129, 193,  17,  81, 145, 209,  33,  97, 161, 225,  49, 113, 177, 241,
-      5,  69, 133, 197,  21,  85, 149, 213,  37, 101, 165, 229,  53, 117, 181, 245,
-      9,  73, 137, 201,  25,  89, 153, 217,  41, 105, 169, 233,  57, 121, 185, 249,
-     13,  77, 141, 205,  29,  93, 157, 221,  45, 109, 173, 237,  61, 125, 189, 253,
-      2,  66, 130, 194,  18,  82, 146, 210,  34,  98, 162, 226,  50, 114, 178, 242,
-      6,  70, 134, 198,  22,  86, 150, 214,  38, 102, 166, 230,  54, 118, 182, 246,
-     10,  74, 138, 202,  26,  90, 154, 218,  42, 106, 170, 234,  58, 122, 186, 250,
-     14,  78, 142, 206,  30,  94, 158, 222,  46, 110, 174, 238,  62, 126, 190, 254,
-      3,  67, 131, 195,  19,  83, 147, 211,  35,  99, 163, 227,  51, 115, 179, 243,
-      7,  71, 135, 199,  23,  87, 151, 215,  39, 103, 167, 231,  55, 119, 183, 247,
-     11,  75, 139, 203,  27,  91, 155, 219,  43, 107, 171, 235,  59, 123, 187, 251,
-     15,  79, 143, 207,  31,  95, 159, 223,  47, 111, 175, 239,  63, 127, 191, 255,
+/* Base-4 digits of 0 .. 63 reversed: the first FFT stage takes the points i, i + 64,
+ * i + 128 and i + 192 to the four from 4 * digit_reversed[i] on. */
+static const uint8_t digit_reversed[POINTS / 4] = {
+     0, 16, 32, 48,  4, 20, 36, 52,  8, 24, 40, 56, 12, 28, 44, 60,
+     1, 17, 33, 49,  5, 21, 37, 53,  9, 25, 41, 57, 13, 29, 45, 61,
+     2, 18, 34, 50,  6, 22, 38, 54, 10, 26, 42, 58, 14, 30, 46, 62,
+     3, 19, 35, 51,  7, 23, 39, 55, 11, 27, 43, 59, 15, 31, 47, 63,
 };
 
-/* Mel edges: interval i is the bins band_first[i] .. band_first[i + 1] - 1. In it band i - 1 falls
- * and band i rises; band_rise is a bin's weight in the rising one, Q15, the rest of it falls. */
-static const uint16_t band_first[WS_BANDS + 2] = {
-      2,  10,  20,  32,  49,  71, 100, 137, 186, 250,
+/* Twiddle factors of the last stage, Q15: cosine in the low half of a word, sine in the high half,
+ * of 2 pi k / 256, twice and three times it. Stages before take every 4th and every 16th. */
+static const uint32_t twiddles[3][POINTS / 4] = {
+  {
+    0x00007FFF, 0x03247FF6, 0x06487FD9, 0x096B7FA7, 0x0C8C7F62, 0x0FAB7F0A, 0x12C87E9D, 0x15E27E1E,
+    0x18F97D8A, 0x1C0C7CE4, 0x1F1A7C2A, 0x22247B5D, 0x25287A7D, 0x2827798A, 0x2B1F7885, 0x2E11776C,
+    0x30FC7642, 0x33DF7505, 0x36BA73B6, 0x398D7255, 0x3C5770E3, 0x3F176F5F, 0x41CE6DCA, 0x447B6C24,
+    0x471D6A6E, 0x49B468A7, 0x4C4066D0, 0x4EC064E9, 0x513462F2, 0x539B60EC, 0x55F65ED7, 0x58435CB4,
+    0x5A825A82, 0x5CB45843, 0x5ED755F6, 0x60EC539B, 0x62F25134, 0x64E94EC0, 0x66D04C40, 0x68A749B4,
+    0x6A6E471D, 0x6C24447B, 0x6DCA41CE, 0x6F5F3F17, 0x70E33C57, 0x7255398D, 0x73B636BA, 0x750533DF,
+    0x764230FC, 0x776C2E11, 0x78852B1F, 0x798A2827, 0x7A7D2528, 0x7B5D2224, 0x7C2A1F1A, 0x7CE41C0C,
+    0x7D8A18F9, 0x7E1E15E2, 0x7E9D12C8, 0x7F0A0FAB, 0x7F620C8C, 0x7FA7096B, 0x7FD90648, 0x7FF60324,
+  },
+  {
+    0x00007FFF, 0x06487FD9, 0x0C8C7F62, 0x12C87E9D, 0x18F97D8A, 0x1F1A7C2A, 0x25287A7D, 0x2B1F7885,
+    0x30FC7642, 0x36BA73B6, 0x3C5770E3, 0x41CE6DCA, 0x471D6A6E, 0x4C4066D0, 0x513462F2, 0x55F65ED7,
+    0x5A825A82, 0x5ED755F6, 0x62F25134, 0x66D04C40, 0x6A6E471D, 0x6DCA41CE, 0x70E33C57, 0x73B636BA,
+    0x764230FC, 0x78852B1F, 0x7A7D2528, 0x7C2A1F1A, 0x7D8A18F9, 0x7E9D12C8, 0x7F620C8C, 0x7FD90648,
+    0x7FFF0000, 0x7FD9F9B8, 0x7F62F374, 0x7E9DED38, 0x7D8AE707, 0x7C2AE0E6, 0x7A7DDAD8, 0x7885D4E1,
+    0x7642CF04, 0x73B6C946, 0x70E3C3A9, 0x6DCABE32, 0x6A6EB8E3, 0x66D0B3C0, 0x62F2AECC, 0x5ED7AA0A,
+    0x5A82A57E, 0x55F6A129, 0x51349D0E, 0x4C409930, 0x471D9592, 0x41CE9236, 0x3C578F1D, 0x36BA8C4A,
+    0x30FC89BE, 0x2B1F877B, 0x25288583, 0x1F1A83D6, 0x18F98276, 0x12C88163, 0x0C8C809E, 0x06488027,
+  },
+  {
+    0x00007FFF, 0x096B7FA7, 0x12C87E9D, 0x1C0C7CE4, 0x25287A7D, 0x2E11776C, 0x36BA73B6, 0x3F176F5F,
+    0x471D6A6E, 0x4EC064E9, 0x55F65ED7, 0x5CB45843, 0x62F25134, 0x68A749B4, 0x6DCA41CE, 0x7255398D,
+    0x764230FC, 0x798A2827, 0x7C2A1F1A, 0x7E1E15E2, 0x7F620C8C, 0x7FF60324, 0x7FD9F9B8, 0x7F0AF055,
+    0x7D8AE707, 0x7B5DDDDC, 0x7885D4E1, 0x7505CC21, 0x70E3C3A9, 0x6C24BB85, 0x66D0B3C0, 0x60ECAC65,
+    0x5A82A57E, 0x539B9F14, 0x4C409930, 0x447B93DC, 0x3C578F1D, 0x33DF8AFB, 0x2B1F877B, 0x222484A3,
+    0x18F98276, 0x0FAB80F6, 0x06488027, 0xFCDC800A, 0xF374809E, 0xEA1E81E2, 0xE0E683D6, 0xD7D98676,
+    0xCF0489BE, 0xC6738DAB, 0xBE329236, 0xB64C9759, 0xAECC9D0E, 0xA7BDA34C, 0xA129AA0A, 0x9B17B140,
+    0x9592B8E3, 0x90A1C0E9, 0x8C4AC946, 0x8894D1EF, 0x8583DAD8, 0x831CE3F4, 0x8163ED38, 0x8059F695,
+  },
+};
+
+/* The same of 2 pi k / 512, for the split to the real spectrum. */
+static const uint32_t split_twiddles[POINTS / 2] = {
+    0x00007FFF, 0x01927FFE, 0x03247FF6, 0x04B67FEA, 0x06487FD9, 0x07D97FC2, 0x096B7FA7, 0x0AFB7F87,
+    0x0C8C7F62, 0x0E1C7F38, 0x0FAB7F0A, 0x113A7ED6, 0x12C87E9D, 0x14557E60, 0x15E27E1E, 0x176E7DD6,
+    0x18F97D8A, 0x1A837D3A, 0x1C0C7CE4, 0x1D937C89, 0x1F1A7C2A, 0x209F7BC6, 0x22247B5D, 0x23A77AEF,
+    0x25287A7D, 0x26A87A06, 0x2827798A, 0x29A4790A, 0x2B1F7885, 0x2C9977FB, 0x2E11776C, 0x2F8776D9,
+    0x30FC7642, 0x326E75A6, 0x33DF7505, 0x354E7460, 0x36BA73B6, 0x38257308, 0x398D7255, 0x3AF3719E,
+    0x3C5770E3, 0x3DB87023, 0x3F176F5F, 0x40746E97, 0x41CE6DCA, 0x43266CF9, 0x447B6C24, 0x45CD6B4B,
+    0x471D6A6E, 0x486A698C, 0x49B468A7, 0x4AFB67BD, 0x4C4066D0, 0x4D8165DE, 0x4EC064E9, 0x4FFB63EF,
+    0x513462F2, 0x526961F1, 0x539B60EC, 0x54CA5FE4, 0x55F65ED7, 0x571E5DC8, 0x58435CB4, 0x59645B9D,
+    0x5A825A82, 0x5B9D5964, 0x5CB45843, 0x5DC8571E, 0x5ED755F6, 0x5FE454CA, 0x60EC539B, 0x61F15269,
+    0x62F25134, 0x63EF4FFB, 0x64E94EC0, 0x65DE4D81, 0x66D04C40, 0x67BD4AFB, 0x68A749B4, 0x698C486A,
+    0x6A6E471D, 0x6B4B45CD, 0x6C24447B, 0x6CF94326, 0x6DCA41CE, 0x6E974074, 0x6F5F3F17, 0x70233DB8,
+    0x70E33C57, 0x719E3AF3, 0x7255398D, 0x73083825, 0x73B636BA, 0x7460354E, 0x750533DF, 0x75A6326E,
+    0x764230FC, 0x76D92F87, 0x776C2E11, 0x77FB2C99, 0x78852B1F, 0x790A29A4, 0x798A2827, 0x7A0626A8,
+    0x7A7D2528, 0x7AEF23A7, 0x7B5D2224, 0x7BC6209F, 0x7C2A1F1A, 0x7C891D93, 0x7CE41C0C, 0x7D3A1A83,
+    0x7D8A18F9, 0x7DD6176E, 0x7E1E15E2, 0x7E601455, 0x7E9D12C8, 0x7ED6113A, 0x7F0A0FAB, 0x7F380E1C,
+    0x7F620C8C, 0x7F870AFB, 0x7FA7096B, 0x7FC207D9, 0x7FD90648, 0x7FEA04B6, 0x7FF60324, 0x7FFE0192,
+};
+
+/* How many bins lie between two mel edges, from FIRST_BIN on. In interval i band i - 1 falls and
+ * band i rises; band_rise is a bin's weight in the rising one, Q15, the rest of it falls. */
+#define FIRST_BIN 2
+static const uint8_t band_bins[WS_BANDS + 1] = {
+     8, 10, 12, 17, 22, 29, 37, 49, 64,
 };
 static const uint16_t band_rise[248] = {
       350,  4729,  9108, 13486, 17865, 22244, 26622, 31001,  1997,  5346,  8694, 12042,
@@ -136,129 +155,299 @@ static const uint16_t band_rise[248] = {
     28877, 29389, 29901, 30413, 30925, 31437, 31949, 32461,
 };
 
-/* log2(1 + i / 64), Q15. */
-static const uint16_t log2_table[LOG_STEPS + 1] = {
-        0,   733,  1455,  2166,  2866,  3556,  4236,  4907,  5568,  6220,  6863,  7498,
-     8124,  8742,  9352,  9954, 10549, 11136, 11716, 12289, 12855, 13415, 13968, 14514,
-    15055, 15589, 16117, 16639, 17156, 17667, 18173, 18673, 19168, 19658, 20143, 20623,
-    21098, 21568, 22034, 22495, 22952, 23404, 23852, 24296, 24736, 25172, 25604, 26031,
-    26455, 26876, 27292, 27705, 28114, 28520, 28922, 29321, 29717, 30109, 30498, 30884,
-    31267, 31647, 32024, 32397, 32768,
+/* log2(1 + i / 64), Q15, in the high half of a word; in the low half, how far it is to the next. */
+static const uint32_t log2_table[64] = {
+    0x000002DD, 0x02DD02D2, 0x05AF02C7, 0x087602BC, 0x0B3202B2, 0x0DE402A8, 0x108C029F, 0x132B0295,
+    0x15C0028C, 0x184C0283, 0x1ACF027B, 0x1D4A0272, 0x1FBC026A, 0x22260262, 0x2488025A, 0x26E20253,
+    0x2935024B, 0x2B800244, 0x2DC4023D, 0x30010236, 0x32370230, 0x34670229, 0x36900222, 0x38B2021D,
+    0x3ACF0216, 0x3CE50210, 0x3EF5020A, 0x40FF0205, 0x430401FF, 0x450301FA, 0x46FD01F4, 0x48F101EF,
+    0x4AE001EA, 0x4CCA01E5, 0x4EAF01E0, 0x508F01DB, 0x526A01D6, 0x544001D2, 0x561201CD, 0x57DF01C9,
+    0x59A801C4, 0x5B6C01C0, 0x5D2C01BC, 0x5EE801B8, 0x60A001B4, 0x625401B0, 0x640401AB, 0x65AF01A8,
+    0x675701A5, 0x68FC01A0, 0x6A9C019D, 0x6C390199, 0x6DD20196, 0x6F680192, 0x70FA018F, 0x7289018C,
+    0x74150188, 0x759D0185, 0x77220182, 0x78A4017F, 0x7A23017C, 0x7B9F0179, 0x7D180175, 0x7E8D0173,
 };
-
-/* a * w / 2, w in Q15: one instruction where the core has the DSP extension, else four. */
-static inline int32_t half_product(int32_t a, int32_t w) {
-#ifdef __ARM_FEATURE_DSP
-    int32_t product; /* gcc 12 has no intrinsic for it */
-    __asm__("smulwb %0, %1, %2" : "=r"(product) : "r"(a), "r"(w));
-    return product;
-#else
-    return (int32_t)(((int64_t)a * w) >> 16);
-#endif
-}
-
-/* Magnitude less one for negative values: enough to find the highest bit in use. */
-static uint32_t magnitude(int32_t a) {
-    return (uint32_t)(a ^ (a >> 31));
-}
 
 static int leading_zeros(uint32_t a) {
     return __builtin_clz(a);
 }
 
-/* Where the FFT wants sample i. */
-static int32_t *place(int32_t *z, int i) {
-    return z + 2 * digit_reversed[i / 2] + i % 2;
+#ifdef __ARM_FEATURE_DSP
+typedef struct {
+    int32_t re, im;
+} complex;
+
+/* LDRD and STRD, which the compiler seldom finds by itself. */
+typedef int64_t __attribute__((may_alias, aligned(4))) two_words;
+
+INLINE complex load(const int32_t *z) {
+    complex x;
+    __asm__("ldrd %0, %1, %2" : "=r"(x.re), "=r"(x.im) : "m"(*(const two_words *)z));
+    return x;
 }
 
-/* Window the block and shift it up so that its largest magnitude lies in [2^26, 2^27): stages
- * that grow by 1, 2, 2 and 2 then cannot leave int32. The window is symmetric: samples i and
- * WS_WINDOW - i go together, and sample 0 weighs nothing. Returns the shift. */
-static int window_block(const int16_t *pcm, int32_t *z) {
-    const int middle = WS_WINDOW / 2;
-    const int32_t centre = WS_WINDOW % 2 == 0 ? pcm[middle] * hann[middle] : 0;
-    uint32_t used = magnitude(centre) | 1;
-    for (int i = 1; 2 * i < WS_WINDOW; i++) {
-        const int32_t w = hann[i];
-        used |= magnitude(pcm[i] * w) | magnitude(pcm[WS_WINDOW - i] * w);
-    }
-    const int shift = leading_zeros(used) - 2;
-    const int32_t scale = (int32_t)1 << shift;
-    memset(z, 0, WS_FFT * sizeof z[0]);
-    if (WS_WINDOW % 2 == 0) {
-        *place(z, middle) = (centre * scale) >> 3;
-    }
-    for (int i = 1; 2 * i < WS_WINDOW; i++) {
-        const int32_t w = hann[i];
-        *place(z, i) = (pcm[i] * w * scale) >> 3;
-        *place(z, WS_WINDOW - i) = (pcm[WS_WINDOW - i] * w * scale) >> 3;
-    }
-    return shift;
+INLINE void store(int32_t *z, int32_t re, int32_t im) {
+    __asm__("strd %1, %2, %0" : "=m"(*(two_words *)z) : "r"(re), "r"(im));
 }
 
-/* The radix-4 butterfly of a, b, c, d; writes to z, z + q, z + 2q, z + 3q. A call would pass six
- * of its arguments by the stack. */
-static inline __attribute__((always_inline)) void butterfly(int32_t *z, int q, int32_t ar,
-                                                            int32_t ai, int32_t br, int32_t bi,
-                                                            int32_t cr, int32_t ci, int32_t dr,
-                                                            int32_t di) {
-    const int32_t sr = ar + cr, si = ai + ci, tr = ar - cr, ti = ai - ci;
-    const int32_t ur = br + dr, ui = bi + di, vr = br - dr, vi = bi - di;
-    z[0] = sr + ur;
-    z[1] = si + ui;
-    z[q] = tr + vi;
-    z[q + 1] = ti - vr;
-    z[2 * q] = sr - ur;
-    z[2 * q + 1] = si - ui;
-    z[3 * q] = tr - vi;
-    z[3 * q + 1] = ti + vr;
+/* The same, and on to the next or the one before. */
+INLINE complex load_next(const int32_t **z) {
+    complex x;
+    __asm__("ldrd %0, %1, [%2], #8"
+            : "=&r"(x.re), "=&r"(x.im), "+r"(*z)
+            : "m"(*(const two_words *)*z));
+    return x;
 }
 
-/* In-place FFT of digit-reversed input: the spectrum divided by 32. */
-static void fft(int32_t *z) {
-    for (int n = 0; n < 2 * POINTS; n += 8) {
-        int32_t *a = z + n;
-        butterfly(a, 2, a[0] >> 2, a[1] >> 2, a[2] >> 2, a[3] >> 2, a[4] >> 2, a[5] >> 2,
-                  a[6] >> 2, a[7] >> 2);
+INLINE int32_t *store_next(int32_t *z, int32_t re, int32_t im) {
+    two_words *at = (two_words *)z;
+    __asm__("strd %2, %3, [%0], #8" : "+r"(z), "=m"(*at) : "r"(re), "r"(im));
+    return z;
+}
+
+INLINE int32_t *store_before(int32_t *z, int32_t re, int32_t im) {
+    two_words *at = (two_words *)z;
+    __asm__("strd %2, %3, [%0], #-8" : "+r"(z), "=m"(*at) : "r"(re), "r"(im));
+    return z;
+}
+
+/* Two samples times their weights, each plus `plus`. LDR takes any address. */
+INLINE complex two_products(const int16_t *pcm, const int16_t *weights, int32_t plus) {
+    int32_t x, w;
+    memcpy(&x, pcm, sizeof x);
+    memcpy(&w, weights, sizeof w);
+    return (complex){__smlabb(x, w, plus), __smlatt(x, w, plus)};
+}
+
+/* a * w >> 16, w being the low or the high half of a word. gcc 12 has no intrinsic for it. */
+INLINE int32_t times_low(int32_t a, uint32_t w) {
+    int32_t product;
+    __asm__("smulwb %0, %1, %2" : "=r"(product) : "r"(a), "r"(w));
+    return product;
+}
+
+INLINE int32_t times_high(int32_t a, uint32_t w) {
+    int32_t product;
+    __asm__("smulwt %0, %1, %2" : "=r"(product) : "r"(a), "r"(w));
+    return product;
+}
+
+/* The same added to a sum. */
+INLINE int32_t add_low(int32_t sum, int32_t a, uint32_t w) {
+    return __smlawb(a, (int32_t)w, sum);
+}
+
+INLINE int32_t add_high(int32_t sum, int32_t a, uint32_t w) {
+    return __smlawt(a, (int32_t)w, sum);
+}
+
+/* UMLAL: of a sum of products the compiler makes two instructions more. */
+INLINE uint64_t add_product(uint64_t sum, uint32_t a, uint32_t b) {
+    __asm__("umlal %Q0, %R0, %1, %2" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+/* Q8 steps to the nearest step in int8. */
+INLINE int8_t rounded(int32_t steps) {
+    int32_t q; /* the intrinsic takes no shift */
+    __asm__("ssat %0, #8, %1, asr #8" : "=r"(q) : "r"(steps + 128));
+    return (int8_t)q;
+}
+#else /* the same in plain C, so that these loops run on other cores too */
+typedef struct {
+    int32_t re, im;
+} complex;
+
+INLINE complex load(const int32_t *z) {
+    return (complex){z[0], z[1]};
+}
+
+INLINE void store(int32_t *z, int32_t re, int32_t im) {
+    z[0] = re;
+    z[1] = im;
+}
+
+/* The same, and on to the next or the one before. */
+INLINE complex load_next(const int32_t **z) {
+    const int32_t *p = *z;
+    *z += 2;
+    return load(p);
+}
+
+INLINE int32_t *store_next(int32_t *z, int32_t re, int32_t im) {
+    store(z, re, im);
+    return z + 2;
+}
+
+INLINE int32_t *store_before(int32_t *z, int32_t re, int32_t im) {
+    store(z, re, im);
+    return z - 2;
+}
+
+/* Two samples times their weights, each plus `plus`. */
+INLINE complex two_products(const int16_t *pcm, const int16_t *weights, int32_t plus) {
+    return (complex){pcm[0] * weights[0] + plus, pcm[1] * weights[1] + plus};
+}
+
+/* a * w >> 16, w being the low or the high half of a word: the upper word of a product. */
+INLINE int32_t times_low(int32_t a, uint32_t w) {
+    return (int32_t)(((int64_t)a * (int32_t)(w << 16)) >> 32);
+}
+
+INLINE int32_t times_high(int32_t a, uint32_t w) {
+    return (int32_t)(((int64_t)a * (int32_t)(w & 0xFFFF0000)) >> 32);
+}
+
+/* The same added to a sum. */
+INLINE int32_t add_low(int32_t sum, int32_t a, uint32_t w) {
+    return sum + times_low(a, w);
+}
+
+INLINE int32_t add_high(int32_t sum, int32_t a, uint32_t w) {
+    return sum + times_high(a, w);
+}
+
+INLINE uint64_t add_product(uint64_t sum, uint32_t a, uint32_t b) {
+    return sum + (uint64_t)a * b;
+}
+
+/* Q8 steps to the nearest step in int8. */
+INLINE int8_t rounded(int32_t steps) {
+    const int32_t q = (steps + 128) >> 8;
+    return (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+}
+#endif
+
+/* Magnitude less one for negative values: enough to find the highest bit in use. */
+INLINE uint32_t magnitude(int32_t a) {
+    return (uint32_t)(a ^ (a >> 31));
+}
+
+/* a - b, of a and a + b: one instruction, whatever b was made of. */
+INLINE int32_t other(int32_t a, int32_t sum) {
+    return (int32_t)(2 * (uint32_t)a - (uint32_t)sum);
+}
+
+/* a, computed here: the compiler would do its shift anew, wherever it is used. */
+INLINE int32_t kept(int32_t a) {
+    __asm__("" : "+r"(a));
+    return a;
+}
+
+/* How far the windowed block can be shifted up: its largest magnitude comes to lie in
+ * [2^29, 2^30). The window is negative; a negative product less one has the magnitude of the
+ * positive one. */
+static int headroom(const int16_t *pcm) {
+    uint32_t used = 1;
+#pragma GCC unroll 4
+    for (int i = 0; i < WS_WINDOW - 1; i += 2) {
+        const complex product = two_products(pcm + i, hann + i, -1);
+        used |= magnitude(product.re) | magnitude(product.im);
     }
-    for (int quarter = 4; quarter < POINTS; quarter *= 4) {
-        const int step = WS_FFT / (4 * quarter);
-        for (int k = 0; k < quarter; k++) {
-            const int at = k * step;
-            const int32_t c1 = COSINE[at], s1 = sine[at];
-            const int32_t c2 = COSINE[2 * at], s2 = sine[2 * at];
-            const int32_t c3 = COSINE[3 * at], s3 = sine[3 * at];
-            for (int n = k; n < POINTS; n += 4 * quarter) {
-                int32_t *a = z + 2 * n;
-                const int32_t *b = a + 2 * quarter, *c = b + 2 * quarter, *d = c + 2 * quarter;
-                butterfly(a, 2 * quarter, a[0] >> 1, a[1] >> 1,
-                          half_product(b[0], c1) + half_product(b[1], s1),
-                          half_product(b[1], c1) - half_product(b[0], s1),
-                          half_product(c[0], c2) + half_product(c[1], s2),
-                          half_product(c[1], c2) - half_product(c[0], s2),
-                          half_product(d[0], c3) + half_product(d[1], s3),
-                          half_product(d[1], c3) - half_product(d[0], s3));
-            }
+    return leading_zeros(used) - 2;
+}
+
+/* The last sums of a butterfly of a, b, c, d: s = a + c, t = a - c, u = b + d, v = b - d. Its
+ * results lie `q` words apart. */
+INLINE void store_butterfly(int32_t *z, int q, complex s, complex t, complex u, complex v) {
+    store(z, s.re + u.re, s.im + u.im);
+    store(z + 2 * q, s.re - u.re, s.im - u.im);
+    store(z + q, t.re + v.im, t.im - v.re);
+    store(z + 3 * q, t.re - v.im, t.im + v.re);
+}
+
+static const complex none = {0, 0};
+
+/* The samples 2 i and 2 i + 1, windowed. */
+INLINE complex windowed(const int16_t *pcm, int i, int32_t scale) {
+    const complex p = two_products(pcm + 2 * i, hann + 2 * i, 0);
+    return (complex){p.re * scale, p.im * scale};
+}
+
+/* A shift by 3 leaves three stages room to grow by 2 and one by 1; the first divides by 4. */
+INLINE void first_butterfly(int32_t *z, complex a, complex b, complex c, complex d) {
+    const complex a5 = {kept(a.re >> 5), kept(a.im >> 5)};
+    const complex s = {a5.re + (c.re >> 5), a5.im + (c.im >> 5)};
+    const complex t = {other(a5.re, s.re), other(a5.im, s.im)};
+    const complex b5 = {b.re >> 5, b.im >> 5};
+    const complex u = {b5.re + (d.re >> 5), b5.im + (d.im >> 5)};
+    const complex v = {other(b5.re, u.re), other(b5.im, u.im)};
+    store_butterfly(z, 2, s, t, u, v);
+}
+
+/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points lie in the window. */
+INLINE void first_butterflies(const int16_t *pcm, int32_t *z, int32_t scale, int from, int to,
+                              int legs) {
+    for (int i = from; i < to; i++) {
+        const complex a = legs > 0 ? windowed(pcm, i, scale) : none;
+        const complex b = legs > 1 ? windowed(pcm, i + POINTS / 4, scale) : none;
+        const complex c = legs > 2 ? windowed(pcm, i + POINTS / 2, scale) : none;
+        const complex d = legs > 3 ? windowed(pcm, i + POINTS / 4 * 3, scale) : none;
+        first_butterfly(z + 8 * digit_reversed[i], a, b, c, d);
+    }
+}
+
+/* Window, shift up, and first stage: no twiddle factors. */
+static void first_stage(const int16_t *pcm, int32_t *z, int shift) {
+    const int32_t scale = -((int32_t)1 << shift); /* the window is negative */
+    first_butterflies(pcm, z, scale, 0, 8, 4);
+    first_butterflies(pcm, z, scale, 8, POINTS / 4, 3);
+}
+
+/* The butterfly of z and the points `q` words apart from it, the last three times their twiddle
+ * factors w, in place; half of it. */
+INLINE void butterfly(int32_t *z, int q, uint32_t w1, uint32_t w2, uint32_t w3) {
+    const complex y = load(z + q);
+    const complex b = {add_high(times_low(y.re, w1), y.im, w1),
+                       times_low(y.im, w1) - times_high(y.re, w1)};
+    const complex x = load(z + 3 * q);
+    const complex u = {add_high(add_low(b.re, x.re, w3), x.im, w3),
+                       add_low(b.im, x.im, w3) - times_high(x.re, w3)};
+    const complex v = {other(b.re, u.re), other(b.im, u.im)};
+    const complex r = load(z + 2 * q);
+    const complex p = load(z);
+    const complex a = {p.re >> 1, p.im >> 1};
+    const complex s = {add_high(add_low(a.re, r.re, w2), r.im, w2),
+                       add_low(a.im, r.im, w2) - times_high(r.re, w2)};
+    const complex t = {other(a.re, s.re), other(a.im, s.im)};
+    store_butterfly(z, q, s, t, u, v);
+}
+
+/* The stage whose butterflies take points `quarter` apart: those with the same factors together. */
+INLINE void stage(int32_t *z, int quarter) {
+    const int step = POINTS / (4 * quarter);
+    for (int k = 0; k < quarter; k++) {
+        const uint32_t w1 = twiddles[0][k * step];
+        const uint32_t w2 = twiddles[1][k * step];
+        const uint32_t w3 = twiddles[2][k * step];
+        int32_t *p = z + 2 * k;
+        for (int i = 0; i < step; i++, p += 8 * quarter) {
+            butterfly(p, 2 * quarter, w1, w2, w3);
         }
     }
+}
+
+static void later_stages(int32_t *z) {
+    stage(z, 4);
+    stage(z, 16);
+    stage(z, 64);
 }
 
 /* From the spectrum of even + i odd samples to half that of the real signal, bins 1 .. POINTS - 1
  * in their places. Returns the bits in use. */
 static uint32_t split(int32_t *z) {
     uint32_t used = 0;
+    int32_t *p = z + 2, *m = z + 2 * (POINTS - 1);
     for (int k = 1; k < POINTS / 2; k++) {
-        int32_t *p = z + 2 * k, *m = z + 2 * (POINTS - k);
-        const int32_t c = COSINE[k], s = sine[k];
-        const int32_t ar = (p[0] >> 2) + (m[0] >> 2), ai = (p[1] >> 2) - (m[1] >> 2);
-        const int32_t br = (p[0] >> 1) - (m[0] >> 1), bi = (p[1] >> 1) + (m[1] >> 1);
-        const int32_t tr = half_product(bi, c) - half_product(br, s);
-        const int32_t ti = -half_product(br, c) - half_product(bi, s);
-        p[0] = ar + tr;
-        p[1] = ai + ti;
-        m[0] = ar - tr;
-        m[1] = ti - ai;
-        used |= magnitude(p[0]) | magnitude(p[1]) | magnitude(m[0]) | magnitude(m[1]);
+        const uint32_t w = split_twiddles[k];
+        const complex x = load(p), y = load(m);
+        const complex a = {(x.re >> 2) + (y.re >> 2), (x.im >> 2) - (y.im >> 2)};
+        const complex b = {(x.re >> 1) - (y.re >> 1), (x.im >> 1) + (y.im >> 1)};
+        const int32_t turned = add_high(times_low(b.re, w), b.im, w);
+        const complex up = {add_low(a.re, b.im, w) - times_high(b.re, w), kept(a.im - turned)};
+        const complex down = {other(a.re, up.re), up.im - 2 * a.im};
+        p = store_next(p, up.re, up.im);
+        m = store_before(m, down.re, down.im);
+        used |= magnitude(up.re) | magnitude(up.im) | magnitude(down.re) | magnitude(down.im);
     }
     int32_t *middle = z + POINTS;
     middle[0] >>= 1;
@@ -266,54 +455,89 @@ static uint32_t split(int32_t *z) {
     return used | magnitude(middle[0]) | magnitude(middle[1]);
 }
 
-/* log2 in Q15 of a positive energy below 2^62. */
-static int32_t log2_q15(uint64_t energy) {
-    const uint32_t high = (uint32_t)(energy >> 31);
-    const int exponent =
-        high != 0 ? 62 - leading_zeros(high) : 31 - leading_zeros((uint32_t)energy);
-    const uint64_t mantissa = energy << (62 - exponent);
-    const uint32_t index = (uint32_t)(mantissa >> 56) & (LOG_STEPS - 1);
-    const uint32_t fraction = (uint32_t)(mantissa >> 40) & 0xFFFF;
-    const uint32_t low = log2_table[index], step = log2_table[index + 1] - low;
-    return (int32_t)(((uint32_t)exponent << 15) + low + ((step * fraction) >> 16));
+/* Where the mel bands are: the next bin, and its weight. */
+typedef struct {
+    const int32_t *bin;
+    const uint16_t *rise;
+} mel;
+
+/* The energy of the band that falls in the next interval, which has `rising` from the one before;
+ * `rising` is then that of the band that rises. A bin's power is re^2 + im^2, both shifted up by
+ * `lift`, over 2^31: with a `scale` of 2^(2 lift + 1), over 2^32. */
+INLINE uint64_t falling_band(mel *next, int32_t bins, uint32_t scale, uint64_t *rising) {
+    const uint32_t both = 32768; /* the sum of the two weights */
+    uint64_t all = *rising, up = 0;
+    for (; bins != 0; bins--) {
+        const complex x = load_next(&next->bin);
+        const uint64_t square = (uint64_t)((int64_t)x.re * x.re) + (uint64_t)((int64_t)x.im * x.im);
+        const uint32_t high = (uint32_t)(square >> 32), low = (uint32_t)square;
+        const uint32_t power = high * scale + (uint32_t)(((uint64_t)low * scale) >> 32);
+        all = add_product(all, power, both);
+        up = add_product(up, power, *next->rise++);
+        bins = kept(bins); /* a counter: an end pointer takes longer to make than it saves */
+    }
+    *rising = up;
+    return all - up;
 }
 
-/* Band energy to int8 steps in Q8; `exponent` is twice the shifts that the energy went through. */
-static int32_t steps_q8(uint64_t energy, int exponent) {
-    if (energy == 0) {
+/* Band energy to int8 steps in Q8. `full` is log2 of an energy of 2^63 (above any), Q15. */
+INLINE int32_t steps_q8(uint64_t energy, int32_t full) {
+    const uint32_t high = (uint32_t)(energy >> 32), low = (uint32_t)energy;
+    uint32_t top; /* the 32 bits from the highest in use on */
+    int zeros;
+    if (__builtin_expect(high != 0, 1)) {
+        zeros = leading_zeros(high); /* at least 2 */
+        top = high << zeros | low >> (32 - zeros);
+    } else if (low != 0) {
+        zeros = 32 + leading_zeros(low);
+        top = low << (zeros - 32);
+    } else {
         return -128 * 256;
     }
-    const int32_t log2 = log2_q15(energy) + (4 - exponent) * 32768;
+    const uint32_t entry = log2_table[top >> 25 & 63];
+    const int32_t fraction = top >> 9 & 0xFFFF;
+    const int32_t log2 = add_low(full - zeros * 32768 + (int32_t)(entry >> 16), fraction, entry);
     return (int32_t)(((int64_t)log2 * 202017810) >> 32) - 37888;
 }
 
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
-    const int shift = window_block(pcm, work);
-    fft(work);
-    const int lift = leading_zeros(split(work) + 1) - 1;
-    const int32_t scale = (int32_t)1 << lift;
-    const uint16_t *rise = band_rise;
-    uint64_t rising = 0; /* of the band before this interval */
-    for (int i = 0; i <= WS_BANDS; i++) {
-        uint64_t all = 0, up = 0;
-        for (int bin = band_first[i]; bin < band_first[i + 1]; bin++) {
-            const int64_t re = work[2 * bin] * scale, im = work[2 * bin + 1] * scale;
-            const uint32_t power = (uint32_t)(((uint64_t)(re * re) + (uint64_t)(im * im)) >> 31);
-            all += power;
-            up += (uint64_t)power * *rise++;
+/* To one of q8 and q; the other is NULL. */
+INLINE void bands(const int32_t *work, int shift, int lift, int32_t *q8, int8_t *q) {
+    const int32_t full = kept((67 - 2 * (shift + lift)) * 32768);
+    mel next = {work + 2 * FIRST_BIN, band_rise};
+    uint64_t rising = 0;
+    /* Only silence has a lift above 15, and stays 0 under any. */
+    const uint32_t scale = (uint32_t)2 << 2 * (lift < 16 ? lift : 15);
+    (void)falling_band(&next, band_bins[0], scale, &rising);
+    for (int i = 0; i < WS_BANDS; i++) {
+        const uint64_t energy = falling_band(&next, band_bins[i + 1], scale, &rising);
+        const int32_t steps = steps_q8(energy, full);
+        if (q8 != NULL) {
+            q8[i] = steps;
+        } else {
+            q[i] = rounded(steps);
         }
-        if (i > 0) {
-            out[i - 1] = steps_q8(rising + (all << 15) - up, 2 * (shift + lift));
-        }
-        rising = up;
     }
 }
 
+/* The spectrum, half of it over 32, in `work`; returns the shift of the windowed block. */
+static int spectrum(const int16_t *pcm, int32_t *work) {
+    const int shift = headroom(pcm);
+    first_stage(pcm, work, shift);
+    later_stages(work);
+    return shift;
+}
+
+/* How far the spectrum can be shifted up: all of it comes to lie within +-(2^31 - 1). */
+static int lift_of(uint32_t used) {
+    return leading_zeros(used + 1) - 1;
+}
+
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
+    const int shift = spectrum(pcm, work);
+    bands(work, shift, lift_of(split(work)), out, NULL);
+}
+
 void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
-    int32_t q8[WS_BANDS];
-    ws_frontend_q8(pcm, work, q8);
-    for (int band = 0; band < WS_BANDS; band++) {
-        const int32_t q = (q8[band] + 128) >> 8;
-        out[band] = (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
-    }
+    const int shift = spectrum(pcm, work);
+    bands(work, shift, lift_of(split(work)), NULL, out);
 }
