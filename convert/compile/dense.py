@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from convert.compile.program import Range, Step, Table
 from convert.errors import ConvertError
 from convert.fixedpoint import quantize_multiplier
-from convert.kernels import Kernels, Packed, pack_depthwise, pack_dot, scratch_bytes
+from convert.kernels import (
+    Kernels,
+    Packed,
+    depthwise_bias,
+    pack_depthwise,
+    pack_dot,
+    scratch_bytes,
+)
 from convert.tflite_graph import Op, Quantization, Tensor
 
 #: A sum and its zero point's part stay below: so neither the loop nor the scaling overflows.
@@ -163,7 +170,7 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     flat = _depthwise_weights(weights.data, shape) if depthwise else None
     single = flat is None or shape.in_c == 1 or shape.in_c != shape.out_c
     dense = _spread(flat, shape) if flat is not None else _grouped(weights.data, shape)
-    row = _row(op, dense, depthwise and not single)
+    row = _row(op, dense, kernels, flat if not single else None)
     title = f"{'depthwise ' if depthwise else ''}convolution{shape.title}"
     pixels = shape.out_h * shape.out_w
     if not single:
@@ -183,7 +190,7 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
             ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],
             [_weights(pack_dot(kernels, dense)), *row],
             "ws_conv_shape", shape.fields(quantized(source).zero_point, limits),
-            scratch=scratch_bytes(kernels, dense.shape[1], pixels, gathers=True),
+            scratch=scratch_bytes(kernels, dense.shape[1], shape.out_c, pixels, gathers=True),
             distance={0: distance(shape.lowest(), shape.out_c, own=False)},
         )  # fmt: skip
     made.macs = pixels * weights.size
@@ -199,7 +206,7 @@ def _fully_connected(op: Op, name: str, kernels: Kernels, limits: Range) -> Step
         raise ConvertError(f"weights {list(weights.shape)} for input {list(source.shape)}")
     outputs, length = weights.shape
     batch = source.size // length
-    row = _row(op, weights.data, False)
+    row = _row(op, weights.data, kernels, None)
     title = f"dense, {length} -> {outputs}"
     step = _dot(name, title, op, kernels, weights.data, row, batch, length, limits)
     step.macs = batch * weights.size
@@ -231,9 +238,9 @@ def _dot(
         ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],
         [_weights(pack_dot(kernels, weights)), *row],
         "ws_dot_shape", [*fields, ("range", limits.c)],
-        scratch=scratch_bytes(kernels, length, pixels, gathers=False),
-        # dsp puts inputs aside before it writes their outputs.
-        distance={0: distance(lowest, outputs, own=kernels != "dsp")},
+        scratch=scratch_bytes(kernels, length, outputs, pixels, gathers=False),
+        # dsp and mve put inputs or sums aside before they write outputs.
+        distance={0: distance(lowest, outputs, own=kernels == "plain")},
     )  # fmt: skip
 
 
@@ -284,8 +291,10 @@ def _grouped(weights: NDArray[np.int8], shape: Window) -> NDArray[np.int8]:
     return dense.reshape(outputs, -1)
 
 
-def _row(op: Op, dense: NDArray[np.int8], depthwise: bool) -> list[Table]:
-    """bias, multiplier and shift of each output; ws_depthwise takes the zero point off itself."""
+def _row(
+    op: Op, dense: NDArray[np.int8], kernels: Kernels, depthwise: NDArray[np.int8] | None
+) -> list[Table]:
+    """bias, multiplier and shift of each output; `depthwise`: the weights for ws_depthwise."""
     source, weights, bias = (*op.inputs, None)[:3]
     assert source is not None and weights is not None
     outputs = dense.shape[0]
@@ -310,7 +319,9 @@ def _row(op: Op, dense: NDArray[np.int8], depthwise: bool) -> list[Table]:
     if np.any(most >= ACCUMULATOR):
         channel = int(np.flatnonzero(most >= ACCUMULATOR)[0])
         raise ConvertError(f"channel {channel} can reach {most[channel]}; below 2^30 is supported")
-    folded = given if depthwise else given - into.zero_point * w.sum(axis=1)
+    folded = given - into.zero_point * w.sum(axis=1)
+    if depthwise is not None:
+        folded = depthwise_bias(kernels, given, depthwise, into.zero_point)
     return [
         Table("bias", "int32_t", folded),
         Table("multiplier", "int32_t", pairs[:, 0]),
