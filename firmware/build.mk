@@ -44,7 +44,7 @@ $(WORDFILE) $(MODEL)/model.json:
 endif
 generated: $(GENERATED_FILES)
 
-HEADERS := $(GENERATED)/ws_model.h $(GENERATED)/ws_kernels.h
+HEADERS := $(GENERATED)/ws_model.h
 
 ENGINE := firmware/wakestate.c firmware/detector.c
 EMULATOR := $(addprefix firmware/emulator/,emulator.c states.c text.c wav.c)
