@@ -87,8 +87,13 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
+def _per_second(report: Report, row: Row) -> bool:
+    """It is of a second of audio: the total of a word's engine."""
+    return row.layer == "total" and (row.model, row.core, "step") in {r.key for r in report.rows}
+
+
 def _times(row: Row, board: Board) -> str:
-    if not row.macs or row.instructions is None or row.layer == "total":
+    if not row.macs or row.instructions is None:
         return ""
     return f"{row.instructions / floor(row.macs, board):.1f}"
 
@@ -100,13 +105,17 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
             continue
         per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
         numbers = (row.flash, row.ram, row.stack)
+        second = _per_second(report, row)
+        name = _NOTES.get(row.layer, row.layer)
+        if row.layer == "total" and not second:
+            name = "total, a run"
         cells.append(
             (
-                _NOTES.get(row.layer, row.layer),
+                name,
                 _number(row.instructions),
                 _number(row.macs),
-                "" if row.layer == "total" else per_mac,
-                _times(row, board),
+                "" if second else per_mac,
+                "" if second else _times(row, board),
                 *map(_number, numbers),
             )
         )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
-from convert.compile.emit import emit_model
+from convert.compile.emit import emit_model, model_name
 from convert.emit import emit, load_network
 from convert.errors import ConvertError
 from convert.kernels import KERNELS
@@ -127,7 +126,7 @@ def _c(given: argparse.Namespace) -> None:
 
 
 def _compile(given: argparse.Namespace) -> None:
-    name = given.name or re.sub(r"[^a-z0-9]+", "_", given.tflite.stem.lower()).strip("_")
+    name = given.name or model_name(given.tflite)
     made, paths = emit_model(given.tflite, name, given.kernels, given.out, stream=given.stream)
     for path in paths:
         print(path)

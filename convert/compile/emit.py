@@ -104,6 +104,11 @@ class Compiled:
     warmup: int
 
 
+def model_name(path: Path) -> str:
+    """A C name made of a file's."""
+    return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+
+
 def compile_model(
     path: Path, name: str, kernels: Kernels, *, stream: bool = False
 ) -> Compiled:  # fmt: skip
