@@ -37,15 +37,20 @@ class Compiled:
 
 
 @lru_cache
-def build(path: Path, board: str, *, stream: bool = False, sanitize: bool = False) -> Compiled:
-    """Build the runner of a .tflite file."""
-    folder = ROOT / "build" / "compiled-tests" / f"{board}{'-sanitize' if sanitize else ''}"
+def build(
+    path: Path, board: str, *, stream: bool = False, sanitize: bool = False, kernels: str = ""
+) -> Compiled:
+    """Build the runner of a .tflite file; with `kernels`, other ones than the board's."""
+    folder = (
+        ROOT / "build" / "compiled-tests" / f"{board}{kernels}{'-sanitize' if sanitize else ''}"
+    )
     name = path.stem + ("_stream" if stream else "")
     command = ["make", "--no-print-directory", "-s", "-f", "firmware/compile.mk", "all"]
     command += [f"BOARD={board}", f"TFLITE={path}", f"NAME={name}", f"PYTHON={sys.executable}"]
     command += [f"OUT={folder / name}", f"GENERATED={folder / name / 'c'}"]
     command += ["STREAM=yes"] if stream else []
     command += ["SANITIZE=1"] if sanitize else []
+    command += [f"BOARD_KERNELS={kernels}"] if kernels else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return Compiled(board, folder / name / ("compiled" if board == "host" else "compiled.elf"))
@@ -100,12 +105,18 @@ class LiteRT:
 
 
 def check_equal(
-    path: Path, sequences: Sequences, boards: Sequence[str], *, sanitize: bool = False
+    path: Path,
+    sequences: Sequences,
+    boards: Sequence[str],
+    *,
+    sanitize: bool = False,
+    kernels: str = "",
 ) -> None:
     """Every board's outputs are TFLM's, byte for byte."""
     expected = TFLM(path).run(sequences)
     for board in boards:
-        compare(expected, build(path, board, sanitize=sanitize).run(sequences), board)
+        compiled = build(path, board, sanitize=sanitize, kernels=kernels)
+        compare(expected, compiled.run(sequences), board)
 
 
 def compare(expected: Outputs, given: Results, who: str) -> None:

@@ -254,8 +254,16 @@ class Placer:
             whole = large(op)
             for tensor, part in parts(op):
                 self._check(tensor, whole)
-                if part.stretch and (self.root(whole)[1] + part.offset) % ALIGN == 0:
+                aligned = (self.root(whole)[1] + part.offset) % ALIGN == 0
+                if part.stretch and (aligned or self._only_assigned(tensor)):
                     self._parent[tensor] = (whole, part.offset)
+
+    def _only_assigned(self, tensor: Tensor) -> bool:
+        """No kernel reads it: it is what a variable becomes."""
+        readers = self.work.consumers(tensor)
+        return tensor not in self.work.outputs and all(
+            op.name == "ASSIGN_VARIABLE" for op in readers
+        )
 
     def _check(self, tensor: Tensor, whole: Tensor) -> None:
         if (tensor.quantization, tensor.dtype) != (whole.quantization, whole.dtype):

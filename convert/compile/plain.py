@@ -25,7 +25,7 @@ def lower_table(op: TableOp, name: str) -> Step:
     """LOGISTIC, RELU, QUANTIZE ..."""
     source = _source(op)
     return Step(
-        name, f"table of {op.name}", "ws_table", [source], op.outputs[0],
+        name, f"table of {op.name}", "ws_op_table", [source], op.outputs[0],
         ["{name}_values", "{0}", "{out}", str(source.size)],
         [Table("values", "int8_t", op.table)],
         distance={0: 0},
@@ -60,9 +60,9 @@ def lower_pair(op: Op, name: str) -> Step:
     title = {"ADD": "sum", "MUL": "product"}[op.name]
     same = {n: 0 for n, t in enumerate((a, b)) if t.size == result.size}
     return Step(
-        name, title, f"ws_{op.name.lower()}", [a, b], result,
+        name, title, f"ws_op_{op.name.lower()}", [a, b], result,
         ["&{name}_shape", "{0}", "{1}", "{out}"],
-        struct=f"ws_{op.name.lower()}_shape", fields=fields, distance=same,
+        struct=f"ws_op_{op.name.lower()}_shape", fields=fields, distance=same,
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def lower_pool(op: Op, name: str) -> Step:
     kind = "average" if op.name == "AVERAGE_POOL_2D" else "max"
     limits = activation_range(op, quantized(result))
     return Step(
-        name, f"{kind} pool{shape.title}", f"ws_{kind}_pool", [source], result,
+        name, f"{kind} pool{shape.title}", f"ws_op_{kind}_pool", [source], result,
         ["&{name}_shape", "{0}", "{out}"],
         struct="ws_conv_shape", fields=shape.fields(0, limits),
         distance={0: distance(shape.lowest(), shape.out_c, own=True)},
@@ -114,9 +114,9 @@ def lower_mean(op: Op, name: str) -> Step:
     ]
     lowest = np.arange(outer) * count * inner
     return Step(
-        name, f"mean of {count}", "ws_mean", [source], result,
+        name, f"mean of {count}", "ws_op_mean", [source], result,
         ["&{name}_shape", "{0}", "{out}"],
-        struct="ws_mean_shape", fields=fields,
+        struct="ws_op_mean_shape", fields=fields,
         distance={0: distance(lowest, inner, own=True)},
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ def lower_softmax(op: Op, name: str) -> Step:
     exps = exp_of_negative(multiply(differences, multiplier, shift), 5)
     rows = source.size // depth
     return Step(
-        name, f"softmax of {depth}", "ws_softmax", [source], result,
+        name, f"softmax of {depth}", "ws_op_softmax", [source], result,
         ["{name}_exps", str(len(exps)), str(rows), str(depth), "{0}", "{out}"],
         [Table("exps", "int32_t", exps)],
         distance={0: 0},
@@ -165,9 +165,9 @@ def lower_copy(
             [into, start, str(count)], traced=whole,
         )  # fmt: skip
     return Step(
-        name, f"copy of {count} bytes", "ws_copy", [source], result,
+        name, f"copy of {count} bytes", "ws_op_copy", [source], result,
         ["&{name}_shape", start, into],
-        struct="ws_copy_shape",
+        struct="ws_op_copy_shape",
         fields=[("n", _braces(n)), ("from", _braces(reads)), ("to", _braces(writes))],
         traced=whole,
     )  # fmt: skip
@@ -189,7 +189,7 @@ def lower_pad(op: Op, name: str) -> list[Step]:
     before = [int(n) for n in pads.data.reshape(-1, 2)[:, 0]]
     offset = sum(n * stride for n, stride in zip(before, strides, strict=True))
     filling = Step(
-        f"{name}_fill", f"filled with {fill}", "ws_fill", [], result,
+        f"{name}_fill", f"filled with {fill}", "ws_op_fill", [], result,
         ["{out}", str(fill), str(result.size)], traced=False,
     )  # fmt: skip
     copy = lower_copy(
