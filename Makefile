@@ -99,11 +99,13 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 size: $(VENV)/.base ## Flash and RAM of the image for BOARD
 	+@$(BUILD) BOARD=$(BOARD) size
 
+COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) \
+	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
 .PHONY: compile
 compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
 	$(if $(TFLITE),,@echo "TFLITE is not given: make compile TFLITE=model.tflite" >&2; exit 2)
-	+@$(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) TFLITE='$(TFLITE)' \
-		STREAM=$(STREAM) PYTHON=$(PYTHON) >&2
+	+@$(COMPILE) all >&2
+	+@$(COMPILE) show
 	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m bench model --board $(BOARD) \
 		--tflite '$(TFLITE)' $(if $(STREAM),--stream))
 

@@ -6,6 +6,8 @@
 #     build/BOARD/compiled/NAME/              compiled[.elf], which runs inputs from a file; for the
 #                                             target bench: bench.elf, bench-layers.elf, image.elf
 #
+# The target show builds and names what was made.
+#
 # NAME ends in _stream where STREAM is given, so that both may stand side by side.
 BOARD ?= host
 NAME ?= $(shell basename '$(TFLITE)' .tflite | tr 'A-Z' 'a-z' | tr -c 'a-z0-9\n' '_')$(if $(STREAM),_stream)
@@ -14,13 +16,13 @@ OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/compiled/$(NAME)
 
 include firmware/rules.mk
 
-.PHONY: all bench
+.PHONY: all bench show
 GENERATED ?= build/generated/compiled/$(NAME)/$(BOARD_KERNELS)
 HEADERS := $(GENERATED)/ws_compiled.h
 $(GENERATED)/.stamp: $(TFLITE) $(wildcard convert/*.py convert/compile/*.py) \
 		$(wildcard templates/ws_*.j2 templates/compiled.*.j2)
 	@mkdir -p $(@D)
-	@$(PYTHON) -m convert compile --tflite '$(TFLITE)' --kernels $(BOARD_KERNELS) --name $(NAME) \
+	$(PYTHON) -m convert compile --tflite '$(TFLITE)' --kernels $(BOARD_KERNELS) --name $(NAME) \
 		$(if $(STREAM),--stream) --out $(GENERATED)
 	@touch $@
 $(GENERATED)/ws_compiled.h $(GENERATED)/$(NAME).c: $(GENERATED)/.stamp ;
@@ -31,6 +33,10 @@ MODEL_OBJECT := $(OUT)/obj/generated/$(NAME).o
 TRACED_OBJECT := $(OUT)/obj/generated/$(NAME)_traced.o
 PROGRAM := $(OUT)/compiled$(if $(filter host,$(BOARD_KIND)),,.elf)
 all: $(PROGRAM)
+show: $(PROGRAM)
+	@echo "$(GENERATED)/$(NAME).h"
+	@echo "$(GENERATED)/$(NAME).c"
+	@echo "$(PROGRAM)"
 
 $(PROGRAM): $(call object,firmware/test/compiled.c firmware/emulator/text.c $(MACHINE)) \
 		$(TRACED_OBJECT)

@@ -15,6 +15,9 @@ from convert.kernels import (
     Kernels,
     Packed,
     depthwise_bias,
+    depthwise_scratch,
+    dot_bias,
+    fill_row,
     pack_depthwise,
     pack_dot,
     scratch_bytes,
@@ -61,6 +64,18 @@ class Window:
         if (self.dilation_h, self.dilation_w) != (1, 1):
             text += f", dilation {self.dilation_h}x{self.dilation_w}"
         return text
+
+    @property
+    def misses(self) -> bool:
+        """Some output has no tap within the input, in rows or columns."""
+
+        def none(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> bool:
+            at = (np.arange(out) * stride - pad)[:, None] + np.arange(kernel) * dilation
+            return not bool(((at >= 0) & (at < size)).any(axis=1).all())
+
+        rows = (self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
+        columns = (self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w)
+        return none(*rows) or none(*columns, self.pad_left)
 
     def lowest(self) -> NDArray[np.int64]:
         """For each output pixel in order the first input byte that it reads."""
@@ -168,7 +183,8 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     kernel = (weights.shape[1], weights.shape[2])
     shape = window(op, source, result, kernel)
     flat = _depthwise_weights(weights.data, shape) if depthwise else None
-    single = flat is None or shape.in_c == 1 or shape.in_c != shape.out_c
+    # ws_depthwise needs a tap for every output; with one channel the other is faster.
+    single = flat is None or shape.in_c == 1 or shape.in_c != shape.out_c or shape.misses
     dense = _spread(flat, shape) if flat is not None else _grouped(weights.data, shape)
     row = _row(op, dense, kernels, flat if not single else None)
     title = f"{'depthwise ' if depthwise else ''}convolution{shape.title}"
@@ -177,9 +193,18 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
         assert flat is not None
         made = Step(
             name, title, "ws_depthwise", [source], result,
-            ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}"],
+            ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],
             [_weights(pack_depthwise(kernels, flat)), *row],
             "ws_conv_shape", shape.fields(quantized(source).zero_point, limits),
+            scratch=depthwise_scratch(
+                kernels,
+                (shape.in_h, shape.in_w, shape.in_c),
+                (shape.out_h, shape.out_w),
+                (shape.kernel_h, shape.kernel_w),
+                (shape.stride_h, shape.stride_w),
+                (shape.dilation_h, shape.dilation_w),
+                (shape.pad_top, shape.pad_left),
+            ),
             distance={0: distance(shape.lowest(), shape.out_c, own=True)},
         )  # fmt: skip
     elif (step := _run_step(shape)) is not None:
@@ -193,7 +218,7 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
             scratch=scratch_bytes(kernels, dense.shape[1], shape.out_c, pixels, gathers=True),
             distance={0: distance(shape.lowest(), shape.out_c, own=False)},
         )  # fmt: skip
-    made.macs = pixels * weights.size
+    made.limits, made.macs = limits, pixels * weights.size
     return made
 
 
@@ -209,7 +234,7 @@ def _fully_connected(op: Op, name: str, kernels: Kernels, limits: Range) -> Step
     row = _row(op, weights.data, kernels, None)
     title = f"dense, {length} -> {outputs}"
     step = _dot(name, title, op, kernels, weights.data, row, batch, length, limits)
-    step.macs = batch * weights.size
+    step.limits, step.macs = limits, batch * weights.size
     return step
 
 
@@ -319,11 +344,13 @@ def _row(
     if np.any(most >= ACCUMULATOR):
         channel = int(np.flatnonzero(most >= ACCUMULATOR)[0])
         raise ConvertError(f"channel {channel} can reach {most[channel]}; below 2^30 is supported")
-    folded = given - into.zero_point * w.sum(axis=1)
     if depthwise is not None:
-        folded = depthwise_bias(kernels, given, depthwise, into.zero_point)
+        sums = depthwise_bias(kernels, given, depthwise, into.zero_point)
+    else:
+        sums = dot_bias(kernels, given - into.zero_point * w.sum(axis=1))
+    parts = {"bias": sums, "multiplier": pairs[:, 0], "shift": -pairs[:, 1]}
+    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     return [
-        Table("bias", "int32_t", folded),
-        Table("multiplier", "int32_t", pairs[:, 0]),
-        Table("shift", "int8_t", -pairs[:, 1]),
+        Table(part, types[part], fill_row(kernels, values, depthwise=depthwise is not None))
+        for part, values in parts.items()
     ]

@@ -28,7 +28,6 @@ class End:
     name: str
     ctype: str
     bytes: int
-    shape: str
     scale: str
     zero_point: int
 
@@ -77,10 +76,10 @@ class ShownStep:
         return self.step.result.size
 
     @property
-    def shapes(self) -> str:
+    def ends(self) -> list[str]:
         """What goes in and what comes out, for the comment."""
-        given = " and ".join(_shape_text(t) for t in self.step.sources)
-        return f"{given} -> {_shape_text(self.step.result)}"
+        given = [f"In: {_described(t)}." for t in self.step.sources]
+        return [*given, f"Out: {_described(self.step.result)}."]
 
     @property
     def initializer(self) -> str:
@@ -158,8 +157,8 @@ def _render(
         "inputs": inputs,
         "outputs": outputs,
         "ends": [
-            f"{end.name}: {end.shape}, scale {end.scale}, zero point {end.zero_point}"
-            for end in inputs + outputs
+            f"{end.name}: {_described(tensor)}"
+            for end, tensor in zip(inputs + outputs, program.inputs + program.outputs, strict=True)
         ],
         "warmup": warmup,
         "state_bytes": program.state_bytes,
@@ -184,13 +183,18 @@ def _render(
 
 def _kernel_values(program: Program) -> dict[str, object]:
     """What the kernels of this program must cope with."""
-    shifts = [
-        table.values for step in program.steps for table in step.tables if table.part == "shift"
-    ]
-    ranges = [dict(step.fields).get("range", "") for step in program.steps if step.has_row]
+    dense = [step for step in program.steps if step.has_row]
+    shifts = [table.values for step in dense for table in step.tables if table.part == "shift"]
+
+    def signed(*kernels: str) -> bool:
+        """Whether results below the zero point matter: not where it is the least output."""
+        return any(s.limits.zero_point > -128 for s in dense if s.limits and s.kernel in kernels)
+
     return {
         "any_shift": any(bool(np.any(values < 1)) for values in shifts),
-        "clamps": any(".low = -128, .high = 127" not in str(text) for text in ranges),
+        "clamps": any(step.limits is not None and step.limits.clamps for step in dense),
+        "signed_dots": signed("ws_dot", "ws_conv"),
+        "signed_depthwise": signed("ws_depthwise"),
     }
 
 
@@ -204,7 +208,6 @@ def _ends(program: Program, tensors: list[Tensor], kind: str) -> list[End]:
                 name.split(")")[-1],
                 "uint8_t" if tensor.dtype == "UINT8" else "int8_t",
                 tensor.size,
-                _shape_text(tensor),
                 f"{np.float32(quantization.scale)!s}f",
                 quantization.zero_point,
             )
@@ -238,5 +241,10 @@ def _initials(starts: list[Buffer]) -> list[Buffer]:
     ]
 
 
-def _shape_text(tensor: Tensor) -> str:
-    return "x".join(str(n) for n in tensor.shape) or "1"
+def _described(tensor: Tensor) -> str:
+    """Its shape and what its values mean."""
+    shape = "x".join(str(n) for n in tensor.shape) or "1"
+    if not len(tensor.scales):
+        return shape
+    scale, zero = tensor.quantization.scale, tensor.quantization.zero_point
+    return f"{shape}, scale {scale:.6g}, zero point {zero}"

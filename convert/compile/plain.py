@@ -12,7 +12,12 @@ from convert.compile.dense import activation_range, distance, quantized, window
 from convert.compile.program import Step, Table
 from convert.compile.tables import TableOp, same_values
 from convert.errors import ConvertError
-from convert.fixedpoint import exp_of_negative, multiply, quantize_multiplier
+from convert.fixedpoint import (
+    divide_by_power,
+    exp_of_negative,
+    multiply,
+    quantize_multiplier,
+)
 from convert.tflite_graph import Op, Quantization, Tensor
 
 #: Dimensions that a loop nest of ws_ops.h has.
@@ -140,6 +145,7 @@ def lower_softmax(op: Op, name: str) -> Step:
     radius = min(math.floor(31 * (1 << 26) / 2.0**shift), 255)
     differences = -np.arange(radius + 1, dtype=np.int64)
     exps = exp_of_negative(multiply(differences, multiplier, shift), 5)
+    exps = exps[divide_by_power(exps, 12) > 0]  # smaller ones show neither in sum nor output
     rows = source.size // depth
     return Step(
         name, f"softmax of {depth}", "ws_op_softmax", [source], result,

@@ -84,6 +84,7 @@ class Step:
     tables: list[Table] = field(default_factory=list)
     struct: str = ""  # type of the struct that tells the kernel its shape, named NAME_shape
     fields: Sequence[tuple[str, object]] = ()
+    limits: Range | None = None  # of a layer with weights
     macs: int = 0
     scratch: int = 0
     #: For source number n: the result may start `distance[n]` bytes before it, or lower, and take

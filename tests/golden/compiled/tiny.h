@@ -3,8 +3,8 @@
  *   python -m convert compile --tflite golden_model0.tflite --kernels plain --name tiny */
 /* golden_model0.tflite: 4 steps, 36 multiply-accumulates a run.
  *
- * in: 1x1x1x4, scale 0.04f, zero point -5
- * out: 1x3, scale 0.00390625f, zero point -128
+ * in: 1x1x1x4, scale 0.04, zero point -5
+ * out: 1x3, scale 0.00390625, zero point -128
  *
  * real = scale * (value - zero point). Inputs and outputs start at multiples of 4 and do not overlap.
  * The model remembers: tiny_reset once, then a tiny_run for each step of the stream.
@@ -25,14 +25,14 @@
 #define TINY_ARENA_BYTES 4 /* within a run */
 
 /* All the memory the model needs. Fields are private. */
-typedef struct tiny {
+struct tiny {
     _Alignas(4) int8_t state[TINY_STATE_BYTES];
     _Alignas(4) int8_t arena[TINY_ARENA_BYTES];
-} tiny;
+};
 
 /* As at power-on; needed before the first run. */
-void tiny_reset(tiny *model);
+void tiny_reset(struct tiny *model);
 
-void tiny_run(tiny *model, const int8_t in[TINY_IN_BYTES], int8_t out[TINY_OUT_BYTES]);
+void tiny_run(struct tiny *model, const int8_t in[TINY_IN_BYTES], int8_t out[TINY_OUT_BYTES]);
 
 #endif

@@ -12,7 +12,7 @@
 #define WS_COMPILED_IN 4
 #define WS_COMPILED_OUT 4
 
-typedef tiny ws_compiled;
+typedef struct tiny ws_compiled;
 
 static inline void ws_compiled_reset(ws_compiled *model) {
     tiny_reset(model);
