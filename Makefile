@@ -8,10 +8,15 @@ RUN ?= runs/$(WORD)
 AUDIO ?=
 STATE ?=
 SCORES ?=
+TFLITE ?=
+STREAM ?=
+PEERS ?= ../shared/peers
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
+#? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -94,7 +99,17 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 size: $(VENV)/.base ## Flash and RAM of the image for BOARD
 	+@$(BUILD) BOARD=$(BOARD) size
 
-BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL)
+COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) \
+	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
+.PHONY: compile
+compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
+	$(if $(TFLITE),,@echo "TFLITE is not given: make compile TFLITE=model.tflite" >&2; exit 2)
+	+@$(COMPILE) all >&2
+	+@$(COMPILE) show
+	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m bench model --board $(BOARD) \
+		--tflite '$(TFLITE)' $(if $(STREAM),--stream))
+
+BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL) --peers $(PEERS)
 .PHONY: bench bench-diff bench-baseline
 bench: $(VENV)/.base ## Instructions, flash, RAM and stack of WORD on every core that QEMU has
 	@$(BENCH)

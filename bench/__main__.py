@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench import table
-from bench.measure import Subject, counting_boards, measure
+from bench.measure import Model, Subject, counting_boards, measure, peers
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
 from boards.schema import BoardError
 
@@ -26,6 +26,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--wordfile", type=Path, help="default: words/WORD.toml")
     run.add_argument("--model", type=Path, help="default: models/WORD")
     run.add_argument("--board", action="append", help="may be repeated; default: all that can")
+    run.add_argument("--peers", type=Path, help="a folder of .tflite files to compile and count")
+
+    model = commands.add_parser("model", help="compile one .tflite and count it")
+    model.add_argument("--tflite", type=Path, required=True)
+    model.add_argument("--board", required=True)
+    model.add_argument("--stream", action="store_true", help="column by column")
 
     diff = commands.add_parser(
         "diff", help="fail where what was counted is worse than the baseline"
@@ -41,12 +47,21 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> None:
     wordfile = args.wordfile or Path("words") / f"{args.word}.toml"
     model = args.model or Path("models") / args.word
+    models = peers(args.peers) if args.peers and args.peers.is_dir() else []
+    if args.peers and not models:
+        print(f"{args.peers}: no models there; only {args.word} is counted", file=sys.stderr)
     report: Report | None = None
     for board in args.board or counting_boards():
         report = merge(report, measure(Subject(args.word, wordfile, model), board))
+        for peer in models:
+            report = merge(report, measure(peer, board))
     assert report is not None  # there is a board, or an error before
     write_report(args.out, report)
     print(table.text(report))
+
+
+def _model(args: argparse.Namespace) -> None:
+    print(table.text(measure(Model(args.tflite, args.stream), args.board)))
 
 
 def _diff(args: argparse.Namespace) -> int:
@@ -80,6 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if args.command == "run":
             _run(args)
+        elif args.command == "model":
+            _model(args)
         elif args.command == "diff":
             return _diff(args)
         else:

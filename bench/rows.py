@@ -10,6 +10,11 @@ A row is one thing of one model on one core:
     state change     ws_set_state
     engine           flash of firmware/ and the generated C, and sizeof ws_engine
     total            the engine for a second of audio; the least image's flash and RAM; worst stack
+
+of a compiled model (convert/compile) there are its layers, rest, and
+
+    engine           flash of the generated C, and the size of the model's struct
+    total            a run; the least image's flash and RAM, input and output in it; worst stack
 """
 
 from __future__ import annotations

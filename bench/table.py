@@ -43,13 +43,16 @@ def markdown(report: Report, model: str) -> str:
     if not cores:
         raise BenchError(f"{model}: not measured; `make bench-baseline WORD={model}` does")
     blocks = [_pipe(_totals(report, model, cores))]
-    blocks.append("Instructions (times the floor) of each layer in a network step:")
+    what = "network step" if (model, cores[0], "step") in {r.key for r in report.rows} else "run"
+    blocks.append(f"Instructions (times the floor) of each layer in a {what}:")
     blocks.append(_pipe(_by_layer(report, model, cores)))
     for core in (core for core in cores if core == "cortex-m4"):
         blocks.append("Whose the bytes are, on the Cortex-M4F:")
         blocks.append(_pipe(_sections(report, model, core)))
-    blocks.append("Beside other engines, counted the same way:")
-    blocks.append(_pipe(_peers(report, model, cores)))
+    beside = _peers(report, model, cores)
+    if beside:
+        blocks.append("Beside other engines, counted the same way:")
+        blocks.append(_pipe(beside))
     return "\n\n".join(blocks)
 
 
@@ -87,8 +90,13 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
+def _per_second(report: Report, row: Row) -> bool:
+    """It is of a second of audio: the total of a word's engine."""
+    return row.layer == "total" and (row.model, row.core, "step") in {r.key for r in report.rows}
+
+
 def _times(row: Row, board: Board) -> str:
-    if not row.macs or row.instructions is None or row.layer == "total":
+    if not row.macs or row.instructions is None:
         return ""
     return f"{row.instructions / floor(row.macs, board):.1f}"
 
@@ -100,13 +108,17 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
             continue
         per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
         numbers = (row.flash, row.ram, row.stack)
+        second = _per_second(report, row)
+        name = _NOTES.get(row.layer, row.layer)
+        if row.layer == "total" and not second:
+            name = "total, a run"
         cells.append(
             (
-                _NOTES.get(row.layer, row.layer),
+                name,
                 _number(row.instructions),
                 _number(row.macs),
-                "" if row.layer == "total" else per_mac,
-                _times(row, board),
+                "" if second else per_mac,
+                "" if second else _times(row, board),
                 *map(_number, numbers),
             )
         )
@@ -124,20 +136,25 @@ def _sections(report: Report, model: str, core: str) -> Cells:
 
 def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
     rows = {row.key: row for row in report.rows}
+    word = (model, cores[0], "step") in rows
+    unit = "per second of audio" if word else "a run"
+    struct = "ws_engine" if word else f"struct {model}"
     wanted = [
         ("front end, per hop, instructions", "front end", "instructions"),
         ("network, per step, instructions", "step", "instructions"),
         ("worst hop, instructions", "worst hop", "instructions"),
         ("state change, instructions", "state change", "instructions"),
-        ("**total, per second of audio, instructions**", "total", "instructions"),
+        (f"**total, {unit}, instructions**", "total", "instructions"),
         ("flash, engine and model", "engine", "flash"),
         ("flash, image", "total", "flash"),
-        ("RAM, `sizeof(ws_engine)`", "engine", "ram"),
+        (f"RAM, `sizeof({struct})`", "engine", "ram"),
         ("RAM, image without stack", "total", "ram"),
         ("stack, worst", "total", "stack"),
     ]
     cells: Cells = [("", *(_title(_board(core)) for core in cores))]
     for title, layer, cost in wanted:
+        if (model, cores[0], layer) not in rows:
+            continue
         values = (getattr(rows[model, core, layer], cost) for core in cores)
         cells.append((title, *map(_number, values)))
     return cells
@@ -146,7 +163,7 @@ def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
 def _by_layer(report: Report, model: str, cores: Sequence[str]) -> Cells:
     rows = {row.key: row for row in report.rows}
     names = [row.layer for row in report.rows if (row.model, row.core) == (model, cores[0])]
-    names = names[: names.index("step") + 1]
+    names = names[: names.index("step" if "step" in names else "engine") + ("step" in names)]
     heads = (f"{_title(_board(core))}, /{macs_per_instruction(_board(core))}" for core in cores)
     cells: Cells = [("", "MACs", "flash", *heads)]
     for name in names:
@@ -164,6 +181,9 @@ def _by_layer(report: Report, model: str, cores: Sequence[str]) -> Cells:
 def _peers(report: Report, model: str, cores: Sequence[str]) -> Cells:
     rows = {row.key: row for row in report.rows}
     peers = tomllib.loads(PEERS.read_text(encoding="utf-8"))["peer"]
+    peers = [peer for peer in peers if (model, cores[0], peer["layer"]) in rows]
+    word = (model, cores[0], "step") in rows
+    peers = [peer for peer in peers if peer.get("model", model if word else None) == model]
     shown = [core for core in cores if any(core in peer for peer in peers)]
     head = [f"{who}, {_title(_board(core))}" for core in shown for who in ("theirs", "ours")]
     cells: Cells = [("", *head)]
@@ -172,7 +192,7 @@ def _peers(report: Report, model: str, cores: Sequence[str]) -> Cells:
         for core in shown:
             numbers += [peer.get(core), getattr(rows[model, core, peer["layer"]], peer["cost"])]
         cells.append((peer["what"], *map(_number, numbers)))
-    return cells
+    return cells if peers else []
 
 
 def _align(cells: Cells) -> str:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from convert.compile.emit import emit_model, model_name
 from convert.emit import emit, load_network
 from convert.errors import ConvertError
 from convert.kernels import KERNELS
@@ -24,6 +25,13 @@ the way of a model:
   2. python -m convert c --word words/alexa.toml --model models/alexa \\
          --out build/generated/alexa
      checks the folder against the word file and writes the C that the firmware is built from.
+
+any other int8 model:
+
+     python -m convert compile --tflite kws.tflite --kernels dsp --out build/kws
+     writes kws.h (a struct, kws_reset, kws_run) and kws.c, with the kernels that it needs. With
+     --stream a model over a window of columns [1, columns, ...] becomes one that takes a new
+     column a run. What is supported: docs/compile.md. `make compile` also builds and counts.
 """
 
 
@@ -35,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{tflite,c}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{tflite,c,compile}")
 
     tflite = commands.add_parser("tflite", help=".keras -> model folder (needs TensorFlow)")
     tflite.add_argument("--word", type=Path, required=True, help="the word's TOML file")
@@ -53,19 +61,33 @@ def main(arguments: list[str] | None = None) -> int:
     c.add_argument("--word", type=Path, required=True, help="the word's TOML file")
     c.add_argument("--model", type=Path, required=True, help="model folder, as models/alexa")
     c.add_argument("--out", type=Path, required=True, help="folder for the generated C")
-    c.add_argument(
-        "--kernels",
-        choices=KERNELS,
-        default="plain",
-        help="instructions of the core: plain (any), dsp (M4, M7, M33), mve (M55); default: plain",
+
+    compiled = commands.add_parser("compile", help="any int8 .tflite -> C (light install)")
+    compiled.add_argument("--tflite", type=Path, required=True, help="the model")
+    compiled.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+    compiled.add_argument("--name", help="of the C files and functions; default: the file's name")
+    compiled.add_argument(
+        "--stream",
+        action="store_true",
+        help="axis 1 is time: take new columns a run and keep what layers still need of old ones",
     )
+    for command in (c, compiled):
+        command.add_argument(
+            "--kernels",
+            choices=KERNELS,
+            default="plain",
+            help="instructions of the core: plain (any), dsp (M4, M7, M33), mve (M55); "
+            "default: plain",
+        )
 
     given = parser.parse_args(arguments)
     try:
         if given.command == "tflite":
             _tflite(given)
-        else:
+        elif given.command == "c":
             _c(given)
+        else:
+            _compile(given)
     except (ConvertError, WordError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -100,6 +122,19 @@ def _c(given: argparse.Namespace) -> None:
     print(
         f"{len(network.layers)} layers, {weights} weight bytes, {network.states} states, "
         f"arena {plan(network, given.kernels).arena_bytes} bytes"
+    )
+
+
+def _compile(given: argparse.Namespace) -> None:
+    name = given.name or model_name(given.tflite)
+    made, paths = emit_model(given.tflite, name, given.kernels, given.out, stream=given.stream)
+    for path in paths:
+        print(path)
+    program = made.program
+    print(
+        f"{len(program.steps)} steps, {sum(step.macs for step in program.steps)} "
+        f"multiply-accumulates a run, state {program.state_bytes} bytes, "
+        f"arena {program.arena_bytes} bytes"
     )
 
 

@@ -5,7 +5,6 @@ What a template shows is worked out here; templates only loop and name.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from convert.kernels import (
 )
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
-from convert.render import render, version
+from convert.render import render, version, write_files
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,18 +37,7 @@ ROW_PARTS = ("bias", "multiplier", "shift")
 def emit(word_path: Path, folder: Path, out: Path, kernels: Kernels = "plain") -> list[Path]:
     """Write the generated tree to `out`; files whose text is the same are left untouched."""
     word = load_word(word_path)
-    texts = generate(word, word_path, folder, kernels)
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    with tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
-        for file, text in texts.items():
-            (Path(name) / file).write_text(text, encoding="utf-8", newline="\n")
-        for file, text in texts.items():
-            target = out / file
-            if not target.is_file() or target.read_bytes() != text.encode():
-                (Path(name) / file).replace(target)
-            written.append(target)
-    return written
+    return write_files(out, generate(word, word_path, folder, kernels))
 
 
 def generate(

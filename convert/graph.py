@@ -6,33 +6,21 @@ time. Anything else is refused, by the operator's index and name.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tflite
 from numpy.typing import NDArray
 
 from convert.errors import ConvertError
+from convert.fixedpoint import quantize_multiplier
+from convert.tflite_graph import Graph, Op, Quantization, Tensor, read_model
 
 Kind = Literal["conv", "depthwise"]
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-_BUILTINS = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
-_TYPES = {v: k for k, v in vars(tflite.TensorType).items() if isinstance(v, int)}
-_RELU = tflite.ActivationFunctionType.RELU
-_ACTIVATIONS = {tflite.ActivationFunctionType.NONE: "none", _RELU: "relu"}
 _MEND = "; models written by `python -m convert tflite` have it so"
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """real = scale * (int8 - zero_point)."""
-
-    scale: float
-    zero_point: int
 
 
 @dataclass(frozen=True)
@@ -111,15 +99,6 @@ def read_network(files: list[Path]) -> Network:
     return Network(first.hops, first.bands, len(files), tuple(layers))
 
 
-def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A positive real as (Q31 multiplier, shift), as TFLite's QuantizeMultiplier does it."""
-    mantissa, shift = math.frexp(real)
-    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
-    if multiplier == 1 << 31:
-        multiplier, shift = multiplier // 2, shift + 1
-    return (0, 0) if shift < -31 else (multiplier, shift)
-
-
 @dataclass(frozen=True)
 class _Row:
     bias: NDArray[np.int64]
@@ -142,136 +121,118 @@ class _Graph:
 
 
 def _read_file(path: Path) -> _Graph:
-    if not path.is_file():
-        raise ConvertError(f"{path}: no such file")
-    data = path.read_bytes()
-    if data[4:8] != b"TFL3":
-        raise ConvertError(f"{path}: not a .tflite file (its identifier is not TFL3)")
-    model = tflite.Model.GetRootAsModel(data, 0)
-    if model.SubgraphsLength() != 1:
-        raise ConvertError(f"{path}: {model.SubgraphsLength()} subgraphs; one is supported")
-    return _Reader(path, model).read()
+    model = read_model(path)
+    if len(model.graphs) != 1:
+        raise ConvertError(f"{path}: {len(model.graphs)} subgraphs; one is supported")
+    return _Reader(path, model.graphs[0]).read()
 
 
 class _Reader:
     """Reads one file; every error names file, operator index and what is supported."""
 
-    def __init__(self, path: Path, model: Any) -> None:
-        self.path, self.model, self.graph = path, model, model.Subgraphs(0)
+    def __init__(self, path: Path, graph: Graph) -> None:
+        self.path, self.graph = path, graph
         self.op = "input"
 
     def fail(self, text: str) -> ConvertError:
         return ConvertError(f"{self.path}: {self.op}: {text}")
 
     def read(self) -> _Graph:
-        if self.graph.InputsLength() != 1 or self.graph.OutputsLength() != 1:
+        if len(self.graph.inputs) != 1 or len(self.graph.outputs) != 1:
             raise self.fail("one input and one output tensor are supported" + _MEND)
-        current = int(self.graph.Inputs(0))
-        shape, _ = self._activation(current)
-        if shape[0] != 1 or shape[2] != 1:
-            raise self.fail(f"shape {shape}; [1, hops, 1, bands] is supported" + _MEND)
+        current = first = self.graph.inputs[0]
+        self._activation(first)
+        if len(first.shape) != 4 or first.shape[0] != 1 or first.shape[2] != 1:
+            raise self.fail(f"shape {list(first.shape)}; [1, hops, 1, bands] is supported" + _MEND)
         layers: list[_Parsed] = []
-        for index in range(self.graph.OperatorsLength()):
-            op = self.graph.Operators(index)
-            code = self.model.OperatorCodes(op.OpcodeIndex())
-            builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-            self.op = f"operator {index} ({_BUILTINS.get(builtin, builtin)})"
-            layer = self._layer(index, op, builtin, current)
+        for op in self.graph.ops:
+            self.op = str(op)
+            layer = self._layer(op, current)
             if any(layer.fields["name"] == other.fields["name"] for other in layers):
                 raise self.fail(f"second output tensor named {layer.fields['name']}")
             layers.append(layer)
-            current = int(op.Outputs(0))
+            current = op.outputs[0]
         self.op = "output"
-        if not layers or current != int(self.graph.Outputs(0)):
+        if not layers or current is not self.graph.outputs[0]:
             raise self.fail("the last operator's output must be the graph's output")
-        end, _ = self._activation(current)
-        if end != [1, 1, 1, 1]:
-            raise self.fail(f"shape {end}; one logit, [1, 1, 1, 1], is supported" + _MEND)
-        return _Graph(shape[1], shape[3], layers)
+        self._activation(current)
+        if current.shape != (1, 1, 1, 1):
+            shape = list(current.shape)
+            raise self.fail(f"shape {shape}; one logit, [1, 1, 1, 1], is supported" + _MEND)
+        return _Graph(first.shape[1], first.shape[3], layers)
 
-    def _activation(self, index: int) -> tuple[list[int], Quantization]:
-        tensor = self.graph.Tensors(index)
-        self._typed(tensor, tflite.TensorType.INT8)
-        scales, zeros = self._scales(tensor)
-        if len(scales) != 1 or scales[0] <= 0:
-            raise self.fail(f"tensor {_text(tensor)}: one positive scale is supported")
-        return _shape(tensor), Quantization(float(scales[0]), int(zeros[0]))
+    def _activation(self, tensor: Tensor) -> Quantization:
+        self._typed(tensor, "INT8")
+        self._scaled(tensor)
+        try:
+            return tensor.quantization
+        except ConvertError as error:
+            raise self.fail(str(error)) from None
 
-    def _typed(self, tensor: Any, wanted: int) -> None:
-        if tensor.Type() != wanted:
+    def _typed(self, tensor: Tensor, wanted: str) -> None:
+        if tensor.dtype != wanted:
             raise self.fail(
-                f"tensor {_text(tensor)} is {_TYPES.get(tensor.Type())}; "
-                f"{_TYPES[wanted]} is supported: convert with int8 throughout"
+                f"tensor {tensor.name} is {tensor.dtype}; "
+                f"{wanted} is supported: convert with int8 throughout"
             )
 
-    def _scales(self, tensor: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        quantization = tensor.Quantization()
-        if quantization is None or quantization.ScaleLength() == 0:
-            raise self.fail(f"tensor {_text(tensor)} has no scale: convert with int8 throughout")
-        zeros = quantization.ZeroPointAsNumpy().astype(np.int64)
-        return quantization.ScaleAsNumpy().astype(np.float64), zeros
+    def _scaled(self, tensor: Tensor) -> None:
+        if not len(tensor.scales):
+            raise self.fail(f"tensor {tensor.name} has no scale: convert with int8 throughout")
 
-    def _constant(self, index: int, wanted: int) -> tuple[Any, NDArray[Any]]:
-        tensor = self.graph.Tensors(index)
+    def _constant(self, tensor: Tensor | None, wanted: str) -> tuple[Tensor, NDArray[Any]]:
+        if tensor is None:
+            raise self.fail("input, weights and bias are needed" + _MEND)
         self._typed(tensor, wanted)
-        buffer = self.model.Buffers(tensor.Buffer())
-        if buffer.DataLength() == 0:
-            raise self.fail(f"tensor {_text(tensor)} is not constant; constants are supported")
-        dtype = "<i1" if wanted == tflite.TensorType.INT8 else "<i4"
-        values = np.frombuffer(buffer.DataAsNumpy().tobytes(), dtype)
-        if values.size != math.prod(_shape(tensor)):
-            raise self.fail(f"tensor {_text(tensor)}: {values.size} values for {_shape(tensor)}")
-        return tensor, values.reshape(_shape(tensor))
+        if tensor.data is None:
+            raise self.fail(f"tensor {tensor.name} is not constant; constants are supported")
+        return tensor, tensor.data
 
-    def _options(self, op: Any, builtin: int, first: bool) -> tuple[Kind, int, int, str]:
+    def _options(self, op: Op, first: bool) -> tuple[Kind, int, int, str]:
         """(kind, stride, dilation, activation) of one operator."""
-        kind: Kind
-        options: Any
-        if builtin == tflite.BuiltinOperator.CONV_2D:
-            kind, options = "conv", tflite.Conv2DOptions()
-        elif builtin == tflite.BuiltinOperator.DEPTHWISE_CONV_2D:
-            kind, options = "depthwise", tflite.DepthwiseConv2DOptions()
-        else:
+        kinds: dict[str, Kind] = {"CONV_2D": "conv", "DEPTHWISE_CONV_2D": "depthwise"}
+        if op.name not in kinds:
             raise self.fail("not supported; CONV_2D and DEPTHWISE_CONV_2D are")
-        table = op.BuiltinOptions()
-        options.Init(table.Bytes, table.Pos)
-        if options.Padding() != tflite.Padding.VALID:
+        kind, options = kinds[op.name], op.options
+        if options["padding"] != "VALID":
             raise self.fail("padding SAME; VALID is supported: a stream has no padding")
-        if options.FusedActivationFunction() not in _ACTIVATIONS:
+        if options["fused_activation_function"] not in ("NONE", "RELU"):
             raise self.fail(
-                f"fused activation {options.FusedActivationFunction()}; NONE and RELU are supported"
+                f"fused activation {options['fused_activation_function']}; NONE and RELU are "
+                "supported"
             )
-        stride, dilation = int(options.StrideH()), int(options.DilationHFactor())
+        stride, dilation = int(options["stride_h"]), int(options["dilation_h_factor"])
         if stride != 1 and not first:
             raise self.fail(f"stride {stride} in time; only the first operator may have one")
         if kind == "conv" and dilation != 1:
             raise self.fail(f"CONV_2D with dilation {dilation}; 1 is supported")
-        if kind == "depthwise" and (first or options.DepthMultiplier() not in (0, 1)):
+        if kind == "depthwise" and (first or options["depth_multiplier"] not in (0, 1)):
             raise self.fail("depthwise is supported with depth multiplier 1, not as the first")
-        return kind, stride, dilation, _ACTIVATIONS[options.FusedActivationFunction()]
+        return kind, stride, dilation, str(options["fused_activation_function"]).lower()
 
-    def _layer(self, index: int, op: Any, builtin: int, current: int) -> _Parsed:
-        kind, stride, dilation, activation = self._options(op, builtin, index == 0)
-        if op.InputsLength() != 3 or int(op.Inputs(2)) < 0:
+    def _layer(self, op: Op, current: Tensor) -> _Parsed:
+        kind, stride, dilation, activation = self._options(op, op.index == 0)
+        if len(op.inputs) != 3:
             raise self.fail("input, weights and bias are needed" + _MEND)
-        if int(op.Inputs(0)) != current:
+        if op.inputs[0] is not current:
             raise self.fail("not fed by the operator before it; a plain chain is supported")
-        shape, source = self._activation(current)
-        out_shape, result = self._activation(int(op.Outputs(0)))
-        tensor, weights = self._constant(int(op.Inputs(1)), tflite.TensorType.INT8)
-        _, bias = self._constant(int(op.Inputs(2)), tflite.TensorType.INT32)
-        outputs = out_shape[3]
-        wanted = [outputs, None, 1, shape[3]] if kind == "conv" else [1, None, 1, shape[3]]
+        source, result = self._activation(current), self._activation(op.outputs[0])
+        tensor, weights = self._constant(op.inputs[1], "INT8")
+        _, bias = self._constant(op.inputs[2], "INT32")
+        inputs, outputs = current.shape[3], op.outputs[0].shape[3]
+        wanted = [outputs, None, 1, inputs] if kind == "conv" else [1, None, 1, inputs]
         got = [n if w is not None else None for n, w in zip(weights.shape, wanted, strict=True)]
-        if got != wanted or bias.size != outputs or (kind == "depthwise" and outputs != shape[3]):
+        if got != wanted or bias.size != outputs or (kind == "depthwise" and outputs != inputs):
             raise self.fail(
-                f"weights {list(weights.shape)}, input {shape}, output {out_shape}; kernels over "
-                "time only, [outputs, taps, 1, inputs] or depthwise [1, taps, 1, inputs]"
+                f"weights {list(weights.shape)}, input {list(current.shape)}, output "
+                f"{list(op.outputs[0].shape)}; kernels over time only, [outputs, taps, 1, inputs] "
+                "or depthwise [1, taps, 1, inputs]"
             )
-        scales, zeros = self._scales(tensor)
-        if np.any(zeros) or np.any(scales <= 0) or len(scales) not in (1, outputs):
+        self._scaled(tensor)
+        scales = tensor.scales
+        if np.any(tensor.zero_points) or np.any(scales <= 0) or len(scales) not in (1, outputs):
             raise self.fail("weights must be symmetric, with positive scales per channel" + _MEND)
-        name = _text(self.graph.Tensors(int(op.Outputs(0))))
+        name = op.outputs[0].name
         if not _NAME.match(name):
             raise self.fail(
                 f"output tensor is named {name!r}; a layer name of a-z, 0-9 and _ is needed" + _MEND
@@ -282,13 +243,13 @@ class _Reader:
             "taps": int(weights.shape[1]),
             "dilation": dilation,
             "stride": stride,
-            "inputs": shape[3],
+            "inputs": inputs,
             "outputs": outputs,
             "source": source,
             "result": result,
             "low": max(-128, result.zero_point) if activation == "relu" else -128,
         }
-        shaped = weights.reshape(outputs, -1, shape[3]) if kind == "conv" else weights[0, :, 0]
+        shaped = weights.reshape(outputs, -1, inputs) if kind == "conv" else weights[0, :, 0]
         row = self._row(source, result, np.broadcast_to(scales, outputs), bias)
         return _Parsed(fields, shaped, row)
 
@@ -346,12 +307,3 @@ def _check_range(files: list[Path], layer: Layer, index: int) -> None:
         raise ConvertError(
             f"{files[state]}: operator {index} ({layer.name}): channel {channel} can overflow int32"
         )
-
-
-def _shape(tensor: Any) -> list[int]:
-    return [int(n) for n in tensor.ShapeAsNumpy()]
-
-
-def _text(tensor: Any) -> str:
-    name: bytes = tensor.Name() or b""
-    return name.decode("utf-8", "replace")

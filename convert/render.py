@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +34,21 @@ def render(template: str, **values: Any) -> str:
     environment.filters["rows"] = rows
     environment.filters["hex"] = lambda value: f"0x{value:08X}"
     return environment.get_template(template).render(**values)
+
+
+def write_files(out: Path, texts: dict[str, str]) -> list[Path]:
+    """Write generated files to a folder; those whose text is the same are left untouched (make)."""
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    with tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
+        for file, text in texts.items():
+            (Path(name) / file).write_text(text, encoding="utf-8", newline="\n")
+        for file, text in texts.items():
+            target = out / file
+            if not target.is_file() or target.read_bytes() != text.encode():
+                (Path(name) / file).replace(target)
+            written.append(target)
+    return written
 
 
 def version() -> str:

@@ -9,30 +9,17 @@
 #                                   the target bench: bench.elf, bench-layers.elf, image.elf
 #
 # The Makefile calls this once Python is set up; nothing here installs anything.
-.DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
-.SUFFIXES:
-
 BOARD ?= host
 WORD ?= alexa
 WORDFILE ?= words/$(WORD).toml
 MODEL ?= models/$(WORD)
 PYTHON ?= .venv/bin/python
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
-BOARD_OUT := build/boards/$(BOARD)
+
+include firmware/rules.mk
 
 .PHONY: all emulator tests library generated size bench
 all: emulator tests
-
-# Facts of the board, and its linker script.
-$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py \
-		templates/board.mk.j2 templates/linker.ld.j2
-	@$(PYTHON) -m boards generate $(BOARD) --out $(BOARD_OUT)
-ifneq ($(wildcard boards/$(BOARD)/board.toml),)
-include $(BOARD_OUT)/board.mk
-else
-$(error no board '$(BOARD)'; there are: $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml)))))
-endif
 
 # The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
 # it is.
@@ -57,44 +44,27 @@ $(WORDFILE) $(MODEL)/model.json:
 endif
 generated: $(GENERATED_FILES)
 
-CC := $(BOARD_PREFIX)gcc
-WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
-# The device code must be free of float and of recursion; the stack use tells the deepest frames.
-CFLAGS := -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
-	-Ifirmware -I$(GENERATED) $(BOARD_CFLAGS)
-# No debug paths of this very folder in what is built.
-CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
-LDFLAGS := $(BOARD_LDFLAGS)
-ifdef SANITIZE
-CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDFLAGS += -fsanitize=address,undefined
-endif
+HEADERS := $(GENERATED)/ws_model.h
 
 ENGINE := firmware/wakestate.c firmware/detector.c
 EMULATOR := $(addprefix firmware/emulator/,emulator.c states.c text.c wav.c)
 VECTORS := firmware/test/vectors.c firmware/emulator/text.c
 ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
-object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_model.o ws_frontend.o)
 NETWORK_OBJECT := $(OUT)/obj/generated/ws_network.o
 TRACED_OBJECT := $(OUT)/obj/generated/ws_network_traced.o
 ENGINE_OBJECTS := $(call object,$(ENGINE)) $(MODEL_OBJECTS)
 
 ifeq ($(BOARD_KIND),host)
-MACHINE := firmware/host/main.c firmware/host/posix.c
 EMULATOR_PROGRAM := $(OUT)/wake-emulator
 VECTORS_PROGRAM := $(OUT)/vectors
 ENGINE_TEST_PROGRAM := $(OUT)/engine-test
 LIBRARY := $(OUT)/libwakestate.so
 all: library
-LINK = @echo "LD $@"; $(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
 else
-MACHINE := boards/common/startup.c boards/common/semihosting.c boards/common/main.c
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf
 VECTORS_PROGRAM := $(OUT)/vectors.elf
 ENGINE_TEST_PROGRAM := $(OUT)/engine-test.elf
-LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld -Wl,-Map=$@.map \
-	$(filter %.o,$^) -o $@
 # Counted by bench/: the engine, its layers by trace, and the least image that wakes.
 BENCH_PROGRAMS := $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
 $(EMULATOR_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): $(BOARD_OUT)/board.mk
@@ -115,7 +85,8 @@ $(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(ENGINE_OBJECTS) $(TRA
 $(ENGINE_TEST_PROGRAM): $(call object,$(ENGINE_TEST) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
-BENCH := $(call object,firmware/test/bench.c firmware/emulator/text.c $(MACHINE))
+BENCH := $(call object,firmware/test/bench.c firmware/test/count.c firmware/emulator/text.c \
+	$(MACHINE))
 $(OUT)/bench.elf: $(BENCH) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
@@ -130,23 +101,6 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_
 		$(NETWORK_OBJECT))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 
-# Flags come from the board's facts and this file.
-BUILT_BY := firmware/build.mk $(BOARD_OUT)/board.mk
-COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
-
-$(OUT)/obj/generated/ws_network_traced.o: $(GENERATED)/ws_network.c $(GENERATED)/ws_model.h $(GENERATED)/ws_kernels.h $(BUILT_BY)
-	$(COMPILE) -DWS_TRACE -c $< -o $@
-$(OUT)/obj/generated/%.pic.o: $(GENERATED)/%.c $(GENERATED)/ws_model.h $(BUILT_BY)
-	$(COMPILE) -fPIC -c $< -o $@
-$(OUT)/obj/generated/%.o: $(GENERATED)/%.c $(GENERATED)/ws_model.h $(BUILT_BY)
-	$(COMPILE) -c $< -o $@
-$(OUT)/obj/%.pic.o: %.c $(GENERATED)/ws_model.h $(BUILT_BY)
-	$(COMPILE) -fPIC -c $< -o $@
-$(OUT)/obj/%.o: %.c $(GENERATED)/ws_model.h $(BUILT_BY)
-	$(COMPILE) -c $< -o $@
-
 size: $(EMULATOR_PROGRAM)
 	@$(BOARD_PREFIX)size $(EMULATOR_PROGRAM)
 	@$(BOARD_PREFIX)size $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
-
--include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

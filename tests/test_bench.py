@@ -10,11 +10,21 @@ import pytest
 from bench import table
 from bench.__main__ import main
 from bench.image import layer_constants, read_image, read_map
-from bench.measure import LOOP_INSTRUCTIONS, Counts, Subject, counting_boards, measure, parse
+from bench.measure import (
+    LOOP_INSTRUCTIONS,
+    Counts,
+    Model,
+    Subject,
+    counting_boards,
+    measure,
+    parse,
+    peers,
+)
 from bench.rows import BenchError, Report, Row, compare, merge, read_report, write_report
 from boards.run import QEMU, command
 from boards.schema import Board, load_board
 from tests.firmware_build import ROOT
+from tests.tflite_maker import Maker
 
 TOY = Subject("toy", Path("tests/toy/toy.toml"), Path("tests/toy"))
 BOARD = "mps2-an386"
@@ -238,3 +248,33 @@ def test_tables_show_every_row(toy: Report, tmp_path: Path) -> None:
     assert f"{instructions(toy, 'total'):,}" in text
     table.fill(page, toy)
     assert page.read_text(encoding="utf-8") == text
+
+
+def test_a_compiled_model_is_counted(tmp_path: Path) -> None:
+    maker = Maker(1)
+    x = maker.input([1, 12, 3, 8])
+    y = maker.conv(x, 16, (3, 3), padding="SAME", activation="RELU")
+    maker.output(maker.dense(y, 4))
+    model = Model(maker.write(tmp_path / "counted.tflite"))
+    report = measure(model, BOARD)
+    assert measure(model, BOARD) == report
+    found = rows(report)
+    assert list(found) == ["conv0", "dense1", "rest", "engine", "total"]
+    assert (found["conv0"].macs, found["dense1"].macs) == (12 * 3 * 16 * 72, 4 * 36 * 16)
+    assert sum(instructions(report, name) for name in ("conv0", "dense1", "rest")) == instructions(
+        report, "total"
+    )
+    engine, total = found["engine"], found["total"]
+    assert engine.ram is not None and total.ram is not None and total.flash is not None
+    # Input and output are in the image, beside the model's struct.
+    assert engine.ram + 12 * 3 * 8 + 4 <= total.ram < engine.ram + 12 * 3 * 8 + 64
+    assert 16 * 72 + 4 * 36 * 16 < total.flash < 16 * 72 + 4 * 36 * 16 + 6000
+    assert "total, a run" in table.text(report)
+
+
+def test_peers_are_models_and_streams(tmp_path: Path) -> None:
+    for name, padding in (("a", "SAME"), ("b", "VALID")):
+        maker = Maker(1)
+        maker.output(maker.conv(maker.input([1, 9, 1, 4]), 4, (3, 1), padding=padding))
+        maker.write(tmp_path / f"{name}.tflite")
+    assert [model.name for model in peers(tmp_path)] == ["a", "b", "b_stream"]

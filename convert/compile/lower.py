@@ -1,0 +1,142 @@
+"""A placed graph to a program: one step, or none, for each operator."""
+
+from __future__ import annotations
+
+from convert.compile.dense import lower_dense
+from convert.compile.memory import plan
+from convert.compile.place import (
+    PARTED,
+    RESHAPES,
+    Placer,
+    Window,
+    large,
+    output_copies,
+    parts,
+    step_name,
+)
+from convert.compile.plain import (
+    dense_strides,
+    lower_copy,
+    lower_mean,
+    lower_pad,
+    lower_pair,
+    lower_pool,
+    lower_softmax,
+    lower_table,
+)
+from convert.compile.program import Program, Step
+from convert.compile.simplify import Work
+from convert.compile.tables import TableOp
+from convert.errors import ConvertError
+from convert.kernels import Kernels
+from convert.tflite_graph import Op, Tensor
+
+
+def lower(work: Work, kernels: Kernels) -> Program:
+    """Place, lower and plan."""
+    placer = Placer(work)
+    places = placer.run()
+    steps: list[Step] = []
+    for op in work.ops:
+        try:
+            steps += _lower(op, kernels, placer)
+        except ConvertError as error:
+            raise work.fail(op, error) from None
+        except KeyError as error:
+            raise work.fail(op, f"option {error} is missing") from None
+    for number, (tensor, buffer) in enumerate(output_copies(work, places, placer.buffers)):
+        steps.append(_whole_copy(f"output{number}", tensor, placer.stand_in(buffer)))
+    places |= placer.stand_ins
+    program = Program(steps, places, work.inputs, work.outputs, placer.buffers)
+    for window in placer.windows.values():
+        _slide(window, program)
+    plan(program)
+    return program
+
+
+def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
+    name = step_name(op)
+    if isinstance(op, TableOp):
+        return [lower_table(op, name)]
+    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return [lower_dense(op, name, kernels)]
+    if op.name in ("ADD", "MUL"):
+        return [lower_pair(op, name)]
+    if op.name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
+        return [lower_pool(op, name)]
+    if op.name == "MEAN":
+        return [lower_mean(op, name)]
+    if op.name == "SOFTMAX":
+        return [lower_softmax(op, name)]
+    if op.name in ("PAD", "PADV2"):
+        return lower_pad(op, name)
+    if op.name in RESHAPES:
+        return []
+    if op.name in PARTED:
+        return _copies(op, name, placer)
+    if op.name == "READ_VARIABLE":
+        return _read(op, name, placer)
+    if op.name == "ASSIGN_VARIABLE":
+        return _assign(op, name, placer)
+    raise ConvertError("supported at the ends of a graph only")
+
+
+def _copies(op: Op, name: str, placer: Placer) -> list[Step]:
+    """What of a concatenation, slice or split does not lie where it should already."""
+    whole, found = large(op), []
+    together = op.name in ("CONCATENATION", "PACK")
+    for number, (tensor, part) in enumerate(parts(op)):
+        if part.stretch and placer.in_place(tensor, whole, part.offset):
+            continue
+        dense = dense_strides(part.shape)
+        label = f"{name}_{number}" if len(parts(op)) > 1 else name
+        if together:
+            found.append(
+                lower_copy(label, tensor, whole, part.shape, dense, part.strides, 0, part.offset)
+            )
+        else:
+            found.append(
+                lower_copy(label, whole, tensor, part.shape, part.strides, dense, part.offset, 0)
+            )
+    if together and found:
+        found[-1].traced = True
+    return found
+
+
+def _read(op: Op, name: str, placer: Placer) -> list[Step]:
+    variable, result = str(op.options["variable"]), op.outputs[0]
+    if variable in placer.windows:
+        return []
+    memory = placer.stand_in(placer.variable(variable))
+    return [] if placer.is_at(result, memory) else [_whole_copy(name, memory, result)]
+
+
+def _slide(window: Window, program: Program) -> None:
+    """Before the first step that touches a window, it slides."""
+    buffer = program.places[window.whole].buffer
+    kept = window.whole.size - window.slide
+    first = next(
+        number
+        for number, step in enumerate(program.steps)
+        if any(program.places[t].buffer is buffer for t in [*step.sources, step.result])
+    )
+    slide = Step(
+        f"{buffer.name.lower()}_slide", f"window slides by {window.slide} bytes", "ws_slide",
+        [window.whole], window.whole, ["{out}", f"{{0}} + {window.slide}", str(kept)],
+        traced=False,
+    )  # fmt: skip
+    program.steps.insert(first, slide)
+
+
+def _assign(op: Op, name: str, placer: Placer) -> list[Step]:
+    variable, value = str(op.options["variable"]), op.inputs[1]
+    assert value is not None
+    if variable in placer.windows:
+        return []
+    memory = placer.stand_in(placer.variable(variable))
+    return [] if placer.is_at(value, memory) else [_whole_copy(name, value, memory)]
+
+
+def _whole_copy(name: str, source: Tensor, result: Tensor) -> Step:
+    shape = (source.size,)
+    return lower_copy(name, source, result, shape, (1,), (1,))

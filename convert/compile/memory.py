@@ -1,0 +1,159 @@
+"""Offsets in the arena: exact lifetimes, results over dying inputs, and a search for the least.
+
+A buffer lives from the first step that writes it to the last that reads it. Two buffers that live
+at once must lie apart, but for one case: where a step is the last to read one and the first to
+write the other, the result may overlap its input as far as the kernel allows, which is known
+exactly: the result may start `distance` bytes before the input (program.Step).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convert.compile.program import Buffer, Program, Step
+
+ALIGN = 4
+#: Orders of placing that are tried.
+TRIES = 400
+
+#: Start of b less start of a must not lie strictly between these two.
+Forbidden = tuple[int, int]
+
+
+@dataclass(eq=False)
+class Life:
+    """A buffer of the arena and the steps at which it is first and last touched."""
+
+    buffer: Buffer
+    first: int
+    last: int
+
+
+def plan(program: Program) -> None:
+    """Give every buffer of the arena and of the state its offset."""
+    state = 0
+    for buffer in program.buffers:
+        if buffer.kind == "state":
+            buffer.offset, state = state, _up(state + buffer.size)
+    program.state_bytes = state
+    for step in program.steps:
+        if step.scratch:
+            program.scratch[step] = Buffer(f"{step.name}_SCRATCH".upper(), step.scratch, "arena")
+    lives = lifetimes(program)
+    rules = {
+        (i, j): forbidden(program, a, b)
+        for i, a in enumerate(lives)
+        for j, b in enumerate(lives)
+        if i < j and a.first <= b.last and b.first <= a.last
+    }
+    offsets = _search(lives, rules)
+    for life, offset in zip(lives, offsets, strict=True):
+        life.buffer.offset = offset
+    program.arena_bytes = _end(lives, offsets)
+    program.buffers = [b for b in program.buffers if b.kind != "arena"] + [
+        life.buffer for life in lives
+    ]
+
+
+def lifetimes(program: Program) -> list[Life]:
+    """The buffers of the arena that are used, by first touch."""
+    found: dict[Buffer, Life] = {}
+    for number, step in enumerate(program.steps):
+        touched = [program.places[t].buffer for t in [*step.sources, step.result]]
+        touched += [program.scratch[step]] if step in program.scratch else []
+        for buffer in touched:
+            if buffer.kind == "arena":
+                found.setdefault(buffer, Life(buffer, number, number)).last = number
+    return list(found.values())
+
+
+def forbidden(program: Program, a: Life, b: Life) -> Forbidden:
+    """Where b must not start, relative to a, both living at some step."""
+    apart = (-b.buffer.size, a.buffer.size)
+    if a.last == b.first and a.first < b.first:
+        low, high = _overlap(program, program.steps[b.first], a.buffer, b.buffer)
+        return low, high
+    if b.last == a.first and b.first < a.first:
+        low, high = _overlap(program, program.steps[a.first], b.buffer, a.buffer)
+        return -high, -low
+    return apart
+
+
+def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidden:
+    """Where `new`, first touched by `step`, must not start relative to `old`, last read by it."""
+    place = program.places[step.result]
+    if place.buffer is not new:  # scratch
+        return -new.size, old.size
+    writes, size = place.offset, step.result.size
+    low, high = 1 << 30, -(1 << 30)
+    for number, source in enumerate(step.sources):
+        at = program.places[source]
+        if at.buffer is not old:
+            continue
+        before = min(step.distance.get(number, size), size)
+        low = min(low, at.offset - writes - before)
+        high = max(high, at.offset + source.size - writes)
+    return low, high
+
+
+def _search(lives: Sequence[Life], rules: dict[tuple[int, int], Forbidden]) -> list[int]:
+    """Place one after another at the lowest offset; of many orders the best."""
+    if not lives:
+        return []
+    count = len(lives)
+    least = max(
+        sum(life.buffer.size for life in lives if life.first < step < life.last)
+        for step in range(max(life.last for life in lives) + 1)
+    )
+    orders = [
+        sorted(range(count), key=lambda i: (-lives[i].last, -lives[i].first)),
+        sorted(range(count), key=lambda i: (lives[i].first, lives[i].last)),
+        sorted(range(count), key=lambda i: (-lives[i].buffer.size, -lives[i].last)),
+    ]
+    best = min((_place(order, lives, rules) for order in orders), key=lambda o: _end(lives, o))
+    order = min(orders, key=lambda o: _end(lives, _place(o, lives, rules)))
+    chance = random.Random(0)  # the same plan on every machine
+    for _ in range(TRIES if count > 1 else 0):
+        if _end(lives, best) <= least:
+            break
+        tried = list(order)
+        tried.insert(chance.randrange(count), tried.pop(chance.randrange(count)))
+        offsets = _place(tried, lives, rules)
+        if _end(lives, offsets) <= _end(lives, best):
+            best, order = offsets, tried
+    return best
+
+
+def _place(
+    order: Sequence[int], lives: Sequence[Life], rules: dict[tuple[int, int], Forbidden]
+) -> list[int]:
+    offsets = [-1] * len(lives)
+    for i in order:
+        taken = []
+        for j, other in enumerate(offsets):
+            if other < 0:
+                continue
+            if (j, i) in rules:
+                low, high = rules[j, i]
+                taken.append((other + low, other + high))
+            elif (i, j) in rules:
+                low, high = rules[i, j]
+                taken.append((other - high, other - low))
+        at = 0
+        for low, high in sorted(taken):
+            if low < at < high:
+                at = _up(high)
+        offsets[i] = at
+    return offsets
+
+
+def _end(lives: Sequence[Life], offsets: Sequence[int]) -> int:
+    return max(
+        (_up(at + life.buffer.size) for life, at in zip(lives, offsets, strict=True)), default=0
+    )
+
+
+def _up(offset: int) -> int:
+    return -(-offset // ALIGN) * ALIGN

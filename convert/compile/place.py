@@ -1,0 +1,410 @@
+"""Which memory each tensor lies in: most reshapes, slices and concatenations cost nothing.
+
+A tensor lies in a buffer of its own unless it can be a part of another's:
+
+  RESHAPE           the result is its input
+  slices, splits    the result is a stretch of its input, where it is one
+  CONCATENATION     the inputs are stretches of the result: their operators write there at once
+  variables         READ_VARIABLE is the variable itself, if it is not assigned before the last look
+
+A stretch must start at a multiple of ALIGN: kernels read words. A column window, the pattern of
+streaming networks,
+
+  whole = CONCATENATION(READ_VARIABLE(v), new);  ASSIGN_VARIABLE(v, the newest columns of whole)
+
+becomes one buffer that stays: it slides down by the size of `new`, and `new` is written to its
+end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convert.compile.plain import dense_strides
+from convert.compile.program import Buffer, Place
+from convert.compile.simplify import Work
+from convert.errors import ConvertError
+from convert.tflite_graph import Op, Tensor
+
+ALIGN = 4
+#: The result is the input under another shape.
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box of `shape` elements: `strides` and `offset` in the larger of two tensors."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+    @property
+    def stretch(self) -> bool:
+        """Its elements lie in a row."""
+        expected = 1
+        for size, stride in zip(self.shape[::-1], self.strides[::-1], strict=True):
+            if size > 1 and stride != expected:
+                return False
+            expected *= size
+        return True
+
+
+def parts(op: Op) -> list[tuple[Tensor, Part]]:
+    """For a slice or split, each result as a part of the input; for a concatenation the reverse."""
+    source, result = op.inputs[0], op.outputs[0]
+    if op.name == "STRIDED_SLICE":
+        assert source is not None
+        return [(result, _slice(op, source, result))]
+    if op.name in ("SPLIT", "SPLIT_V"):
+        source, axis = (
+            (op.inputs[1], op.inputs[0]) if op.name == "SPLIT" else (source, op.inputs[2])
+        )
+        if source is None or axis is None or axis.data is None:
+            raise ConvertError("an axis that is not constant is not supported")
+        return _along(list(op.outputs), source, int(axis.data.reshape(-1)[0]))
+    if op.name == "PACK":
+        axis_number = int(op.options["axis"]) % len(result.shape)
+        shape = [*result.shape[:axis_number], 1, *result.shape[axis_number + 1 :]]
+        strides = dense_strides(result.shape)
+        step = strides[axis_number]
+        return [
+            (t, Part(tuple(shape), tuple(strides), number * step))
+            for number, t in enumerate(op.inputs)
+            if t is not None
+        ]
+    if op.options.get("fused_activation_function", "NONE") != "NONE":
+        raise ConvertError("a fused activation is not supported")
+    return _along([t for t in op.inputs if t is not None], result, int(op.options["axis"]))
+
+
+def large(op: Op) -> Tensor:
+    """The tensor that the parts are parts of."""
+    if op.name in ("CONCATENATION", "PACK"):
+        return op.outputs[0]
+    source = op.inputs[1] if op.name == "SPLIT" else op.inputs[0]
+    assert source is not None
+    return source
+
+
+def _along(tensors: list[Tensor], whole: Tensor, axis: int) -> list[tuple[Tensor, Part]]:
+    strides = dense_strides(whole.shape)
+    axis %= len(whole.shape)
+    found, offset = [], 0
+    for tensor in tensors:
+        if len(tensor.shape) != len(whole.shape):
+            raise ConvertError(f"shapes {list(tensor.shape)} and {list(whole.shape)}")
+        found.append((tensor, Part(tensor.shape, tuple(strides), offset)))
+        offset += tensor.shape[axis] * strides[axis]
+    if offset != whole.shape[axis] * strides[axis]:
+        raise ConvertError(f"the parts do not make up {list(whole.shape)}")
+    return found
+
+
+def _slice(op: Op, source: Tensor, result: Tensor) -> Part:
+    given = [t.data if t is not None else None for t in op.inputs[1:4]]
+    if any(data is None for data in given):
+        raise ConvertError("begin, end and strides that are not constant are not supported")
+    for mask in ("ellipsis_mask", "new_axis_mask"):
+        if op.options.get(mask, 0):
+            raise ConvertError(f"{mask} is not supported")
+    begin, _, steps = ([int(v) for v in data.reshape(-1)] for data in given if data is not None)
+    strides, sizes, offset = dense_strides(source.shape), [], 0
+    _, end, _ = ([int(v) for v in data.reshape(-1)] for data in given if data is not None)
+    for axis, size in enumerate(source.shape):
+        if axis >= len(begin):
+            sizes.append(size)
+            continue
+        bit = 1 << axis
+        b = None if int(op.options["begin_mask"]) & bit else begin[axis]
+        e = None if int(op.options["end_mask"]) & bit else end[axis]
+        step = steps[axis]
+        if int(op.options["shrink_axis_mask"]) & bit:
+            at = begin[axis] % size
+            chosen = range(at, at + 1)
+        else:
+            if op.options.get("offset") and b is not None and e is not None:
+                e += b
+            chosen = range(size)[slice(b, e, step)]
+        if not chosen:
+            raise ConvertError("an empty slice is not supported")
+        offset += chosen[0] * strides[axis]
+        strides[axis] *= chosen.step
+        sizes.append(len(chosen))
+    if math.prod(sizes) != result.size:
+        raise ConvertError(f"makes {sizes}, its output is {list(result.shape)}")
+    return Part(tuple(sizes), tuple(strides), offset)
+
+
+PARTED = ("STRIDED_SLICE", "SPLIT", "SPLIT_V", "PACK", "CONCATENATION")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A buffer of columns that slides when its variable is read."""
+
+    whole: Tensor
+    slide: int  # bytes
+
+
+class Placer:
+    """Gives every tensor of a graph a place."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._parent: dict[Tensor, tuple[Tensor, int]] = {}
+        self.windows: dict[str, Window] = {}
+        self.buffers: list[Buffer] = []
+        self._variables: dict[str, Buffer] = {}
+        self._roots: dict[Tensor, Buffer] = {}
+        self.stand_ins: dict[Tensor, Place] = {}
+        self._fixed: set[Tensor] = set()  # constants and inputs: no part of anything
+
+    def run(self) -> dict[Tensor, Place]:
+        """The place of every tensor that holds bytes."""
+        tensors = self._tensors()
+        self._fixed = {t for t in tensors if t.data is not None} | set(self.work.inputs)
+        for op in self.work.ops:
+            try:
+                self._alias(op)
+            except ConvertError as error:
+                raise self.work.fail(op, error) from None
+        self._states()
+        for number, tensor in enumerate(self.work.inputs):
+            name = "in" if len(self.work.inputs) == 1 else f"in{number}"
+            cast = "(const int8_t *)" if tensor.dtype == "UINT8" else ""
+            self._buffer(tensor, Buffer(cast + name, tensor.size, "input"))
+        self._outputs()
+        for tensor in tensors:
+            root, _ = self.root(tensor)
+            if root in self._roots:
+                continue
+            if root.data is not None:
+                data = root.data.astype(np.int8).reshape(-1)
+                constant = sum(b.kind == "constant" for b in self.buffers)
+                self._buffer(
+                    root, Buffer(f"constant{constant}", root.size, "constant", initial=data)
+                )
+            else:
+                self._buffer(root, Buffer(self._name(root), root.size, "arena"))
+        return {t: Place(self._roots[self.root(t)[0]], self.root(t)[1]) for t in tensors}
+
+    def root(self, tensor: Tensor) -> tuple[Tensor, int]:
+        """The tensor that it is a part of, or itself, and the offset."""
+        offset = 0
+        while tensor in self._parent:
+            tensor, more = self._parent[tensor]
+            offset += more
+        return tensor, offset
+
+    def in_place(self, part: Tensor, whole: Tensor, offset: int) -> bool:
+        """`part` is that stretch of `whole` already."""
+        (a, at), (b, start) = self.root(part), self.root(whole)
+        return a is b and at == start + offset
+
+    def stand_in(self, buffer: Buffer) -> Tensor:
+        """A tensor that is all of a buffer, for steps that read or write it as it is."""
+        for tensor, place in self.stand_ins.items():
+            if place.buffer is buffer:
+                return tensor
+        made = Tensor(buffer.name, (buffer.size,), "INT8", np.zeros(0), np.zeros(0, np.int64))
+        self.stand_ins[made] = Place(buffer, 0)
+        return made
+
+    def is_at(self, tensor: Tensor, memory: Tensor) -> bool:
+        """It lies at the start of a stand-in's buffer."""
+        root, at = self.root(tensor)
+        return at == 0 and self._roots.get(root) is self.stand_ins[memory].buffer
+
+    def variable(self, name: str) -> Buffer:
+        """The buffer of a variable that is no window."""
+        return self._variables[name]
+
+    def _tensors(self) -> list[Tensor]:
+        """Every tensor that holds activations, in the order of the operators."""
+        found = dict.fromkeys(self.work.inputs)
+        for op in self.work.ops:
+            for tensor in _activations(op):
+                found.setdefault(tensor)
+        for tensor in self.work.outputs:
+            found.setdefault(tensor)
+        return list(found)
+
+    def _alias(self, op: Op) -> None:
+        if op.name in RESHAPES:
+            source, result = op.inputs[0], op.outputs[0]
+            assert source is not None
+            if source.size != result.size:
+                raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
+            self._parent[result] = (source, 0)
+        elif op.name in ("CONCATENATION", "PACK"):
+            whole = large(op)
+            for tensor, part in parts(op):
+                self._check(tensor, whole)
+                root, at = self.root(tensor)
+                free = root not in self._fixed and at == 0 and root.size == tensor.size
+                if part.stretch and part.offset % ALIGN == 0 and free:
+                    self._parent[root] = (whole, part.offset)
+                    self._fixed.add(whole)  # a whole is no part: keep chains simple
+        elif op.name in PARTED:
+            whole = large(op)
+            for tensor, part in parts(op):
+                self._check(tensor, whole)
+                aligned = (self.root(whole)[1] + part.offset) % ALIGN == 0
+                if part.stretch and (aligned or self._only_assigned(tensor)):
+                    self._parent[tensor] = (whole, part.offset)
+
+    def _only_assigned(self, tensor: Tensor) -> bool:
+        """No kernel reads it: it is what a variable becomes."""
+        readers = self.work.consumers(tensor)
+        return tensor not in self.work.outputs and all(
+            op.name == "ASSIGN_VARIABLE" for op in readers
+        )
+
+    def _check(self, tensor: Tensor, whole: Tensor) -> None:
+        if (tensor.quantization, tensor.dtype) != (whole.quantization, whole.dtype):
+            raise ConvertError(
+                f"tensor {tensor.name} has another type, scale or zero point; equal ones are "
+                "supported"
+            )
+
+    def _states(self) -> None:
+        """Variables: as windows, or buffers of their own."""
+        ops = self.work.ops
+        for name, variable in self.work.variables.items():
+            reads = [op for op in ops if _is(op, "READ_VARIABLE", name)]
+            assigns = [op for op in ops if _is(op, "ASSIGN_VARIABLE", name)]
+            if not reads and not assigns:
+                continue
+            value = reads[0].outputs[0] if reads else assigns[0].inputs[1]
+            assert value is not None
+            initial = variable.initial
+            if initial is None:
+                initial = np.full(value.size, value.zero_points[0], np.int8)
+            window = self._window(reads, assigns)
+            if window is not None:
+                self.windows[name] = window
+                whole = np.full(window.whole.size, initial[0], np.int8)
+                whole[window.slide :] = initial
+                buffer = Buffer(self._name(window.whole), window.whole.size, "state")
+                buffer.initial, buffer.note = whole, f"window of {name}"
+                self._buffer(window.whole, buffer)
+                continue
+            buffer = Buffer(f"VARIABLE{len(self._variables)}", value.size, "state")
+            buffer.initial, buffer.note = initial, f"variable {name}"
+            self.buffers.append(buffer)
+            self._variables[name] = buffer
+            last = min((ops.index(op) for op in assigns), default=len(ops))
+            for read in reads:
+                result = read.outputs[0]
+                kept = result not in self.work.outputs and self._last_look(result) <= last
+                if self.root(result)[0] is result and kept:
+                    self._roots[result] = buffer
+
+    def _window(self, reads: list[Op], assigns: list[Op]) -> Window | None:
+        if len(reads) != 1 or len(assigns) != 1:
+            return None
+        old, new = reads[0].outputs[0], assigns[0].inputs[1]
+        assert new is not None
+        whole, at = self.root(old)
+        if whole is old or at != 0 or whole in self._roots or new.size != old.size:
+            return None
+        if self.root(new) != (whole, whole.size - old.size):
+            return None
+        return Window(whole, whole.size - old.size)
+
+    def _last_look(self, tensor: Tensor) -> int:
+        """The last operator that reads the memory of a tensor."""
+        root = self.root(tensor)[0]
+        looks = [
+            number
+            for number, op in enumerate(self.work.ops)
+            for t in op.inputs
+            if t is not None and self.root(t)[0] is root
+        ]
+        return max(looks, default=-1)
+
+    def _outputs(self) -> None:
+        for number, tensor in enumerate(self.work.outputs):
+            name = "out" if len(self.work.outputs) == 1 else f"out{number}"
+            cast = "(int8_t *)" if tensor.dtype == "UINT8" else ""
+            buffer = Buffer(cast + name, tensor.size, "output")
+            root, at = self.root(tensor)
+            if (
+                root not in self._roots
+                and root.data is None
+                and (at, root.size)
+                == (
+                    0,
+                    tensor.size,
+                )
+            ):
+                self._buffer(root, buffer)
+            else:
+                self.buffers.append(buffer)
+
+    def _buffer(self, root: Tensor, buffer: Buffer) -> None:
+        self.buffers.append(buffer)
+        self._roots[root] = buffer
+
+    def _name(self, root: Tensor) -> str:
+        """After the operator that makes it."""
+        for op in self.work.ops:
+            if any(t is root for t in op.outputs):
+                number = f"_{op.outputs.index(root)}" if len(op.outputs) > 1 else ""
+                return f"{step_name(op)}{number}".upper()
+        raise ConvertError(f"{self.work.path}: tensor {root.name} is made by no operator")
+
+
+def output_copies(work: Work, places: dict[Tensor, Place], buffers: Sequence[Buffer]) -> list[
+    tuple[Tensor, Buffer]
+]:  # fmt: skip
+    """Outputs that still have to be brought to the caller's memory."""
+    given = [b for b in buffers if b.kind == "output"]
+    return [
+        (tensor, buffer)
+        for tensor, buffer in zip(work.outputs, given, strict=True)
+        if places[tensor].buffer is not buffer
+    ]
+
+
+def step_name(op: Op) -> str:
+    """A C name for what an operator does, with its index."""
+    short = {
+        "CONV_2D": "conv",
+        "DEPTHWISE_CONV_2D": "depthwise",
+        "FULLY_CONNECTED": "dense",
+        "AVERAGE_POOL_2D": "average",
+        "MAX_POOL_2D": "max",
+        "CONCATENATION": "concat",
+        "STRIDED_SLICE": "slice",
+        "READ_VARIABLE": "read",
+        "ASSIGN_VARIABLE": "assign",
+    }
+    name = op.name.split(",")[0]
+    return short.get(name, name.lower()) + str(op.index)
+
+
+def _is(op: Op, name: str, variable: str) -> bool:
+    return op.name == name and op.options["variable"] == variable
+
+
+def _activations(op: Op) -> list[Tensor]:
+    """What an operator reads and writes as it runs; weights, axes and shapes it does not."""
+    count = {
+        "CONV_2D": slice(0, 1),
+        "DEPTHWISE_CONV_2D": slice(0, 1),
+        "FULLY_CONNECTED": slice(0, 1),
+        "ADD": slice(0, 2),
+        "MUL": slice(0, 2),
+        "CONCATENATION": slice(None),
+        "PACK": slice(None),
+        "SPLIT": slice(1, 2),
+        "READ_VARIABLE": slice(0, 0),
+        "ASSIGN_VARIABLE": slice(1, 2),
+    }.get(op.name, slice(0, 1))
+    return [t for t in op.inputs[count] if t is not None] + op.outputs

@@ -1,0 +1,116 @@
+"""A compiled model before it is text: steps, each a kernel call, on tensors in buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.tflite_graph import Tensor
+
+#: input, output: the caller's memory; constant: flash; state: kept between runs; arena: the rest.
+Kind = Literal["arena", "state", "input", "output", "constant"]
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A piece of memory that is given an address as a whole; `name` is its C name."""
+
+    name: str
+    size: int
+    kind: Kind
+    offset: int = -1  # in the arena or the state, once planned
+    initial: NDArray[np.int8] | None = None  # of a state, what a reset puts there, or a constant
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies."""
+
+    buffer: Buffer
+    offset: int
+
+    @property
+    def address(self) -> str:
+        """As a C expression."""
+        rest = f" + {self.offset}" if self.offset else ""
+        if self.buffer.kind in ("arena", "state"):
+            return f"{self.buffer.kind} + {self.buffer.name}{rest}"
+        return self.buffer.name + rest
+
+
+@dataclass(frozen=True)
+class Table:
+    """A C array in flash."""
+
+    part: str  # its name is that of the step, _ and this
+    ctype: str
+    values: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an output is clamped to once its zero point was added."""
+
+    zero_point: int
+    low: int
+    high: int
+
+    @property
+    def clamps(self) -> bool:
+        """It is narrower than int8."""
+        return (self.low, self.high) != (-128, 127)
+
+    @property
+    def c(self) -> str:
+        """As a ws_range."""
+        return f"{{ .zero_point = {self.zero_point}, .low = {self.low}, .high = {self.high} }}"
+
+
+@dataclass(eq=False)
+class Step:
+    """One call of a kernel."""
+
+    name: str  # a C name, unique: what it does and the operator's index
+    title: str  # for people
+    kernel: str
+    sources: list[Tensor]  # what it reads of memory
+    result: Tensor
+    arguments: list[str]  # of the call; {0}, {1} are sources, {out} the result, {name}, {scratch}
+    tables: list[Table] = field(default_factory=list)
+    struct: str = ""  # type of the struct that tells the kernel its shape, named NAME_shape
+    fields: Sequence[tuple[str, object]] = ()
+    limits: Range | None = None  # of a layer with weights
+    macs: int = 0
+    scratch: int = 0
+    #: For source number n: the result may start `distance[n]` bytes before it, or lower, and take
+    #: its memory while it is read. A source that is not named must not be touched.
+    distance: dict[int, int] = field(default_factory=dict)
+    traced: bool = True  # its result is whole
+
+    @property
+    def has_row(self) -> bool:
+        """It has bias, multiplier and shift for each channel."""
+        return any(table.part == "multiplier" for table in self.tables)
+
+
+@dataclass(eq=False)
+class Program:
+    """All steps in order, and where every tensor lies."""
+
+    steps: list[Step]
+    places: dict[Tensor, Place]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    buffers: list[Buffer]
+    scratch: dict[Step, Buffer] = field(default_factory=dict)
+    arena_bytes: int = 0
+    state_bytes: int = 0
+
+    def of_kind(self, kind: Kind) -> list[Buffer]:
+        """The buffers of a kind, in order of address."""
+        return sorted((b for b in self.buffers if b.kind == kind), key=lambda b: b.offset)

@@ -1,0 +1,202 @@
+"""A graph made plain: variables by name, int8 at its ends, tables, padding in convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
+from convert.errors import ConvertError
+from convert.tflite_graph import Graph, Model, Op, Tensor
+
+#: What is lowered, beside the tables of convert/compile/tables.py.
+SUPPORTED = (
+    "ADD",
+    "ASSIGN_VARIABLE",
+    "AVERAGE_POOL_2D",
+    "CALL_ONCE",
+    "CONCATENATION",
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "DEQUANTIZE",
+    "EXPAND_DIMS",
+    "FULLY_CONNECTED",
+    "LOGISTIC",
+    "MAX_POOL_2D",
+    "MEAN",
+    "MUL",
+    "PACK",
+    "PAD",
+    "PADV2",
+    "QUANTIZE",
+    "READ_VARIABLE",
+    "RELU",
+    "RELU6",
+    "RESHAPE",
+    "SOFTMAX",
+    "SPLIT",
+    "SPLIT_V",
+    "SQUEEZE",
+    "STRIDED_SLICE",
+    "VAR_HANDLE",
+)
+
+
+@dataclass(eq=False)
+class Variable:
+    """What stays from run to run."""
+
+    name: str
+    initial: NDArray[np.int8] | None = None  # None: its zero point
+
+
+@dataclass(eq=False)
+class Work:
+    """A graph on its way to a program."""
+
+    path: Path
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    ops: list[Op]
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+    def consumers(self, tensor: Tensor) -> list[Op]:
+        """Who reads it."""
+        return [op for op in self.ops if any(t is tensor for t in op.inputs)]
+
+    def producer(self, tensor: Tensor) -> Op | None:
+        """Who makes it."""
+        return next((op for op in self.ops if any(t is tensor for t in op.outputs)), None)
+
+    def fail(self, op: Op, problem: object) -> ConvertError:
+        """An error at an operator."""
+        return ConvertError(f"{self.path}: {op} [{op.options_text}]: {problem}")
+
+
+def simplify(model: Model) -> Work:
+    """The first graph, made plain."""
+    graph = model.graphs[0]
+    work = Work(model.path, list(graph.inputs), list(graph.outputs), [])
+    for op in graph.ops:
+        if op.name not in SUPPORTED:
+            raise work.fail(op, f"not supported; supported are {', '.join(SUPPORTED)}")
+    _variables(work, model, graph)
+    _integer_ends(work)
+    for number, op in enumerate(work.ops):
+        if is_table(op):
+            try:
+                work.ops[number] = table_op(op)
+            except ConvertError as error:
+                raise work.fail(op, error) from None
+    _join_tables(work)
+    _fold_padding(work)
+    return work
+
+
+def _variables(work: Work, model: Model, graph: Graph) -> None:
+    """Handles become option `variable` of whoever reads or assigns."""
+    work.ops = _named(work, graph)
+    for op in [op for op in work.ops if op.name == "CALL_ONCE"]:
+        number = int(op.options["init_subgraph_index"])
+        if not 0 < number < len(model.graphs):
+            raise work.fail(op, f"there is no subgraph {number}")
+        for first in _named(work, model.graphs[number]):
+            value = first.inputs[1] if first.name == "ASSIGN_VARIABLE" else None
+            if value is None or value.data is None:
+                raise work.fail(op, f"its {first}: assigning constants is supported")
+            name = str(first.options["variable"])
+            work.variables[name] = Variable(name, value.data.astype(np.int8).reshape(-1))
+        work.ops.remove(op)
+    for op in work.ops:
+        if "variable" in op.options:
+            name = str(op.options["variable"])
+            work.variables.setdefault(name, Variable(name))
+
+
+def _named(work: Work, graph: Graph) -> list[Op]:
+    handles: dict[Tensor, str] = {}
+    found = []
+    for op in graph.ops:
+        if op.name == "VAR_HANDLE":
+            handles[op.outputs[0]] = str(op.options.get("shared_name", ""))
+        elif op.name in ("READ_VARIABLE", "ASSIGN_VARIABLE"):
+            handle = op.inputs[0]
+            if handle is None or handle not in handles:
+                raise work.fail(op, "its variable is not from a VAR_HANDLE before it")
+            found.append(replace(op, options={"variable": handles[handle]}))
+        else:
+            found.append(op)
+    return found
+
+
+def _integer_ends(work: Work) -> None:
+    """Floats at the ends are left to the caller: int8 goes in, at the scale the header gives."""
+    for op in list(work.ops):
+        source, result = op.inputs[0] if op.inputs else None, op.outputs[0] if op.outputs else None
+        if op.name == "QUANTIZE" and source in work.inputs and source.dtype == "FLOAT32":
+            assert result is not None
+            if len(work.consumers(source)) > 1:
+                raise work.fail(op, "the float input has another reader; one is supported")
+            work.inputs[work.inputs.index(source)] = result
+            work.ops.remove(op)
+        elif op.name == "DEQUANTIZE":
+            if result not in work.outputs or work.consumers(result) or source is None:
+                raise work.fail(op, "supported as the last operator only: the rest must be int8")
+            work.outputs[work.outputs.index(result)] = source
+            work.ops.remove(op)
+
+
+def _join_tables(work: Work) -> None:
+    """A table of a table is one table; a table that changes nothing is none."""
+    for op in list(work.ops):
+        source = op.inputs[0] if op.inputs else None
+        if not isinstance(op, TableOp) or source is None:
+            continue
+        first = work.producer(source)
+        alone = len(work.consumers(source)) == 1 and source not in work.outputs
+        if isinstance(first, TableOp) and alone:
+            joined = compose(first, op)
+            work.ops[work.ops.index(op)] = joined
+            work.ops.remove(first)
+            op = joined
+        if np.array_equal(op.table, np.arange(-128, 128)):
+            work.ops[work.ops.index(op)] = Op(op.index, "RESHAPE", {}, op.inputs, op.outputs)
+
+
+def _fold_padding(work: Work) -> None:
+    """PAD of rows and columns before a convolution becomes that convolution's padding."""
+    for op in list(work.ops):
+        if op.name not in ("PAD", "PADV2"):
+            continue
+        source, pads = op.inputs[0], op.inputs[1]
+        after = work.consumers(op.outputs[0])
+        if source is None or pads is None or pads.data is None or pads.data.shape != (4, 2):
+            continue
+        value = op.inputs[2] if len(op.inputs) > 2 else None
+        zero = value is None or (
+            value.data is not None and int(value.data.reshape(-1)[0]) == source.zero_points[0]
+        )
+        (n, top_bottom, left_right, c) = pads.data.tolist()
+        if (
+            op.outputs[0] in work.outputs
+            or not after
+            or any(
+                a.name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or "pad_top" in a.options
+                for a in after
+            )
+            or any(n + c)
+            or not zero
+            or not same_values(source, op.outputs[0])
+            or max(top_bottom + left_right) > 100
+        ):
+            continue
+        for conv in after:
+            before = {"pad_top": top_bottom[0], "pad_bottom": top_bottom[1]}
+            before |= {"pad_left": left_right[0], "pad_right": left_right[1]}
+            work.ops[work.ops.index(conv)] = replace(
+                conv, options=conv.options | before, inputs=[source, *conv.inputs[1:]]
+            )
+        work.ops.remove(op)

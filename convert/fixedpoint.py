@@ -1,0 +1,79 @@
+"""The integer arithmetic of TFLite's reference kernels, for what is worked out at generation time.
+
+Q31 is a fraction of 2^31. Arrays are int64 and hold int32 values; the rounding is that of
+gemmlowp's fixed point, on which the kernels are defined. The device's own few lines of it are in
+templates/ws_kernels_*.h.j2 and templates/ws_ops.h.j2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+ONE = (1 << 31) - 1  # of Q31: as near as it comes
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """A real, 0 or more, as (Q31 multiplier, shift to the left): TFLite's QuantizeMultiplier."""
+    mantissa, shift = math.frexp(real)
+    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier, shift = multiplier // 2, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def high_mul(a: Ints | int, b: Ints | int) -> Ints:
+    """a * b / 2^31, halves up: SaturatingRoundingDoublingHighMul, but for -2^31 squared."""
+    return (np.asarray(a, np.int64) * b + (1 << 30)) >> 31
+
+
+def divide_by_power(x: Ints, exponent: int) -> Ints:
+    """x / 2^exponent, halves away from zero: RoundingDivideByPOT."""
+    mask = (1 << exponent) - 1
+    return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
+
+
+def multiply(x: Ints, multiplier: int, shift: int) -> Ints:
+    """x * multiplier * 2^(shift - 31), rounded twice: MultiplyByQuantizedMultiplier."""
+    return divide_by_power(high_mul(x << max(shift, 0), multiplier), max(-shift, 0))
+
+
+def _saturate(x: Ints) -> Ints:
+    return np.clip(x, -(1 << 31), ONE)
+
+
+def exp_of_negative(x: Ints, integer_bits: int) -> Ints:
+    """exp of x <= 0 with that many integer bits, in Q31: gemmlowp's exp_on_negative_values."""
+    fraction = 31 - integer_bits
+    quarter = 1 << (fraction - 2)
+    rest = (x & (quarter - 1)) - quarter  # -1/4 <= rest < 0
+    t = _saturate(rest << integer_bits) + (1 << 28)  # around -1/8, where the series is
+    t2 = high_mul(t, t)
+    t3, t4 = high_mul(t2, t), high_mul(t2, t2)
+    tail = divide_by_power(high_mul(divide_by_power(t4, 2) + t3, 715827883) + t2, 1)
+    result = 1895147668 + high_mul(t + tail, 1895147668)
+    # exp(-1/4), exp(-1/2) ... exp(-16) for each bit of what was left out.
+    powers = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+    for exponent, power in zip(range(-2, integer_bits), powers, strict=False):
+        bit = (rest - x) >> (fraction + exponent) & 1
+        result = np.where(bit != 0, high_mul(result, power), result)
+    return np.where(x == 0, ONE, result)
+
+
+def one_over_one_plus(x: Ints) -> Ints:
+    """1 / (1 + x) of x in 0 .. 1, Q31 both: three steps of Newton's, as gemmlowp does it."""
+    half = (x + ONE + 1) >> 1  # RoundingHalfSum of positive numbers
+    y = 1515870810 + high_mul(half, -1010580540)  # two integer bits from here on
+    for _ in range(3):
+        y = y + _saturate(high_mul(y, (1 << 29) - high_mul(half, y)) << 2)
+    return _saturate(y << 1)
+
+
+def logistic(x: Ints, integer_bits: int) -> Ints:
+    """1 / (1 + exp(-x)), in Q31."""
+    positive = one_over_one_plus(exp_of_negative(-np.abs(x), integer_bits))
+    return np.where(x == 0, 1 << 30, np.where(x > 0, positive, ONE - positive))

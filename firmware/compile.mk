@@ -1,0 +1,59 @@
+# Builds any int8 .tflite for one board:
+#
+#     make -f firmware/compile.mk BOARD=mps2-an386 TFLITE=kws.tflite [NAME=kws] [STREAM=yes] [targets]
+#
+#     build/generated/compiled/NAME/KERNELS/  the C that convert/ makes of the model
+#     build/BOARD/compiled/NAME/              compiled[.elf], which runs inputs from a file; for the
+#                                             target bench: bench.elf, bench-layers.elf, image.elf
+#
+# The target show builds and names what was made.
+#
+# NAME ends in _stream where STREAM is given, so that both may stand side by side.
+BOARD ?= host
+NAME ?= $(shell basename '$(TFLITE)' .tflite | tr 'A-Z' 'a-z' | tr -c 'a-z0-9\n' '_')$(if $(STREAM),_stream)
+PYTHON ?= .venv/bin/python
+OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/compiled/$(NAME)
+
+include firmware/rules.mk
+
+.PHONY: all bench show
+GENERATED ?= build/generated/compiled/$(NAME)/$(BOARD_KERNELS)
+HEADERS := $(GENERATED)/ws_compiled.h
+$(GENERATED)/.stamp: $(TFLITE) $(wildcard convert/*.py convert/compile/*.py) \
+		$(wildcard templates/ws_*.j2 templates/compiled.*.j2)
+	@mkdir -p $(@D)
+	$(PYTHON) -m convert compile --tflite '$(TFLITE)' --kernels $(BOARD_KERNELS) --name $(NAME) \
+		$(if $(STREAM),--stream) --out $(GENERATED)
+	@touch $@
+$(GENERATED)/ws_compiled.h $(GENERATED)/$(NAME).c: $(GENERATED)/.stamp ;
+$(TFLITE):
+	$(error TFLITE='$(TFLITE)': no such file; give TFLITE=model.tflite)
+
+MODEL_OBJECT := $(OUT)/obj/generated/$(NAME).o
+TRACED_OBJECT := $(OUT)/obj/generated/$(NAME)_traced.o
+PROGRAM := $(OUT)/compiled$(if $(filter host,$(BOARD_KIND)),,.elf)
+all: $(PROGRAM)
+show: $(PROGRAM)
+	@echo "$(GENERATED)/$(NAME).h"
+	@echo "$(GENERATED)/$(NAME).c"
+	@echo "$(PROGRAM)"
+
+$(PROGRAM): $(call object,firmware/test/compiled.c firmware/emulator/text.c $(MACHINE)) \
+		$(TRACED_OBJECT)
+	$(LINK)
+
+ifeq ($(BOARD_KIND),host)
+bench:
+	$(error board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)
+else
+bench: $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
+BENCH := $(call object,$(addprefix firmware/,test/compiled_bench.c test/count.c emulator/text.c) \
+	$(MACHINE))
+$(OUT)/bench.elf: $(BENCH) $(MODEL_OBJECT)
+	$(LINK)
+$(OUT)/bench-layers.elf: $(BENCH) $(TRACED_OBJECT)
+	$(LINK)
+$(OUT)/image.elf: $(call object,firmware/test/compiled_image.c $(filter-out %/main.c,$(MACHINE))) \
+		$(MODEL_OBJECT)
+	$(LINK)
+endif

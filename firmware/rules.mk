@@ -1,0 +1,62 @@
+# What every build shares: the board's facts, the compiler's flags, how objects and programs are
+# made. Included first by build.mk and compile.mk, which set OUT before; later they set GENERATED,
+# the folder of the generated C, and HEADERS, the generated files that all objects wait for.
+#
+#     build/boards/BOARD/   what boards/ makes of board.toml
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.SECONDEXPANSION:
+.DEFAULT_GOAL := all
+
+BOARD_OUT := build/boards/$(BOARD)
+
+# Facts of the board, and its linker script.
+$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py \
+		templates/board.mk.j2 templates/linker.ld.j2
+	@$(PYTHON) -m boards generate $(BOARD) --out $(BOARD_OUT)
+ifneq ($(wildcard boards/$(BOARD)/board.toml),)
+include $(BOARD_OUT)/board.mk
+else
+$(error no board '$(BOARD)'; there are: $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml)))))
+endif
+
+CC := $(BOARD_PREFIX)gcc
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
+# The device code must be free of float and of recursion; the stack use tells the deepest frames.
+CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
+	-Ifirmware -I$(GENERATED) $(BOARD_CFLAGS) $(SANITIZERS)
+# No debug paths of this very folder in what is built.
+CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
+LDFLAGS = $(BOARD_LDFLAGS) $(filter -fsanitize=%,$(SANITIZERS))
+ifdef SANITIZE
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+
+ifeq ($(BOARD_KIND),host)
+MACHINE := firmware/host/main.c firmware/host/posix.c
+LINK = @echo "LD $@"; $(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
+else
+MACHINE := boards/common/startup.c boards/common/semihosting.c boards/common/main.c
+LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld -Wl,-Map=$@.map \
+	$(filter %.o,$^) -o $@
+endif
+
+# Flags come from the board's facts and these files.
+BUILT_BY = firmware/rules.mk $(BOARD_OUT)/board.mk $(HEADERS)
+COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
+
+$(OUT)/obj/generated/%_traced.o: $$(GENERATED)/%.c $$(BUILT_BY)
+	$(COMPILE) -DWS_TRACE -c $< -o $@
+$(OUT)/obj/generated/%.pic.o: $$(GENERATED)/%.c $$(BUILT_BY)
+	$(COMPILE) -fPIC -c $< -o $@
+$(OUT)/obj/generated/%.o: $$(GENERATED)/%.c $$(BUILT_BY)
+	$(COMPILE) -c $< -o $@
+$(OUT)/obj/%.pic.o: %.c $$(BUILT_BY)
+	$(COMPILE) -fPIC -c $< -o $@
+$(OUT)/obj/%.o: %.c $$(BUILT_BY)
+	$(COMPILE) -c $< -o $@
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

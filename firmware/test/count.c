@@ -1,0 +1,115 @@
+#include "count.h"
+
+#include <string.h>
+
+enum {
+    REPEATS = 64,
+    COUNTERS = 64,
+};
+
+#define SYST_CSR (*(volatile uint32_t *)0xE000E010u)
+#define SYST_RVR (*(volatile uint32_t *)0xE000E014u)
+#define SYST_CVR (*(volatile uint32_t *)0xE000E018u)
+#define SYST_RUN 5u /* enabled, of the processor's clock, no interrupt */
+#define SYST_COUNTFLAG (1u << 16)
+#define SYST_MOST 0xFFFFFFu
+
+typedef struct {
+    const char *name;
+    uint32_t times, least, most;
+    uint64_t ticks;
+} counter;
+
+static counter counters[COUNTERS];
+const char *ws_count_problem;
+bool ws_count_traces;
+
+/* Not inlined, so that both are a call and nothing moves past them; `empty` counts the rest. */
+__attribute__((noinline)) void ws_count_start(void) {
+    SYST_CVR = 0; /* any value: starts anew and clears COUNTFLAG */
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline)) uint32_t ws_count_stop(void) {
+    __asm__ volatile("" ::: "memory");
+    return (0u - SYST_CVR) & SYST_MOST; /* down from 0, which the next tick turns to SYST_MOST */
+}
+
+void ws_count_add(const char *name, uint32_t ticks) {
+    counter *c = counters;
+    if (SYST_CSR & SYST_COUNTFLAG)
+        ws_count_problem = "a count of 2^24 ticks or more; a smaller shift helps";
+    while (c < counters + COUNTERS && c->name != NULL && strcmp(c->name, name) != 0) {
+        c++;
+    }
+    if (c == counters + COUNTERS) {
+        ws_count_problem = "more layers than count.c has counters";
+        return;
+    }
+    if (c->times == 0 || ticks < c->least) c->least = ticks;
+    if (ticks > c->most) c->most = ticks;
+    c->name = name;
+    c->times++;
+    c->ticks += ticks;
+}
+
+/* What the layers' counts hold of this, from its start to the next call's stop, is the same at
+ * every call of a function that the compiler knows nothing of: `empty trace` tells it. */
+__attribute__((noipa)) void ws_trace(const char *stage, const int8_t *values, int count) {
+    uint32_t ticks = ws_count_stop();
+    (void)values;
+    (void)count;
+    if (ws_count_traces) ws_count_add(stage, ticks);
+    ws_count_start();
+}
+
+void ws_count_begin(void) {
+    SYST_RVR = SYST_MOST;
+    SYST_CSR = SYST_RUN;
+    for (int i = 0; i < REPEATS; i++) {
+        ws_count_start();
+        ws_count_add("empty", ws_count_stop());
+    }
+    for (int i = 0; i < REPEATS; i++) {
+        ws_count_start();
+        /* LOOP_INSTRUCTIONS of bench/measure.py: 1 + 2 * 1000. */
+        __asm__ volatile("movw r3, #1000\n1: subs r3, #1\n bne 1b\n" ::: "r3", "cc");
+        ws_count_add("loop", ws_count_stop());
+    }
+    for (int i = 0; i < REPEATS; i++) {
+        ws_count_traces = false;
+        ws_trace("", NULL, 0);
+        ws_count_traces = true;
+        ws_trace("empty trace", NULL, 0);
+    }
+    ws_count_traces = false;
+}
+
+static void tell(ws_text *text, const char *name, const uint64_t *values, int count) {
+    ws_text_add(text, name);
+    for (int i = 0; i < count; i++) {
+        ws_text_char(text, ',');
+        ws_text_number(text, values[i], 1);
+    }
+    ws_text_char(text, '\n');
+}
+
+void ws_count_value(ws_text *text, const char *name, uint64_t value) {
+    tell(text, name, &value, 1);
+}
+
+int ws_count_tell(const ws_io *io, ws_text *text) {
+    if (ws_count_problem != NULL) {
+        ws_text_begin(text, io, io->err);
+        ws_text_add(text, "bench: ");
+        ws_text_add(text, ws_count_problem);
+        ws_text_char(text, '\n');
+        (void)ws_text_flush(text);
+        return 1;
+    }
+    ws_text_begin(text, io, io->out);
+    for (const counter *c = counters; c < counters + COUNTERS && c->name != NULL; c++) {
+        tell(text, c->name, (uint64_t[]){c->times, c->ticks, c->least, c->most}, 4);
+    }
+    return 0;
+}
