@@ -21,6 +21,7 @@ from convert.kernels import (
     pack_depthwise,
     pack_dot,
     scratch_bytes,
+    shift_row,
 )
 from convert.tflite_graph import Op, Quantization, Tensor
 
@@ -350,7 +351,9 @@ def _row(
         sums = dot_bias(kernels, given - into.zero_point * w.sum(axis=1))
     parts = {"bias": sums, "multiplier": pairs[:, 0], "shift": -pairs[:, 1]}
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
-    return [
-        Table(part, types[part], fill_row(kernels, values, depthwise=depthwise is not None))
+    filled = {
+        part: fill_row(kernels, values, depthwise=depthwise is not None)
         for part, values in parts.items()
-    ]
+    }
+    filled["shift"] = shift_row(kernels, filled["shift"])
+    return [Table(part, types[part], values) for part, values in filled.items()]

@@ -13,7 +13,7 @@ from convert.compile.program import Buffer, Program, Step
 from convert.compile.simplify import simplify
 from convert.compile.stream import streaming
 from convert.errors import ConvertError
-from convert.kernels import Kernels
+from convert.kernels import Kernels, shift_row
 from convert.manifest import sha256
 from convert.render import render, version, write_files
 from convert.tflite_graph import Tensor, read_model
@@ -170,7 +170,7 @@ def _render(
         "steps": shown,
         "uses": uses,
         "ops": not uses <= set(HOT),
-        **_kernel_values(program),
+        **_kernel_values(program, kernels),
     }
     files = {f"{name}.h": render("compiled.h.j2", **values)}
     files[f"{name}.c"] = render("compiled.c.j2", **values)
@@ -181,14 +181,17 @@ def _render(
     return files
 
 
-def _kernel_values(program: Program) -> dict[str, object]:
+def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
     """What the kernels of this program must cope with."""
     dense = [step for step in program.steps if step.has_row]
-    shifts = [table.values for step in dense for table in step.tables if table.part == "shift"]
+    tables = [table for step in dense for table in step.tables if table.part == "shift"]
+    shifts = [shift_row(kernels, table.values) for table in tables]  # to the right, again
+    # One pixel's dot products always take the way for both signs.
+    several = [s for s in dense if dict(s.fields).get("pixels") != 1]
 
-    def signed(*kernels: str) -> bool:
+    def signed(*names: str) -> bool:
         """Whether results below the zero point matter: not where it is the least output."""
-        return any(s.limits.zero_point > -128 for s in dense if s.limits and s.kernel in kernels)
+        return any(s.limits.zero_point > -128 for s in several if s.limits and s.kernel in names)
 
     return {
         "any_shift": any(bool(np.any(values < 1)) for values in shifts),
