@@ -148,7 +148,7 @@ def test_requantize_rounds_as_defined() -> None:
 FAULTS = {
     "input bit": ("x = in[i];", "x = in[i] ^ (i == 0);"),
     "first rounding": ("INT64_C(1) << 30", "INT64_C(1) << 28"),
-    "second rounding": ("(high & mask) > half", "(high & mask) >= half"),
+    "second rounding": ("(shift - 1)) + 1) >> 1", "(shift - 1)) + 0) >> 1"),
     "clamp": ("value > range->high ? range->high", "value > 126 ? 126"),
     "table": ("first_multiplier[0]", "first_multiplier[1]"),
 }

@@ -712,9 +712,10 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
     uint32_t in, even, w0, w1;
     const int8_t *x;
     const int16_t *w;
-    ws_groups *from = &groups;
+    ws_groups *from = &groups, *home; /* `from` counts taps too: there is no other register */
+    int32_t rows;
     __asm__ volatile(
-        "str %[from], [sp, #-4]!\n"
+        "str %[from], %[home]\n"
         "0:\n"
         "ldrd %[x], %[w], [%[from]]\n"
         "ldr %[in], [%[from], #24]\n" /* bias */
@@ -730,7 +731,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "beq 11f\n"
         "b 1f\n"
         "13:\n" /* rows of 3 */
-        "str %[in], [sp, #-4]!\n"
+        "str %[in], %[rows]\n"
         "ldr %[in], [%[x]]\n"
         "ldrd %[w0], %[w1], [%[w]], #8\n"
         "sxtab16 %[even], %[centre], %[in]\n"
@@ -756,14 +757,14 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "smlabb %[b], %[in], %[w1], %[b]\n"
         "smlatt %[d], %[in], %[w1], %[d]\n"
         "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
-        "ldr %[in], [sp], #4\n"
+        "ldr %[in], %[rows]\n"
         "add %[x], %[x], %[w0]\n"
         "add %[w], %[w], %[w1]\n"
         "subs %[in], %[in], #1\n"
         "bne 13b\n"
         "b 6f\n"
         "12:\n" /* rows of 2 */
-        "str %[in], [sp, #-4]!\n"
+        "str %[in], %[rows]\n"
         "ldr %[in], [%[x]]\n"
         "ldrd %[w0], %[w1], [%[w]], #8\n"
         "sxtab16 %[even], %[centre], %[in]\n"
@@ -781,14 +782,14 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "smlabb %[b], %[in], %[w1], %[b]\n"
         "smlatt %[d], %[in], %[w1], %[d]\n"
         "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
-        "ldr %[in], [sp], #4\n"
+        "ldr %[in], %[rows]\n"
         "add %[x], %[x], %[w0]\n"
         "add %[w], %[w], %[w1]\n"
         "subs %[in], %[in], #1\n"
         "bne 12b\n"
         "b 6f\n"
         "11:\n" /* rows of 1 */
-        "str %[in], [sp, #-4]!\n"
+        "str %[in], %[rows]\n"
         "ldr %[in], [%[x]]\n"
         "ldrd %[w0], %[w1], [%[w]], #8\n"
         "sxtab16 %[even], %[centre], %[in]\n"
@@ -798,14 +799,14 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "smlabb %[b], %[in], %[w1], %[b]\n"
         "smlatt %[d], %[in], %[w1], %[d]\n"
         "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */
-        "ldr %[in], [sp], #4\n"
+        "ldr %[in], %[rows]\n"
         "add %[x], %[x], %[w0]\n"
         "add %[w], %[w], %[w1]\n"
         "subs %[in], %[in], #1\n"
         "bne 11b\n"
         "b 6f\n"
         "1:\n"
-        "str %[in], [sp, #-4]!\n"
+        "str %[in], %[rows]\n"
         "ldr %[from], [%[from], #12]\n" /* columns */
         "subs %[from], %[from], #3\n"
         "blt 3f\n"
@@ -856,8 +857,8 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "subs %[from], %[from], #1\n"
         "bne 4b\n"
         "5:\n"
-        "ldr %[in], [sp], #4\n"
-        "ldr %[from], [sp]\n"
+        "ldr %[in], %[rows]\n"
+        "ldr %[from], %[home]\n"
         "subs %[in], %[in], #1\n"
         "beq 6f\n"
         "ldrd %[w0], %[w1], [%[from], #16]\n" /* row_step, weight_row */
@@ -908,9 +909,9 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "subs %[w0], %[w0], #1\n"
         "str %[w0], [%[from], #44]\n"
         "bne 0b\n"
-        "ldr %[from], [sp], #4\n"
         : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [w] "=&r"(w),
-          [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+r"(from)
+          [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+r"(from),
+          [home] "=m"(home), [rows] "=m"(rows)
         : [step] "r"(step), [centre] "r"(centre)
         : "memory", "cc");
 }

@@ -90,14 +90,11 @@ static inline ws_taps ws_taps_at(const ws_conv_shape *shape, int y, int x) {
 }
 
 static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
-    const int right = shift;
     /* SaturatingRoundingDoublingHighMul: halves go up. The multiplier is not negative, so nothing
      * saturates. */
     const int32_t high = (int32_t)(((int64_t)acc * multiplier + (INT64_C(1) << 30)) >> 31);
     /* RoundingDivideByPOT: halves go away from zero. */
-    const int32_t mask = (int32_t)((UINT32_C(1) << right) - 1u);
-    const int32_t half = (mask >> 1) + (high < 0 ? 1 : 0);
-    return (high >> right) + ((high & mask) > half ? 1 : 0);
+    return (((high + (high >> 31)) >> (shift - 1)) + 1) >> 1;
 }
 
 static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
@@ -194,21 +191,41 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                                 const int8_t *weights, const int8_t *in, int8_t *out,
                                 int8_t *scratch) {
     (void)scratch;
-    const int channels = shape->in_c;
+    const int channels = shape->in_c, fill = shape->fill;
+    const ws_range *range = &shape->range;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
             const ws_taps taps = ws_taps_at(shape, y, x);
-            for (int c = 0; c < channels; c++) {
-                int32_t acc = row->bias[c];
-                const int8_t *at = in + taps.input + c, *w = weights + taps.weight * channels + c;
-                for (int i = 0; i < taps.rows; i++) {
-                    for (int j = 0; j < taps.columns; j++) {
-                        acc += (at[j * taps.step] - shape->fill) * w[j * channels];
+            const int8_t *first = in + taps.input, *own = weights + taps.weight * channels;
+            const int weight_row = taps.weight_row * channels;
+            int c = 0;
+            for (; c + 4 <= channels; c += 4, first += 4, own += 4) {
+                int32_t a = row->bias[c], b = row->bias[c + 1];
+                int32_t d = row->bias[c + 2], e = row->bias[c + 3];
+                const int8_t *at = first, *w = own;
+                for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += weight_row) {
+                    const int8_t *tap = at, *v = w, *end = w + taps.columns * channels;
+                    for (; v < end; v += channels, tap += taps.step) {
+                        a += (tap[0] - fill) * v[0];
+                        b += (tap[1] - fill) * v[1];
+                        d += (tap[2] - fill) * v[2];
+                        e += (tap[3] - fill) * v[3];
                     }
-                    at += taps.row_step;
-                    w += taps.weight_row * channels;
                 }
-                out[c] = ws_finish(acc, row, c, &shape->range);
+                out[c] = ws_finish(a, row, c, range);
+                out[c + 1] = ws_finish(b, row, c + 1, range);
+                out[c + 2] = ws_finish(d, row, c + 2, range);
+                out[c + 3] = ws_finish(e, row, c + 3, range);
+            }
+            for (; c < channels; c++, first++, own++) {
+                int32_t acc = row->bias[c];
+                const int8_t *at = first, *w = own;
+                for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += weight_row) {
+                    for (int j = 0; j < taps.columns; j++) {
+                        acc += (at[j * taps.step] - fill) * w[j * channels];
+                    }
+                }
+                out[c] = ws_finish(acc, row, c, range);
             }
         }
     }
