@@ -184,8 +184,12 @@ def _render(
 def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
     """What the kernels of this program must cope with."""
     dense = [step for step in program.steps if step.has_row]
-    tables = [table for step in dense for table in step.tables if table.part == "shift"]
-    shifts = [shift_row(kernels, table.values) for table in tables]  # to the right, again
+    shifts = [  # to the right, again, of real channels
+        shift_row(kernels, table.values)[: step.result.shape[-1]]
+        for step in dense
+        for table in step.tables
+        if table.part == "shift"
+    ]
     # One pixel's dot products always take the way for both signs.
     several = [s for s in dense if dict(s.fields).get("pixels") != 1]
 

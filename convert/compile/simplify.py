@@ -93,6 +93,12 @@ def simplify(model: Model) -> Work:
                 raise work.fail(op, error) from None
     _join_tables(work)
     _fold_padding(work)
+    for tensor in (*work.inputs, *work.outputs):
+        if tensor.dtype not in ("INT8", "UINT8") or len(tensor.scales) != 1:
+            raise ConvertError(
+                f"{work.path}: input or output {tensor.name} is {tensor.dtype}; INT8 and UINT8 "
+                "with one scale are supported, or FLOAT32 with QUANTIZE or DEQUANTIZE at it"
+            )
     return work
 
 
