@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import table
 from bench.measure import Model, Subject, counting_boards, measure, peers
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
-from boards.schema import BoardError
+from boards.schema import BoardError, load_board
 
 BASELINE = Path("bench/baseline.json")
 OUT = Path("build/bench.json")
@@ -55,6 +56,12 @@ def _run(args: argparse.Namespace) -> None:
         report = merge(report, measure(Subject(args.word, wordfile, model), board))
         for peer in models:
             report = merge(report, measure(peer, board))
+        # The price of weights as int16, and what it buys, on the core that is sold most.
+        if load_board(board).core == "cortex-m4":
+            wide = Subject(args.word, wordfile, model, wide=True)
+            report = merge(report, measure(wide, board))
+            for peer in models:
+                report = merge(report, measure(replace(peer, wide=True), board))
     assert report is not None  # there is a board, or an error before
     write_report(args.out, report)
     print(table.text(report))

@@ -45,6 +45,12 @@ class Subject:
     word: str
     wordfile: Path
     model: Path
+    wide: bool = False  # the kernel set dsp-wide
+
+    @property
+    def name(self) -> str:
+        """Of its rows."""
+        return self.word + ("_wide" if self.wide else "")
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,13 @@ class Model:
 
     tflite: Path
     stream: bool = False
+    wide: bool = False  # the kernel set dsp-wide
 
     @property
     def name(self) -> str:
         """Of its rows, and of its C."""
-        return model_name(self.tflite) + ("_stream" if self.stream else "")
+        ends = ("_stream" if self.stream else "") + ("_wide" if self.wide else "")
+        return model_name(self.tflite) + ends
 
 
 def peers(folder: Path) -> list[Model]:
@@ -110,7 +118,7 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
     image = read_image(elf, board.prefix)
     constants = layer_constants(elf, board.prefix, list(macs))
 
-    row = partial(_row, subject.word, board)
+    row = partial(_row, subject.name, board)
     rows = [
         row(name, layers.mean(name, "empty trace"), count, constants[name])
         for name, count in macs.items()
@@ -138,19 +146,21 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
             engine.values["stack-bytes"],
         )
     )
-    return _report(subject.word, board, rows, image)
+    return _report(subject.name, board, rows, image)
 
 
 def _measure_model(subject: Model, board: Board) -> Report:
     """Rows of a compiled model: what its steps cost, and a run."""
     try:
-        compiled = compile_model(subject.tflite, subject.name, board.kernels, stream=subject.stream)
+        kernels = "dsp-wide" if subject.wide else board.kernels
+        compiled = compile_model(subject.tflite, subject.name, kernels, stream=subject.stream)
     except ConvertError as error:
         raise BenchError(str(error)) from None
     steps = {step.name: step.macs for step in compiled.program.steps if step.traced}
     out = Path("build") / board.name / "compiled" / subject.name
     variables = [f"TFLITE={subject.tflite}", f"NAME={subject.name}", f"OUT={out}"]
-    _make("firmware/compile.mk", board, [*variables, *(["STREAM=yes"] if subject.stream else [])])
+    variables += ["STREAM=yes"] if subject.stream else []
+    _make("firmware/compile.mk", board, [*variables, *_kernel_set(subject)])
     whole, layers = Counts(board, out / "bench.elf"), Counts(board, out / "bench-layers.elf")
     image = read_image(out / "image.elf", board.prefix)
     constants = layer_constants(out / "image.elf", board.prefix, list(steps))
@@ -271,8 +281,13 @@ def _layers(subject: Subject) -> tuple[Word, dict[str, int]]:
 
 def _build(subject: Subject, board: Board) -> Path:
     variables = [f"WORD={subject.word}", f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
-    _make("firmware/build.mk", board, variables)
-    return Path("build") / board.name / subject.word
+    out = Path("build") / board.name / subject.name
+    _make("firmware/build.mk", board, [*variables, f"OUT={out}", *_kernel_set(subject)])
+    return out
+
+
+def _kernel_set(subject: Subject | Model) -> list[str]:
+    return ["BOARD_KERNELS=dsp-wide"] if subject.wide else []
 
 
 def _make(makefile: str, board: Board, variables: list[str]) -> None:

@@ -19,10 +19,12 @@ from convert.kernels import (
     Packed,
     depthwise_bias,
     dot_bias,
+    family,
     fill_row,
     pack_depthwise,
     pack_dot,
     shift_row,
+    template_flags,
 )
 from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
 from convert.plan import Placed, Plan, plan
@@ -80,8 +82,8 @@ def generate(
             "probability": probability(manifest.logit),
         },
     }
-    shared = {"header": header, "kernels": kernels}
-    templates = {"ws_kernels.h": f"ws_kernels_{kernels}.h"}
+    shared = {"header": header, **template_flags(kernels)}
+    templates = {"ws_kernels.h": f"ws_kernels_{family(kernels)}.h"}
     return {
         name: render(f"{templates.get(name, name)}.j2", **shared, **values[name]) for name in FILES
     }

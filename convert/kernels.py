@@ -1,9 +1,10 @@
 """Kernel sets: which of a core's instructions the generated C uses, and how it wants its weights.
 
 `plain` is portable C, for every core and the host; `dsp` uses the DSP extension (Cortex-M4, M7,
-M33: SMLAD, SXTB16 ...); `mve` uses Helium (M55). The bits that come out are the same. Each set is
-one template, templates/ws_kernels_SET.h.j2; what a kernel reads lies in flash in the order in
-which its loop reads it, so each layout stands here once and in that template's comments.
+M33: SMLAD, SXTB16 ...), and `dsp-wide` keeps its weights as int16, which takes twice the flash and
+saves their widening; `mve` uses Helium (M55). The bits that come out are the same. Each family of
+sets is one template, templates/ws_kernels_FAMILY.h.j2; what a kernel reads lies in flash in the
+order in which its loop reads it, so each layout stands here once and in that template's comments.
 """
 
 from __future__ import annotations
@@ -16,11 +17,22 @@ from numpy.typing import NDArray
 
 from convert.errors import ConvertError
 
-Kernels = Literal["plain", "dsp", "mve"]
+Kernels = Literal["plain", "dsp", "dsp-wide", "mve"]
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
+Family = Literal["plain", "dsp", "mve"]
 
 #: Inputs of one output are filled up with zeros to a multiple of this.
-_MULTIPLE: dict[Kernels, int] = {"plain": 1, "dsp": 8, "mve": 16}
+_MULTIPLE: dict[Family, int] = {"plain": 1, "dsp": 8, "mve": 16}
+
+
+def family(kernels: Kernels) -> Family:
+    """The template that has this set."""
+    return "dsp" if kernels == "dsp-wide" else kernels
+
+
+def template_flags(kernels: Kernels) -> dict[str, object]:
+    """What templates need to know of the set."""
+    return {"kernels": family(kernels), "widened": kernels == "dsp-wide"}
 
 
 @dataclass(frozen=True)
@@ -36,13 +48,13 @@ def pack_dot(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
 
     plain: tiles of four outputs; in a tile, input by input its weights in each of the four; outputs
     that make no whole tile follow, row by row. dsp: see `_pairs`. mve: row by row, filled up with
-    zeros to whole vectors.
+    zeros to whole vectors. ConvertError: a weight of -128, with dsp.
     """
     outputs, length = weights.shape
     padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
-    if kernels == "dsp":
-        return Packed("int8_t", _pairs(padded))
+    if family(kernels) == "dsp":
+        return Packed("int8_t", _pairs(padded, widen=kernels == "dsp-wide"))
     if kernels == "mve":
         return Packed("int8_t", padded.reshape(-1))
     whole = outputs // 4 * 4
@@ -50,16 +62,21 @@ def pack_dot(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     return Packed("int8_t", np.concatenate([tiles.reshape(-1), padded[whole:].reshape(-1)]))
 
 
-def _pairs(weights: NDArray[np.int64]) -> NDArray[np.int64]:
+def _pairs(weights: NDArray[np.int64], *, widen: bool) -> NDArray[np.int64]:
     """Rows two by two, A and B: int16 A + 256 B of the inputs 0, 2, 1, 3, 4, 6, 5, 7 ..., as bytes.
 
-    The order is that in which SXTB16 widens inputs; an odd last row goes with zeros.
+    The order is that in which SXTB16 widens inputs; an odd last row goes with zeros. Widened: int16
+    A of two inputs in this order, then B of them.
     """
     _check_symmetric(weights)
     outputs, length = weights.shape
     rows = np.zeros((-(-outputs // 2), 2, length), np.int64)
     rows.reshape(-1, length)[:outputs] = weights
-    words = (rows[:, 0] + 256 * rows[:, 1]).reshape(-1, 4)[:, [0, 2, 1, 3]]
+    order = rows.reshape(len(rows), 2, -1, 4)[:, :, :, [0, 2, 1, 3]]
+    if widen:
+        words = order.reshape(len(rows), 2, -1, 2).transpose(0, 2, 1, 3)
+    else:
+        words = order[:, 0] + 256 * order[:, 1]
     return np.frombuffer(words.astype("<i2").tobytes(), np.int8).astype(np.int64)
 
 
@@ -98,7 +115,7 @@ def dot_bias(kernels: Kernels, bias: NDArray[np.int64]) -> NDArray[np.int64]:
 
     dsp keeps sums doubled.
     """
-    return 2 * bias if kernels == "dsp" else bias
+    return 2 * bias if family(kernels) == "dsp" else bias
 
 
 def depthwise_bias(
@@ -161,9 +178,9 @@ def scratch_bytes(
     A patch that was gathered; for up to two pixels, dsp widens inputs to int16, mve keeps sums.
     """
     patch = -(-_padded(kernels, length) // 4) * 4 if gathers else 0
-    pixel = {"plain": 0, "dsp": 2 * _padded(kernels, length), "mve": 4 * outputs}[kernels]
+    pixel = {"plain": 0, "dsp": 2 * _padded(kernels, length), "mve": 4 * outputs}[family(kernels)]
     return patch + pixel * min(pixels, 2)
 
 
 def _padded(kernels: Kernels, length: int) -> int:
-    return -(-length // _MULTIPLE[kernels]) * _MULTIPLE[kernels]
+    return -(-length // _MULTIPLE[family(kernels)]) * _MULTIPLE[family(kernels)]

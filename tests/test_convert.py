@@ -22,7 +22,7 @@ from tests.executors import ROOT, TOY
 from words import load_word
 
 GOLDEN = ROOT / "tests/golden"
-UPDATE = """for k in plain dsp mve; do
+UPDATE = """for k in plain dsp dsp-wide mve; do
     python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
         --out tests/golden/$k
   done"""

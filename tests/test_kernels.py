@@ -21,10 +21,12 @@ from convert.kernels import (
     depthwise_bias,
     depthwise_scratch,
     dot_bias,
+    family,
     pack_depthwise,
     pack_dot,
     scratch_bytes,
     shift_row,
+    template_flags,
 )
 from convert.reference import requantize
 from convert.render import render
@@ -37,6 +39,8 @@ BUILDS: list[tuple[Kernels, str]] = [
     ("dsp", "host"),
     ("dsp", "mps2-an386"),
     ("dsp", "mps2-an500"),
+    ("dsp-wide", "host"),
+    ("dsp-wide", "mps2-an386"),
     ("mve", "mps3-an547"),
 ]
 KINDS = {"dot": 0, "conv": 1, "depthwise": 2}
@@ -214,8 +218,8 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     """tests/native/kernels.c built for a board."""
     folder = folder / f"{kernels}-{board_name}-{variant.name}"
     folder.mkdir()
-    template = f"ws_kernels_{kernels}.h.j2"
-    text = render(template, header="", kernels=kernels, **variant.flags)
+    template = f"ws_kernels_{family(kernels)}.h.j2"
+    text = render(template, header="", **template_flags(kernels), **variant.flags)
     (folder / "ws_kernels.h").write_text(text)
     board = load_board(board_name)
     sources = [ROOT / "tests/native/kernels.c"]

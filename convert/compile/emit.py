@@ -13,7 +13,7 @@ from convert.compile.program import Buffer, Program, Step
 from convert.compile.simplify import simplify
 from convert.compile.stream import streaming
 from convert.errors import ConvertError
-from convert.kernels import Kernels, shift_row
+from convert.kernels import Kernels, family, shift_row, template_flags
 from convert.manifest import sha256
 from convert.render import render, version, write_files
 from convert.tflite_graph import Tensor, read_model
@@ -150,7 +150,7 @@ def _render(
     shown = [ShownStep(step, program) for step in program.steps]
     values = {
         "header": header,
-        "kernels": kernels,
+        **template_flags(kernels),
         "name": name,
         "title": f"{path.name}: {len(shown)} steps, {macs} multiply-accumulates a run.",
         "macs": macs,
@@ -175,7 +175,7 @@ def _render(
     files = {f"{name}.h": render("compiled.h.j2", **values)}
     files[f"{name}.c"] = render("compiled.c.j2", **values)
     files["ws_compiled.h"] = render("ws_compiled.h.j2", **values)
-    files["ws_kernels.h"] = render(f"ws_kernels_{kernels}.h.j2", **values)
+    files["ws_kernels.h"] = render(f"ws_kernels_{family(kernels)}.h.j2", **values)
     if values["ops"]:
         files["ws_ops.h"] = render("ws_ops.h.j2", **values)
     return files

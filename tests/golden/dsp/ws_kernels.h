@@ -333,7 +333,7 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
 /* Weights of two outputs A and B lie in one word for two inputs: int16 A + 256 B of the one input,
  * then of the other. A product sum over the words is A's + 256 B's; one over their even bytes is
  * A's. So one SXTB16 serves four products. B's sum must stay below 2^23: 512 inputs at a time. */
-enum { WS_BLOCK = 512 };
+enum { WS_PAIR = 2, WS_BLOCK = 512 }; /* bytes of weights for an input; inputs at a time */
 
 /* Sums of two pairs of outputs, A B and C D, or of one pair in two pixels. */
 typedef struct {
@@ -427,13 +427,13 @@ static inline void ws_single(const ws_range *range, const ws_row *row, int outpu
                              const int8_t *weights, const ws_u32 *x, int length, int8_t *out) {
     ws_finisher to = ws_finishing(row, range, out);
     const int block = length < WS_BLOCK ? length : WS_BLOCK;
-    for (int left = outputs; left > 0; left -= 4, weights += 4 * length) {
-        const int8_t *second = left > 2 ? weights + 2 * length : weights;
+    for (int left = outputs; left > 0; left -= 4, weights += 2 * WS_PAIR * length) {
+        const int8_t *second = left > 2 ? weights + WS_PAIR * length : weights;
         ws_sums sums = ws_one_pixel(weights, second, x, x + block / 2);
         for (int at = block; at < length; at += WS_BLOCK) {
             const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
             ws_add(&sums,
-                   ws_one_pixel(weights + 2 * at, second + 2 * at, x + at / 2, x + stop / 2));
+                   ws_one_pixel(weights + WS_PAIR * at, second + WS_PAIR * at, x + at / 2, x + stop / 2));
         }
         ws_finish(&to, 2 * sums.a);
         if (left >= 4) {
@@ -597,7 +597,7 @@ static inline void ws_double(const ws_range *range, const ws_row *row, int outpu
                                 outputs, range->zero_point, whole / 2};
         ws_double_pairs(pairs, weights, x + length);
         left -= whole;
-        weights += length * whole;
+        weights += WS_PAIR / 2 * length * whole;
         to.bias += whole;
         to.multiplier += whole;
         to.shift += whole;
@@ -605,11 +605,11 @@ static inline void ws_double(const ws_range *range, const ws_row *row, int outpu
     }
 #endif
     const int block = length < WS_BLOCK ? length : WS_BLOCK;
-    for (; left > 0; left -= 2, weights += 2 * length) {
+    for (; left > 0; left -= 2, weights += WS_PAIR * length) {
         ws_sums sums = ws_two_pixels(weights, x, x + block);
         for (int at = block; at < length; at += WS_BLOCK) {
             const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
-            ws_add(&sums, ws_two_pixels(weights + 2 * at, x + at, x + stop));
+            ws_add(&sums, ws_two_pixels(weights + WS_PAIR * at, x + at, x + stop));
         }
         ws_finish_two(&to, sums.a, sums.c, outputs);
         if (left > 1) ws_finish_two(&to, sums.b, sums.d, outputs);
