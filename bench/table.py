@@ -20,6 +20,9 @@ _NOTES = {
     "total": "total, per second of audio",
 }
 
+#: What the rows of the kernel set dsp-wide are named with.
+WIDE = "_wide"
+
 PEERS = Path(__file__).parent / "peers.toml"
 
 Cells = list[tuple[str, ...]]
@@ -56,15 +59,37 @@ def markdown(report: Report, model: str) -> str:
     return "\n\n".join(blocks)
 
 
+def prices(report: Report) -> str:
+    """For docs/: what weights as int16 cost and save, of every model counted with them."""
+    totals = {row.key: row for row in report.rows if row.layer == "total"}
+    cells: Cells = [("", "flash", "wide", "", "instructions", "wide", "")]
+    for (model, core, layer), wide in totals.items():
+        row = totals.get((model.removesuffix(WIDE), core, layer))
+        if not model.endswith(WIDE) or row is None:
+            continue
+        numbers = []
+        for cost in ("flash", "instructions"):
+            was, now = getattr(row, cost), getattr(wide, cost)
+            numbers += [_number(was), _number(now), f"{100 * (now - was) / was:+.0f} %"]
+        cells.append((f"{row.model}, {_title(_board(core))}", *numbers))
+    return _pipe(cells)
+
+
 def fill(path: Path, report: Report) -> None:
-    """Put the tables between the marks <!-- bench MODEL --> and <!-- end --> of a page."""
+    """Put the tables between the marks <!-- bench MODEL --> and <!-- end --> of a page.
+
+    <!-- bench-prices --> stands for `prices`.
+    """
     page = path.read_text(encoding="utf-8")
 
     def table(found: re.Match[str]) -> str:
         return f"<!-- bench {found[1]} -->\n\n{markdown(report, found[1])}\n\n<!-- end -->"
 
     marks = r"<!-- bench (\w+) -->\n.*?<!-- end -->"
-    path.write_text(re.sub(marks, table, page, flags=re.DOTALL), encoding="utf-8")
+    page = re.sub(marks, table, page, flags=re.DOTALL)
+    marks = r"<!-- bench-prices -->\n.*?<!-- end -->"
+    text = f"<!-- bench-prices -->\n\n{prices(report)}\n\n<!-- end -->"
+    path.write_text(re.sub(marks, lambda _: text, page, flags=re.DOTALL), encoding="utf-8")
 
 
 def _board(core: str) -> Board:
