@@ -12,6 +12,8 @@ SCORES ?=
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
+#? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -22,6 +24,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 HOST_PROGRAM := build/host/$(WORD)/wake-emulator
 BOARD_PROGRAM := build/$(BOARD)/$(WORD)/wakestate.elf
+DEVICE_PROGRAM := build/$(BOARD)/$(WORD)/device.elf
+# A chip's registers are known from the vendor's file, which comes with pyocd.
+BOARD_SETUP = $(VENV)/.base $(if $(shell grep -s '^svd' boards/$(BOARD)/board.toml),$(VENV)/.flash)
 SAMPLES = $(sort $(wildcard models/$(WORD)/sample*.wav))
 
 # Build messages go to stderr: stdout is for the events.
@@ -46,7 +51,7 @@ $(if $(filter host,$(BOARD)),@echo "BOARD=host is this computer: take a board th
 endef
 
 .PHONY: run
-run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
+run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 	$(word_given)
 	$(emulated)
 	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav; hear your own: make emulate \
@@ -57,18 +62,19 @@ run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
 		$(if $(STATE),--state '$(STATE)') $(SAMPLES)
 
 .PHONY: build
-build: $(VENV)/.base ## Host emulator, library and the image of BOARD
+build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	$(word_given)
 	+@$(BUILD) BOARD=host all >&2
 	+@$(BUILD) BOARD=$(BOARD) all >&2
 	@echo "$(HOST_PROGRAM)"
 	@echo "$(BOARD_PROGRAM)"
+	@echo "$(DEVICE_PROGRAM)"
 
 # WAV files and stdin go to the emulator as they are; others (Opus, FLAC) are decoded first.
 PLAIN := $(filter %.wav %.WAV -,$(lastword $(AUDIO)))
 HEARD = $(if $(PLAIN),$(AUDIO),build/audio/$(basename $(notdir $(lastword $(AUDIO)))).wav)
 DECODE = $(if $(PLAIN),true,$(PYTHON) -m boards decode '$(AUDIO)' --out '$(HEARD)')
-AUDIO_SETUP = $(VENV)/.base $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
+AUDIO_SETUP = $(BOARD_SETUP) $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
 define audio_given
 $(if $(AUDIO),,@echo "AUDIO is not given: make $@ AUDIO=x.wav" >&2; exit 2)
 endef
@@ -91,8 +97,30 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: size
-size: $(VENV)/.base ## Flash and RAM of the image for BOARD
+size: $(BOARD_SETUP) ## Flash and RAM of the images for BOARD, against its budget
 	+@$(BUILD) BOARD=$(BOARD) size
+
+# Whether the board is there is asked before anything is built.
+HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
+define on_board
+$(word_given)
+@$(PYTHON) -m boards plugged --board $(BOARD)
++@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
++@$(BUILD) BOARD=$(BOARD) device >&2
+@$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) $(HEARS)
+endef
+.PHONY: flash monitor debug
+flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it
+	$(on_board)
+monitor: $(VENV)/.base ## The serial port of BOARD; an emulated one hears AUDIO or the sample
+	$(on_board)
+debug: $(VENV)/.base ## gdb on BOARD with the device image loaded
+	$(on_board)
+
+.PHONY: new-board
+new-board: $(VENV)/.base ## A folder boards/NAME like LIKE, that builds; see docs/porting.md
+	@$(if $(and $(NAME),$(LIKE)),$(PYTHON) -m boards new '$(NAME)' --like '$(LIKE)',\
+		echo "give both: make new-board NAME=mine LIKE=b-l475e-iot01a" >&2; exit 2)
 
 BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL)
 .PHONY: bench bench-diff bench-baseline
@@ -165,6 +193,8 @@ $(VENV)/.audio: pyproject.toml | build/.tools
 	$(call python_packages,audio)
 $(VENV)/.train: pyproject.toml | build/.tools
 	$(call python_packages,train)
+$(VENV)/.flash: pyproject.toml | build/.tools
+	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools
 	$(call python_packages,dev)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.train
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train

@@ -5,7 +5,8 @@
 #     build/generated/WORD/KERNELS/  the C that convert/ makes of the word and its model
 #     build/boards/BOARD/           what boards/ makes of board.toml
 #     build/BOARD/WORD/             host: wake-emulator, libwakestate.so; for tests vectors, engine-test
-#                                   others: wakestate.elf; vectors.elf, engine-test.elf; for
+#                                   others: device.elf, microphone to wake; wakestate.elf, the
+#                                   emulator on a board; vectors.elf, engine-test.elf; for
 #                                   the target bench: bench.elf, bench-layers.elf, image.elf
 #
 # The Makefile calls this once Python is set up; nothing here installs anything.
@@ -21,12 +22,13 @@ PYTHON ?= .venv/bin/python
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
 BOARD_OUT := build/boards/$(BOARD)
 
-.PHONY: all emulator tests library generated size bench
+.PHONY: all emulator device tests library generated size bench
 all: emulator tests
 
 # Facts of the board, and its linker script.
-$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py \
-		templates/board.mk.j2 templates/linker.ld.j2
+$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py boards/svd.py \
+		$(wildcard templates/board*.j2) templates/linker.ld.j2 \
+		$(wildcard boards/$(BOARD)/*.c boards/chips/*.[ch])
 	@$(PYTHON) -m boards generate $(BOARD) --out $(BOARD_OUT)
 ifneq ($(wildcard boards/$(BOARD)/board.toml),)
 include $(BOARD_OUT)/board.mk
@@ -70,7 +72,7 @@ LDFLAGS += -fsanitize=address,undefined
 endif
 
 ENGINE := firmware/wakestate.c firmware/detector.c
-EMULATOR := $(addprefix firmware/emulator/,emulator.c states.c text.c wav.c)
+EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c)
 VECTORS := firmware/test/vectors.c firmware/emulator/text.c
 ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
@@ -88,7 +90,14 @@ LIBRARY := $(OUT)/libwakestate.so
 all: library
 LINK = @echo "LD $@"; $(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
 else
+VECTORS_C := $(if $(BOARD_CHIP),$(BOARD_OUT)/board_vectors.c)
 MACHINE := boards/common/startup.c boards/common/semihosting.c boards/common/main.c
+CFLAGS += -I$(BOARD_OUT)
+# Its ring and its driver: what a semihosting microphone needs, or a real one.
+DEVICE := $(addprefix firmware/device/,device.c ring.c pdm.c) boards/common/startup.c \
+	$(addprefix firmware/emulator/,event.c states.c text.c) $(BOARD_SOURCES) $(VECTORS_C) \
+	$(if $(BOARD_EMULATED),boards/common/semihosting.c firmware/emulator/wav.c,boards/common/restart.c)
+DEVICE_PROGRAM := $(OUT)/device.elf
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf
 VECTORS_PROGRAM := $(OUT)/vectors.elf
 ENGINE_TEST_PROGRAM := $(OUT)/engine-test.elf
@@ -97,15 +106,22 @@ LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld
 # Counted by bench/: the engine, its layers by trace, and the least image that wakes.
 BENCH_PROGRAMS := $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
 $(EMULATOR_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): $(BOARD_OUT)/board.mk
+$(DEVICE_PROGRAM): $(BOARD_OUT)/board.mk
+all: device
 endif
 
 emulator: $(EMULATOR_PROGRAM)
-tests: $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM)
+device: $(DEVICE_PROGRAM)
+# The unit tests keep whole recordings in memory: too much for a real chip.
+tests: $(VECTORS_PROGRAM) $(if $(BOARD_CHIP),,$(ENGINE_TEST_PROGRAM))
 library: $(LIBRARY)
 bench: $(or $(BENCH_PROGRAMS),$(if $(filter bench,$(MAKECMDGOALS)),$(error \
 	board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)))
 
 $(EMULATOR_PROGRAM): $(call object,$(EMULATOR) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
+	$(LINK)
+
+$(DEVICE_PROGRAM): $(call object,$(DEVICE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
 $(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(ENGINE_OBJECTS) $(TRACED_OBJECT)
@@ -144,8 +160,9 @@ $(OUT)/obj/%.pic.o: %.c $(GENERATED)/ws_model.h $(BUILT_BY)
 $(OUT)/obj/%.o: %.c $(GENERATED)/ws_model.h $(BUILT_BY)
 	$(COMPILE) -c $< -o $@
 
-size: $(EMULATOR_PROGRAM)
+size: $(EMULATOR_PROGRAM) $(DEVICE_PROGRAM)
 	@$(BOARD_PREFIX)size $(EMULATOR_PROGRAM)
+	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m boards budget --board $(BOARD) $(DEVICE_PROGRAM))
 	@$(BOARD_PREFIX)size $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -39,7 +39,11 @@ def test_all_boards_are_good() -> None:
         ('core = "cortex-m4"', 'core = "cortex-m9"', ["core", "'cortex-m9'", "'cortex-m4'"]),
         ('core = "cortex-m4"', 'core = "cortex-m3"', ["fpv4-sp-d16", "cortex-m3: none"]),
         ("stack_bytes = 8192", "stack_bytes = 104", ["stack_bytes", "given 104", "1024"]),
-        ("stack_bytes", "stack_byte", ["stack_byte: unknown key; allowed: clock_hz, core"]),
+        (
+            "stack_bytes",
+            "stack_byte",
+            ["stack_byte: unknown key; allowed: budget, chip, clock, clock_hz, core"],
+        ),
         ("length = 0x00400000", "size = 1", ["memory.code.size: unknown key; allowed: length"]),
         ("length = 0x00400000", "length = 4", ["memory.code.length", "given 4"]),
         ("machine =", "machines =", ["qemu.machine: missing"]),
@@ -66,7 +70,7 @@ def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str])
 
 def test_generated_files_hold_the_boards_facts_and_are_reproducible(tmp_path: Path) -> None:
     files = generate.generate("mps2-an386", tmp_path / "one")
-    assert [path.name for path in files] == ["board.mk", "linker.ld"]
+    assert [path.name for path in files] == ["board.mk", "linker.ld", "board_facts.h"]
     texts = {path.name: path.read_text(encoding="utf-8") for path in files}
     assert "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16" in texts["board.mk"]
     assert "ram (rw) : ORIGIN = 0x20000000, LENGTH = 0x00400000" in texts["linker.ld"]
@@ -122,7 +126,7 @@ def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
         "    return deep[5];\n}\n"
     )
     board = load_board("mps2-an385")
-    _, script = generate.generate("mps2-an385", tmp_path)
+    generate.generate("mps2-an385", tmp_path)
     common = ROOT / "boards/common"
     elf = tmp_path / "fault.elf"
     sources = [common / f"{name}.c" for name in ("startup", "semihosting", "main")]
@@ -130,7 +134,12 @@ def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
     subprocess.run(
         [
             *("arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O1", "-ffunction-sections"),
-            *(f"-I{ROOT / 'firmware/emulator'}", "-T", str(script), *map(str, sources)),
+            *(
+                f"-I{ROOT / 'firmware/emulator'}",
+                "-T",
+                str(tmp_path / "linker.ld"),
+                *map(str, sources),
+            ),
             *("-o", str(elf)),
         ],
         check=True,
