@@ -49,17 +49,17 @@ void ws_driver_listen(ws_ring *ring) {
                              DMA1_CCR5_EN);
     reg_enable_interrupt(WS_IRQ_DMA1_Channel5);
 
-    /* Channels: set up, then the output clock and the whole on. */
+    /* Channels: set up, then the output clock, the whole on, and the channels. */
     reg_write(DFSDM_CHCFG2R1, reg_field(DFSDM_CHCFG2R1_SPICKSEL, SPI_OWN_CLOCK) |
                                   reg_field(DFSDM_CHCFG2R1_SITP, SPI_RISING));
     reg_write(DFSDM_CHCFG1R1, reg_field(DFSDM_CHCFG1R1_SPICKSEL, SPI_OWN_CLOCK) |
                                   reg_field(DFSDM_CHCFG1R1_SITP, SPI_FALLING) |
                                   DFSDM_CHCFG1R1_CHINSEL);
-    reg_set(DFSDM_CHCFG2R1, DFSDM_CHCFG2R1_CHEN);
-    reg_set(DFSDM_CHCFG1R1, DFSDM_CHCFG1R1_CHEN);
     reg_write(DFSDM_CHCFG0R1,
               reg_field(DFSDM_CHCFG0R1_CKOUTDIV, BOARD_CLOCK_HZ / BOARD_MIC_HZ - 1u));
     reg_set(DFSDM_CHCFG0R1, DFSDM_CHCFG0R1_DFSDMEN);
+    reg_set(DFSDM_CHCFG2R1, DFSDM_CHCFG2R1_CHEN);
+    reg_set(DFSDM_CHCFG1R1, DFSDM_CHCFG1R1_CHEN);
 
     /* Filters: 0 takes channel 2, 1 takes channel 1 and starts with 0. */
     uint32_t sums =

@@ -8,7 +8,7 @@
 #define UART_115200 0x01D7E000u /* BAUDRATE: 8.2 of UART in the specification */
 #define UART_ON 4u
 #define FROM_CRYSTAL 1u
-#define POF_2V3 6u
+#define POF_2V3 10u
 #define RELOAD_KEY 0x6E524635u
 
 static byte_queue received;

@@ -22,8 +22,8 @@ static inline void reg_write(uint32_t address, uint32_t value) {
 #define SYST_CSR 0xE000E010u
 #define SYST_RVR 0xE000E014u
 #define SYST_CVR 0xE000E018u
-#define NVIC_ISER 0xE000E100u /* and following: one bit an interrupt */
-#define NVIC_ICER 0xE000E180u
+#define NVIC_ISER0 0xE000E100u /* and following: one bit an interrupt */
+#define NVIC_ICER0 0xE000E180u
 #define SCB_VTOR 0xE000ED08u
 #define SCB_AIRCR 0xE000ED0Cu
 #define SCB_SHCSR 0xE000ED24u
@@ -64,7 +64,7 @@ static inline bool reg_wait(uint32_t address, uint32_t mask, uint32_t value) {
 }
 
 static inline void reg_enable_interrupt(uint32_t number) {
-    reg_write(NVIC_ISER + number / 32u * 4u, 1u << number % 32u);
+    reg_write(NVIC_ISER0 + number / 32u * 4u, 1u << number % 32u);
 }
 
 #endif

@@ -142,7 +142,7 @@ void ws_reset(void) {
     /* A boot loader may have left interrupts on, and its own vectors. */
     reg_write(SYST_CSR, 0);
     for (uint32_t i = 0; i < 8; i++) {
-        reg_write(NVIC_ICER + 4 * i, 0xFFFFFFFFu);
+        reg_write(NVIC_ICER0 + 4 * i, 0xFFFFFFFFu);
     }
     reg_write(SCB_VTOR, (uint32_t)(uintptr_t)vectors);
     reg_set(SCB_SHCSR, SHCSR_FAULTS);

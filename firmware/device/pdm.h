@@ -3,8 +3,9 @@
  *
  * Stage 1: a fourth-order running sum (CIC) of the bits at 128 times the rate, taken every 64.
  * Stage 2: a 64-tap filter that takes every second value; it stops what would alias into the band
- * (67 dB), lifts the droop of stage 1, and gives 100 Hz .. 7 kHz within 0.05 dB. Then what is below
- * 10 Hz, a microphone's offset, is taken off.
+ * (67 dB), lifts the droop of stage 1, and gives 100 Hz .. 7 kHz within 0.05 dB. Sound above 23 kHz
+ * falls into the band of stage 1 itself, at least 40 dB lower. Then what is below 10 Hz, a
+ * microphone's offset, is taken off.
  *
  * A chip that does stage 1 itself (DFSDM) begins with stage 2.
  */
