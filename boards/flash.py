@@ -6,6 +6,7 @@ started by a reset, and the serial port is QEMU's.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from boards.schema import Board, BoardError, Flash, board_names, load_board
 from boards.serial import port, talk
 
 USB = Path("/sys/bus/usb/devices")
+NODES = Path("/dev/bus/usb")
 DEBUG_PORT = 3333
 _PERMIT = ".venv/bin/python -m boards udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
 _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
@@ -42,16 +44,11 @@ def check(board: Board, usb: Path = USB) -> None:
             f"{board.name}: not found: plug in {board.flash.plug}, by a USB cable that carries "
             f"data; if it is in, let this user have it: {_PERMIT}, then plug it in again"
         )
-    node = Path("/dev/bus/usb") / found
-    try:
-        with node.open("r+b"):
-            pass
-    except PermissionError:
+    node = NODES / found
+    if node.exists() and not os.access(node, os.R_OK | os.W_OK):
         raise BoardError(
             f"{board.name}: found, but {node} may not be opened: {_PERMIT}, then plug it in again"
-        ) from None
-    except OSError:
-        pass  # gone or of another make: the tool says more
+        )
 
 
 def _attached(flash: Flash, usb: Path) -> str | None:

@@ -104,8 +104,11 @@ class Gdb:
 
     def _ask(self, command: str) -> str:
         data = command.encode()
-        self._socket.sendall(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
-        return self._packet()
+        try:
+            self._socket.sendall(b"$" + data + b"#%02x" % (sum(data) & 0xFF))
+            return self._packet()
+        except OSError as error:
+            raise BoardError(f"gdb: '{command[:24]}' gets no answer: {error}") from None
 
     def _packet(self) -> str:
         """The next packet, acknowledged; what is between packets (acknowledgements) is dropped."""
