@@ -132,6 +132,7 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables in docs/
 	@$(BENCH)
 	@$(PYTHON) -m bench accept
+	@$(PYTHON) -m boards docs
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from boards import budget, decode, flash, generate, new, pdm, run, timeline
+from boards import budget, decode, flash, generate, new, pages, pdm, run, timeline
 from boards.schema import Board, BoardError, board_names, load_board
 
 
@@ -28,8 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     generate_parser.add_argument("board")
     generate_parser.add_argument("--out", type=Path, help="default: build/boards/BOARD")
 
-    docs_parser = commands.add_parser("docs", help="write docs/boards.md")
-    docs_parser.add_argument("--out", type=Path, default=Path("docs/boards.md"))
+    docs_parser = commands.add_parser("docs", help="write docs/boards.md and docs/boards/")
+    docs_parser.add_argument("--out", type=Path, default=Path("docs"))
 
     qemu_parser = commands.add_parser("qemu", help="run a program built for a board")
     qemu_parser.add_argument("--board", required=True)
@@ -94,8 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.command == "generate":
             generate.generate(args.board, args.out or Path("build/boards") / args.board)
         elif args.command == "docs":
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(generate.table(), encoding="utf-8")
+            (args.out / "boards").mkdir(parents=True, exist_ok=True)
+            for name, text in pages.pages().items():
+                (args.out / name).write_text(text, encoding="utf-8")
         elif args.command == "qemu":
             rest = args.arguments[1:] if args.arguments[:1] == ["--"] else args.arguments
             return run.run(load_board(args.board), args.elf, rest)

@@ -77,7 +77,7 @@ def flash_command(board: Board, elf: Path) -> list[str]:
     assert board.flash is not None
     target = board.flash.target
     if board.flash.tool == "pyocd":
-        return [sys.executable, "-m", "pyocd", "flash", "--target", target, str(elf)]
+        return [sys.executable, "-m", "pyocd", "flash", "--no-wait", "--target", target, str(elf)]
     if board.flash.tool == "openocd":
         program = f"program {{{elf}}} verify reset exit"
         return ["openocd", "-f", target, "-c", program]

@@ -1,4 +1,4 @@
-"""Board facts become files: linker script, C headers, vectors, make variables, docs/boards.md."""
+"""Board facts become files: linker script, C headers, vectors, make variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boards import svd
-from boards.schema import FOLDER, Board, BoardError, board_names, load_board
+from boards.schema import FOLDER, Board, BoardError, load_board
 from convert.render import render, version
 
 ROOT = FOLDER.parent
@@ -75,9 +75,3 @@ def driver_texts(board: Board) -> list[tuple[Path, str]]:
             p for p in beside if p.is_file() and p.parent.parent == FOLDER and p.parent != COMMON
         ]
     return list(found.items())
-
-
-def table() -> str:
-    """docs/boards.md."""
-    boards = [load_board(name) for name in board_names()]
-    return render("boards.md.j2", boards=boards, command="python -m boards docs")

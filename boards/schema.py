@@ -169,6 +169,7 @@ class Flash(_Section):
     target: str = Field(min_length=1, description="what the tool calls the board or chip")
     usb: tuple[str, ...] = Field((), description="VENDOR:PRODUCT of what must be plugged in")
     plug: str = Field(min_length=1, description="what to plug in, as said when it is not there")
+    install: str = Field("", description="how a person gets the tool")
     debug_server: str = Field("", description="a command that serves gdb on port 3333")
 
     @model_validator(mode="after")
@@ -185,6 +186,9 @@ class Power(_Section):
     """What the current is estimated from."""
 
     run_ua_per_mhz: float = Field(gt=0, le=1000)
+    filter_instructions: int = Field(
+        0, ge=0, description="a second, of what our own code does to the microphone's bits"
+    )
     source: str = Field(min_length=1)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from boards import generate, timeline
+from boards import generate, pages, timeline
 from boards.__main__ import main
 from boards.run import command
 from boards.schema import BoardError, board_names, load_board
-from tests.firmware_build import ROOT, build
+from tests.firmware_build import REAL, ROOT, build
 from tests.test_emulator import SPEECH, wav
 
 GOOD = (ROOT / "boards/mps2-an386/board.toml").read_text(encoding="utf-8")
@@ -79,8 +80,38 @@ def test_generated_files_hold_the_boards_facts_and_are_reproducible(tmp_path: Pa
 
 
 def test_docs_are_up_to_date() -> None:
-    written = (ROOT / "docs/boards.md").read_text(encoding="utf-8")
-    assert written == generate.table(), "run: python -m boards docs"
+    made = pages.pages()
+    for name, text in made.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "python -m boards docs"
+    there = {f"boards/{path.name}" for path in (ROOT / "docs/boards").iterdir()}
+    assert there | {"boards.md"} == set(made)
+
+
+@pytest.mark.parametrize("board", REAL)
+def test_the_picture_shows_every_wire(board: str) -> None:
+    facts = load_board(board)
+    root = ElementTree.fromstring(pages.picture(facts))
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert facts.microphone and facts.led and facts.uart
+    pins = {facts.microphone.clock, facts.microphone.data, facts.led.pin, facts.uart.tx}
+    assert pins | {facts.uart.rx, *facts.state_pins} <= texts
+
+
+def test_the_current_is_estimated_from_the_counts() -> None:
+    found = pages.current(load_board("stm32f4-discovery"))
+    assert found.instructions > 10_244_812  # the filter's, and the engine's
+    mhz = found.instructions * 1.5 / 1e6
+    assert found.total_ma == pytest.approx(mhz * 0.238 + 0.65)
+
+
+@pytest.mark.parametrize("board", REAL)
+def test_a_full_ring_is_heard_within_one_window(board: str) -> None:
+    """After an overrun: eight hops that wait, while new ones come in, by counted instructions."""
+    facts = load_board(board)
+    assert facts.clock_hz and facts.power
+    second = pages.current(facts).instructions * pages.CYCLES_PER_INSTRUCTION / facts.clock_hz
+    engine = second * (1 - facts.power.filter_instructions / pages.current(facts).instructions)
+    assert 8 * engine / 100 / (1 - second) < 0.025
 
 
 def test_qemu_gets_arguments_whole() -> None:

@@ -150,7 +150,7 @@ def test_the_commands_that_flash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flash, "port", lambda board, given: "/dev/ttyACM3")
     calls = {name: flash.flash_command(load_board(name), Path("x/device.elf")) for name in REAL}
     assert calls["b-l475e-iot01a"][1:] == [
-        *("-m", "pyocd", "flash", "--target", "stm32l475xg", "x/device.elf"),
+        *("-m", "pyocd", "flash", "--no-wait", "--target", "stm32l475xg", "x/device.elf"),
     ]
     assert calls["stm32f4-discovery"] == [
         *("openocd", "-f", "board/stm32f4discovery.cfg"),

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from boards import pdm
+from boards.generate import generate
+from boards.run import capture
+from boards.schema import load_board
 from tests.firmware_build import ROOT
 
 HOP = 160
@@ -138,3 +142,56 @@ def test_an_offset_goes(library: ctypes.CDLL) -> None:
     """A microphone's resting value of a twentieth of full scale is gone after 0.2 s."""
     count = HOP * BITS * 40
     assert np.abs(settled(Filter(library)(pdm.modulate(np.full(count, 0.05))))).max() < 4 / 32768
+
+
+# What it costs, which the pages of the boards tell.
+
+COUNTING = """
+#include "device/pdm.h"
+#include "emulator/text.h"
+#define SYST(offset) (*(volatile uint32_t *)(0xE000E010u + (offset)))
+static uint16_t words[WS_PDM_WORDS];
+static int16_t pcm[WS_HOP];
+static ws_pdm pdm;
+static uint32_t ticks(void (*call)(void)) {
+    SYST(8) = 0;
+    call();
+    return 0xFFFFFFu - SYST(8);
+}
+static void whole(void) { ws_pdm_hop(&pdm, words, pcm); }
+static void half(void) { ws_half_hop(&pdm.half, pcm); }
+int ws_program(const ws_io *io, int argc, const char *const *argv) {
+    (void)argc, (void)argv;
+    for (unsigned i = 0; i < WS_PDM_WORDS; i++) words[i] = (uint16_t)(i * 40503u);
+    ws_pdm_reset(&pdm, 0);
+    SYST(4) = 0xFFFFFFu;
+    SYST(0) = 5;
+    ws_text text;
+    ws_text_begin(&text, io, io->out);
+    ws_text_number(&text, ticks(whole), 1);
+    ws_text_char(&text, ' ');
+    ws_text_number(&text, ticks(half), 1);
+    return !ws_text_flush(&text);
+}
+"""
+
+
+def test_the_filters_instructions_are_those_of_the_boards(tmp_path: Path) -> None:
+    """Counted in QEMU on an M4F, as all costs; board.toml may be 5 % beside them."""
+    board = load_board("mps2-an386")
+    generate("mps2-an386", tmp_path)
+    (tmp_path / "count.c").write_text(COUNTING)
+    sources = [f"boards/common/{name}.c" for name in ("startup", "semihosting", "main")]
+    sources += ["firmware/emulator/text.c", "firmware/device/pdm.c", str(tmp_path / "count.c")]
+    call = ["arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O2", "-ffunction-sections"]
+    call += ["-Itests/scripted", "-Ifirmware", "-T", str(tmp_path / "linker.ld"), *sources]
+    subprocess.run([*call, "-o", str(tmp_path / "count.elf")], cwd=ROOT, check=True)
+    done = capture(board, tmp_path / "count.elf", [], icount=6)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert board.clock_hz is not None
+    ticks = [int(number) for number in done.stdout.split()]
+    whole, half = (round(t * 1e9 / board.clock_hz / 64 * 16000 / HOP) for t in ticks)
+    for name, counted in (("stm32f4-discovery", whole), ("b-l475e-iot01a", half)):
+        power = load_board(name).power
+        assert power is not None
+        assert power.filter_instructions == pytest.approx(counted, rel=0.05), counted

@@ -13,15 +13,6 @@ static const int16_t taps[WS_HALF_TAPS / 2] = {
     -1216, -1654, 1692, 2562, -2540, -4829, 4348, 16827,
 };
 
-/* What four bits, the first at the top, add to each running sum: bit k (0 the first) is counted
- * C(3 - k + m, m) times in sum m = 0 .. 3. */
-static const uint8_t added[16][4] = {
-    {0, 0, 0, 0},   {1, 1, 1, 1},   {1, 2, 3, 4},   {2, 3, 4, 5},   /**/
-    {1, 3, 6, 10},  {2, 4, 7, 11},  {2, 5, 9, 14},  {3, 6, 10, 15}, /**/
-    {1, 4, 10, 20}, {2, 5, 11, 21}, {2, 6, 13, 24}, {3, 7, 14, 25}, /**/
-    {2, 7, 16, 30}, {3, 8, 17, 31}, {3, 9, 19, 34}, {4, 10, 20, 35},
-};
-
 void ws_half_reset(ws_half *half, unsigned gain_db) {
     memset(half, 0, sizeof *half);
     half->gain = (uint8_t)(gain_db / 6u);
@@ -29,6 +20,15 @@ void ws_half_reset(ws_half *half, unsigned gain_db) {
 
 void ws_pdm_reset(ws_pdm *pdm, unsigned gain_db) {
     memset(pdm, 0, sizeof *pdm);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint16_t *added = pdm->added[byte];
+        for (int shift = 7; shift >= 0; shift--) {
+            added[0] = (uint16_t)(added[0] + (byte >> shift & 1u));
+            added[1] = (uint16_t)(added[1] + added[0]);
+            added[2] = (uint16_t)(added[2] + added[1]);
+            added[3] = (uint16_t)(added[3] + added[2]);
+        }
+    }
     ws_half_reset(&pdm->half, gain_db);
 }
 
@@ -58,25 +58,28 @@ void ws_half_hop(ws_half *half, int16_t pcm[WS_HOP]) {
     memmove(half->held, half->held + WS_HALF_SAMPLES, (WS_HALF_TAPS - 2u) * sizeof half->held[0]);
 }
 
-/* Four bits into the running sums: as if one after the other were added to the first sum, and each
- * sum to the next. They may run over; the differences make that good. */
-static inline void add_bits(uint32_t sums[4], unsigned bits) {
-    const uint8_t *add = added[bits];
-    sums[3] += 4 * sums[2] + 10 * sums[1] + 20 * sums[0] + add[3];
-    sums[2] += 4 * sums[1] + 10 * sums[0] + add[2];
-    sums[1] += 4 * sums[0] + add[1];
-    sums[0] += add[0];
+/* Eight bits into the sums, as if bit after bit were added to the first, and each sum to the next:
+ * what was there is counted C(7 + n, n) times n sums on. They may run over; the differences make
+ * that good. */
+static inline ws_pdm_sums add_byte(const ws_pdm *pdm, ws_pdm_sums s, unsigned byte) {
+    const uint16_t *added = pdm->added[byte];
+    s.d += 8 * s.c + 36 * s.b + 120 * s.a + added[3];
+    s.c += 8 * s.b + 36 * s.a + added[2];
+    s.b += 8 * s.a + added[1];
+    s.a += added[0];
+    return s;
 }
 
 void ws_pdm_hop(ws_pdm *pdm, const uint16_t words[WS_PDM_WORDS], int16_t pcm[WS_HOP]) {
     int32_t *input = ws_half_input(&pdm->half);
+    ws_pdm_sums sums = pdm->sums;
     for (size_t i = 0; i < WS_HALF_SAMPLES; i++) {
-        for (int word = 0; word < 4; word++, words++) {
-            for (int shift = 12; shift >= 0; shift -= 4) {
-                add_bits(pdm->sums, *words >> shift & 15u);
-            }
+        for (int word = 0; word < 4; word++) {
+            unsigned bits = *words++;
+            sums = add_byte(pdm, sums, bits >> 8);
+            sums = add_byte(pdm, sums, bits & 0xFFu);
         }
-        uint32_t value = pdm->sums[3];
+        uint32_t value = sums.d;
         for (int order = 0; order < 4; order++) {
             uint32_t before = pdm->differences[order];
             pdm->differences[order] = value;
@@ -85,5 +88,6 @@ void ws_pdm_hop(ws_pdm *pdm, const uint16_t words[WS_PDM_WORDS], int16_t pcm[WS_
         /* 0 .. 2^24 for bits 0 and 1 becomes -2^24 .. 2^24 for -1 and 1. */
         input[i] = 2 * (int32_t)value - WS_HALF_FULL_SCALE;
     }
+    pdm->sums = sums;
     ws_half_hop(&pdm->half, pcm);
 }

@@ -30,7 +30,12 @@ typedef struct {
 } ws_half;
 
 typedef struct {
-    uint32_t sums[4];
+    uint32_t a, b, c, d; /* of the bits; of a; of b; of c */
+} ws_pdm_sums;
+
+typedef struct {
+    uint16_t added[256][4]; /* what eight bits, the first at the top, add to sums of 0 */
+    ws_pdm_sums sums;
     uint32_t differences[4];
     ws_half half;
 } ws_pdm;
