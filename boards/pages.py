@@ -88,10 +88,18 @@ def _parts(board: Board) -> list[Part]:
     parts, y = [], _TOP
     for title, on_board, wires in groups:
         height = _ROW * (len(wires) + 1)
-        drawn = [Wire(y + _ROW * (i + 1) + 4, *wire) for i, wire in enumerate(wires)]
+        drawn = [
+            Wire(y + _ROW * (i + 1) + 4, signal, _shown(board, pin))
+            for i, (signal, pin) in enumerate(wires)
+        ]
         parts.append(Part(title, on_board, y, height, drawn))
         y += height + _GAP
     return parts
+
+
+def _shown(board: Board, pin: str) -> str:
+    """The pin as the chip calls it, and as the board does."""
+    return f"{pin} ({board.pin_names[pin]})" if pin in board.pin_names else pin
 
 
 def picture(board: Board) -> str:
@@ -114,6 +122,7 @@ def pages() -> dict[str, str]:
             "board_page.md.j2",
             board=board,
             current=current(board),
+            state_pins=[_shown(board, pin) for pin in board.state_pins],
             cycles=CYCLES_PER_INSTRUCTION,
             command=COMMAND,
         )

@@ -79,7 +79,7 @@ class Budget(_Section):
 
 
 class Qemu(_Section):
-    """How qemu-system-arm emulates the board."""
+    """How qemu-system-arm emulates the board, or the nearest that it has to it."""
 
     machine: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     version: str = Field("7.2", pattern=r"^\d+\.\d+$", description="the first that has it")
@@ -219,6 +219,7 @@ class Board(_Section):
     led: Led | None = None
     uart: Uart | None = None
     state_pins: tuple[PinName, ...] = Field((), max_length=4)
+    pin_names: dict[PinName, str] = Field({}, description="as printed on the board")
     flash: Flash | None = None
     power: Power | None = None
     links: Links | None = None
