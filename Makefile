@@ -104,7 +104,7 @@ size: $(BOARD_SETUP) ## Flash and RAM of the images for BOARD, against its budge
 HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
 define on_board
 $(word_given)
-@$(PYTHON) -m boards plugged --board $(BOARD)
+@$(PYTHON) -m boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
 +@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
 +@$(BUILD) BOARD=$(BOARD) device >&2
 @$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) $(HEARS)

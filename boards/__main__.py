@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("udev", help="rules that let every user have the boards' USB devices")
     plugged_parser = commands.add_parser("plugged", help="fail, with a line, when it is not there")
     plugged_parser.add_argument("--board", required=True)
+    plugged_parser.add_argument("--to", choices=["flash", "monitor", "debug"], default="flash")
+    plugged_parser.add_argument("--port", help="serial port, as /dev/ttyACM0")
     for name, text in (
         ("flash", "load a program and start it"),
         ("monitor", "the serial port on this terminal"),
@@ -77,7 +79,7 @@ def _on_board(args: argparse.Namespace) -> int:
     board = load_board(args.board)
     audio = [args.audio] if args.audio else []
     if args.command == "flash":
-        return flash.flash(board, args.elf, audio)
+        return flash.flash(board, args.elf, audio, args.port)
     if args.command == "monitor":
         return flash.monitor(board, args.elf, audio, args.port)
     return flash.debug(board, args.elf, audio)
@@ -109,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.command == "udev":
             print(flash.udev_rules(), end="")
         elif args.command == "plugged":
-            flash.check(load_board(args.board))
+            flash.check(load_board(args.board), args.to, args.port)
         elif args.command in ("flash", "monitor", "debug"):
             return _on_board(args)
         elif args.command == "decode":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,16 +30,24 @@ _PERMIT = ".venv/bin/python -m boards udev | sudo tee /etc/udev/rules.d/60-wakes
 _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
 
 
-def check(board: Board, usb: Path = USB) -> None:
-    """The board is there, and may be used; else BoardError with one line that says what to do."""
+def check(board: Board, verb: str, device: str | None = None, usb: Path = USB) -> None:
+    """What `verb` (flash, monitor, debug) needs is plugged in, and may be used.
+
+    Else BoardError, with one line that says what to do.
+    """
     if board.flash is None:
         raise BoardError(f"{board.name}: it is this computer; there is nothing to flash")
     if board.emulated:
         check_qemu(board)
         return
+    if verb == "monitor":
+        port(board, device)
+        return
+    if verb == "debug" and board.flash.debug_probe:
+        return  # there are many: the server tells
     if not sys.platform.startswith("linux"):
         return  # the tool itself will tell
-    found = _attached(board.flash, usb)
+    found = attached(board.flash, usb)
     if found is None:
         raise BoardError(
             f"{board.name}: not found: plug in {board.flash.plug}, by a USB cable that carries "
@@ -51,7 +60,7 @@ def check(board: Board, usb: Path = USB) -> None:
         )
 
 
-def _attached(flash: Flash, usb: Path) -> str | None:
+def attached(flash: Flash, usb: Path) -> str | None:
     """BUS/DEVICE of the first USB device that is the board's; None when there is none."""
     for device in sorted(usb.glob("*")) if usb.is_dir() else []:
         try:
@@ -72,8 +81,8 @@ def udev_rules() -> str:
     return "".join(rule.format(kind, *usb.split(":")) for usb in ids for kind in ("usb", "tty"))
 
 
-def flash_command(board: Board, elf: Path) -> list[str]:
-    """What flashes a real board."""
+def flash_command(board: Board, elf: Path, device: str | None = None) -> list[str]:
+    """What flashes a real board; `device` is the serial port of its boot loader."""
     assert board.flash is not None
     target = board.flash.target
     if board.flash.tool == "pyocd":
@@ -82,13 +91,13 @@ def flash_command(board: Board, elf: Path) -> list[str]:
         program = f"program {{{elf}}} verify reset exit"
         return ["openocd", "-f", target, "-c", program]
     binary = str(elf.with_suffix(".bin"))
-    device = Path(port(board, None)).name
-    return ["bossac", "-d", f"--port={device}", "-U", "-i", "-e", "-w", binary, "-R"]
+    name = Path(port(board, device)).name
+    return ["bossac", "-d", f"--port={name}", "-U", "-i", "-e", "-w", binary, "-R"]
 
 
-def flash(board: Board, elf: Path, audio: Sequence[str]) -> int:
+def flash(board: Board, elf: Path, audio: Sequence[str], device: str | None) -> int:
     """Flash it; of an emulated board also see that it starts."""
-    check(board)
+    check(board, "flash")
     _built(board, elf)
     if board.emulated:
         with _emulated(board, elf, audio, quiet=True) as (process, size):
@@ -102,7 +111,7 @@ def flash(board: Board, elf: Path, audio: Sequence[str]) -> int:
     if board.flash.tool == "bossac":  # takes no ELF
         copy = ["arm-none-eabi-objcopy", "-O", "binary", str(elf), str(elf.with_suffix(".bin"))]
         subprocess.run(copy, check=True)
-    call = flash_command(board, elf)
+    call = flash_command(board, elf, device)
     _installed(board, call[0])
     print(shlex.join(call), file=sys.stderr)
     return subprocess.run(call, check=False).returncode
@@ -110,7 +119,7 @@ def flash(board: Board, elf: Path, audio: Sequence[str]) -> int:
 
 def monitor(board: Board, elf: Path, audio: Sequence[str], device: str | None) -> int:
     """The serial port on this terminal; an emulated board is flashed first, as it forgets."""
-    check(board)
+    check(board, "monitor", device)
     if board.emulated:
         _built(board, elf)
         with _emulated(board, elf, audio, quiet=False) as (process, _):
@@ -120,7 +129,7 @@ def monitor(board: Board, elf: Path, audio: Sequence[str], device: str | None) -
 
 def debug(board: Board, elf: Path, audio: Sequence[str]) -> int:
     """gdb on the board, with the program loaded, stopped before its first instruction."""
-    check(board)
+    check(board, "debug")
     _built(board, elf)
     debugger = next((name for name in _GDBS if shutil.which(name)), None)
     if debugger is None:
@@ -131,19 +140,35 @@ def debug(board: Board, elf: Path, audio: Sequence[str]) -> int:
         reset = "monitor system_reset"
     else:
         server = shlex.split(board.flash.debug_server)
+        if server[0] == "pyocd":  # ours, wherever the PATH leads
+            server[:1] = [sys.executable, "-m", "pyocd"]
         _installed(board, server[0])
         reset = "monitor reset halt"
     # A process group of its own: Ctrl-C is for the program, not for the server.
     process = subprocess.Popen(server, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        time.sleep(0.5)  # gdb itself waits for no server
+        _wait_for(board, process)
         connect = f"target extended-remote :{DEBUG_PORT}"
-        steps = ["set tcp connect-timeout 10", connect, "load", reset]
+        steps = [connect, "load", reset]
         calls = [word for step in steps for word in ("-ex", step)]
         return subprocess.run([debugger, "-q", str(elf), *calls], check=False).returncode
     finally:
         process.terminate()
         process.wait()
+
+
+def _wait_for(board: Board, process: subprocess.Popen[bytes], timeout_s: float = 20.0) -> None:
+    """The debug server listens; BoardError where it has ended or does not come."""
+    assert board.flash is not None
+    end = time.monotonic() + timeout_s
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", DEBUG_PORT), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    needs = board.flash.debug_probe or board.flash.plug
+    raise BoardError(f"{board.name}: the debug server does not answer: plug in {needs}")
 
 
 @contextmanager

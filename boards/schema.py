@@ -171,6 +171,7 @@ class Flash(_Section):
     plug: str = Field(min_length=1, description="what to plug in, as said when it is not there")
     install: str = Field("", description="how a person gets the tool")
     debug_server: str = Field("", description="a command that serves gdb on port 3333")
+    debug_probe: str = Field("", description="what it needs, where that is not what flashes")
 
     @model_validator(mode="after")
     def _usb(self) -> Self:
@@ -252,7 +253,7 @@ class Board(_Section):
                 raise ValueError(f"{key}: only with [chip], whose registers set it up")
         if self.clock is not None and self.clock_hz != self.clock.hz:
             raise ValueError(
-                f"clock_hz: given {self.clock_hz}; allowed: what [clock] makes, {self.clock.hz:g}"
+                f"clock_hz: given {self.clock_hz}; allowed: what [clock] makes, {self.clock.hz:.0f}"
             )
         if self.qemu is None and self.flash is not None and self.flash.tool == "qemu":
             raise ValueError("flash.tool: 'qemu' needs [qemu]")

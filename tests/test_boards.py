@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from boards import generate, pages, timeline
+from boards import generate, pages, svd, timeline
 from boards.__main__ import main
 from boards.run import command
 from boards.schema import BoardError, board_names, load_board
@@ -62,6 +63,71 @@ def test_errors_name_file_key_given_and_allowed(
     assert str(tmp_path / "mps2-an386" / "board.toml") in text
     for part in says:
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("n = 40", "n = 20", ["clock_hz: given 80000000", "what [clock] makes, 40000000"]),
+        ("n = 40\n", "", ["clock: n: missing; a PLL needs m, n and divide"]),
+        ("[led]", "[led_]", ["led_: unknown key", "led, links"]),
+        ('pin = "PB14"', 'pin = "PB16"', ["led.pin: given 'PB16'"]),
+        ('clock = "PE9"\n', "", ["microphone: clock: microphone.kind = 'dfsdm' needs it"]),
+        ('"0483:374b"', '"483:374b"', ["flash: usb: given '483:374b'; allowed: VENDOR:PRODUCT"]),
+        ('tool = "pyocd"', 'tool = "qemu"', ["usb: needed for every tool but qemu"]),
+        ("sources = ", "#", ["sources: missing; the C files of its driver"]),
+        ("[chip]", "[links2]", ["links2: unknown key"]),
+    ],
+)
+def test_errors_of_a_real_board(tmp_path: Path, old: str, new: str, says: list[str]) -> None:
+    good = (ROOT / "boards/b-l475e-iot01a/board.toml").read_text(encoding="utf-8")
+    assert old in good
+    text = refusal(tmp_path, good.replace(old, new, 1), "b-l475e-iot01a")
+    assert str(tmp_path / "b-l475e-iot01a" / "board.toml") in text
+    for part in says:
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("RCC_CRR", "RCC_CRR: no register or field of STM32L4x5.svd; near: RCC_CR"),
+        ("RCC_CR_PLLONN", "RCC_CR_PLLONN: no register or field"),
+        ("void ws_on_DMA1_Channel9(void)", "no such interrupt; near: DMA1_Channel"),
+    ],
+)
+def test_a_name_that_the_chip_does_not_have(code: str, says: str) -> None:
+    board = load_board("b-l475e-iot01a")
+    chip = svd.load_chip("STM32L4x5.svd")
+    with pytest.raises(BoardError, match=re.escape(says)):
+        svd.named(chip, board, [f'/* RCC_NONE */ const char *x = "RCC_NOR"; {code};'])
+
+
+def test_an_svd_that_is_not_there() -> None:
+    with pytest.raises(BoardError, match=r"given 'STM32L4x6.svd'; pyocd has .*STM32L4x5\.svd"):
+        svd.load_chip("STM32L4x6.svd")
+
+
+def test_the_register_header_holds_what_the_driver_names_and_no_more(tmp_path: Path) -> None:
+    generate.generate("b-l475e-iot01a", tmp_path)
+    header = (tmp_path / "board_registers.h").read_text(encoding="utf-8")
+    assert "#define RCC_PLLCFGR 0x4002100Cu\n" in header
+    assert "#define RCC_PLLCFGR_PLLN (0x7Fu << 8)\n" in header
+    assert "#define USART1_BRR 0x4001380Cu\n" in header
+    assert "#define WS_IRQ_DMA1_Channel5 15u\nvoid ws_on_DMA1_Channel5(void);" in header
+    assert "USART2" not in header and header.count("#define") < 150
+    vectors = (tmp_path / "board_vectors.c").read_text(encoding="utf-8")
+    assert "(uintptr_t)ws_on_DMA1_Channel5, /* 15 */" in vectors
+    assert "(uintptr_t)ws_unexpected_interrupt, /* 14 */" in vectors
+
+
+def test_clusters_and_arrays_of_registers() -> None:
+    """nRF: PSEL.TXD and the eight RR[n]; a base class's registers at the derived one's place."""
+    chip = svd.load_chip("nrf52840.svd")
+    assert chip.registers["UART0_PSEL_TXD"].address == 0x4000250C
+    assert chip.registers["WDT_RR_7"].address == 0x4001061C
+    assert chip.registers["P1_PIN_CNF_15"].address == 0x50000300 + 0x700 + 4 * 15
+    assert chip.registers["PDM_SAMPLE_PTR"].address == 0x4001D560
 
 
 def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

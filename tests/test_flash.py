@@ -80,12 +80,8 @@ def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
     assert "Temporary breakpoint 1, ws_board_main ()" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["flash", "monitor", "debug"])
-@pytest.mark.parametrize("board", REAL)
-def test_without_a_board_one_line_says_what_to_plug_in(board: str, verb: str) -> None:
-    """Through `make`, and before anything is built. Three seconds are the promise."""
-    if flash._attached(load_board(board).flash, flash.USB):  # type: ignore[arg-type]
-        pytest.skip(f"a {board} is plugged in here")
+def one_line(verb: str, board: str) -> str:
+    """What `make VERB BOARD=` says: one line, on stderr, and it fails."""
     done = subprocess.run(
         ["make", "--no-print-directory", verb, f"BOARD={board}"],
         cwd=ROOT,
@@ -95,11 +91,52 @@ def test_without_a_board_one_line_says_what_to_plug_in(board: str, verb: str) ->
         timeout=60,
     )
     lines = [line for line in done.stderr.splitlines() if not line.startswith("make: ***")]
+    assert done.returncode != 0 and done.stdout == "" and len(lines) == 1, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("board", REAL)
+def test_without_a_board_one_line_says_what_to_plug_in(board: str) -> None:
+    """Through `make`, and before anything is built. Three seconds are the promise."""
     facts = load_board(board).flash
     assert facts is not None
-    assert done.returncode != 0 and done.stdout == "" and len(lines) == 1
-    assert lines[0].startswith(f"{board}: not found: plug in {facts.plug}")
-    assert "-m boards udev | sudo tee" in lines[0]
+    if flash.attached(facts, flash.USB):
+        pytest.skip(f"a {board} is plugged in here")
+    line = one_line("flash", board)
+    assert line.startswith(f"{board}: not found: plug in {facts.plug}")
+    assert "-m boards udev | sudo tee" in line
+
+
+@pytest.mark.parametrize("board", REAL)
+def test_without_a_serial_port_one_line_says_where_it_is(board: str) -> None:
+    if list(Path("/dev").glob("ttyACM*")) + list(Path("/dev").glob("ttyUSB*")):
+        pytest.skip("a serial port is plugged in here")
+    facts = load_board(board).uart
+    assert facts is not None
+    assert one_line("monitor", board) == (f"{board}: no serial port found: plug in {facts.where}")
+
+
+@pytest.mark.parametrize("board", ["b-l475e-iot01a", "stm32f4-discovery"])
+def test_debug_asks_for_the_probe_on_the_board(board: str) -> None:
+    facts = load_board(board).flash
+    assert facts is not None
+    if flash.attached(facts, flash.USB):
+        pytest.skip(f"a {board} is plugged in here")
+    assert one_line("debug", board).startswith(f"{board}: not found: plug in {facts.plug}")
+
+
+@pytest.mark.skipif(shutil.which("gdb-multiarch") is None, reason="gdb-multiarch is not installed")
+def test_debug_asks_for_a_probe_of_its_own() -> None:
+    """The Nano has none; pyocd looks for any, and ends."""
+    name = "arduino-nano-33-ble-sense"
+    elf = build("alexa", name).folder / "device.elf"
+    done = boards("debug", "--board", name, "--elf", str(elf))
+    if done.returncode == 0:
+        pytest.skip("a probe is plugged in here")
+    assert done.stderr.splitlines()[-1] == (
+        f"{name}: the debug server does not answer: plug in a CMSIS-DAP or J-Link probe at the SWD "
+        "pads on its underside"
+    )
 
 
 def plugged(usb: Path, ids: str) -> None:
@@ -118,10 +155,10 @@ def test_a_board_is_known_by_its_usb_ids(board: str, tmp_path: Path) -> None:
     assert facts.flash is not None
     plugged(tmp_path / "other", "1d6b:0002")
     with pytest.raises(BoardError, match="not found: plug in"):
-        flash.check(facts, tmp_path / "other")
+        flash.check(facts, "flash", usb=tmp_path / "other")
     plugged(tmp_path / "mine", facts.flash.usb[-1])
-    assert flash._attached(facts.flash, tmp_path / "mine") == "001/250"
-    flash.check(facts, tmp_path / "mine")
+    assert flash.attached(facts.flash, tmp_path / "mine") == "001/250"
+    flash.check(facts, "flash", usb=tmp_path / "mine")
 
 
 def test_a_board_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +169,7 @@ def test_a_board_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(flash, "NODES", tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: path != node)  # root may open everything
     with pytest.raises(BoardError, match=r"001/250 may not be opened: .* boards udev"):
-        flash.check(load_board("b-l475e-iot01a"), tmp_path / "usb")
+        flash.check(load_board("b-l475e-iot01a"), "flash", usb=tmp_path / "usb")
 
 
 def test_udev_rules_name_every_probe() -> None:
