@@ -97,7 +97,7 @@ NANO_START: Writes = [
     ("P1_PIN_CNF_15", 1 << 2),
     ("P1_OUTSET", 1 << 3),  # TX idles high
     ("P1_PIN_CNF_3", 3),
-    ("P1_PIN_CNF_10", 0),
+    ("P1_PIN_CNF_10", 3 << 2),  # RX, pulled up
     ("UART0_PSEL_TXD", 1 << 5 | 3),
     ("UART0_PSEL_RXD", 1 << 5 | 10),
     ("UART0_BAUDRATE", 0x01D7E000),
@@ -167,6 +167,8 @@ L475_START: Writes = [
     ("GPIOB_AFRL", 7 << 24 | 7 << 28),
     ("GPIOB_PUPDR", 0x102),
     ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12 | 2 << 14),
+    ("GPIOB_PUPDR", 0x102 | 1 << 14),  # RX, pulled up
+    ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12 | 2 << 14),
     ("RCC_APB2ENR", 1 << 14),
     ("USART1_BRR", 694),  # 80 MHz / 115200
     ("USART1_CR1", 1 << 5 | 1 << 3 | 1 << 2 | 1),
@@ -234,6 +236,8 @@ F407_START: Writes = [
     ("GPIOA_MODER", 0xA8000000 | 2 << 4),
     ("GPIOA_AFRL", 7 << 8 | 7 << 12),
     ("GPIOA_PUPDR", 0x64000000),
+    ("GPIOA_MODER", 0xA8000000 | 2 << 4 | 2 << 6),
+    ("GPIOA_PUPDR", 0x64000000 | 1 << 6),  # RX, pulled up
     ("GPIOA_MODER", 0xA8000000 | 2 << 4 | 2 << 6),
     ("RCC_APB1ENR", 1 << 28 | 1 << 17),
     ("USART2_BRR", 365),  # 42 MHz / 115200

@@ -87,7 +87,7 @@ static void take(const int32_t *first, const int32_t *second) {
     (void)ws_ring_put(listening, pcm);
 }
 
-/* Filter 1 ends last, so channel 4 is done as well. */
+/* Both filters end a value at once; DMA then serves channel 4 first, so it is done as well. */
 void ws_on_DMA1_Channel5(void) {
     uint32_t flags = reg_read(DMA1_ISR);
     if (flags & DMA1_ISR_HTIF5) {

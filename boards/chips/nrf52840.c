@@ -41,7 +41,7 @@ const char *ws_driver_start(void) {
     /* Pins first, as inputs and outputs of their own; then the port. */
     pin_write(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, true);
     pin_configure(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, PIN_OUTPUT);
-    pin_configure(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, PIN_INPUT);
+    pin_configure(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, PIN_PULLED_UP); /* open is silence */
     reg_write(UART0_PSEL_TXD, pin_select(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN));
     reg_write(UART0_PSEL_RXD, pin_select(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN));
     reg_write(UART0_BAUDRATE, UART_115200);

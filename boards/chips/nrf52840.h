@@ -6,8 +6,8 @@
 #include "board_facts.h"
 #include "board_registers.h"
 
-/* Values of PIN_CNF: direction in bit 0, input buffer off in bit 1, pull-down in bit 2. */
-enum { PIN_INPUT = 0, PIN_OUTPUT = 3, PIN_PULLED_DOWN = 4 };
+/* Values of PIN_CNF: direction in bit 0, input buffer off in bit 1, pull in bits 2 and 3. */
+enum { PIN_INPUT = 0, PIN_OUTPUT = 3, PIN_PULLED_DOWN = 4, PIN_PULLED_UP = 12 };
 
 static inline void pin_configure(uint32_t port, uint32_t pin, uint32_t configuration) {
     reg_write(port + (P0_PIN_CNF_0 - P0_BASE) + 4u * pin, configuration);

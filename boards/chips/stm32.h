@@ -56,6 +56,7 @@ static inline void set_up_pins(void) {
 #undef INPUT
     pin_function(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, BOARD_UART_FUNCTION);
     pin_function(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, BOARD_UART_FUNCTION);
+    pin_mode(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, PIN_FUNCTION, PULL_UP); /* open is silence */
 }
 
 static inline unsigned read_state_pins(void) {
