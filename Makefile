@@ -155,7 +155,7 @@ evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed 
 test: lint ## Lint, then all tests
 	@$(PYTHON) -m pytest
 
-C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch])
+C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch])
 .PHONY: lint
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .

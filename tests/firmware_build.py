@@ -35,7 +35,7 @@ class Build:
     folder: Path
 
     def program(self, name: str) -> Path:
-        """Of "emulator", "vectors" or "engine-test"."""
+        """Of "emulator", "vectors" or "engine-test"; on a board also "device"."""
         if self.board.kind == "host":
             return self.folder / ("wake-emulator" if name == "emulator" else name)
         return self.folder / ("wakestate.elf" if name == "emulator" else f"{name}.elf")

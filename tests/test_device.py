@@ -171,7 +171,7 @@ def test_it_tells_of_the_fault_before_and_of_what_did_not_come_up(device: Path) 
 
 def hear(made: Build, audio: Path, commands: bytes = b"") -> list[Event]:
     """The events of the device image; commands are sent once it is ready."""
-    elf = made.folder / "device.elf"
+    elf = made.program("device")
     call = command(made.board, elf, [str(audio)], icount=5, serial=True)
     with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -262,8 +262,8 @@ def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> 
 def test_the_image_keeps_to_its_budget(board: str) -> None:
     """Built without a warning (they are errors), and no larger than board.toml says."""
     made = build("alexa", board)
-    assert "flash" in within(made.board, made.folder / "device.elf")
-    found = taken(made.board, made.folder / "device.elf")
+    assert "flash" in within(made.board, made.program("device"))
+    found = taken(made.board, made.program("device"))
     assert made.board.memory is not None
     assert found.flash < made.board.memory.code.length
     assert found.ram < made.board.memory.ram.length
@@ -272,7 +272,7 @@ def test_the_image_keeps_to_its_budget(board: str) -> None:
 
 def test_over_the_budget_is_an_error() -> None:
     made = build("alexa", "mps2-an386")
-    elf = made.folder / "device.elf"
+    elf = made.program("device")
     assert made.board.budget is not None
     small = made.board.budget.model_copy(update={"ram_bytes": 8192})
     with pytest.raises(BoardError, match=r"RAM with stack \d+ of 8192: over the \[budget\]"):
@@ -291,7 +291,7 @@ LACKING = {
 def test_a_real_boards_image_boots_and_obeys_in_qemu(board: str) -> None:
     skip_without_qemu(board)
     made = build("alexa", board)
-    call = command(made.board, made.folder / "device.elf", [], serial=True)
+    call = command(made.board, made.program("device"), [], serial=True)
     with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(2)]
@@ -309,7 +309,7 @@ def test_a_real_board_restarts_after_a_fault_and_tells_of_it(board: str, tmp_pat
     """An undefined instruction, put by the gdb port where the main loop asks for commands."""
     skip_without_qemu(board)
     made = build("alexa", board)
-    elf = made.folder / "device.elf"
+    elf = made.program("device")
     symbols = subprocess.run(
         ["arm-none-eabi-nm", str(elf)], capture_output=True, text=True, check=True
     ).stdout

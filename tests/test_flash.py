@@ -41,7 +41,7 @@ def boards(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize("board", EMULATED)
 def test_an_emulated_board_is_flashed_by_its_gdb_port(board: str) -> None:
-    elf = build("alexa", board).folder / "device.elf"
+    elf = build("alexa", board).program("device")
     done = boards("flash", "--board", board, "--elf", str(elf), str(SAMPLE))
     assert (done.returncode, done.stderr) == (0, "")
     size = sum(len(part.data) for part in gdb.segments(elf))
@@ -52,7 +52,7 @@ def test_an_emulated_board_is_flashed_by_its_gdb_port(board: str) -> None:
 
 
 def test_the_monitor_shows_the_serial_port() -> None:
-    elf = build("alexa", "mps2-an386").folder / "device.elf"
+    elf = build("alexa", "mps2-an386").program("device")
     done = boards("monitor", "--board", "mps2-an386", "--elf", str(elf), str(SAMPLE))
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
@@ -61,7 +61,7 @@ def test_the_monitor_shows_the_serial_port() -> None:
 
 @pytest.mark.skipif(shutil.which("gdb-multiarch") is None, reason="gdb-multiarch is not installed")
 def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
-    elf = build("alexa", "mps2-an386").folder / "device.elf"
+    elf = build("alexa", "mps2-an386").program("device")
     (tmp_path / "gdb-multiarch").write_text(
         '#!/bin/sh\nexec /usr/bin/gdb-multiarch -batch "$@" '
         '-ex "tbreak ws_board_main" -ex continue\n'
@@ -129,7 +129,7 @@ def test_debug_asks_for_the_probe_on_the_board(board: str) -> None:
 def test_debug_asks_for_a_probe_of_its_own() -> None:
     """The Nano has none; pyocd looks for any, and ends."""
     name = "arduino-nano-33-ble-sense"
-    elf = build("alexa", name).folder / "device.elf"
+    elf = build("alexa", name).program("device")
     done = boards("debug", "--board", name, "--elf", str(elf))
     if done.returncode == 0:
         pytest.skip("a probe is plugged in here")
@@ -326,7 +326,7 @@ def test_a_new_board_builds_and_runs(like: str) -> None:
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, f"{folder / 'board.toml'}\n")
-        elf = build("alexa", name).folder / "device.elf"
+        elf = build("alexa", name).program("device")
         if like in EMULATED:
             flashed = boards("flash", "--board", name, "--elf", str(elf), str(SAMPLE))
             assert f'"board":"{name}"' in flashed.stdout
