@@ -13,6 +13,7 @@
 #define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
 #define NO_STATE (-1)
 #define COMMAND_MOST 96
+#define LATE_MOST_MS 1000u
 
 static ws_engine engine;
 static ws_ring ring;
@@ -115,7 +116,7 @@ static void obey(void) {
         if (ws_states_find(command + 6, &state, &problem)) {
             (void)ws_device_set_state(state);
         } else {
-            ws_text_char(&problem, '\0');
+            ws_text_char(&problem, '\0'); /* which a full buffer leaves out */
             problem.bytes[sizeof problem.bytes - 1] = '\0';
             tell("error", problem.bytes);
         }
@@ -126,6 +127,7 @@ static void obey(void) {
         for (const char *c = command + 5; *c >= '0' && *c <= '9' && ms < 1000; c++) {
             ms = ms * 10 + (uint32_t)(*c - '0');
         }
+        if (ms > LATE_MOST_MS) ms = LATE_MOST_MS; /* the watchdog bites later */
         late_hops = (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
     } else {
         tell("error", "unknown command; allowed: state STATE, stats, late MILLISECONDS");

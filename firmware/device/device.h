@@ -14,8 +14,8 @@
  * "t" is the time since listening began, with what was missed. When the main loop was so late that
  * samples were lost, the next event says how many: "lost":320.
  *
- * Commands, one a line: `state player=music`, `stats`, `late 100` (does nothing for 100 ms, to see
- * an overrun). The state pins set the state whose index they show, when they change.
+ * Commands, one a line: `state player=music`, `stats`, `late 100` (does nothing for 100 ms, at most
+ * 1000, to see an overrun). The state pins set the state whose index they show, when they change.
  */
 #ifndef WS_DEVICE_H
 #define WS_DEVICE_H
