@@ -15,6 +15,8 @@ PEERS ?= ../shared/peers
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
+#? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
@@ -27,6 +29,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 HOST_PROGRAM := build/host/$(WORD)/wake-emulator
 BOARD_PROGRAM := build/$(BOARD)/$(WORD)/wakestate.elf
+DEVICE_PROGRAM := build/$(BOARD)/$(WORD)/device.elf
+# A chip's registers are known from the vendor's file, which comes with pyocd.
+BOARD_SETUP = $(VENV)/.base $(if $(shell grep -s '^svd' boards/$(BOARD)/board.toml),$(VENV)/.flash)
 SAMPLES = $(sort $(wildcard models/$(WORD)/sample*.wav))
 
 # Build messages go to stderr: stdout is for the events.
@@ -51,7 +56,7 @@ $(if $(filter host,$(BOARD)),@echo "BOARD=host is this computer: take a board th
 endef
 
 .PHONY: run
-run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
+run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 	$(word_given)
 	$(emulated)
 	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav; hear your own: make emulate \
@@ -62,18 +67,19 @@ run: $(VENV)/.base ## The sample in the host emulator and in QEMU, side by side
 		$(if $(STATE),--state '$(STATE)') $(SAMPLES)
 
 .PHONY: build
-build: $(VENV)/.base ## Host emulator, library and the image of BOARD
+build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	$(word_given)
 	+@$(BUILD) BOARD=host all >&2
 	+@$(BUILD) BOARD=$(BOARD) all >&2
 	@echo "$(HOST_PROGRAM)"
 	@echo "$(BOARD_PROGRAM)"
+	@echo "$(DEVICE_PROGRAM)"
 
 # WAV files and stdin go to the emulator as they are; others (Opus, FLAC) are decoded first.
 PLAIN := $(filter %.wav %.WAV -,$(lastword $(AUDIO)))
 HEARD = $(if $(PLAIN),$(AUDIO),build/audio/$(basename $(notdir $(lastword $(AUDIO)))).wav)
 DECODE = $(if $(PLAIN),true,$(PYTHON) -m boards decode '$(AUDIO)' --out '$(HEARD)')
-AUDIO_SETUP = $(VENV)/.base $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
+AUDIO_SETUP = $(BOARD_SETUP) $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
 define audio_given
 $(if $(AUDIO),,@echo "AUDIO is not given: make $@ AUDIO=x.wav" >&2; exit 2)
 endef
@@ -96,8 +102,30 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: size
-size: $(VENV)/.base ## Flash and RAM of the image for BOARD
+size: $(BOARD_SETUP) ## Flash and RAM of the images for BOARD, against its budget
 	+@$(BUILD) BOARD=$(BOARD) size
+
+# Whether the board is there is asked before anything is built.
+HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
+define on_board
+$(word_given)
+@$(PYTHON) -m boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
++@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
++@$(BUILD) BOARD=$(BOARD) device >&2
+@$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) $(HEARS)
+endef
+.PHONY: flash monitor debug
+flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it
+	$(on_board)
+monitor: $(VENV)/.base ## The serial port of BOARD; an emulated one hears AUDIO or the sample
+	$(on_board)
+debug: $(VENV)/.base ## gdb on BOARD with the device image loaded
+	$(on_board)
+
+.PHONY: new-board
+new-board: $(VENV)/.base ## A folder boards/NAME like LIKE, that builds; see docs/porting.md
+	@$(if $(and $(NAME),$(LIKE)),$(PYTHON) -m boards new '$(NAME)' --like '$(LIKE)',\
+		echo "give both: make new-board NAME=mine LIKE=b-l475e-iot01a" >&2; exit 2)
 
 COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) \
 	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
@@ -119,6 +147,7 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables in docs/
 	@$(BENCH)
 	@$(PYTHON) -m bench accept
+	@$(PYTHON) -m boards docs
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
@@ -141,7 +170,7 @@ evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed 
 test: lint ## Lint, then all tests
 	@$(PYTHON) -m pytest
 
-C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch])
+C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch])
 .PHONY: lint
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .
@@ -180,6 +209,8 @@ $(VENV)/.audio: pyproject.toml | build/.tools
 	$(call python_packages,audio)
 $(VENV)/.train: pyproject.toml | build/.tools
 	$(call python_packages,train)
+$(VENV)/.flash: pyproject.toml | build/.tools
+	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools
 	$(call python_packages,dev)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.train
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train

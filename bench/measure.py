@@ -94,7 +94,7 @@ class Counter:
 def counting_boards() -> list[str]:
     """The boards whose instructions QEMU can count."""
     boards = (load_board(name) for name in board_names())
-    return [board.name for board in boards if board.kind == "cortex-m" and board.qemu is not None]
+    return [board.name for board in boards if board.qemu is not None and board.qemu.counts]
 
 
 def macs_per_instruction(board: Board) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from boards import decode, generate, run, timeline
+from boards import budget, decode, flash, generate, new, pages, pdm, run, timeline
 from boards.schema import Board, BoardError, board_names, load_board
 
 
@@ -28,8 +28,8 @@ def _parser() -> argparse.ArgumentParser:
     generate_parser.add_argument("board")
     generate_parser.add_argument("--out", type=Path, help="default: build/boards/BOARD")
 
-    docs_parser = commands.add_parser("docs", help="write docs/boards.md")
-    docs_parser.add_argument("--out", type=Path, default=Path("docs/boards.md"))
+    docs_parser = commands.add_parser("docs", help="write docs/boards.md and docs/boards/")
+    docs_parser.add_argument("--out", type=Path, default=Path("docs"))
 
     qemu_parser = commands.add_parser("qemu", help="run a program built for a board")
     qemu_parser.add_argument("--board", required=True)
@@ -40,6 +40,32 @@ def _parser() -> argparse.ArgumentParser:
     decode_parser.add_argument("audio", type=Path)
     decode_parser.add_argument("--out", type=Path, required=True)
 
+    new_parser = commands.add_parser("new", help="a board like another, that builds")
+    new_parser.add_argument("name")
+    new_parser.add_argument("--like", required=True, metavar="BOARD")
+
+    budget_parser = commands.add_parser("budget", help="what an image takes, against the budget")
+    budget_parser.add_argument("--board", required=True)
+    budget_parser.add_argument("elf", type=Path)
+
+    commands.add_parser("pdm", help="print the taps of firmware/device/pdm.c")
+
+    commands.add_parser("udev", help="rules that let every user have the boards' USB devices")
+    plugged_parser = commands.add_parser("plugged", help="fail, with a line, when it is not there")
+    plugged_parser.add_argument("--board", required=True)
+    plugged_parser.add_argument("--to", choices=["flash", "monitor", "debug"], default="flash")
+    plugged_parser.add_argument("--port", help="serial port, as /dev/ttyACM0")
+    for name, text in (
+        ("flash", "load a program and start it"),
+        ("monitor", "the serial port on this terminal"),
+        ("debug", "gdb, with the program loaded"),
+    ):
+        on_board = commands.add_parser(name, help=text)
+        on_board.add_argument("--board", required=True)
+        on_board.add_argument("--elf", type=Path, required=True)
+        on_board.add_argument("--port", help="serial port, as /dev/ttyACM0")
+        on_board.add_argument("audio", nargs="?", help="a WAV that an emulated board hears")
+
     timeline_parser = commands.add_parser("timeline", help="builds side by side on one recording")
     timeline_parser.add_argument("--state")
     timeline_parser.add_argument(
@@ -47,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     timeline_parser.add_argument("audio", nargs="+")
     return parser
+
+
+def _on_board(args: argparse.Namespace) -> int:
+    board = load_board(args.board)
+    audio = [args.audio] if args.audio else []
+    if args.command == "flash":
+        return flash.flash(board, args.elf, audio, args.port)
+    if args.command == "monitor":
+        return flash.monitor(board, args.elf, audio, args.port)
+    return flash.debug(board, args.elf, audio)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,11 +96,24 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.command == "generate":
             generate.generate(args.board, args.out or Path("build/boards") / args.board)
         elif args.command == "docs":
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(generate.table(), encoding="utf-8")
+            (args.out / "boards").mkdir(parents=True, exist_ok=True)
+            for name, text in pages.pages().items():
+                (args.out / name).write_text(text, encoding="utf-8")
         elif args.command == "qemu":
             rest = args.arguments[1:] if args.arguments[:1] == ["--"] else args.arguments
             return run.run(load_board(args.board), args.elf, rest)
+        elif args.command == "new":
+            print(new.new_board(args.name, args.like))
+        elif args.command == "budget":
+            print(budget.within(load_board(args.board), args.elf))
+        elif args.command == "pdm":
+            print(pdm.table(), end="")
+        elif args.command == "udev":
+            print(flash.udev_rules(), end="")
+        elif args.command == "plugged":
+            flash.check(load_board(args.board), args.to, args.port)
+        elif args.command in ("flash", "monitor", "debug"):
+            return _on_board(args)
         elif args.command == "decode":
             decode.decode(args.audio, args.out)
         else:

@@ -1,12 +1,19 @@
-"""Board facts become files: linker script, make variables, the table in docs/boards.md."""
+"""Board facts become files: linker script, C headers, vectors, make variables."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
-from boards.schema import FOLDER, board_names, load_board
+from boards import svd
+from boards.schema import FOLDER, Board, BoardError, load_board
 from convert.render import render, version
+
+ROOT = FOLDER.parent
+COMMON = FOLDER / "common"
+_INCLUDE = re.compile(r'^#include "([\w./-]+)"', re.MULTILINE)
 
 
 def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
@@ -21,13 +28,50 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
     texts = {"board.mk": render("board.mk.j2", **facts)}
     if board.kind == "cortex-m":
         texts["linker.ld"] = render("linker.ld.j2", **facts)
+        texts["board_facts.h"] = _facts_header(board, facts)
+    if board.chip is not None:
+        chip = svd.load_chip(board.chip.svd)
+        sources = [text for _, text in driver_texts(board)]
+        named = svd.named(chip, board, [*sources, texts["board_facts.h"]])
+        texts["board_registers.h"] = render("board_registers.h.j2", named=named, **facts)
+        handlers = ["ws_unexpected_interrupt"] * (max(chip.interrupts.values()) + 1)
+        for handler, number in named.interrupts.items():
+            handlers[number] = f"ws_on_{handler}"
+        texts["board_vectors.c"] = render("board_vectors.c.j2", handlers=handlers, **facts)
     out.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         (out / file).write_text(text, encoding="utf-8")
     return [out / file for file in texts]
 
 
-def table() -> str:
-    """docs/boards.md."""
-    boards = [load_board(name) for name in board_names()]
-    return render("boards.md.j2", boards=boards, command="python -m boards docs")
+def _facts_header(board: Board, facts: dict[str, Any]) -> str:
+    def place(pin: str) -> str:
+        return f"{svd.port(pin)}_BASE, {svd.pin_number(pin)}u"
+
+    def define(name: str, pin: str | None) -> str:
+        if pin is None:
+            return ""
+        return (
+            f"#define BOARD_{name}_PORT {svd.port(pin)}_BASE\n"
+            f"#define BOARD_{name}_PIN {svd.pin_number(pin)}u\n"
+        )
+
+    return render("board_facts.h.j2", pin=define, place=place, **facts)
+
+
+def driver_texts(board: Board) -> list[tuple[Path, str]]:
+    """The board's sources and their headers, in the order found; not what all boards share."""
+    found: dict[Path, str] = {}
+    waiting = [ROOT / source for source in board.sources]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found:
+            continue
+        if not path.is_file():
+            raise BoardError(f"{board.name}: sources: {path}: no such file")
+        found[path] = path.read_text(encoding="utf-8")
+        beside = [(path.parent / name).resolve() for name in _INCLUDE.findall(found[path])]
+        waiting += [
+            p for p in beside if p.is_file() and p.parent.parent == FOLDER and p.parent != COMMON
+        ]
+    return list(found.items())

@@ -6,6 +6,7 @@ is allowed.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,8 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from convert.kernels import Kernels
 from words.explain import explain
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 
+PinName = Annotated[
+    str, Field(pattern=r"^(P[A-K]([0-9]|1[0-5])|P[01]\.(0?[0-9]|[12][0-9]|3[01]))$")
+]
 Core = Literal["host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
 Fpu = Literal["none", "fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16"]
 
@@ -67,10 +71,133 @@ class Memory(_Section):
         return self
 
 
+class Budget(_Section):
+    """What the device image of the default word may take at most, in bytes; RAM with the stack."""
+
+    flash_bytes: int = Field(ge=1024)
+    ram_bytes: int = Field(ge=1024)
+
+
 class Qemu(_Section):
-    """How qemu-system-arm emulates the board."""
+    """How qemu-system-arm emulates the board, or the nearest that it has to it."""
 
     machine: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: str = Field("7.2", pattern=r"^\d+\.\d+$", description="the first that has it")
+    serial: int = Field(0, ge=0, le=7, description="which of its serial ports the board uses")
+    counts: bool = Field(False, description="bench counts the core's instructions on it")
+
+
+class Chip(_Section):
+    """The microcontroller: its registers, and the C that knows them."""
+
+    part: str = Field(min_length=1, max_length=40)
+    svd: str = Field(pattern=r"^[\w.-]+\.svd$", description="the vendor's, as pyocd ships it")
+
+
+class Clock(_Section):
+    """The core's clock, in Hz: source / m * n / divide; the source itself without m, n, divide."""
+
+    source: Literal["hse", "hsi", "msi", "hfxo"]
+    source_hz: int = Field(ge=1_000_000, le=64_000_000)
+    m: int | None = Field(None, ge=1, le=63)
+    n: int | None = Field(None, ge=8, le=432)
+    divide: int | None = Field(None, ge=2, le=8, multiple_of=2)
+    flash_wait_states: int = Field(0, ge=0, le=15)
+    apb1_divide: Literal[1, 2, 4, 8, 16] = 1
+    apb2_divide: Literal[1, 2, 4, 8, 16] = 1
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        given = {key for key in ("m", "n", "divide") if getattr(self, key) is not None}
+        if given and len(given) < 3:
+            missing = ", ".join(sorted({"m", "n", "divide"} - given))
+            raise ValueError(f"{missing}: missing; a PLL needs m, n and divide")
+        return self
+
+    @property
+    def hz(self) -> float:
+        if self.m is None or self.n is None or self.divide is None:
+            return self.source_hz
+        return self.source_hz / self.m * self.n / self.divide
+
+
+class Microphone(_Section):
+    """What the board hears with, and how its bits come in."""
+
+    kind: Literal["pdm", "dfsdm", "i2s-pdm", "semihosting"]
+    part: str = Field(min_length=1, max_length=60)
+    clock_hz: int | None = Field(None, ge=1_000_000, le=3_250_000, description="of its PDM bits")
+    clock: PinName | None = None
+    data: PinName | None = None
+    power: PinName | None = None
+    gain_db: Literal[0, 6, 12, 18] = 0
+    ua: int = Field(0, ge=0, description="what it draws, typical")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for key in ("clock_hz", "clock", "data"):
+            if (getattr(self, key) is None) != (self.kind == "semihosting"):
+                says = "takes none" if self.kind == "semihosting" else "needs it"
+                raise ValueError(f"{key}: microphone.kind = '{self.kind}' {says}")
+        return self
+
+
+class Led(_Section):
+    """What lights on a wake."""
+
+    pin: PinName
+    lit: Literal["high", "low"]
+
+
+class Uart(_Section):
+    """The serial port of events and commands, 8 data bits, no parity."""
+
+    peripheral: str = Field(pattern=r"^[A-Z][A-Z0-9]*$")
+    base: int | None = Field(None, ge=0, lt=2**32, description="where no SVD tells")
+    tx: PinName | None = None
+    rx: PinName | None = None
+    function: int | None = Field(None, ge=0, le=15, description="the pins' alternate function")
+    enable: str | None = Field(None, pattern=r"^RCC_[A-Z0-9]+_[A-Z0-9]+$", description="its clock")
+    baud: Literal[115200] = 115200
+    where: str = Field(min_length=1, description="where a person plugs in")
+
+
+class Flash(_Section):
+    """How a program comes onto the board."""
+
+    tool: Literal["pyocd", "openocd", "bossac", "qemu"]
+    target: str = Field(min_length=1, description="what the tool calls the board or chip")
+    usb: tuple[str, ...] = Field((), description="VENDOR:PRODUCT of what must be plugged in")
+    plug: str = Field(min_length=1, description="what to plug in, as said when it is not there")
+    install: str = Field("", description="how a person gets the tool")
+    debug_server: str = Field("", description="a command that serves gdb on port 3333")
+    debug_probe: str = Field("", description="what it needs, where that is not what flashes")
+
+    @model_validator(mode="after")
+    def _usb(self) -> Self:
+        for name in self.usb:
+            if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", name):
+                raise ValueError(f"usb: given '{name}'; allowed: VENDOR:PRODUCT in small hex")
+        if (self.tool == "qemu") == bool(self.usb):
+            raise ValueError("usb: needed for every tool but qemu")
+        return self
+
+
+class Power(_Section):
+    """What the current is estimated from."""
+
+    run_ua_per_mhz: float = Field(gt=0, le=1000)
+    filter_instructions: int = Field(
+        0, ge=0, description="a second, of what our own code does to the microphone's bits"
+    )
+    source: str = Field(min_length=1)
+
+
+class Links(_Section):
+    """Where the vendor says it."""
+
+    board: str = Field(pattern=r"^https://")
+    chip: str = Field(pattern=r"^https://")
 
 
 class Board(_Section):
@@ -84,7 +211,19 @@ class Board(_Section):
     clock_hz: int | None = Field(None, ge=1_000_000, le=2_000_000_000)
     stack_bytes: int = Field(8192, ge=1024, le=1 << 20, multiple_of=8)
     memory: Memory | None = None
+    sources: tuple[str, ...] = Field((), description="its driver, from the project's folder")
+    budget: Budget | None = None
     qemu: Qemu | None = None
+    chip: Chip | None = None
+    clock: Clock | None = None
+    microphone: Microphone | None = None
+    led: Led | None = None
+    uart: Uart | None = None
+    state_pins: tuple[PinName, ...] = Field((), max_length=4)
+    pin_names: dict[PinName, str] = Field({}, description="as printed on the board")
+    flash: Flash | None = None
+    power: Power | None = None
+    links: Links | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -95,13 +234,34 @@ class Board(_Section):
             raise ValueError(f"fpu: given '{self.fpu}'; allowed with {self.core}: {allowed}")
         if not self.dsp and self.core != "cortex-m33":
             raise ValueError(f"dsp: given false; allowed with {self.core}: true")
-        device_keys = {"memory": self.memory, "clock_hz": self.clock_hz}
-        for key, value in device_keys.items():
+        for key in ("memory", "clock_hz", "budget", "microphone", "uart", "flash"):
+            value = getattr(self, key)
             if self.core == "host" and value is not None:
                 raise ValueError(f"{key}: the host has none; take it out")
             if self.core != "host" and value is None:
                 raise ValueError(f"{key}: missing; a {self.core} needs it")
+        self._check_chip()
         return self
+
+    def _check_chip(self) -> None:
+        if self.core != "host" and not self.sources:
+            raise ValueError("sources: missing; the C files of its driver")
+        for key in ("clock", "led"):
+            if self.chip is not None and getattr(self, key) is None:
+                raise ValueError(f"{key}: missing; a board with [chip] needs it")
+            if self.chip is None and getattr(self, key) is not None:
+                raise ValueError(f"{key}: only with [chip], whose registers set it up")
+        if self.clock is not None and self.clock_hz != self.clock.hz:
+            raise ValueError(
+                f"clock_hz: given {self.clock_hz}; allowed: what [clock] makes, {self.clock.hz:.0f}"
+            )
+        if self.qemu is None and self.flash is not None and self.flash.tool == "qemu":
+            raise ValueError("flash.tool: 'qemu' needs [qemu]")
+
+    @property
+    def emulated(self) -> bool:
+        """It is there in QEMU only, not on a desk."""
+        return self.flash is not None and self.flash.tool == "qemu"
 
     @property
     def kind(self) -> Literal["host", "cortex-m"]:

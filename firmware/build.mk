@@ -5,7 +5,8 @@
 #     build/generated/WORD/KERNELS/  the C that convert/ makes of the word and its model
 #     build/boards/BOARD/           what boards/ makes of board.toml
 #     build/BOARD/WORD/             host: wake-emulator, libwakestate.so; for tests vectors, engine-test
-#                                   others: wakestate.elf; vectors.elf, engine-test.elf; for
+#                                   others: device.elf, microphone to wake; wakestate.elf, the
+#                                   emulator on a board; vectors.elf, engine-test.elf; for
 #                                   the target bench: bench.elf, bench-layers.elf, image.elf
 #
 # The Makefile calls this once Python is set up; nothing here installs anything.
@@ -18,7 +19,7 @@ OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
 
 include firmware/rules.mk
 
-.PHONY: all emulator tests library generated size bench
+.PHONY: all emulator device tests library generated size bench
 all: emulator tests
 
 # The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
@@ -47,7 +48,7 @@ generated: $(GENERATED_FILES)
 HEADERS := $(GENERATED)/ws_model.h
 
 ENGINE := firmware/wakestate.c firmware/detector.c
-EMULATOR := $(addprefix firmware/emulator/,emulator.c states.c text.c wav.c)
+EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c)
 VECTORS := firmware/test/vectors.c firmware/emulator/text.c
 ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_model.o ws_frontend.o)
@@ -62,21 +63,35 @@ ENGINE_TEST_PROGRAM := $(OUT)/engine-test
 LIBRARY := $(OUT)/libwakestate.so
 all: library
 else
+VECTORS_C := $(if $(BOARD_CHIP),$(BOARD_OUT)/board_vectors.c)
+CFLAGS += -I$(BOARD_OUT)
+# Its ring and its driver: what a semihosting microphone needs, or a real one.
+DEVICE := $(addprefix firmware/device/,device.c ring.c pdm.c) boards/common/startup.c \
+	$(addprefix firmware/emulator/,event.c states.c text.c) $(BOARD_SOURCES) $(VECTORS_C) \
+	$(if $(BOARD_EMULATED),boards/common/semihosting.c firmware/emulator/wav.c,boards/common/restart.c)
+DEVICE_PROGRAM := $(OUT)/device.elf
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf
 VECTORS_PROGRAM := $(OUT)/vectors.elf
 ENGINE_TEST_PROGRAM := $(OUT)/engine-test.elf
 # Counted by bench/: the engine, its layers by trace, and the least image that wakes.
 BENCH_PROGRAMS := $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
 $(EMULATOR_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): $(BOARD_OUT)/board.mk
+$(DEVICE_PROGRAM): $(BOARD_OUT)/board.mk
+all: device
 endif
 
 emulator: $(EMULATOR_PROGRAM)
-tests: $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM)
+device: $(DEVICE_PROGRAM)
+# The unit tests keep whole recordings in memory: too much for a real chip.
+tests: $(VECTORS_PROGRAM) $(if $(BOARD_CHIP),,$(ENGINE_TEST_PROGRAM))
 library: $(LIBRARY)
 bench: $(or $(BENCH_PROGRAMS),$(if $(filter bench,$(MAKECMDGOALS)),$(error \
 	board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)))
 
 $(EMULATOR_PROGRAM): $(call object,$(EMULATOR) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
+	$(LINK)
+
+$(DEVICE_PROGRAM): $(call object,$(DEVICE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
 $(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(ENGINE_OBJECTS) $(TRACED_OBJECT)
@@ -101,6 +116,7 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_
 		$(NETWORK_OBJECT))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 
-size: $(EMULATOR_PROGRAM)
+size: $(EMULATOR_PROGRAM) $(DEVICE_PROGRAM)
 	@$(BOARD_PREFIX)size $(EMULATOR_PROGRAM)
+	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m boards budget --board $(BOARD) $(DEVICE_PROGRAM))
 	@$(BOARD_PREFIX)size $(ENGINE_OBJECTS) $(NETWORK_OBJECT)

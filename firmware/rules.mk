@@ -12,8 +12,9 @@ MAKEFLAGS += --no-builtin-rules
 BOARD_OUT := build/boards/$(BOARD)
 
 # Facts of the board, and its linker script.
-$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py \
-		templates/board.mk.j2 templates/linker.ld.j2
+$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py boards/svd.py \
+		$(wildcard templates/board*.j2) templates/linker.ld.j2 \
+		$(wildcard boards/$(BOARD)/*.c boards/chips/*.[ch])
 	@$(PYTHON) -m boards generate $(BOARD) --out $(BOARD_OUT)
 ifneq ($(wildcard boards/$(BOARD)/board.toml),)
 include $(BOARD_OUT)/board.mk

@@ -7,10 +7,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.run import capture
-from boards.schema import Board, load_board
+import pytest
+
+from boards.run import capture, check_qemu
+from boards.schema import Board, BoardError, board_names, load_board
 
 ROOT = Path(__file__).resolve().parent.parent
+
+ALL = [load_board(name) for name in board_names()]
+#: Boards that are there in QEMU; and real ones, which a newer QEMU may have.
+EMULATED = [board.name for board in ALL if board.emulated]
+REAL = [board.name for board in ALL if board.kind == "cortex-m" and not board.emulated]
 
 #: What to generate, or where the C lies ready.
 SOURCES = {
@@ -28,7 +35,7 @@ class Build:
     folder: Path
 
     def program(self, name: str) -> Path:
-        """Of "emulator", "vectors" or "engine-test"."""
+        """Of "emulator", "vectors" or "engine-test"; on a board also "device"."""
         if self.board.kind == "host":
             return self.folder / ("wake-emulator" if name == "emulator" else name)
         return self.folder / ("wakestate.elf" if name == "emulator" else f"{name}.elf")
@@ -38,6 +45,14 @@ class Build:
     ) -> subprocess.CompletedProcess[bytes]:
         texts = [str(argument) for argument in arguments]
         return capture(self.board, self.program(name), texts, stdin=stdin)
+
+
+def skip_without_qemu(name: str) -> None:
+    """Skip the test where the QEMU here has no such machine."""
+    try:
+        check_qemu(load_board(name))
+    except BoardError as error:
+        pytest.skip(str(error))
 
 
 def build(

@@ -10,9 +10,9 @@ wanted = list(project["dependencies"])
 extras = sys.argv[1:]
 while extras:
     for requirement in project["optional-dependencies"][extras.pop()]:
-        nested = re.fullmatch(r"wakestate\[(\w+)\]", requirement)
+        nested = re.fullmatch(r"wakestate\[([\w,]+)\]", requirement)
         if nested:
-            extras.append(nested[1])
+            extras += nested[1].split(",")
         else:
             wanted.append(requirement)
 print(" ".join(sorted({re.split(r"[<>=]", requirement)[0] for requirement in wanted})))

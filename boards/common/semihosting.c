@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "board.h"
+#include "startup.h"
+
 enum {
     SYS_OPEN = 0x01,
     SYS_CLOSE = 0x02,
@@ -81,7 +84,13 @@ bool ws_semihosting_arguments(char *text, size_t capacity) {
     return call(SYS_GET_CMDLINE, block) == 0;
 }
 
-_Noreturn void ws_semihosting_exit(int status) {
+_Noreturn void ws_board_stop(const char *text, size_t length) {
+    ws_io io = ws_semihosting_io();
+    (void)io.write(io.err, text, length);
+    ws_board_exit(BOARD_STATUS_FAULT);
+}
+
+_Noreturn void ws_board_exit(int status) {
     uintptr_t block[2] = {APPLICATION_EXIT, (uintptr_t)status};
     (void)call(SYS_EXIT_EXTENDED, block);
     for (;;) {

@@ -9,6 +9,4 @@ ws_io ws_semihosting_io(void);
 /* The arguments, parted by newlines so that they may hold spaces; false when there is no room. */
 bool ws_semihosting_arguments(char *text, size_t capacity);
 
-_Noreturn void ws_semihosting_exit(int status);
-
 #endif

@@ -1,6 +1,7 @@
 /* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 
+#include "event.h"
 #include "io.h"
 #include "states.h"
 #include "text.h"
@@ -70,14 +71,6 @@ static int complain_of(const ws_io *io, const char *name, const char *problem, i
     return status;
 }
 
-static uint64_t milliseconds(uint64_t sample) {
-    return (sample * 1000u + WS_SAMPLE_RATE / 2) / WS_SAMPLE_RATE;
-}
-
-static uint64_t ten_thousandths(uint16_t probability) {
-    return ((uint64_t)probability * 10000u + 16384u) >> 15;
-}
-
 static void table_cell(ws_text *line, const char *string, size_t width) {
     ws_text_add(line, string);
     for (size_t i = strlen(string); i < width; i++) {
@@ -86,7 +79,7 @@ static void table_cell(ws_text *line, const char *string, size_t width) {
 }
 
 static void table_time(ws_text *line, uint64_t sample) {
-    uint64_t ms = milliseconds(sample);
+    uint64_t ms = ws_milliseconds(sample);
     for (uint64_t limit = 1000000; limit >= 10000 && ms < limit; limit /= 10) {
         ws_text_char(line, ' ');
     }
@@ -106,36 +99,13 @@ static void table_row(ws_text *line, settings *options, const char *file, uint64
     table_time(line, sample);
     table_cell(line, event == NULL ? "state" : event->type == WS_EVENT_WAKE ? "wake" : "score", 7);
     if (event != NULL) {
-        ws_text_fixed(line, ten_thousandths(event->probability), 4);
+        ws_text_fixed(line, ws_ten_thousandths(event->probability), 4);
     } else {
         ws_text_add(line, "      ");
     }
     ws_text_add(line, "  ");
     table_cell(line, ws_state_names[state], strlen(ws_state_names[0]) + 4);
     ws_text_escaped(line, file);
-}
-
-static void json_row(ws_text *line, const char *file, uint64_t sample, const ws_event *event,
-                     unsigned state) {
-    bool score = event != NULL && event->type == WS_EVENT_SCORE;
-    ws_text_add(line, "{\"type\":\"");
-    ws_text_add(line, event == NULL ? "state" : score ? "score" : "wake");
-    if (!score) {
-        ws_text_add(line, "\",\"file\":\"");
-        ws_text_escaped(line, file);
-    }
-    ws_text_add(line, "\",\"t\":");
-    ws_text_fixed(line, milliseconds(sample), 3);
-    if (event != NULL) {
-        ws_text_add(line, ",\"p\":");
-        ws_text_fixed(line, ten_thousandths(event->probability), 4);
-    }
-    if (!score) {
-        ws_text_add(line, ",\"state\":\"");
-        ws_text_escaped(line, ws_state_names[state]);
-        ws_text_char(line, '"');
-    }
-    ws_text_char(line, '}');
 }
 
 static bool print(settings *options, const char *file, uint64_t sample, const ws_event *event,
@@ -145,7 +115,8 @@ static bool print(settings *options, const char *file, uint64_t sample, const ws
     if (options->table) {
         table_row(&line, options, file, sample, event, state);
     } else {
-        json_row(&line, file, sample, event, state);
+        ws_event_json(&line, file, sample, event, state);
+        ws_text_char(&line, '}');
     }
     ws_text_char(&line, '\n');
     return ws_text_flush(&line);

@@ -1,0 +1,108 @@
+/* nRF52840: crystal, supply, serial port, lamp, state pins, watchdog (product specification). */
+#include <stddef.h>
+
+#include "../../firmware/device/driver.h"
+#include "bytes.h"
+#include "nrf52840.h"
+
+#define UART_115200 0x01D7E000u /* BAUDRATE: 8.2 of UART in the specification */
+#define UART_ON 4u
+#define FROM_CRYSTAL 1u
+#define POF_2V3 10u
+#define RELOAD_KEY 0x6E524635u
+
+static byte_queue received;
+static uint32_t reset_flags;
+
+const char *ws_driver_start(void) {
+    reset_flags = reg_read(POWER_RESETREAS);
+    reg_write(POWER_RESETREAS, reset_flags); /* ones clear */
+
+    /* The supply: the chip resets itself below 1.7 V at all times; this warns at 2.3 V. */
+    const char *problem = NULL;
+    reg_write(POWER_EVENTS_POFWARN, 0);
+    reg_write(POWER_POFCON, POWER_POFCON_POF | reg_field(POWER_POFCON_THRESHOLD, POF_2V3));
+    if (reg_read(POWER_EVENTS_POFWARN) != 0) problem = "the supply is below 2.3 V";
+
+    /* The crystal, for a true sample rate; the core runs at 64 MHz with and without. */
+    reg_write(CLOCK_EVENTS_HFCLKSTARTED, 0);
+    reg_write(CLOCK_TASKS_HFCLKSTART, 1);
+    if (!reg_wait(CLOCK_EVENTS_HFCLKSTARTED, 1, 1) ||
+        !reg_wait(CLOCK_HFCLKSTAT, CLOCK_HFCLKSTAT_SRC, FROM_CRYSTAL)) {
+        problem = "the crystal does not start";
+    }
+
+    ws_driver_lamp(false);
+    pin_configure(BOARD_LED_PORT, BOARD_LED_PIN, PIN_OUTPUT);
+#define INPUT(port, pin) pin_configure(port, pin, PIN_PULLED_DOWN);
+    BOARD_STATE_PINS(INPUT)
+#undef INPUT
+
+    /* Pins first, as inputs and outputs of their own; then the port. */
+    pin_write(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, true);
+    pin_configure(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN, PIN_OUTPUT);
+    pin_configure(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, PIN_PULLED_UP); /* open is silence */
+    reg_write(UART0_PSEL_TXD, pin_select(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN));
+    reg_write(UART0_PSEL_RXD, pin_select(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN));
+    reg_write(UART0_BAUDRATE, UART_115200);
+    reg_write(UART0_ENABLE, UART_ON);
+    reg_write(UART0_EVENTS_RXDRDY, 0);
+    reg_write(UART0_INTENSET, UART0_INTENSET_RXDRDY);
+    reg_write(UART0_TASKS_STARTTX, 1);
+    reg_write(UART0_TASKS_STARTRX, 1);
+    reg_enable_interrupt(WS_IRQ_UARTE0_UART0);
+
+    /* 2 s of 32768 Hz, asleep too, not while a debugger halts; once started it never stops. */
+    reg_write(WDT_CONFIG, WDT_CONFIG_SLEEP);
+    reg_write(WDT_CRV, 2u * 32768u - 1u);
+    reg_write(WDT_RREN, WDT_RREN_RR0);
+    reg_write(WDT_TASKS_START, 1);
+    return problem;
+}
+
+/* No flag at all is power-on or brown-out: the chip does not tell them apart. */
+const char *ws_driver_reset_reason(void) {
+    if (reset_flags & POWER_RESETREAS_DOG) return "watchdog";
+    if (reset_flags & POWER_RESETREAS_LOCKUP) return "lock-up";
+    if (reset_flags & POWER_RESETREAS_SREQ) return "software";
+    if (reset_flags & POWER_RESETREAS_RESETPIN) return "pin";
+    return reset_flags == 0 ? "power-on or brown-out" : "wake-up";
+}
+
+void ws_driver_lamp(bool lit) {
+    pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
+}
+
+void ws_driver_send(const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        reg_write(UART0_EVENTS_TXDRDY, 0);
+        reg_write(UART0_TXD, (uint8_t)bytes[i]);
+        (void)reg_wait(UART0_EVENTS_TXDRDY, 1, 1);
+    }
+}
+
+/* The event before the data: a byte that comes in between sets it again. */
+void ws_on_UARTE0_UART0(void) {
+    while (reg_read(UART0_EVENTS_RXDRDY) != 0) {
+        reg_write(UART0_EVENTS_RXDRDY, 0);
+        bytes_put(&received, (uint8_t)reg_read(UART0_RXD));
+    }
+}
+
+int ws_driver_receive(void) {
+    return bytes_get(&received);
+}
+
+unsigned ws_driver_state_pins(void) {
+    unsigned levels = 0;
+    unsigned bit = 0;
+#define READ(port, pin) levels |= pin_read(port, pin) << bit++;
+    BOARD_STATE_PINS(READ)
+#undef READ
+    (void)bit;
+    return levels;
+}
+
+void ws_driver_feed_watchdog(void) {
+    reg_write(WDT_RR_0, RELOAD_KEY);
+}

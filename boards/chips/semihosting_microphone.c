@@ -1,0 +1,42 @@
+/* The microphone of an emulated board: a WAV file given as semihosting argument, a hop for each
+ * SysTick interrupt as a DMA would give it. */
+#include "../../firmware/device/driver.h"
+#include "../../firmware/emulator/wav.h"
+#include "../common/registers.h"
+#include "../common/semihosting.h"
+#include "../common/startup.h"
+#include "board_facts.h"
+
+#define SYST_CSR_RUN 7u /* enabled, with interrupt, of the core's clock */
+
+static ws_ring *listening;
+static ws_io io;
+static ws_wav wav;
+static bool ended;
+
+void ws_systick(void) {
+    static int16_t pcm[WS_HOP];
+    if (ended) return;
+    for (size_t got = 0; got < WS_HOP;) {
+        size_t part = ws_wav_read(&wav, pcm + got, WS_HOP - got);
+        ended = part == 0;
+        if (ended) return;
+        got += part;
+    }
+    (void)ws_ring_put(listening, pcm);
+}
+
+bool ws_driver_ended(void) {
+    return ended;
+}
+
+void ws_driver_listen(ws_ring *ring) {
+    static char path[1024];
+    listening = ring;
+    io = ws_semihosting_io();
+    int file = ws_semihosting_arguments(path, sizeof path) ? io.open(path) : -1;
+    ended = file < 0 || !ws_wav_open(&wav, &io, file, false);
+    reg_write(SYST_RVR, BOARD_CLOCK_HZ / WS_SAMPLE_RATE * WS_HOP - 1u);
+    reg_write(SYST_CVR, 0);
+    reg_write(SYST_CSR, SYST_CSR_RUN);
+}

@@ -1,0 +1,23 @@
+/* What becomes of a real board at its program's end: the line on the serial port, and a restart. */
+#include "../../firmware/device/driver.h"
+#include "board.h"
+#include "cpu.h"
+#include "registers.h"
+#include "startup.h"
+
+#define AIRCR_RESET 0x05FA0004u /* the key, and SYSRESETREQ */
+
+_Noreturn void ws_board_stop(const char *text, size_t length) {
+    ws_driver_send(text, length);
+    reg_write(SCB_AIRCR, AIRCR_RESET);
+    for (;;) {
+    }
+}
+
+/* The program cannot go on, and has said why; it says so again whenever the watchdog bites. */
+_Noreturn void ws_board_exit(int status) {
+    (void)status;
+    for (;;) {
+        cpu_sleep();
+    }
+}

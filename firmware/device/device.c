@@ -1,0 +1,248 @@
+#include "device.h"
+
+#include <string.h>
+
+#include "../../boards/common/board.h"
+#include "../../boards/common/cpu.h"
+#include "../../boards/common/startup.h"
+#include "../emulator/event.h"
+#include "../emulator/states.h"
+#include "board_facts.h"
+#include "driver.h"
+
+#define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
+#define NO_STATE (-1)
+#define COMMAND_MOST 96
+#define LATE_MOST_MS 1000u
+
+static ws_engine engine;
+static ws_ring ring;
+static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
+
+static uint64_t missed;    /* samples lost, in all */
+static uint32_t untold;    /* of these, not yet told by an event */
+static uint32_t overruns;  /* times that the main loop was too late */
+static uint64_t lamp_off;  /* the sample at which the lamp goes out */
+static uint32_t late_hops; /* hops to let pass: see the command `late` */
+static char command[COMMAND_MOST];
+static size_t command_length;
+
+static bool send(int file, const void *bytes, size_t count) {
+    (void)file;
+    ws_driver_send(bytes, count);
+    return true;
+}
+
+static const ws_io serial = {.write = send};
+
+bool ws_device_set_state(unsigned state) {
+    if (state >= WS_STATES) return false;
+    atomic_store(&wanted, (int)state);
+    return true;
+}
+
+static void begin(ws_text *line) {
+    ws_text_begin(line, &serial, 0);
+}
+
+static void end(ws_text *line) {
+    ws_text_add(line, "}\n");
+    (void)ws_text_flush(line);
+}
+
+static void add_number(ws_text *line, const char *key, uint64_t value) {
+    ws_text_add(line, ",\"");
+    ws_text_add(line, key);
+    ws_text_add(line, "\":");
+    ws_text_number(line, value, 1);
+}
+
+static void add_string(ws_text *line, const char *key, const char *value) {
+    ws_text_add(line, ",\"");
+    ws_text_add(line, key);
+    ws_text_add(line, "\":\"");
+    ws_text_escaped(line, value);
+    ws_text_char(line, '"');
+}
+
+static void tell(const char *type, const char *problem) {
+    ws_text line;
+    begin(&line);
+    ws_text_add(&line, "{\"type\":\"");
+    ws_text_add(&line, type);
+    ws_text_char(&line, '"');
+    add_string(&line, "text", problem);
+    end(&line);
+}
+
+/* A wake, or with `event` NULL the new state. */
+static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
+    ws_text line;
+    begin(&line);
+    ws_event_json(&line, NULL, sample, event, state);
+    if (untold > 0) add_number(&line, "lost", untold);
+    untold = 0;
+    end(&line);
+}
+
+static void tell_ready(void) {
+    ws_text line;
+    begin(&line);
+    ws_text_add(&line, "{\"type\":\"ready\"");
+    add_string(&line, "board", BOARD_NAME);
+    add_string(&line, "word", WS_WORD);
+    add_string(&line, "reset", ws_driver_reset_reason());
+    add_string(&line, "state", ws_state_names[engine.state]);
+    end(&line);
+}
+
+static void tell_stats(void) {
+    ws_text line;
+    begin(&line);
+    ws_text_add(&line, "{\"type\":\"stats\",\"t\":");
+    ws_text_fixed(&line, ws_milliseconds(engine.samples + missed), 3);
+    add_number(&line, "overruns", overruns);
+    add_number(&line, "lost", missed);
+    add_number(&line, "stack", ws_board_stack_used());
+    add_string(&line, "reset", ws_driver_reset_reason());
+    end(&line);
+}
+
+static void obey(void) {
+    ws_text problem;
+    uint8_t state;
+    ws_text_begin(&problem, NULL, 0);
+    if (strncmp(command, "state ", 6) == 0) {
+        if (ws_states_find(command + 6, &state, &problem)) {
+            (void)ws_device_set_state(state);
+        } else {
+            ws_text_char(&problem, '\0'); /* which a full buffer leaves out */
+            problem.bytes[sizeof problem.bytes - 1] = '\0';
+            tell("error", problem.bytes);
+        }
+    } else if (strcmp(command, "stats") == 0) {
+        tell_stats();
+    } else if (strncmp(command, "late ", 5) == 0) {
+        uint32_t ms = 0;
+        for (const char *c = command + 5; *c >= '0' && *c <= '9' && ms < 1000; c++) {
+            ms = ms * 10 + (uint32_t)(*c - '0');
+        }
+        if (ms > LATE_MOST_MS) ms = LATE_MOST_MS; /* the watchdog bites later */
+        late_hops = (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+    } else {
+        tell("error", "unknown command; allowed: state STATE, stats, late MILLISECONDS");
+    }
+}
+
+static void take_commands(void) {
+    for (int c = ws_driver_receive(); c >= 0; c = ws_driver_receive()) {
+        if (c != '\r' && c != '\n') {
+            /* Too long a line is cut, and so is no command. */
+            if (command_length < COMMAND_MOST - 1) command[command_length++] = (char)c;
+        } else if (command_length > 0) {
+            command[command_length] = '\0';
+            command_length = 0;
+            obey();
+        }
+    }
+}
+
+/* A new level counts once it was read on two hops running. */
+static void read_state_pins(void) {
+    static unsigned last, taken;
+    unsigned now = ws_driver_state_pins();
+    if (now == last && now != taken) {
+        taken = now;
+        if (!ws_device_set_state(now)) tell("error", "the state pins show no state of the model");
+    }
+    last = now;
+}
+
+static void change_state(void) {
+    int state = atomic_exchange(&wanted, NO_STATE);
+    if (state == NO_STATE || state == engine.state) return;
+    (void)ws_set_state(&engine, (unsigned)state);
+    tell_event(engine.samples + missed, NULL, (unsigned)state);
+}
+
+static void hear(const int16_t *pcm) {
+    for (size_t used = 0; used < WS_HOP;) {
+        used += ws_push(&engine, pcm + used, WS_HOP - used);
+        ws_event event;
+        while (ws_poll(&engine, &event)) {
+            if (event.type != WS_EVENT_WAKE) continue;
+            ws_driver_lamp(true);
+            lamp_off = event.sample + LAMP_SAMPLES;
+            tell_event(event.sample + missed, &event, event.state);
+        }
+    }
+    if (lamp_off != 0 && engine.samples >= lamp_off) {
+        ws_driver_lamp(false);
+        lamp_off = 0;
+    }
+}
+
+/* Take all hops that wait; false when there was none. */
+static bool take_hops(void) {
+    int16_t pcm[WS_HOP];
+    uint32_t gap;
+    bool any = false;
+    while (ws_ring_get(&ring, pcm, &gap)) {
+        if (gap > 0) {
+            overruns++;
+            missed += (uint64_t)gap * WS_HOP;
+            untold += gap * WS_HOP;
+        }
+        hear(pcm);
+        ws_driver_feed_watchdog();
+        any = true;
+    }
+    return any;
+}
+
+/* For the command `late`: let so many hops come in without taking any. */
+static void be_late(void) {
+    uint32_t until = *(volatile uint32_t *)&ring.heard + late_hops;
+    while ((int32_t)(until - *(volatile uint32_t *)&ring.heard) > 0) {
+    }
+    late_hops = 0;
+}
+
+int ws_board_main(void) {
+    const char *problem = ws_driver_start();
+    ws_ring_reset(&ring);
+    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
+        case WS_OK:
+            break;
+        case WS_ERROR_SCHEMA:
+            tell("error", "the model was generated for another version of this firmware");
+            return 1;
+        default:
+            tell("error", "the model was trained with another front end than its word file's");
+            return 1;
+    }
+    if (ws_last_fault.magic == WS_FAULT_MAGIC) {
+        char text[192];
+        text[ws_fault_text(&ws_last_fault, text) - 1] = '\0';
+        ws_last_fault.magic = 0;
+        tell("fault", text);
+    }
+    tell_ready();
+    if (problem != NULL) tell("error", problem);
+    ws_driver_listen(&ring);
+    for (;;) {
+        if (take_hops()) {
+            read_state_pins();
+        }
+        take_commands();
+        change_state();
+        if (late_hops > 0) be_late();
+        /* An interrupt between the look and the sleep still ends the sleep. */
+        cpu_disable_interrupts();
+        bool idle = ws_ring_empty(&ring);
+        bool ended = idle && ws_driver_ended();
+        if (idle && !ended) cpu_sleep();
+        cpu_enable_interrupts();
+        if (ended) return 0;
+    }
+}

@@ -1,0 +1,34 @@
+/* All that the device program asks of its board. Drivers in boards/ answer. */
+#ifndef WS_DRIVER_H
+#define WS_DRIVER_H
+
+#include <stddef.h>
+
+#include "ring.h"
+
+/* Clocks, lamp, serial port, state pins, watchdog. Returns NULL, or what did not come up: the
+ * board then runs on without it. */
+const char *ws_driver_start(void);
+
+/* Why it started: "power-on", "brown-out", "pin", "watchdog", "software" ... */
+const char *ws_driver_reset_reason(void);
+
+/* From now on the microphone's hops go into `ring`, by interrupt. */
+void ws_driver_listen(ws_ring *ring);
+
+/* The recording is at its end; a real microphone never is. */
+bool ws_driver_ended(void);
+
+void ws_driver_lamp(bool lit);
+
+/* Serial port: send all bytes, waiting; take one byte, or -1. */
+void ws_driver_send(const char *bytes, size_t count);
+int ws_driver_receive(void);
+
+/* The levels of the state pins as a number, the first pin its lowest bit. */
+unsigned ws_driver_state_pins(void);
+
+/* The main loop is alive; without this for about 2 s the watchdog restarts the board. */
+void ws_driver_feed_watchdog(void);
+
+#endif

@@ -1,0 +1,109 @@
+/* A board for the device program on the host. Arguments: a raw PCM file, then what happens at
+ * which hop: 100:+10 lets ten hops come in at once, as if the main loop were late; 100:=2 sets the
+ * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:text sends the line `text`. The serial
+ * port is stdout. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../boards/common/board.h"
+#include "../../boards/common/startup.h"
+#include "../../firmware/device/device.h"
+#include "../../firmware/device/driver.h"
+
+ws_fault ws_last_fault;
+
+static FILE *audio;
+static ws_ring *listening;
+static char **happenings;
+static unsigned hop, pins, fed;
+static const char *line = "";
+static bool ended, line_end;
+
+size_t ws_fault_text(const ws_fault *fault, char text[192]) {
+    return (size_t)snprintf(text, 192, "board: fault %u\n", fault->number);
+}
+
+const char *ws_driver_start(void) {
+    return getenv("PROBLEM");
+}
+
+const char *ws_driver_reset_reason(void) {
+    return "power-on";
+}
+
+void ws_driver_listen(ws_ring *ring) {
+    listening = ring;
+}
+
+bool ws_driver_ended(void) {
+    return ended;
+}
+
+void ws_driver_lamp(bool lit) {
+    printf("lamp %d\n", lit);
+}
+
+void ws_driver_send(const char *bytes, size_t count) {
+    (void)fwrite(bytes, 1, count, stdout);
+}
+
+unsigned ws_driver_state_pins(void) {
+    return pins;
+}
+
+void ws_driver_feed_watchdog(void) {
+    fed++;
+}
+
+uint32_t ws_board_stack_used(void) {
+    return 1000;
+}
+
+static void come_in(void) {
+    static int16_t pcm[WS_HOP];
+    ended = fread(pcm, sizeof pcm[0], WS_HOP, audio) < WS_HOP;
+    if (!ended) (void)ws_ring_put(listening, pcm);
+    hop++;
+}
+
+/* The main loop asks once it has taken all hops: the next one comes, and what belongs to it. */
+int ws_driver_receive(void) {
+    if (*line != '\0') return *line++;
+    if (line_end) {
+        line_end = false;
+        return '\n';
+    }
+    unsigned now = hop;
+    come_in();
+    for (char **item = happenings; *item != NULL; item++) {
+        char *what;
+        if (strtoul(*item, &what, 10) != now) continue;
+        unsigned number = (unsigned)strtoul(what + 2, NULL, 10);
+        if (what[1] == '+') {
+            for (unsigned i = 1; i < number; i++)
+                come_in();
+        } else if (what[1] == '=') {
+            pins = number;
+        } else if (what[1] == '!') {
+            printf("api %d\n", ws_device_set_state(number));
+        } else {
+            line = what + 1;
+            line_end = true;
+        }
+    }
+    return -1;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2 || (audio = fopen(argv[1], "rb")) == NULL) return 2;
+    happenings = argv + 2;
+    if (getenv("FAULT") != NULL) {
+        ws_last_fault.magic = WS_FAULT_MAGIC;
+        ws_last_fault.number = 4;
+    }
+    int status = ws_board_main();
+    printf("fed %u\n", fed);
+    (void)fclose(audio);
+    return status;
+}

@@ -1,0 +1,23 @@
+/* Registers for drivers compiled for the host: each access is a call back into the test. */
+#include "../../boards/common/registers.h"
+
+typedef uint32_t (*reader)(uint32_t address);
+typedef void (*writer)(uint32_t address, uint32_t value);
+
+void mock_registers(reader on_read, writer on_write);
+
+static reader read_hook;
+static writer write_hook;
+
+void mock_registers(reader on_read, writer on_write) {
+    read_hook = on_read;
+    write_hook = on_write;
+}
+
+uint32_t reg_read(uint32_t address) {
+    return read_hook(address);
+}
+
+void reg_write(uint32_t address, uint32_t value) {
+    write_hook(address, value);
+}

@@ -1,0 +1,355 @@
+"""The device program: microphone to wake, late main loops, commands, faults.
+
+On the host with a driver of our own, under sanitizers; and the whole image on every emulated
+board, with its serial port.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boards.budget import taken, within
+from boards.gdb import Gdb, Segment
+from boards.generate import generate
+from boards.run import command
+from boards.schema import BoardError, load_board
+from tests.firmware_build import EMULATED, REAL, ROOT, Build, build, skip_without_qemu
+from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
+
+HOP = 160
+Event = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program on the host: a scripted network whose logit is the newest sample's high byte."""
+    folder = tmp_path_factory.mktemp("device")
+    generate("mps2-an386", folder)
+    names = ["device/device.c", "device/ring.c", "wakestate.c", "detector.c"]
+    names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
+    sources = [f"firmware/{name}" for name in names]
+    sources += [f"tests/scripted/ws_{name}.c" for name in ("model", "frontend", "network")]
+    call = ["gcc", "-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+    call += [
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-D_POSIX_C_SOURCE=200809L",
+    ]
+    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
+    call += ["tests/native/device_driver.c", "-o", str(folder / "device")]
+    subprocess.run(call, cwd=ROOT, check=True)
+    return folder / "device"
+
+
+def run(
+    device: Path, audio: bytes, *happenings: str, **environment: str
+) -> tuple[list[Event], list[str]]:
+    """JSON events, and the other lines of the test's driver."""
+    path = device.parent / "audio.raw"
+    path.write_bytes(audio)
+    done = subprocess.run(
+        [str(device), str(path), *happenings],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    return [json.loads(x) for x in lines if x[0] == "{"], [x for x in lines if x[0] != "{"]
+
+
+def wakes(events: list[Event]) -> list[Event]:
+    return [event for event in events if event["type"] == "wake"]
+
+
+def test_it_prints_what_the_emulator_prints(device: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.wav").write_bytes(wav(SPEECH))
+    done = build("scripted", "host").run("emulator", tmp_path / "x.wav")
+    expected = [json.loads(line) for line in done.stdout.splitlines()]
+    for event in expected:
+        del event["file"]
+    events, other = run(device, SPEECH)
+    assert events[0] == {
+        "type": "ready",
+        "board": "mps2-an386",
+        "word": "scripted",
+        "reset": "power-on",
+        "state": "player=idle,volume=low",
+    }
+    assert events[1:] == expected and len(expected) == 2
+    # Lit for a second each time; the watchdog was fed at every hop.
+    assert other == ["lamp 1", "lamp 0", "lamp 1", "lamp 0", f"fed {len(SPEECH) // 2 // HOP}"]
+
+
+def test_a_late_main_loop_loses_nothing_while_the_ring_has_room(device: Path) -> None:
+    events, _ = run(device, SPEECH, "20:+8", "40:+8", "90:stats")
+    assert [event["t"] for event in wakes(events)] == [1.065, 2.565]
+    stats = next(event for event in events if event["type"] == "stats")
+    assert (stats["overruns"], stats["lost"]) == (0, 0)
+
+
+def test_an_overrun_is_counted_told_once_and_over_within_one_window(device: Path) -> None:
+    """Late by 100 ms at 0.5 s: two of ten hops do not fit into the ring of eight."""
+    events, _ = run(device, SPEECH, "50:+10", "90:stats", "200:stats")
+    stats = [event for event in events if event["type"] == "stats"]
+    assert [(s["overruns"], s["lost"]) for s in stats] == [(1, 2 * HOP)] * 2
+    first, second = wakes(events)
+    assert first["lost"] == 2 * HOP and "lost" not in second
+    # Times stay true, to a network step, whose beat the two hops have moved.
+    assert abs(first["t"] - 1.065) <= 0.03 and abs(second["t"] - 2.565) <= 0.03
+
+
+def test_after_an_overrun_it_hears_as_if_the_gap_had_never_been(
+    device: Path, tmp_path: Path
+) -> None:
+    """The same events as the emulator's on audio without the lost hops, shifted by them."""
+    kept = SPEECH[: 58 * HOP * 2] + SPEECH[60 * HOP * 2 :]
+    (tmp_path / "x.wav").write_bytes(wav(kept))
+    done = build("scripted", "host").run("emulator", tmp_path / "x.wav")
+    expected = [json.loads(line)["t"] for line in done.stdout.splitlines()]
+    events, _ = run(device, SPEECH, "50:+10")
+    assert [event["t"] for event in wakes(events)] == pytest.approx([t + 0.02 for t in expected])
+
+
+def test_many_overruns(device: Path) -> None:
+    late = [f"{hop}:+30" for hop in range(20, 300, 40)]
+    events, _ = run(device, pcm((4.0, QUIET), (1.0, LOUD)), *late, "390:stats")
+    stats = next(event for event in events if event["type"] == "stats")
+    assert (stats["overruns"], stats["lost"]) == (7, 7 * 22 * HOP)
+    assert len(wakes(events)) == 1
+
+
+def test_commands(device: Path) -> None:
+    events, _ = run(
+        device,
+        pcm((1.0, QUIET)),
+        *("10:state volume=high", "20:state player=loud", "30:hello", "40:" + "x" * 500),
+        *("50:state player=music", "70:stats"),
+    )
+    assert [event["type"] for event in events] == [
+        *("ready", "state", "error", "error", "error", "state", "stats"),
+    ]
+    assert events[1]["state"] == "player=idle,volume=high"
+    assert "unknown state 'player=loud'; allowed: player=idle|music" in events[2]["text"]
+    assert events[3]["text"] == events[4]["text"]
+    assert "unknown command; allowed: state STATE, stats" in events[3]["text"]
+    assert events[5]["state"] == "player=music,volume=low"
+
+
+def test_state_by_pins_and_by_the_api(device: Path) -> None:
+    events, other = run(device, pcm((1.0, QUIET)), "10:=2", "30:!3", "50:!4", "60:=7")
+    states = [event["state"] for event in events if event["type"] == "state"]
+    assert states == ["player=music,volume=low", "player=music,volume=high"]
+    assert other[:2] == ["api 1", "api 0"]
+    assert events[-1]["text"] == "the state pins show no state of the model"
+
+
+def test_a_short_glitch_of_the_pins_is_no_change(device: Path) -> None:
+    events, _ = run(device, pcm((1.0, QUIET)), "10:=2", "11:=0")
+    assert [event["type"] for event in events] == ["ready"]
+
+
+def test_it_tells_of_the_fault_before_and_of_what_did_not_come_up(device: Path) -> None:
+    events, _ = run(device, pcm((0.1, QUIET)), FAULT="1", PROBLEM="the PLL does not lock")
+    assert [(e["type"], e.get("text")) for e in events] == [
+        ("fault", "board: fault 4"),
+        ("ready", None),
+        ("error", "the PLL does not lock"),
+    ]
+
+
+# The whole image on emulated boards. 32 ns an instruction: a core of 31 MHz, busy for a quarter.
+
+
+def hear(made: Build, audio: Path, commands: bytes = b"") -> list[Event]:
+    """The events of the device image; commands are sent once it is ready."""
+    elf = made.program("device")
+    call = command(made.board, elf, [str(audio)], icount=5, serial=True)
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        rest, _ = process.communicate(commands, timeout=300)
+        assert process.returncode == 0
+    return [json.loads(line) for line in (first + rest).splitlines()]
+
+
+@pytest.mark.parametrize("board", EMULATED)
+def test_the_image_wakes_as_the_emulator_does(board: str) -> None:
+    sample = ROOT / "models/alexa/sample.wav"
+    done = build("alexa", "host").run("emulator", sample)
+    expected = [json.loads(line) for line in done.stdout.splitlines()]
+    events = hear(build("alexa", board), sample)
+    assert events[0]["type"] == "ready" and events[0]["board"] == board
+    assert [(e["t"], e["p"], e["state"]) for e in wakes(events)] == [
+        (e["t"], e["p"], e["state"]) for e in expected
+    ]
+    assert not any("lost" in event for event in events)
+
+
+@pytest.mark.parametrize("board", EMULATED)
+def test_the_image_recovers_from_being_late(board: str) -> None:
+    """Real interrupts, 100 ms without the main loop: hops are lost once, and counted."""
+    sample = ROOT / "models/alexa/sample.wav"
+    events = hear(build("alexa", board), sample, b"late 100\nstats\nstate player=music\n")
+    lost = [event["lost"] for event in events if "lost" in event and event["type"] != "stats"]
+    assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # told by the next event alone
+    found = wakes(events)
+    assert len(found) == 3
+    for event, t in zip(found, (1.835, 7.775, 14.465), strict=True):
+        assert abs(event["t"] - t) <= 0.03
+
+
+FAULTS = {
+    "stack": (
+        "volatile char deep[100000]; for (int i = 99999; i >= 0; i--) deep[i] = 1; return deep[5];",
+        0,
+    ),
+    "undefined": ("__builtin_trap();", 1),
+    "unaligned": ("return (int)*(volatile uint64_t *)(uintptr_t)(argc + 0x2000000d);", 1),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("board", EMULATED)
+def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> None:
+    """An overflow of the stack, an undefined instruction, an unaligned double load."""
+    code, has_frame = FAULTS[fault]
+    source = tmp_path / "fault.c"
+    source.write_text(
+        '#include "io.h"\n'
+        "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
+        f"    (void)io; (void)argc; (void)argv; {code}\n}}\n"
+    )
+    facts = load_board(board)
+    generate(board, tmp_path)
+    elf = tmp_path / "fault.elf"
+    sources = [ROOT / f"boards/common/{name}.c" for name in ("startup", "semihosting", "main")]
+    call = ["arm-none-eabi-gcc", *facts.cflags, *facts.ldflags, "-O1", "-ffunction-sections"]
+    call += [f"-I{ROOT / 'firmware/emulator'}", "-T", str(tmp_path / "linker.ld")]
+    call += [
+        *map(str, sources),
+        str(ROOT / "firmware/emulator/text.c"),
+        str(source),
+        "-o",
+        str(elf),
+    ]
+    subprocess.run(call, check=True)
+    done = subprocess.run(command(facts, elf, []), capture_output=True, check=False, timeout=60)
+    assert done.returncode == 70
+    line = done.stderr.decode()
+    assert line.startswith("board: fault 0x0000000") and line.endswith("\n")
+    registers = dict(word.split("=") for word in line.split()[3:])
+    pc = int(registers["pc"], 16)
+    assert facts.memory is not None
+    code_region = facts.memory.code
+    inside = code_region.origin <= pc < code_region.origin + code_region.length
+    assert inside or not has_frame
+    assert int(registers["cfsr"], 16) != 0
+
+
+# Every board, the real ones too.
+
+
+@pytest.mark.parametrize("board", [*EMULATED, *REAL])
+def test_the_image_keeps_to_its_budget(board: str) -> None:
+    """Built without a warning (they are errors), and no larger than board.toml says."""
+    made = build("alexa", board)
+    assert "flash" in within(made.board, made.program("device"))
+    found = taken(made.board, made.program("device"))
+    assert made.board.memory is not None
+    assert found.flash < made.board.memory.code.length
+    assert found.ram < made.board.memory.ram.length
+    assert found.ram > made.board.stack_bytes
+
+
+def test_over_the_budget_is_an_error() -> None:
+    made = build("alexa", "mps2-an386")
+    elf = made.program("device")
+    assert made.board.budget is not None
+    small = made.board.budget.model_copy(update={"ram_bytes": 8192})
+    with pytest.raises(BoardError, match=r"RAM with stack \d+ of 8192: over the \[budget\]"):
+        within(made.board.model_copy(update={"budget": small}), elf)
+
+
+#: What QEMU's models of the chips lack: flash registers of the one (and DFSDM and DMA), clocks of
+#: the other (and I2S and DMA). The drivers go on without, and say so.
+LACKING = {
+    "b-l475e-iot01a": "the flash does not take its wait states",
+    "stm32f4-discovery": "the crystal does not start",
+}
+
+
+@pytest.mark.parametrize("board", LACKING)
+def test_a_real_boards_image_boots_and_obeys_in_qemu(board: str) -> None:
+    skip_without_qemu(board)
+    made = build("alexa", board)
+    call = command(made.board, made.program("device"), [], serial=True)
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.stdin.write(b"stats\n")
+        process.stdin.flush()
+        lines.append(json.loads(process.stdout.readline()))
+        process.kill()
+    assert [line["type"] for line in lines] == ["ready", "error", "stats"]
+    assert lines[0]["board"] == board
+    assert lines[1]["text"] == LACKING[board]
+
+
+@pytest.mark.parametrize("board", LACKING)
+def test_a_real_board_restarts_after_a_fault_and_tells_of_it(board: str, tmp_path: Path) -> None:
+    """An undefined instruction, put by the gdb port where the main loop asks for commands."""
+    skip_without_qemu(board)
+    made = build("alexa", board)
+    elf = made.program("device")
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", str(elf)], capture_output=True, text=True, check=True
+    ).stdout
+    line = next(line for line in symbols.splitlines() if line.endswith(" ws_driver_receive"))
+    address = int(line.split()[0], 16)
+    call = command(made.board, elf, [], serial=True, gdb=f"unix:{tmp_path}/gdb,server=on,wait=off")
+    with subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        with Gdb(tmp_path / "gdb") as server:
+            server.write(Segment(address, b"\x00\xde"))  # udf #0
+            server.detach()
+        assert process.stdout is not None
+        lines = [process.stdout.readline().decode().strip() for _ in range(5)]
+        process.kill()
+    assert json.loads(lines[0])["type"] == "ready" and json.loads(lines[1])["type"] == "error"
+    assert lines[2].startswith("board: fault 0x00000006 ")  # a usage fault
+    assert f"pc=0x{address:08x}" in lines[2]
+    assert json.loads(lines[3]) == {"type": "fault", "text": lines[2]}
+    assert json.loads(lines[4])["type"] == "ready"
+
+
+def test_ring_counts_run_over(tmp_path: Path) -> None:
+    """After 2^32 hops, 497 days, the ring goes on."""
+    source = tmp_path / "ring.c"
+    source.write_text(
+        '#include "device/ring.h"\n'
+        "int main(void) {\n"
+        "    static ws_ring ring;\n    static int16_t pcm[WS_HOP];\n    uint32_t missed = 0;\n"
+        "    ws_ring_reset(&ring);\n"
+        "    ring.written = ring.read = ring.heard = ring.expected = UINT32_MAX - 3u;\n"
+        "    for (int i = 0; i < 100; i++) {\n        pcm[0] = (int16_t)i;\n"
+        "        if (!ws_ring_put(&ring, pcm) || !ws_ring_get(&ring, pcm, &missed)) return 1;\n"
+        "        if (pcm[0] != i || missed != 0 || !ws_ring_empty(&ring)) return 2;\n    }\n"
+        "    for (int i = 0; i < 11; i++) (void)ws_ring_put(&ring, pcm);\n"
+        "    for (int i = 0; i < 8; i++)\n"
+        "        if (!ws_ring_get(&ring, pcm, &missed) || missed != 0) return 3;\n"
+        "    (void)ws_ring_put(&ring, pcm);\n"
+        "    return ws_ring_get(&ring, pcm, &missed) && missed == 3 ? 0 : 4;\n}\n"
+    )
+    program = tmp_path / "ring"
+    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted", "-Ifirmware"]
+    call += [str(source), "firmware/device/ring.c", "-o", str(program)]
+    subprocess.run(call, cwd=ROOT, check=True)
+    assert subprocess.run([str(program)], check=False).returncode == 0

@@ -1,0 +1,480 @@
+"""The drivers of the real boards, run on the host against the registers of the vendor's SVD.
+
+There is no hardware here. What these tests hold is that each driver writes what the data sheet
+asks for, in its order: the lists below name every register. What they cannot hold is that the
+data sheet, the SVD and the board agree.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boards import pdm
+from tests.firmware_build import REAL
+from tests.registers import Registers
+
+HOP = 160
+#: Pointers to buffers, whatever they are.
+POINTER = -1
+Writes = list[tuple[str, int]]
+
+
+class Ring(ctypes.Structure):
+    """firmware/device/ring.h."""
+
+    _fields_ = (
+        ("pcm", ctypes.c_int16 * HOP * 8),
+        ("number", ctypes.c_uint32 * 8),
+        ("heard", ctypes.c_uint32),
+        ("expected", ctypes.c_uint32),
+        ("written", ctypes.c_uint32),
+        ("read", ctypes.c_uint32),
+    )
+
+    def take(self) -> np.ndarray:
+        """All hops in it, one after the other; it is empty then."""
+        hops = [np.array(self.pcm[i % 8]) for i in range(self.read, self.written)]
+        self.read = self.written
+        return np.concatenate(hops)
+
+
+def answer_stm32(registers: Registers) -> None:
+    """Oscillators and PLLs come up when they are switched on; the clock is taken at once."""
+
+    def oscillators(r: Registers, value: int) -> None:
+        fields = r.chip.registers["RCC_CR"].fields
+        for name in fields:
+            if name.endswith("ON") and f"{name[:-2]}RDY" in fields:
+                ready = r.bits(f"RCC_CR.{name[:-2]}RDY")
+                on = value & r.bits(f"RCC_CR.{name}")
+                r["RCC_CR"] = r["RCC_CR"] | ready if on else r["RCC_CR"] & ~ready
+
+    def switch(r: Registers, value: int) -> None:
+        r["RCC_CFGR"] = (value & ~0xC) | (value & 3) << 2
+
+    registers.rules.update({"RCC_CR": oscillators, "RCC_CFGR": switch})
+
+
+def answer_nrf(registers: Registers) -> None:
+    """The crystal starts; the serial port sends."""
+
+    def crystal(r: Registers, value: int) -> None:
+        r["CLOCK_EVENTS_HFCLKSTARTED"] = 1
+        r["CLOCK_HFCLKSTAT"] = 0x10001
+
+    def sent(r: Registers, value: int) -> None:
+        r["UART0_EVENTS_TXDRDY"] = 1
+
+    registers.rules.update({"CLOCK_TASKS_HFCLKSTART": crystal, "UART0_TXD": sent})
+
+
+def made(board: str, folder: Path) -> Registers:
+    registers = Registers(board, folder)
+    (answer_nrf if board.startswith("arduino") else answer_stm32)(registers)
+    return registers
+
+
+def check(given: Writes, expected: Writes) -> None:
+    pointers = {name for name, value in expected if value == POINTER}
+    assert [(n, POINTER if n in pointers else value) for n, value in given] == expected
+
+
+# nRF52840 product specification: POWER 5.3, CLOCK 5.4, GPIO 6.9, UART 6.33, WDT 6.36, PDM 6.15.
+NANO_START: Writes = [
+    ("POWER_RESETREAS", 0),  # ones clear what was read
+    ("POWER_EVENTS_POFWARN", 0),
+    ("POWER_POFCON", 10 << 1 | 1),  # 2.3 V, on
+    ("CLOCK_EVENTS_HFCLKSTARTED", 0),
+    ("CLOCK_TASKS_HFCLKSTART", 1),
+    ("P0_OUTCLR", 1 << 13),  # lamp off before it is an output
+    ("P0_PIN_CNF_13", 3),
+    ("P1_PIN_CNF_11", 1 << 2),  # state pins: inputs, pulled down
+    ("P1_PIN_CNF_12", 1 << 2),
+    ("P1_PIN_CNF_15", 1 << 2),
+    ("P1_OUTSET", 1 << 3),  # TX idles high
+    ("P1_PIN_CNF_3", 3),
+    ("P1_PIN_CNF_10", 3 << 2),  # RX, pulled up
+    ("UART0_PSEL_TXD", 1 << 5 | 3),
+    ("UART0_PSEL_RXD", 1 << 5 | 10),
+    ("UART0_BAUDRATE", 0x01D7E000),
+    ("UART0_ENABLE", 4),
+    ("UART0_EVENTS_RXDRDY", 0),
+    ("UART0_INTENSET", 1 << 2),
+    ("UART0_TASKS_STARTTX", 1),
+    ("UART0_TASKS_STARTRX", 1),
+    ("NVIC_ISER0", 1 << 2),
+    ("WDT_CONFIG", 1),  # goes on asleep, stops while halted
+    ("WDT_CRV", 2 * 32768 - 1),
+    ("WDT_RREN", 1),
+    ("WDT_TASKS_START", 1),  # last: from now on its settings are locked
+]
+NANO_LISTEN: Writes = [
+    ("P0_OUTCLR", 1 << 26),
+    ("P0_PIN_CNF_26", 3),  # clock: output, low
+    ("P0_PIN_CNF_25", 0),  # data: input
+    ("P0_OUTSET", 1 << 17),  # the microphone's supply
+    ("P0_PIN_CNF_17", 3),
+    ("PDM_PSEL_CLK", 26),
+    ("PDM_PSEL_DIN", 25),
+    ("PDM_PDMCLKCTRL", 0x0A000000),  # 1.28 MHz
+    ("PDM_RATIO", 1),  # / 80
+    ("PDM_MODE", 1),  # mono, left at the falling edge
+    ("PDM_GAINL", 0x28 + 2 * 18),
+    ("PDM_SAMPLE_MAXCNT", HOP),
+    ("PDM_SAMPLE_PTR", POINTER),
+    ("PDM_EVENTS_STARTED", 0),
+    ("PDM_EVENTS_END", 0),
+    ("PDM_INTENSET", 1 << 0 | 1 << 2),
+    ("PDM_ENABLE", 1),
+    ("NVIC_ISER0", 1 << 29),
+    ("PDM_TASKS_START", 1),
+]
+IWDG: Writes = [  # RM0351 36.4, RM0090 21.4: started, unlocked, set, fed
+    ("IWDG_KR", 0xCCCC),
+    ("IWDG_KR", 0x5555),
+    ("IWDG_PR", 4),
+    ("IWDG_RLR", 1000),
+    ("IWDG_KR", 0xAAAA),
+]
+L475_START: Writes = [
+    ("RCC_CSR", 0x0C000600 | 1 << 23),  # the flags were read; RMVF clears them
+    ("RCC_APB1ENR1", 1 << 28),
+    ("PWR_CR2", 3 << 1),
+    ("PWR_CR2", 3 << 1 | 1),  # 2.45 V, on
+    ("RCC_PLLCFGR", 1 | 0 << 4 | 40 << 8 | 0 << 25),  # MSI 4 MHz / 1 * 40 / 2
+    ("RCC_CR", 0x63 | 1 << 24),
+    ("RCC_PLLCFGR", 1 | 40 << 8 | 1 << 24),
+    ("FLASH_ACR", 0x600 | 4),  # wait states before the faster clock
+    ("FLASH_ACR", 0x600 | 1 << 8 | 4),
+    ("RCC_CFGR", 3),
+    ("RCC_AHB2ENR", 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4),  # ports A, B, D, E
+    ("GPIOB_BSRR", 1 << 30),  # lamp off before it is an output
+    ("GPIOB_PUPDR", 0x100),
+    ("GPIOB_MODER", 0x280 | 1 << 28),
+    ("GPIOD_PUPDR", 2 << 28),
+    ("GPIOD_MODER", 0),
+    ("GPIOB_PUPDR", 0x102),
+    ("GPIOB_MODER", 0x280 | 1 << 28),
+    ("GPIOA_PUPDR", 0x64000000 | 2 << 6),
+    ("GPIOA_MODER", 0xA8000000),
+    ("GPIOB_AFRL", 7 << 24),
+    ("GPIOB_PUPDR", 0x102),
+    ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12),
+    ("GPIOB_AFRL", 7 << 24 | 7 << 28),
+    ("GPIOB_PUPDR", 0x102),
+    ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12 | 2 << 14),
+    ("GPIOB_PUPDR", 0x102 | 1 << 14),  # RX, pulled up
+    ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12 | 2 << 14),
+    ("RCC_APB2ENR", 1 << 14),
+    ("USART1_BRR", 694),  # 80 MHz / 115200
+    ("USART1_CR1", 1 << 5 | 1 << 3 | 1 << 2 | 1),
+    ("NVIC_ISER1", 1 << 37 - 32),
+    *IWDG,
+]
+L475_LISTEN: Writes = [
+    ("GPIOE_AFRH", 6 << 4),
+    ("GPIOE_PUPDR", 0),
+    ("GPIOE_MODER", 2 << 18),
+    ("GPIOE_AFRL", 6 << 28),
+    ("GPIOE_PUPDR", 0),
+    ("GPIOE_MODER", 2 << 18 | 2 << 14),
+    ("RCC_AHB1ENR", 0x100 | 1),
+    ("RCC_CCIPR", 1 << 31),
+    ("RCC_APB2ENR", 1 << 14 | 1 << 24),
+    ("DMA1_CSELR", 0),  # RM0351 table 41: request 0 on channel 4 is filter 0, on 5 filter 1
+    ("DMA1_CSELR", 0),
+    ("DMA1_CPAR4", 0x4001611C),
+    ("DMA1_CMAR4", POINTER),
+    ("DMA1_CNDTR4", 4 * HOP),
+    ("DMA1_CCR4", 2 << 10 | 2 << 8 | 1 << 7 | 1 << 5 | 1),
+    ("DMA1_CPAR5", 0x4001621C),
+    ("DMA1_CMAR5", POINTER),
+    ("DMA1_CNDTR5", 4 * HOP),
+    ("DMA1_CCR5", 2 << 10 | 2 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1),
+    ("NVIC_ISER0", 1 << 15),
+    ("DFSDM_CHCFG2R1", 1 << 2),  # rising edge of CKOUT
+    ("DFSDM_CHCFG1R1", 1 << 8 | 1 << 2 | 1),  # channel 2's pin, falling edge
+    ("DFSDM_CHCFG0R1", 49 << 16),  # 80 MHz / 50 = 1.6 MHz
+    ("DFSDM_CHCFG0R1", 1 << 31 | 49 << 16),
+    ("DFSDM_CHCFG2R1", 1 << 7 | 1 << 2),
+    ("DFSDM_CHCFG1R1", 1 << 8 | 1 << 7 | 1 << 2 | 1),
+    ("DFSDM_DFSDM0_FCR", 4 << 29 | 49 << 16),  # sinc4 of 50
+    ("DFSDM_DFSDM1_FCR", 4 << 29 | 49 << 16),
+    ("DFSDM_DFSDM1_CR1", 1 << 29 | 1 << 24 | 1 << 21 | 1 << 19 | 1 << 18),
+    ("DFSDM_DFSDM1_CR1", 1 << 29 | 1 << 24 | 1 << 21 | 1 << 19 | 1 << 18 | 1),
+    ("DFSDM_DFSDM0_CR1", 1 << 29 | 2 << 24 | 1 << 21 | 1 << 18),
+    ("DFSDM_DFSDM0_CR1", 1 << 29 | 2 << 24 | 1 << 21 | 1 << 18 | 1),
+    ("DFSDM_DFSDM0_CR1", 1 << 29 | 2 << 24 | 1 << 21 | 1 << 18 | 1 << 17 | 1),  # starts both
+]
+F407_START: Writes = [
+    ("RCC_CSR", 0x0E000000 | 1 << 24),
+    ("RCC_APB1ENR", 1 << 28),
+    ("PWR_CR", 0xC000 | 5 << 5),
+    ("PWR_CR", 0xC000 | 5 << 5 | 1 << 4),  # 2.7 V, on
+    ("RCC_CR", 0x83 | 1 << 16),
+    ("RCC_PLLCFGR", 7 << 24 | 1 << 22 | 0 << 16 | 336 << 6 | 8),  # HSE 8 MHz / 8 * 336 / 2
+    ("RCC_CR", 0x83 | 1 << 16 | 1 << 17 | 1 << 24),
+    ("FLASH_ACR", 1 << 10 | 1 << 9 | 1 << 8 | 5),  # wait states before the faster clock
+    ("RCC_CFGR", 4 << 13 | 5 << 10),  # APB2 / 2, APB1 / 4, before the clock they divide
+    ("RCC_CFGR", 4 << 13 | 5 << 10 | 2),
+    ("RCC_AHB1ENR", 0x100000 | 0b11111),  # ports A to E
+    ("GPIOD_BSRR", 1 << 28),
+    ("GPIOD_PUPDR", 0),
+    ("GPIOD_MODER", 1 << 24),
+    ("GPIOE_PUPDR", 2 << 14),
+    ("GPIOE_MODER", 0),
+    ("GPIOE_PUPDR", 2 << 14 | 2 << 16),
+    ("GPIOE_MODER", 0),
+    ("GPIOE_PUPDR", 2 << 14 | 2 << 16 | 2 << 18),
+    ("GPIOE_MODER", 0),
+    ("GPIOA_AFRL", 7 << 8),
+    ("GPIOA_PUPDR", 0x64000000),
+    ("GPIOA_MODER", 0xA8000000 | 2 << 4),
+    ("GPIOA_AFRL", 7 << 8 | 7 << 12),
+    ("GPIOA_PUPDR", 0x64000000),
+    ("GPIOA_MODER", 0xA8000000 | 2 << 4 | 2 << 6),
+    ("GPIOA_PUPDR", 0x64000000 | 1 << 6),  # RX, pulled up
+    ("GPIOA_MODER", 0xA8000000 | 2 << 4 | 2 << 6),
+    ("RCC_APB1ENR", 1 << 28 | 1 << 17),
+    ("USART2_BRR", 365),  # 42 MHz / 115200
+    ("USART2_CR1", 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2),
+    ("NVIC_ISER1", 1 << 38 - 32),
+    *IWDG,
+]
+F407_LISTEN: Writes = [
+    ("GPIOB_AFRH", 5 << 8),
+    ("GPIOB_PUPDR", 0x100),
+    ("GPIOB_MODER", 0x280 | 2 << 20),
+    ("GPIOC_AFRL", 5 << 12),
+    ("GPIOC_PUPDR", 0),
+    ("GPIOC_MODER", 2 << 6),
+    ("RCC_PLLI2SCFGR", 3 << 28 | 258 << 6),  # 1 MHz * 258 / 3 = 86 MHz
+    ("RCC_CR", 0x83 | 0b11 << 16 | 0b11 << 24 | 1 << 26),
+    ("RCC_AHB1ENR", 0x100000 | 0b11111 | 1 << 21),
+    ("RCC_APB1ENR", 1 << 28 | 1 << 17 | 1 << 14),
+    ("DMA1_S3CR", 0),  # RM0090 10.3.17: off, flags cleared, then set up, then on
+    ("DMA1_LIFCR", 0b11110100 << 20),
+    ("DMA1_S3PAR", 0x4000380C),
+    ("DMA1_S3M0AR", POINTER),
+    ("DMA1_S3NDTR", 2 * HOP * 128 // 16),
+    ("DMA1_S3CR", 1 << 13 | 1 << 11 | 1 << 10 | 1 << 8 | 1 << 4 | 1 << 3),
+    ("DMA1_S3CR", 1 << 13 | 1 << 11 | 1 << 10 | 1 << 8 | 1 << 4 | 1 << 3 | 1),
+    ("NVIC_ISER0", 1 << 14),
+    ("SPI2_I2SPR", 21),  # 86 MHz / 42 = 2.0476 MHz
+    ("SPI2_I2SCFGR", 1 << 11 | 3 << 8 | 1 << 3),
+    ("SPI2_CR2", 1),
+    ("SPI2_I2SCFGR", 1 << 11 | 1 << 10 | 3 << 8 | 1 << 3),  # on, last
+]
+SEQUENCES = {
+    "arduino-nano-33-ble-sense": (NANO_START, NANO_LISTEN),
+    "b-l475e-iot01a": (L475_START, L475_LISTEN),
+    "stm32f4-discovery": (F407_START, F407_LISTEN),
+}
+
+
+def test_every_real_board_is_here() -> None:
+    assert sorted(SEQUENCES) == sorted(REAL)
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_registers_are_written_as_the_data_sheet_says(board: str, tmp_path: Path) -> None:
+    registers = made(board, tmp_path)
+    start, listen = SEQUENCES[board]
+    assert registers.driver.ws_driver_start() is None
+    check(registers.log, start)
+    registers.log.clear()
+    registers.driver.ws_driver_listen(ctypes.byref(Ring()))
+    check(registers.log, listen)
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_a_clock_that_does_not_come_up_is_told_and_nothing_hangs(
+    board: str, tmp_path: Path
+) -> None:
+    registers = Registers(board, tmp_path)  # which answers nothing
+    problem = registers.driver.ws_driver_start()
+    assert problem in (b"the crystal does not start", b"the PLL does not lock")
+    # The serial port still is set up, for the clock there is.
+    names = [name for name, _ in registers.log]
+    assert any(name.endswith(("BRR", "BAUDRATE")) for name in names)
+    if board == "stm32f4-discovery":
+        assert registers["USART2_BRR"] == 139  # 16 MHz / 115200
+    if board == "b-l475e-iot01a":
+        assert registers["USART1_BRR"] == 35  # 4 MHz / 115200
+
+
+LOW_SUPPLY = {
+    "arduino-nano-33-ble-sense": ("POWER_POFCON", "POWER_EVENTS_POFWARN", 1),
+    "b-l475e-iot01a": ("PWR_CR2", "PWR_SR2", 1 << 11),
+    "stm32f4-discovery": ("PWR_CR", "PWR_CSR", 1 << 2),
+}
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_a_low_supply_does_not_get_the_fast_clock(board: str, tmp_path: Path) -> None:
+    registers = made(board, tmp_path)
+    control, status, bit = LOW_SUPPLY[board]
+
+    def warn(r: Registers, value: int) -> None:
+        r[status] = r[status] | bit
+
+    registers.rules[control] = warn
+    assert b"the supply is below" in registers.driver.ws_driver_start()
+    assert registers.written("RCC_PLLCFGR") == []
+
+
+RESETS = {
+    "arduino-nano-33-ble-sense": (
+        "POWER_RESETREAS",
+        {0: b"power-on or brown-out", 1: b"pin", 2: b"watchdog", 4: b"software", 8: b"lock-up"},
+    ),
+    "b-l475e-iot01a": (
+        "RCC_CSR",
+        {
+            1 << 26: b"pin",
+            3 << 26: b"power-on or brown-out",
+            1 << 26 | 1 << 29: b"watchdog",
+            1 << 26 | 1 << 28: b"software",
+        },
+    ),
+    "stm32f4-discovery": (
+        "RCC_CSR",
+        {
+            1 << 26: b"pin",
+            1 << 25 | 1 << 26: b"brown-out",
+            7 << 25: b"power-on",
+            1 << 26 | 1 << 29: b"watchdog",
+            1 << 26 | 1 << 28: b"software",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_the_reason_of_the_reset_is_told(board: str, tmp_path: Path) -> None:
+    register, reasons = RESETS[board]
+    for value, reason in reasons.items():
+        registers = made(board, tmp_path)
+        registers[register] = value
+        registers.driver.ws_driver_start()
+        assert registers.driver.ws_driver_reset_reason() == reason
+
+
+LAMPS = {
+    "arduino-nano-33-ble-sense": [("P0_OUTSET", 1 << 13), ("P0_OUTCLR", 1 << 13)],
+    "b-l475e-iot01a": [("GPIOB_BSRR", 1 << 14), ("GPIOB_BSRR", 1 << 30)],
+    "stm32f4-discovery": [("GPIOD_BSRR", 1 << 12), ("GPIOD_BSRR", 1 << 28)],
+}
+STATE_PINS = {  # the levels of the second pin alone
+    "arduino-nano-33-ble-sense": ("P1_IN", 1 << 12),
+    "b-l475e-iot01a": ("GPIOB_IDR", 1 << 0),
+    "stm32f4-discovery": ("GPIOE_IDR", 1 << 8),
+}
+FEEDS = {"arduino-nano-33-ble-sense": ("WDT_RR_0", 0x6E524635)}
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_lamp_state_pins_and_watchdog(board: str, tmp_path: Path) -> None:
+    registers = made(board, tmp_path)
+    registers.driver.ws_driver_start()
+    registers.log.clear()
+    registers.driver.ws_driver_lamp(True)
+    registers.driver.ws_driver_lamp(False)
+    registers.driver.ws_driver_feed_watchdog()
+    assert registers.log == [*LAMPS[board], FEEDS.get(board, ("IWDG_KR", 0xAAAA))]
+    assert registers.driver.ws_driver_state_pins() == 0
+    register, level = STATE_PINS[board]
+    registers[register] = level
+    assert registers.driver.ws_driver_state_pins() == 2
+
+
+SERIAL = {  # sent into, received from, flags, "may send", "has a byte", handler
+    "arduino-nano-33-ble-sense": ("UART0_TXD", "UART0_RXD", "UART0_EVENTS_RXDRDY", 0, 1,
+                                  "ws_on_UARTE0_UART0"),
+    "b-l475e-iot01a": ("USART1_TDR", "USART1_RDR", "USART1_ISR", 1 << 7, 1 << 5, "ws_on_USART1"),
+    "stm32f4-discovery": ("USART2_DR", "USART2_DR", "USART2_SR", 1 << 7, 1 << 5, "ws_on_USART2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_the_serial_port_sends_and_receives(board: str, tmp_path: Path) -> None:
+    registers = made(board, tmp_path)
+    registers.driver.ws_driver_start()
+    out, into, flags, may_send, has_byte, handler = SERIAL[board]
+    registers[flags] = may_send
+    registers.driver.ws_driver_send(b"wake", ctypes.c_size_t(4))
+    assert registers.written(out) == [(out, byte) for byte in b"wake"]
+    assert registers.driver.ws_driver_receive() == -1
+    for byte in b"ok":
+        registers[flags] = has_byte
+        registers[into] = byte
+        getattr(registers.driver, handler)()
+    assert [registers.driver.ws_driver_receive() for _ in range(3)] == [*b"ok", -1]
+
+
+def write(address: int, values: np.ndarray) -> None:
+    """What DMA would do."""
+    data = values.tobytes()
+    ctypes.memmove(address, data, len(data))
+
+
+def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
+    registers = made("arduino-nano-33-ble-sense", tmp_path)
+    ring = Ring()
+    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    heard = np.arange(1, 6)[:, None] * 1000 + np.arange(HOP)
+    for hop in heard.astype(np.int16):
+        buffer = registers.pointer(registers["PDM_SAMPLE_PTR"])
+        registers["PDM_EVENTS_STARTED"] = 1  # the pointer is taken ...
+        registers.driver.ws_on_PDM()
+        assert registers.pointer(registers["PDM_SAMPLE_PTR"]) != buffer  # ... and the next set
+        write(buffer, hop)
+        registers["PDM_EVENTS_END"] = 1
+        registers.driver.ws_on_PDM()
+        assert registers["PDM_EVENTS_STARTED"] == registers["PDM_EVENTS_END"] == 0
+    assert (ring.take() == heard.ravel()).all()
+
+
+def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
+    """A 1 kHz tone at -6 dBFS in both, as the DFSDM gives it: 6250000 is its full scale."""
+    registers = made("b-l475e-iot01a", tmp_path)
+    ring = Ring()
+    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    buffers = [registers.pointer(registers[f"DMA1_CMAR{channel}"]) for channel in (4, 5)]
+    time = np.arange(2 * HOP * 8) / 32000
+    data = np.rint(50**4 * 0.5 / 8 * np.sin(2 * np.pi * 1000 * time)).astype("<i4")
+    got = []
+    for index, hop in enumerate(data.reshape(-1, 2 * HOP)):
+        for channel, buffer in enumerate(buffers):
+            write(buffer + index % 2 * hop.nbytes, hop << 8 | channel)
+        registers["DMA1_ISR"] = 1 << (18, 17)[index % 2]  # half, whole
+        registers.driver.ws_on_DMA1_Channel5()
+        assert registers.written("DMA1_IFCR")[-1] == ("DMA1_IFCR", 1 << (18, 17)[index % 2])
+        got.append(ring.take())
+    pcm = np.concatenate(got)[HOP:]
+    # 18 dB of gain make good the eighth; 2 * 50^4 / 2^24 is the full scale that is left.
+    assert abs(np.abs(pcm).max() / 32768 - 0.5 * 2 * 50**4 / 2**24) < 0.004
+
+
+def test_stm32f407_hears_bits(tmp_path: Path) -> None:
+    """The same tone as the bits of a modulator, by I2S and DMA."""
+    registers = made("stm32f4-discovery", tmp_path)
+    ring = Ring()
+    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    buffer = registers.pointer(registers["DMA1_S3M0AR"])
+    time = np.arange(8 * HOP * 128) / (128 * 16000)
+    bits = pdm.modulate(0.5 / 8 * np.sin(2 * np.pi * 1000 * time))
+    words = np.packbits(bits).view(">u2").astype("<u2").reshape(8, -1)
+    got = []
+    for index, hop in enumerate(words):
+        write(buffer + index % 2 * hop.nbytes, hop)
+        registers["DMA1_LISR"] = 1 << (26, 27)[index % 2]  # half, whole
+        registers.driver.ws_on_DMA1_Stream3()
+        assert registers.written("DMA1_LIFCR")[-1] == ("DMA1_LIFCR", 1 << (26, 27)[index % 2])
+        got.append(ring.take())
+    pcm = np.concatenate(got)[HOP:]
+    assert abs(np.abs(pcm).max() / 32768 - 0.5) < 0.01
