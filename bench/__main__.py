@@ -9,7 +9,8 @@ from pathlib import Path
 from bench import table
 from bench.measure import Model, Subject, counting_boards, measure, peers
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
-from boards.schema import BoardError
+from bench.stack import Stack
+from boards.schema import BoardError, load_board
 
 BASELINE = Path("bench/baseline.json")
 OUT = Path("build/bench.json")
@@ -32,6 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--tflite", type=Path, required=True)
     model.add_argument("--board", required=True)
     model.add_argument("--stream", action="store_true", help="column by column")
+
+    stack = commands.add_parser("stack", help="the worst stack of a function in a linked image")
+    stack.add_argument("--board", required=True, help="whose compiler made it")
+    stack.add_argument("--elf", type=Path, required=True, help="with ELF.map and .su files")
+    stack.add_argument("entry", nargs="+", help="as ws_push; what calls it is not counted")
 
     diff = commands.add_parser(
         "diff", help="fail where what was counted is worse than the baseline"
@@ -62,6 +68,13 @@ def _run(args: argparse.Namespace) -> None:
 
 def _model(args: argparse.Namespace) -> None:
     print(table.text(measure(Model(args.tflite, args.stream), args.board)))
+
+
+def _stack(args: argparse.Namespace) -> None:
+    image = Stack(args.elf, load_board(args.board).prefix)
+    for entry in args.entry:
+        worst = image.worst(entry)
+        print(f"{entry}: {worst.bytes:,} bytes of stack: {worst}")
 
 
 def _diff(args: argparse.Namespace) -> int:
@@ -97,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
             _run(args)
         elif args.command == "model":
             _model(args)
+        elif args.command == "stack":
+            _stack(args)
         elif args.command == "diff":
             return _diff(args)
         else:

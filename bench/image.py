@@ -34,7 +34,7 @@ class Image:
 def read_image(elf: Path, prefix: str) -> Image:
     """Totals from the image, who brings what from the map beside it."""
     totals = {}
-    for line in _tool(f"{prefix}size", "-A", str(elf)).splitlines():
+    for line in tool(f"{prefix}size", "-A", str(elf)).splitlines():
         if found := re.fullmatch(r"(\.\S+) +(\d+) +\d+", line.strip()):
             totals[found[1]] = int(found[2])
     flash = sum(totals.get(name, 0) for name in _FLASH) + totals[_DATA]
@@ -70,7 +70,7 @@ def read_map(text: str) -> dict[Part, dict[Kind, int]]:
 def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, int]:
     """Bytes of what is named after each layer: weights and tables, and code where it is apart."""
     sizes = dict.fromkeys(layers, 0)
-    for line in _tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
+    for line in tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
         words = line.split()
         if len(words) != 4 or words[2] not in "tTrR":
             continue
@@ -104,7 +104,7 @@ def _kind(section: str) -> Kind | None:
     return None
 
 
-def _tool(*command: str) -> str:
+def tool(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:

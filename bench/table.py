@@ -11,7 +11,7 @@ from bench.measure import counting_boards, floor, macs_per_instruction
 from bench.rows import BenchError, Report, Row
 from boards.schema import Board, load_board
 
-_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack")
+_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
 _SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")
 #: What a row's name does not say.
 _NOTES = {
@@ -32,6 +32,7 @@ def text(report: Report) -> str:
         board = _board(core)
         blocks.append(f"{model} on {_title(board)}, {board.name} in QEMU; {_floor_note(board)}")
         blocks.append(_align(_rows(report, model, core, board)))
+        blocks.append(_deepest(report, model, core))
         blocks.append(_align(_sections(report, model, core)))
         blocks.append("")
     return "\n".join(blocks)
@@ -107,7 +108,7 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
         if (row.model, row.core) != (model, core):
             continue
         per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
-        numbers = (row.flash, row.ram, row.stack)
+        numbers = (row.flash, row.ram, row.stack, row.stack_computed)
         second = _per_second(report, row)
         name = _NOTES.get(row.layer, row.layer)
         if row.layer == "total" and not second:
@@ -123,6 +124,13 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
             )
         )
     return cells
+
+
+def _deepest(report: Report, model: str, core: str) -> str:
+    """What makes the computed stack of the engine's deepest call."""
+    rows = {row.key: row for row in report.rows}
+    calls = rows[model, core, "engine"].stack_calls
+    return f"  deepest call, bytes of stack: {calls}" if calls else ""
 
 
 def _sections(report: Report, model: str, core: str) -> Cells:
@@ -149,14 +157,17 @@ def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
         ("flash, image", "total", "flash"),
         (f"RAM, `sizeof({struct})`", "engine", "ram"),
         ("RAM, image without stack", "total", "ram"),
-        ("stack, worst", "total", "stack"),
+        ("stack of the deepest call, computed", "engine", "stack_computed"),
+        ("stack from reset on, computed", "total", "stack_computed"),
+        ("stack from reset on, painted", "total", "stack"),
     ]
     cells: Cells = [("", *(_title(_board(core)) for core in cores))]
     for title, layer, cost in wanted:
         if (model, cores[0], layer) not in rows:
             continue
-        values = (getattr(rows[model, core, layer], cost) for core in cores)
-        cells.append((title, *map(_number, values)))
+        values = [getattr(rows[model, core, layer], cost) for core in cores]
+        if any(value is not None for value in values):
+            cells.append((title, *map(_number, values)))
     return cells
 
 

@@ -20,7 +20,7 @@ from bench.measure import (
     parse,
     peers,
 )
-from bench.rows import BenchError, Report, Row, compare, merge, read_report, write_report
+from bench.rows import COSTS, BenchError, Report, Row, compare, merge, read_report, write_report
 from boards.run import QEMU, command
 from boards.schema import Board, load_board
 from tests.firmware_build import ROOT
@@ -148,7 +148,7 @@ def found(old: Report, new: Report) -> list[tuple[str, bool]]:
 
 
 def test_growth_above_one_percent_is_a_regression() -> None:
-    for cost in ("instructions", "flash", "ram", "stack"):
+    for cost in COSTS:
 
         def of(value: int, cost: str = cost) -> Report:
             return report(row().model_copy(update={cost: value}))
