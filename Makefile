@@ -11,12 +11,14 @@ SCORES ?=
 TFLITE ?=
 STREAM ?=
 PEERS ?= ../shared/peers
+HOURS ?= 0.1
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
+#? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -96,8 +98,8 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: size
-size: $(VENV)/.base ## Flash and RAM of the image for BOARD
-	+@$(BUILD) BOARD=$(BOARD) size
+size: $(VENV)/.base ## Flash and RAM of the least image for BOARD, by object; its stack
+	@$(PYTHON) -m bench size --word $(WORD) --model $(MODEL) --board $(BOARD)
 
 COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) \
 	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
@@ -119,6 +121,12 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables in docs/
 	@$(BENCH)
 	@$(PYTHON) -m bench accept
+
+.PHONY: bench-host
+bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for HOURS and ten times as many
+	$(word_given)
+	+@$(BUILD) BOARD=host emulator >&2
+	@$(PYTHON) -m bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes

@@ -53,6 +53,15 @@ def read_image(elf: Path, prefix: str) -> Image:
 def read_map(text: str) -> dict[Part, dict[Kind, int]]:
     """Bytes by part and kind of what the linker kept, without padding."""
     parts: dict[Part, dict[Kind, int]] = {part: dict.fromkeys(KINDS, 0) for part in PARTS}
+    for origin, kinds in read_objects(text).items():
+        for kind, size in kinds.items():
+            parts[part_of(origin)][kind] += size
+    return parts
+
+
+def read_objects(text: str) -> dict[str, dict[Kind, int]]:
+    """The same by object file, or archive(member), in the order of the map."""
+    objects: dict[str, dict[Kind, int]] = {}
     _, separator, kept = text.partition("Linker script and memory map")
     if not separator:
         raise BenchError("the linker's map has no memory map; build anew")
@@ -63,8 +72,9 @@ def read_map(text: str) -> dict[Part, dict[Kind, int]]:
             continue
         kind = _kind(found[1])
         if kind is not None:
-            parts[_part(found[4])][kind] += int(found[3], 16)
-    return parts
+            own = objects.setdefault(found[4], dict.fromkeys(KINDS, 0))
+            own[kind] += int(found[3], 16)
+    return objects
 
 
 def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, int]:
@@ -81,7 +91,8 @@ def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, 
     return sizes
 
 
-def _part(origin: str) -> Part:
+def part_of(origin: str) -> Part:
+    """Whose an object file is."""
     if origin.endswith(")"):  # archive(member)
         return "library"
     engine = re.search(r"/obj/(generated/|firmware/[^/]+\.o$)", origin)

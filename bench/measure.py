@@ -306,14 +306,27 @@ def _layers(subject: Subject) -> tuple[Word, dict[str, int]]:
     return word, {layer.name: layer.macs for layer in network.layers}
 
 
+def build_image(subject: Subject, board: Board) -> Path:
+    """The least image, without what counts; QEMU need not have the board."""
+    if board.kind != "cortex-m":
+        raise BenchError(f"{board.name}: has no flash; take a Cortex-M board, as mps2-an386")
+    try:
+        load_word(subject.wordfile)
+    except WordError as error:
+        raise BenchError(str(error)) from None
+    variables = [f"WORD={subject.word}", f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
+    _make("firmware/build.mk", board, variables, "image")
+    return Path("build") / board.name / subject.word / "image.elf"
+
+
 def _build(subject: Subject, board: Board) -> Path:
     variables = [f"WORD={subject.word}", f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
     _make("firmware/build.mk", board, variables)
     return Path("build") / board.name / subject.word
 
 
-def _make(makefile: str, board: Board, variables: list[str]) -> None:
-    command = ["make", "--no-print-directory", "-s", "-f", makefile, "bench"]
+def _make(makefile: str, board: Board, variables: list[str], goal: str = "bench") -> None:
+    command = ["make", "--no-print-directory", "-s", "-f", makefile, goal]
     command += [f"BOARD={board.name}", f"PYTHON={sys.executable}", *variables]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -7,8 +7,10 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import counting_boards, floor, macs_per_instruction
+from bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
+from bench.measure import CALLS, counting_boards, floor, macs_per_instruction
 from bench.rows import BenchError, Report, Row
+from bench.stack import Stack
 from boards.schema import Board, load_board
 
 _HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
@@ -36,6 +38,41 @@ def text(report: Report) -> str:
         blocks.append(_align(_sections(report, model, core)))
         blocks.append("")
     return "\n".join(blocks)
+
+
+def sizes(elf: Path, word: str, board: Board) -> str:
+    """For a terminal: the bytes of a word's least image, by object, and its stack."""
+    image, stack = read_image(elf, board.prefix), Stack(elf, board.prefix)
+    objects = read_objects(elf.with_name(elf.name + ".map").read_text(encoding="utf-8"))
+    rows: list[tuple[str, dict[Kind, int]]] = []
+    for origin, kinds in objects.items():
+        if part_of(origin) == "engine" and any(kinds.values()):
+            rows.append((f"  {origin.partition('/obj/')[2].removesuffix('.o')}", kinds))
+    titles = {
+        "engine": "engine and model",
+        "library": "C library",
+        "board": "start-up, application",
+    }
+    rows += [(titles[part], image.parts[part]) for part in PARTS]
+    cells: Cells = [(f"{word} on {_title(board)}, bytes", *KINDS, "flash", "RAM")]
+    for name, kinds in rows:
+        flash, ram = (
+            kinds["code"] + kinds["constants"] + kinds["data"],
+            kinds["data"] + kinds["zero"],
+        )
+        cells.append((name, *map(_number, (*kinds.values(), flash, ram))))
+    cells.append(
+        ("image, without stack", *[""] * len(KINDS), *map(_number, (image.flash, image.ram)))
+    )
+    calls = max((stack.worst(call) for call in CALLS), key=lambda worst: worst.bytes)
+    return "\n".join(
+        (
+            _align(cells),
+            "  The application's RAM is a ws_engine and a hop of PCM: firmware/test/image.c",
+            f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
+            f"  {elf}",
+        )
+    )
 
 
 def markdown(report: Report, model: str) -> str:

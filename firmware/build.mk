@@ -18,7 +18,7 @@ OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
 
 include firmware/rules.mk
 
-.PHONY: all emulator tests library generated size bench
+.PHONY: all emulator tests library generated image bench
 all: emulator tests
 
 # The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
@@ -73,6 +73,7 @@ endif
 emulator: $(EMULATOR_PROGRAM)
 tests: $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM)
 library: $(LIBRARY)
+image: $(OUT)/image.elf
 bench: $(or $(BENCH_PROGRAMS),$(if $(filter bench,$(MAKECMDGOALS)),$(error \
 	board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)))
 
@@ -100,7 +101,3 @@ $(OUT)/image.elf: $(call object,firmware/test/image.c $(filter-out %/main.c,$(MA
 $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_OBJECTS) \
 		$(NETWORK_OBJECT))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
-
-size: $(EMULATOR_PROGRAM)
-	@$(BOARD_PREFIX)size $(EMULATOR_PROGRAM)
-	@$(BOARD_PREFIX)size $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
