@@ -11,6 +11,7 @@ SCORES ?=
 TFLITE ?=
 STREAM ?=
 PEERS ?= ../shared/peers
+HOURS ?= 0.1
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
@@ -19,6 +20,7 @@ PEERS ?= ../shared/peers
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
+#? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -102,8 +104,9 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: size
-size: $(BOARD_SETUP) ## Flash and RAM of the images for BOARD, against its budget
+size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object, against its budget
 	+@$(BUILD) BOARD=$(BOARD) size
+	@$(if $(filter host,$(BOARD)),,$(PYTHON) -m bench size --word $(WORD) --model $(MODEL) --board $(BOARD))
 
 # Whether the board is there is asked before anything is built.
 HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
@@ -148,6 +151,12 @@ bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables 
 	@$(BENCH)
 	@$(PYTHON) -m bench accept
 	@$(PYTHON) -m boards docs
+
+.PHONY: bench-host
+bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for HOURS and ten times as many
+	$(word_given)
+	+@$(BUILD) BOARD=host emulator >&2
+	@$(PYTHON) -m bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes

@@ -7,9 +7,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench import table
-from bench.measure import Model, Subject, counting_boards, measure, peers
+from bench import host, table
+from bench.measure import Model, Subject, build_image, counting_boards, measure, peers
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
+from bench.stack import Stack
 from boards.schema import BoardError, load_board
 
 BASELINE = Path("bench/baseline.json")
@@ -23,9 +24,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="build, count, and print the tables")
-    run.add_argument("--word", default="alexa")
-    run.add_argument("--wordfile", type=Path, help="default: words/WORD.toml")
-    run.add_argument("--model", type=Path, help="default: models/WORD")
     run.add_argument("--board", action="append", help="may be repeated; default: all that can")
     run.add_argument("--peers", type=Path, help="a folder of .tflite files to compile and count")
 
@@ -33,6 +31,24 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--tflite", type=Path, required=True)
     model.add_argument("--board", required=True)
     model.add_argument("--stream", action="store_true", help="column by column")
+
+    size = commands.add_parser("size", help="flash, RAM and stack of the least image, by object")
+    size.add_argument("--board", required=True)
+    for command in (run, size):
+        command.add_argument("--word", default="alexa")
+        command.add_argument("--wordfile", type=Path, help="default: words/WORD.toml")
+        command.add_argument("--model", type=Path, help="default: models/WORD")
+
+    stack = commands.add_parser("stack", help="the worst stack of a function in a linked image")
+    stack.add_argument("--board", required=True, help="whose compiler made it")
+    stack.add_argument("--elf", type=Path, required=True, help="with ELF.map and .su files")
+    stack.add_argument("entry", nargs="+", help="as ws_push; what calls it is not counted")
+
+    host_run = commands.add_parser("host", help="time the host emulator; a ratio, and memory")
+    host_run.add_argument("--word", default="alexa")
+    host_run.add_argument("--program", type=Path, help="default: build/host/WORD/wake-emulator")
+    host_run.add_argument("--data", type=Path, help="recordings to hear; default: the samples")
+    host_run.add_argument("--hours", type=float, default=0.1, help="and ten times as many")
 
     diff = commands.add_parser(
         "diff", help="fail where what was counted is worse than the baseline"
@@ -45,21 +61,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> None:
+def _subject(args: argparse.Namespace) -> Subject:
     wordfile = args.wordfile or Path("words") / f"{args.word}.toml"
-    model = args.model or Path("models") / args.word
+    return Subject(args.word, wordfile, args.model or Path("models") / args.word)
+
+
+def _run(args: argparse.Namespace) -> None:
     models = peers(args.peers) if args.peers and args.peers.is_dir() else []
     if args.peers and not models:
         print(f"{args.peers}: no models there; only {args.word} is counted", file=sys.stderr)
     report: Report | None = None
     for board in args.board or counting_boards():
-        report = merge(report, measure(Subject(args.word, wordfile, model), board))
+        report = merge(report, measure(_subject(args), board))
         for peer in models:
             report = merge(report, measure(peer, board))
         # The price of weights as int16, and what it buys, on the core that is sold most.
         if load_board(board).core == "cortex-m4":
-            wide = Subject(args.word, wordfile, model, wide=True)
-            report = merge(report, measure(wide, board))
+            report = merge(report, measure(replace(_subject(args), wide=True), board))
             for peer in models:
                 report = merge(report, measure(replace(peer, wide=True), board))
     assert report is not None  # there is a board, or an error before
@@ -69,6 +87,24 @@ def _run(args: argparse.Namespace) -> None:
 
 def _model(args: argparse.Namespace) -> None:
     print(table.text(measure(Model(args.tflite, args.stream), args.board)))
+
+
+def _size(args: argparse.Namespace) -> None:
+    board = load_board(args.board)
+    print(table.sizes(build_image(_subject(args), board), args.word, board))
+
+
+def _stack(args: argparse.Namespace) -> None:
+    image = Stack(args.elf, load_board(args.board).prefix)
+    for entry in args.entry:
+        worst = image.worst(entry)
+        print(f"{entry}: {worst.bytes:,} bytes of stack: {worst}")
+
+
+def _host(args: argparse.Namespace) -> None:
+    samples = sorted((Path("models") / args.word).glob("sample*.wav"))
+    program = args.program or Path("build/host") / args.word / "wake-emulator"
+    print(host.table(program, host.recordings(args.data, samples), args.hours))
 
 
 def _diff(args: argparse.Namespace) -> int:
@@ -104,6 +140,12 @@ def main(arguments: list[str] | None = None) -> int:
             _run(args)
         elif args.command == "model":
             _model(args)
+        elif args.command == "stack":
+            _stack(args)
+        elif args.command == "size":
+            _size(args)
+        elif args.command == "host":
+            _host(args)
         elif args.command == "diff":
             return _diff(args)
         else:

@@ -34,7 +34,7 @@ class Image:
 def read_image(elf: Path, prefix: str) -> Image:
     """Totals from the image, who brings what from the map beside it."""
     totals = {}
-    for line in _tool(f"{prefix}size", "-A", str(elf)).splitlines():
+    for line in tool(f"{prefix}size", "-A", str(elf)).splitlines():
         if found := re.fullmatch(r"(\.\S+) +(\d+) +\d+", line.strip()):
             totals[found[1]] = int(found[2])
     flash = sum(totals.get(name, 0) for name in _FLASH) + totals[_DATA]
@@ -53,6 +53,15 @@ def read_image(elf: Path, prefix: str) -> Image:
 def read_map(text: str) -> dict[Part, dict[Kind, int]]:
     """Bytes by part and kind of what the linker kept, without padding."""
     parts: dict[Part, dict[Kind, int]] = {part: dict.fromkeys(KINDS, 0) for part in PARTS}
+    for origin, kinds in read_objects(text).items():
+        for kind, size in kinds.items():
+            parts[part_of(origin)][kind] += size
+    return parts
+
+
+def read_objects(text: str) -> dict[str, dict[Kind, int]]:
+    """The same by object file, or archive(member), in the order of the map."""
+    objects: dict[str, dict[Kind, int]] = {}
     _, separator, kept = text.partition("Linker script and memory map")
     if not separator:
         raise BenchError("the linker's map has no memory map; build anew")
@@ -63,14 +72,15 @@ def read_map(text: str) -> dict[Part, dict[Kind, int]]:
             continue
         kind = _kind(found[1])
         if kind is not None:
-            parts[_part(found[4])][kind] += int(found[3], 16)
-    return parts
+            own = objects.setdefault(found[4], dict.fromkeys(KINDS, 0))
+            own[kind] += int(found[3], 16)
+    return objects
 
 
 def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, int]:
     """Bytes of what is named after each layer: weights and tables, and code where it is apart."""
     sizes = dict.fromkeys(layers, 0)
-    for line in _tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
+    for line in tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
         words = line.split()
         if len(words) != 4 or words[2] not in "tTrR":
             continue
@@ -81,7 +91,8 @@ def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, 
     return sizes
 
 
-def _part(origin: str) -> Part:
+def part_of(origin: str) -> Part:
+    """Whose an object file is."""
     if origin.endswith(")"):  # archive(member)
         return "library"
     engine = re.search(r"/obj/(generated/|firmware/[^/]+\.o$)", origin)
@@ -104,7 +115,7 @@ def _kind(section: str) -> Kind | None:
     return None
 
 
-def _tool(*command: str) -> str:
+def tool(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:

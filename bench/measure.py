@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from bench.image import Image, layer_constants, read_image
 from bench.rows import REST, BenchError, Report, Row, Sections
+from bench.stack import Stack, Worst
 from boards.run import QEMU, capture
 from boards.schema import Board, board_names, load_board
 from convert.compile.emit import compile_model, model_name
@@ -27,6 +29,10 @@ COARSE = 3
 LOOP_INSTRUCTIONS = 2001
 #: firmware/test/bench.c hears this much.
 SECONDS = 3
+
+#: Where the stack is empty, and what an application calls from there.
+RESET = "ws_reset"
+CALLS = ("ws_init", "ws_push", "ws_poll", "ws_set_state")
 
 #: MACs an instruction can do at most: MLA; SMLAD; VMLADAVA.S8 on 16 lanes.
 MACS_PER_INSTRUCTION = {
@@ -118,6 +124,9 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
     image = read_image(elf, board.prefix)
     constants = layer_constants(elf, board.prefix, list(macs))
 
+    painted = engine.values["stack-bytes"]
+    own_stack, whole_stack = stacks(folder / "bench.elf", board.prefix, CALLS, painted)
+
     row = partial(_row, subject.name, board)
     rows = [
         row(name, layers.mean(name, "empty trace"), count, constants[name])
@@ -131,7 +140,8 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
     rows.append(row("state change", engine.mean("state change")))
     own = image.parts["engine"]
     flash = own["code"] + own["constants"] + own["data"]
-    rows.append(row("engine", flash=flash, ram=engine.values["engine-bytes"]))
+    ram = engine.values["engine-bytes"]
+    rows.append(row("engine", flash=flash, ram=ram, computed=own_stack))
     rows.append(
         row(
             "total",
@@ -143,7 +153,8 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
             ),
             image.flash,
             image.ram,
-            engine.values["stack-bytes"],
+            painted,
+            whole_stack,
         )
     )
     return _report(subject.name, board, rows, image)
@@ -173,9 +184,12 @@ def _measure_model(subject: Model, board: Board) -> Report:
     rows.append(row(REST, round(run) - sum(r.instructions or 0 for r in rows)))
     own = image.parts["engine"]
     flash = own["code"] + own["constants"] + own["data"]
-    rows.append(row("engine", flash=flash, ram=whole.values["model-bytes"]))
-    stack = whole.values["stack-bytes"]
-    rows.append(row("total", run, macs, image.flash, image.ram, stack))
+    painted = whole.values["stack-bytes"]
+    calls = (f"{subject.name}_reset", f"{subject.name}_run")
+    own_stack, whole_stack = stacks(out / "bench.elf", board.prefix, calls, painted)
+    ram = whole.values["model-bytes"]
+    rows.append(row("engine", flash=flash, ram=ram, computed=own_stack))
+    rows.append(row("total", run, macs, image.flash, image.ram, painted, whole_stack))
     return _report(subject.name, board, rows, image)
 
 
@@ -187,7 +201,8 @@ def _row(
     macs: int | None = None,
     flash: int | None = None,
     ram: int | None = None,
-    stack: int | None = None,
+    painted: int | None = None,
+    computed: Worst | None = None,
 ) -> Row:
     counted = None if instructions is None else round(instructions)
     return Row(
@@ -198,8 +213,30 @@ def _row(
         macs=macs,
         flash=flash,
         ram=ram,
-        stack=stack,
+        stack=painted,
+        stack_computed=computed.bytes if computed else None,
+        stack_calls=str(computed) if computed else None,
     )
+
+
+def stacks(elf: Path, prefix: str, calls: Sequence[str], painted: int) -> tuple[Worst, Worst]:
+    """The worst stack of the deepest of `calls`: of itself, and from reset on.
+
+    Painting saw one run from reset on, printing not yet begun; so it may not have seen more.
+    """
+    stack = Stack(elf, prefix)
+    own = [stack.worst(call) for call in calls]
+    whole = [
+        Worst(stack.way(RESET, call).calls + worst.calls)
+        for call, worst in zip(calls, own, strict=True)
+    ]
+    own_most, whole_most = (max(each, key=lambda worst: worst.bytes) for each in (own, whole))
+    if painted > whole_most.bytes:
+        raise BenchError(
+            f"{elf}: a run used {painted} bytes of stack where {whole_most.bytes} is the computed "
+            f"worst ({whole_most}); does something else run before the stack is read?"
+        )
+    return own_most, whole_most
 
 
 def _report(model: str, board: Board, rows: list[Row], image: Image) -> Report:
@@ -279,6 +316,19 @@ def _layers(subject: Subject) -> tuple[Word, dict[str, int]]:
     return word, {layer.name: layer.macs for layer in network.layers}
 
 
+def build_image(subject: Subject, board: Board) -> Path:
+    """The least image, without what counts; QEMU need not have the board."""
+    if board.kind != "cortex-m":
+        raise BenchError(f"{board.name}: has no flash; take a Cortex-M board, as mps2-an386")
+    try:
+        load_word(subject.wordfile)
+    except WordError as error:
+        raise BenchError(str(error)) from None
+    variables = [f"WORD={subject.word}", f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
+    _make("firmware/build.mk", board, variables, "image")
+    return Path("build") / board.name / subject.word / "image.elf"
+
+
 def _build(subject: Subject, board: Board) -> Path:
     variables = [f"WORD={subject.word}", f"WORDFILE={subject.wordfile}", f"MODEL={subject.model}"]
     out = Path("build") / board.name / subject.name
@@ -290,8 +340,8 @@ def _kernel_set(subject: Subject | Model) -> list[str]:
     return ["BOARD_KERNELS=dsp-wide"] if subject.wide else []
 
 
-def _make(makefile: str, board: Board, variables: list[str]) -> None:
-    command = ["make", "--no-print-directory", "-s", "-f", makefile, "bench"]
+def _make(makefile: str, board: Board, variables: list[str], goal: str = "bench") -> None:
+    command = ["make", "--no-print-directory", "-s", "-f", makefile, goal]
     command += [f"BOARD={board.name}", f"PYTHON={sys.executable}", *variables]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

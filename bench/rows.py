@@ -8,12 +8,14 @@ A row is one thing of one model on one core:
     front end        one hop
     worst hop        the engine's dearest hop: front end and network step
     state change     ws_set_state
-    engine           flash of firmware/ and the generated C, and sizeof ws_engine
+    engine           flash of firmware/ and the generated C, and sizeof ws_engine; worst stack of
+                     its deepest call, computed
     total            the engine for a second of audio; the least image's flash and RAM; worst stack
+                     from reset on, painted and computed
 
 of a compiled model (convert/compile) there are its layers, rest, and
 
-    engine           flash of the generated C, and the size of the model's struct
+    engine           flash of the generated C, and the size of the model's struct; worst stack
     total            a run; the least image's flash and RAM, input and output in it; worst stack
 """
 
@@ -28,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from words.explain import explain
 
 #: What of a row may not grow; in bytes but the first.
-COSTS = ("instructions", "flash", "ram", "stack")
+COSTS = ("instructions", "flash", "ram", "stack", "stack_computed")
 #: Not compared: a small difference of large numbers, and `step` holds it.
 REST = "rest"
 #: Growth above this share is a regression.
@@ -53,7 +55,9 @@ class Row(BaseModel):
     macs: int | None = None
     flash: int | None = None
     ram: int | None = None
-    stack: int | None = None
+    stack: int | None = None  # painted before a run, read after it
+    stack_computed: int | None = None  # of every run there can be; no interrupt in it
+    stack_calls: str | None = None  # which calls make it, and what each holds then
 
     @property
     def key(self) -> Key:

@@ -7,11 +7,13 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.measure import counting_boards, floor, macs_per_instruction
+from bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
+from bench.measure import CALLS, counting_boards, floor, macs_per_instruction
 from bench.rows import BenchError, Report, Row
+from bench.stack import Stack
 from boards.schema import Board, load_board
 
-_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack")
+_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
 _SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")
 #: What a row's name does not say.
 _NOTES = {
@@ -35,9 +37,45 @@ def text(report: Report) -> str:
         board = _board(core)
         blocks.append(f"{model} on {_title(board)}, {board.name} in QEMU; {_floor_note(board)}")
         blocks.append(_align(_rows(report, model, core, board)))
+        blocks.append(_deepest(report, model, core))
         blocks.append(_align(_sections(report, model, core)))
         blocks.append("")
     return "\n".join(blocks)
+
+
+def sizes(elf: Path, word: str, board: Board) -> str:
+    """For a terminal: the bytes of a word's least image, by object, and its stack."""
+    image, stack = read_image(elf, board.prefix), Stack(elf, board.prefix)
+    objects = read_objects(elf.with_name(elf.name + ".map").read_text(encoding="utf-8"))
+    rows: list[tuple[str, dict[Kind, int]]] = []
+    for origin, kinds in objects.items():
+        if part_of(origin) == "engine" and any(kinds.values()):
+            rows.append((f"  {origin.partition('/obj/')[2].removesuffix('.o')}", kinds))
+    titles = {
+        "engine": "engine and model",
+        "library": "C library",
+        "board": "start-up, application",
+    }
+    rows += [(titles[part], image.parts[part]) for part in PARTS]
+    cells: Cells = [(f"{word} on {_title(board)}, bytes", *KINDS, "flash", "RAM")]
+    for name, kinds in rows:
+        flash, ram = (
+            kinds["code"] + kinds["constants"] + kinds["data"],
+            kinds["data"] + kinds["zero"],
+        )
+        cells.append((name, *map(_number, (*kinds.values(), flash, ram))))
+    cells.append(
+        ("image, without stack", *[""] * len(KINDS), *map(_number, (image.flash, image.ram)))
+    )
+    calls = max((stack.worst(call) for call in CALLS), key=lambda worst: worst.bytes)
+    return "\n".join(
+        (
+            _align(cells),
+            "  The application's RAM is a ws_engine and a hop of PCM: firmware/test/image.c",
+            f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
+            f"  {elf}",
+        )
+    )
 
 
 def markdown(report: Report, model: str) -> str:
@@ -132,7 +170,7 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
         if (row.model, row.core) != (model, core):
             continue
         per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
-        numbers = (row.flash, row.ram, row.stack)
+        numbers = (row.flash, row.ram, row.stack, row.stack_computed)
         second = _per_second(report, row)
         name = _NOTES.get(row.layer, row.layer)
         if row.layer == "total" and not second:
@@ -148,6 +186,13 @@ def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
             )
         )
     return cells
+
+
+def _deepest(report: Report, model: str, core: str) -> str:
+    """What makes the computed stack of the engine's deepest call."""
+    rows = {row.key: row for row in report.rows}
+    calls = rows[model, core, "engine"].stack_calls
+    return f"  deepest call, bytes of stack: {calls}" if calls else ""
 
 
 def _sections(report: Report, model: str, core: str) -> Cells:
@@ -174,14 +219,17 @@ def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
         ("flash, image", "total", "flash"),
         (f"RAM, `sizeof({struct})`", "engine", "ram"),
         ("RAM, image without stack", "total", "ram"),
-        ("stack, worst", "total", "stack"),
+        ("stack of the deepest call, computed", "engine", "stack_computed"),
+        ("stack from reset on, computed", "total", "stack_computed"),
+        ("stack from reset on, painted", "total", "stack"),
     ]
     cells: Cells = [("", *(_title(_board(core)) for core in cores))]
     for title, layer, cost in wanted:
         if (model, cores[0], layer) not in rows:
             continue
-        values = (getattr(rows[model, core, layer], cost) for core in cores)
-        cells.append((title, *map(_number, values)))
+        values = [getattr(rows[model, core, layer], cost) for core in cores]
+        if any(value is not None for value in values):
+            cells.append((title, *map(_number, values)))
     return cells
 
 

@@ -19,7 +19,7 @@ OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
 
 include firmware/rules.mk
 
-.PHONY: all emulator device tests library generated size bench
+.PHONY: all emulator device tests library generated size image bench
 all: emulator tests
 
 # The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
@@ -85,6 +85,7 @@ device: $(DEVICE_PROGRAM)
 # The unit tests keep whole recordings in memory: too much for a real chip.
 tests: $(VECTORS_PROGRAM) $(if $(BOARD_CHIP),,$(ENGINE_TEST_PROGRAM))
 library: $(LIBRARY)
+image: $(OUT)/image.elf
 bench: $(or $(BENCH_PROGRAMS),$(if $(filter bench,$(MAKECMDGOALS)),$(error \
 	board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)))
 
@@ -116,7 +117,5 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_
 		$(NETWORK_OBJECT))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 
-size: $(EMULATOR_PROGRAM) $(DEVICE_PROGRAM)
-	@$(BOARD_PREFIX)size $(EMULATOR_PROGRAM)
-	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m boards budget --board $(BOARD) $(DEVICE_PROGRAM))
-	@$(BOARD_PREFIX)size $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
+size: $(or $(DEVICE_PROGRAM),$(EMULATOR_PROGRAM))
+	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m boards budget --board $(BOARD) $<,$(BOARD_PREFIX)size $<)

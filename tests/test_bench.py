@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from bench.measure import (
     parse,
     peers,
 )
-from bench.rows import BenchError, Report, Row, compare, merge, read_report, write_report
+from bench.rows import COSTS, BenchError, Report, Row, compare, merge, read_report, write_report
 from boards.run import QEMU, command
 from boards.schema import Board, load_board
 from tests.firmware_build import ROOT
@@ -119,6 +120,21 @@ def test_image_is_accounted_for(toy: Report) -> None:
     assert 12 * 8 + 12 * 9 + 14 <= constants <= 12 * 8 + 2 * 12 * 9 + 14
 
 
+def test_sizes_by_object_sum_to_the_image(toy: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    toy_files = ["--wordfile", "tests/toy/toy.toml", "--model", "tests/toy"]
+    assert main(["size", "--word", "toy", *toy_files, "--board", BOARD]) == 0
+    out = capsys.readouterr().out
+    lines = re.findall(r"^ +(\S.*?)  +(?:[\d,]+ +)*?([\d,]+) +[\d,]+$", out, re.MULTILINE)
+    flash = {name: int(size.replace(",", "")) for name, size in lines}
+    sums = [sum(size for name, size in flash.items() if ("/" in name) == deep) for deep in (1, 0)]
+    engine, total = rows(toy)["engine"], rows(toy)["total"]
+    assert sums[0] == flash["engine and model"] == engine.flash
+    assert sums[1] == 2 * flash["image, without stack"] and total.flash == sums[1] // 2
+    assert f"computed: {engine.stack_computed} ({engine.stack_calls})" in out
+    assert main(["size", "--board", "host"]) == 2
+    assert "host: has no flash; take a Cortex-M board" in capsys.readouterr().err
+
+
 def test_map_without_a_memory_map_is_refused() -> None:
     with pytest.raises(BenchError, match="build anew"):
         read_map("Archive member included\n")
@@ -149,7 +165,7 @@ def found(old: Report, new: Report) -> list[tuple[str, bool]]:
 
 
 def test_growth_above_one_percent_is_a_regression() -> None:
-    for cost in ("instructions", "flash", "ram", "stack"):
+    for cost in COSTS:
 
         def of(value: int, cost: str = cost) -> Report:
             return report(row().model_copy(update={cost: value}))
