@@ -33,7 +33,7 @@ _CONDITIONS = {
 _JUMPS = {"b", "bl", "blx", "bx", "blxns", "bxns", "cbz", "cbnz", "le", "letp", "wls", "wlstp"}
 _KNOWN = {*_JUMPS, "tbb", "tbh", "udf", "add", "addw", "sub", "subw", "mov", "ldr", "msr"}
 _DOWN, _UP = {"push", "vpush", "stmdb", "vstmdb"}, {"pop", "vpop", "ldmia", "vldmia"}
-_READS_SP = {"cmp", "cmn", "tst", "str"}
+_READS_SP = {"cmp", "cmn", "tst", "str", "stm", "stmia", "ldm", "ldmia", "vstmia", "vldmia"}
 _TARGET = re.compile(r"([0-9a-f]+) <[^>]*>\s*$")
 _WRITE_BACK = re.compile(r"\[sp, #(-?\d+)\]!|\[sp\], #(-?\d+)")
 

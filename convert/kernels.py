@@ -35,6 +35,10 @@ def template_flags(kernels: Kernels) -> dict[str, object]:
     return {"kernels": family(kernels), "widened": kernels == "dsp-wide"}
 
 
+#: Inputs that dsp takes at once: WS_BLOCK of its template.
+_BLOCK = 512
+
+
 @dataclass(frozen=True)
 class Packed:
     """A table of weights in reading order."""
@@ -175,9 +179,12 @@ def scratch_bytes(
 ) -> int:
     """Scratch of ws_dot (`gathers` false) or ws_conv over `length` inputs an output.
 
-    A patch that was gathered; for up to two pixels, dsp widens inputs to int16, mve keeps sums.
+    A patch that was gathered; for up to two pixels, dsp widens inputs to int16, mve keeps sums. Of
+    more than `_BLOCK` inputs dsp widens a block at a time and keeps sums.
     """
     patch = -(-_padded(kernels, length) // 4) * 4 if gathers else 0
+    if family(kernels) == "dsp" and length > _BLOCK:
+        return patch + 4 * -(-outputs // 4) * 4 + 2 * _BLOCK
     pixel = {"plain": 0, "dsp": 2 * _padded(kernels, length), "mve": 4 * outputs}[family(kernels)]
     return patch + pixel * min(pixels, 2)
 

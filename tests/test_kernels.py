@@ -70,6 +70,7 @@ CASES = [
     Case("conv", (5, 4, 1), 8, (7, 7), same=True),
     Case("conv", (20, 1, 40), 16, (3, 1), (3, 1)),
     Case("conv", (6, 6, 16), 4, (3, 3), (2, 2), same=True),
+    Case("conv", (6, 5, 64), 6, (3, 3), same=True),
     Case("depthwise", (25, 5, 64), 64, (3, 3), same=True),
     Case("depthwise", (9, 1, 56), 56, (9, 1)),
     Case("depthwise", (13, 1, 8), 8, (3, 1), dilation=(4, 1)),

@@ -346,12 +346,6 @@ WS_INSTRUCTION ws_sums ws_parts(int32_t wide, int32_t low, int32_t wide_2, int32
                      (int32_t)((uint32_t)wide_2 - (uint32_t)low_2) >> 8};
 }
 
-WS_INSTRUCTION void ws_add(ws_sums *to, ws_sums from) {
-    to->a += from.a;
-    to->b += from.b;
-    to->c += from.c;
-    to->d += from.d;
-}
 
 /* Two pixels, whose words take turns from `x` to `end`, against one pair of outputs `w`. */
 WS_INSTRUCTION ws_sums ws_two_pixels(const int8_t *w, const ws_u32 *x, const ws_u32 *end) {
@@ -426,15 +420,9 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const ws_u
 static inline void ws_single(const ws_range *range, const ws_row *row, int outputs,
                              const int8_t *weights, const ws_u32 *x, int length, int8_t *out) {
     ws_finisher to = ws_finishing(row, range, out);
-    const int block = length < WS_BLOCK ? length : WS_BLOCK;
     for (int left = outputs; left > 0; left -= 4, weights += 2 * WS_PAIR * length) {
         const int8_t *second = left > 2 ? weights + WS_PAIR * length : weights;
-        ws_sums sums = ws_one_pixel(weights, second, x, x + block / 2);
-        for (int at = block; at < length; at += WS_BLOCK) {
-            const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
-            ws_add(&sums,
-                   ws_one_pixel(weights + WS_PAIR * at, second + WS_PAIR * at, x + at / 2, x + stop / 2));
-        }
+        const ws_sums sums = ws_one_pixel(weights, second, x, x + length / 2);
         ws_finish(&to, 2 * sums.a);
         if (left >= 4) {
             ws_finish(&to, 2 * sums.b);
@@ -457,7 +445,7 @@ typedef struct {
     int32_t outputs, zero_point, pairs;
 } ws_pairs;
 
-/* As ws_double below, for whole pairs of outputs and at most WS_BLOCK inputs. In the inner loop, four
+/* As ws_double below, for whole pairs of outputs. In the inner loop, four
  * inputs of two pixels and two outputs, sixteen products, take thirteen instructions; then come the
  * sums of ws_parts and four times ws_scale. */
 static inline void ws_double_pairs(ws_pairs pairs, const int8_t *w, const ws_u32 *end) {
@@ -592,7 +580,7 @@ static inline void ws_double(const ws_range *range, const ws_row *row, int outpu
     int left = outputs;
 #ifdef __ARM_FEATURE_DSP
     const int whole = outputs / 2 * 2;
-    if (length <= WS_BLOCK && whole > 0) {
+    if (whole > 0) {
         const ws_pairs pairs = {x,       row->bias,         row->multiplier, row->shift, out,
                                 outputs, range->zero_point, whole / 2};
         ws_double_pairs(pairs, weights, x + length);
@@ -604,15 +592,39 @@ static inline void ws_double(const ws_range *range, const ws_row *row, int outpu
         to.out += whole;
     }
 #endif
-    const int block = length < WS_BLOCK ? length : WS_BLOCK;
     for (; left > 0; left -= 2, weights += WS_PAIR * length) {
-        ws_sums sums = ws_two_pixels(weights, x, x + block);
-        for (int at = block; at < length; at += WS_BLOCK) {
-            const int stop = at + WS_BLOCK < length ? at + WS_BLOCK : length;
-            ws_add(&sums, ws_two_pixels(weights + WS_PAIR * at, x + at, x + stop));
-        }
+        const ws_sums sums = ws_two_pixels(weights, x, x + length);
         ws_finish_two(&to, sums.a, sums.c, outputs);
         if (left > 1) ws_finish_two(&to, sums.b, sums.d, outputs);
+    }
+}
+
+/* One pixel of more than WS_BLOCK inputs: sums are kept in scratch, so that a block at a time need be
+ * widened there. */
+__attribute__((noinline, unused)) static void ws_long(const ws_range *range, const ws_row *row,
+                                                      int outputs, const int8_t *weights,
+                                                      const int8_t *in, int length,
+                                                      int8_t *scratch, int8_t *out) {
+    const int whole = (length + 7) / 8 * 8;
+    ws_sums *sums = (ws_sums *)(void *)scratch;
+    ws_u32 *x = (ws_u32 *)(void *)(scratch + (outputs + 3) / 4 * (int)sizeof *sums);
+    for (int at = 0; at < whole; at += WS_BLOCK) {
+        const int block = whole - at < WS_BLOCK ? whole - at : WS_BLOCK;
+        ws_widen(in + at, length - at < WS_BLOCK ? length - at : WS_BLOCK, x, 1);
+        const int8_t *w = weights + WS_PAIR * at;
+        for (int o = 0; o < outputs; o += 4, w += 2 * WS_PAIR * whole) {
+            const int8_t *second = outputs - o > 2 ? w + WS_PAIR * whole : w;
+            const ws_sums part = ws_one_pixel(w, second, x, x + block / 2);
+            ws_sums *to = sums + o / 4;
+            *to = at == 0 ? part
+                          : (ws_sums){to->a + part.a, to->b + part.b, to->c + part.c, to->d + part.d};
+        }
+    }
+    ws_finisher to = ws_finishing(row, range, out);
+    for (int o = 0; o < outputs; o++) {
+        const ws_sums *four = sums + o / 4;
+        const int32_t sum = o % 4 == 0 ? four->a : o % 4 == 1 ? four->b : o % 4 == 2 ? four->c : four->d;
+        ws_finish(&to, 2 * sum);
     }
 }
 
@@ -622,6 +634,11 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
     const int outputs = shape->outputs, length = shape->length, whole = (length + 7) / 8 * 8;
     ws_u32 *x = (ws_u32 *)(void *)scratch;
     int left = shape->pixels;
+    if (length > WS_BLOCK) {
+        for (; left > 0; left--, in += shape->step, out += outputs) {
+            ws_long(&shape->range, row, outputs, weights, in, length, scratch, out);
+        }
+    }
     for (; left >= 2; left -= 2, in += 2 * shape->step, out += 2 * outputs) {
         ws_widen(in, length, x, 2);
         ws_widen(in + shape->step, length, x + 1, 2);
@@ -648,7 +665,9 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
         const bool first = p % 2 == 0, alone = first && p + 1 == pixels;
         const ws_taps taps = ws_taps_at(shape, row_of_p, column);
         ws_u32 *to = first ? x : x + 1;
-        if (words && taps.rows * taps.columns == all) {
+        if (length > WS_BLOCK) {
+            ws_gather(shape, taps, in, patch);
+        } else if (words && taps.rows * taps.columns == all) {
             const int8_t *from = in + taps.input;
             for (int i = 0; i < shape->kernel_h; i++, from += row_step) {
                 to = ws_widen_words(from, run, to, alone ? 1 : 2);
@@ -657,7 +676,10 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
             ws_gather(shape, taps, in, patch);
             ws_widen(patch, length, to, alone ? 1 : 2);
         }
-        if (alone) {
+        if (length > WS_BLOCK) {
+            ws_long(&shape->range, row, outputs, weights, patch, length, (int8_t *)x, out);
+            out += outputs;
+        } else if (alone) {
             ws_single(&shape->range, row, outputs, weights, x, whole, out);
         } else if (!first) {
             ws_double(&shape->range, row, outputs, weights, x, whole, out);
