@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,8 +19,10 @@ PREFIX = "arm-none-eabi-"
 TOY = Subject("toy", Path("tests/toy/toy.toml"), Path("tests/toy"))
 #: M3, M4F and M55: plain C, the DSP extension and Helium.
 BOARDS = ("mps2-an385", "mps2-an386", "mps3-an547")
-#: Bytes at the end of the deepest frame that a run leaves alone, as they only align it.
-MARGIN = 8
+#: Bytes at the end of the deepest frame that a run leaves alone: padding, a case not met.
+MARGIN = 16
+#: What the toy's layers are too short or too thin for; the computed worst holds it all the same.
+UNTAKEN = re.compile(r"\b(?:ws_long|ws_whole_groups)[\w.]* (\d+)$")
 
 #: Functions stay apart, `hold` keeps an array on the stack, `saves` pushes registers, `use` takes
 #: nothing.
@@ -214,12 +217,14 @@ def test_the_command_prints_bytes_and_calls(
     assert "x.elf.map: no such file; link with -Wl,-Map=" in capsys.readouterr().err
 
 
-def _bounded(report: Report, margin: int) -> tuple[Row, Row]:
+def _bounded(report: Report) -> tuple[Row, Row]:
     rows = {row.layer: row for row in report.rows}
     total, engine = rows["total"], rows["engine"]
     assert total.stack is not None and total.stack_computed is not None
-    assert total.stack <= total.stack_computed <= total.stack + margin
     assert engine.stack_computed is not None and engine.stack_calls is not None
+    untaken = UNTAKEN.search(engine.stack_calls)
+    margin = MARGIN + (int(untaken[1]) if untaken else 0)
+    assert total.stack <= total.stack_computed <= total.stack + margin
     held = [int(call.rsplit(" ", 1)[1]) for call in engine.stack_calls.split(", ")]
     assert sum(held) == engine.stack_computed < total.stack_computed
     return engine, total
@@ -228,12 +233,9 @@ def _bounded(report: Report, margin: int) -> tuple[Row, Row]:
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_word_takes_what_was_computed(board: str) -> None:
     """Also says that no kernel's assembly pushes: that would be refused."""
-    # The toy's layers are too thin for ws_whole_groups, which the computed worst has on Helium.
-    margin = 128 if board == "mps3-an547" else MARGIN
-    engine, total = _bounded(measure(TOY, board), margin)
+    engine, total = _bounded(measure(TOY, board))
     assert engine.stack_calls is not None and total.stack_calls is not None
     assert engine.stack_calls.split()[0] in CALLS
-    assert ("ws_whole_groups" in engine.stack_calls) == (margin != MARGIN)
     assert total.stack_calls.startswith("ws_reset ") and engine.stack_calls in total.stack_calls
     elf = Path(f"build/{board}/toy/bench.elf")
     assert total.stack_computed is not None
@@ -248,5 +250,5 @@ def test_a_compiled_model_takes_what_was_computed(board: str, tmp_path: Path) ->
     x = maker.conv(maker.input([1, 11, 3, 8]), 16, (3, 3), padding="SAME", activation="RELU")
     maker.output(maker.dense(x, 4))
     model = Model(maker.write(tmp_path / "stacked.tflite"))
-    engine, _ = _bounded(measure(model, board), MARGIN)
+    engine, _ = _bounded(measure(model, board))
     assert engine.stack_calls is not None and engine.stack_calls.startswith("stacked_run ")
