@@ -238,9 +238,10 @@ def _by_layer(report: Report, model: str, cores: Sequence[str]) -> Cells:
     names = [row.layer for row in report.rows if (row.model, row.core) == (model, cores[0])]
     names = names[: names.index("step" if "step" in names else "engine") + ("step" in names)]
     heads = (f"{_title(_board(core))}, /{macs_per_instruction(_board(core))}" for core in cores)
-    cells: Cells = [("", "MACs", "flash", *heads)]
+    flash = "cortex-m4" if "cortex-m4" in cores else cores[0]
+    cells: Cells = [("", "MACs", f"flash, {_title(_board(flash))}", *heads)]
     for name in names:
-        first = rows[model, cores[0], name]
+        first = rows[model, flash, name]
         counts = []
         for core in cores:
             row = rows.get((model, core, name))

@@ -422,6 +422,17 @@ def test_name_must_be_c(tmp_path: Path) -> None:
         compile_model(written(tmp_path, padded), "2x", "plain")
 
 
+def test_each_model_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, golden_model)
+    emit_model(path, "one", "plain", tmp_path / "out")
+    emit_model(path, "one", "dsp", tmp_path / "out")
+    with pytest.raises(ConvertError, match="holds the C of another model"):
+        emit_model(path, "two", "plain", tmp_path / "out")
+    for name in ("int", "ws_x", "9"):
+        with pytest.raises(ConvertError, match="a C name"):
+            emit_model(path, name, "plain", tmp_path / "other")
+
+
 # Golden.
 
 

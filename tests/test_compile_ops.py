@@ -54,6 +54,20 @@ def depthwise(m: Maker) -> None:
         m.output(m.conv(x, 0, kernel, **options))
 
 
+def chains(m: Maker) -> None:
+    """Depthwise layers between others: their results may lie over their inputs."""
+    for height, width, channels, kernel, options in [
+        (6, 10, 42, (3, 1), {}),
+        (1, 12, 42, (1, 3), {"activation": "RELU6"}),
+        (5, 7, 18, (2, 2), {}),
+        (5, 7, 33, (3, 3), {"padding": "SAME"}),
+        (9, 1, 47, (4, 1), {"gain": 300.0}),
+        (4, 6, 16, (1, 4), {"activation": "RELU"}),
+    ]:
+        x = m.conv(m.input([1, height, width, 5]), channels, (1, 1))
+        m.output(m.conv(m.conv(x, 0, kernel, depthwise=1, **options), 3, (1, 1)))
+
+
 def dense(m: Maker) -> None:
     for length, outputs, options in [
         (1, 1, {}),
@@ -216,6 +230,7 @@ KINDS: dict[str, Callable[[Maker], None]] = {
     for f in (
         convolutions,
         depthwise,
+        chains,
         dense,
         pairs,
         pools,

@@ -173,7 +173,10 @@ def hear(made: Build, audio: Path, commands: bytes = b"") -> list[Event]:
     """The events of the device image; commands are sent once it is ready."""
     elf = made.program("device")
     call = command(made.board, elf, [str(audio)], icount=5, serial=True)
-    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # Unbuffered: communicate() would not see what readline() read ahead.
+    with subprocess.Popen(
+        call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         rest, _ = process.communicate(commands, timeout=300)

@@ -192,25 +192,33 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     pixels = shape.out_h * shape.out_w
     if not single:
         assert flat is not None
+        scratch = depthwise_scratch(
+            kernels,
+            (shape.in_h, shape.in_w, shape.in_c),
+            (shape.out_h, shape.out_w),
+            (shape.kernel_h, shape.kernel_w),
+            (shape.stride_h, shape.stride_w),
+            (shape.dilation_h, shape.dilation_w),
+            (shape.pad_top, shape.pad_left),
+        )
+        lowest, unit = shape.lowest(), shape.out_c
+        if kernels == "mve" and scratch == 0:
+            # It goes over a row of pixels more than once, a group of channels at a time.
+            lowest = lowest.reshape(shape.out_h, shape.out_w).min(axis=1)
+            unit *= shape.out_w
         made = Step(
             name, title, "ws_depthwise", [source], result,
             ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],
             [_weights(pack_depthwise(kernels, flat)), *row],
             "ws_conv_shape", shape.fields(quantized(source).zero_point, limits),
-            scratch=depthwise_scratch(
-                kernels,
-                (shape.in_h, shape.in_w, shape.in_c),
-                (shape.out_h, shape.out_w),
-                (shape.kernel_h, shape.kernel_w),
-                (shape.stride_h, shape.stride_w),
-                (shape.dilation_h, shape.dilation_w),
-                (shape.pad_top, shape.pad_left),
-            ),
-            distance={0: distance(shape.lowest(), shape.out_c, own=True)},
+            scratch=scratch,
+            distance={0: distance(lowest, unit, own=True)},
         )  # fmt: skip
     elif (step := _run_step(shape)) is not None:
         made = _dot(name, title, op, kernels, dense, row, pixels, step, limits)
     else:
+        if dense.shape[1] > 65535:
+            raise ConvertError(f"{dense.shape[1]} inputs of one output; 65535 is the most")
         made = Step(
             name, title, "ws_conv", [source], result,
             ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],

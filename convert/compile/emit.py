@@ -103,6 +103,14 @@ class Compiled:
     warmup: int
 
 
+#: Words of C11 that a file might be named.
+_C_WORD = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
+    "inline|int|long|main|register|restrict|return|short|signed|sizeof|static|struct|switch|"
+    "typedef|union|unsigned|void|volatile|while"
+)
+
+
 def model_name(path: Path) -> str:
     """A C name made of a file's."""
     return re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
@@ -112,8 +120,14 @@ def compile_model(
     path: Path, name: str, kernels: Kernels, *, stream: bool = False
 ) -> Compiled:  # fmt: skip
     """Read a .tflite file and generate NAME.h, NAME.c, ws_kernels.h and, if needed, ws_ops.h."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name.startswith("ws_"):
-        raise ConvertError(f"name {name!r}: a C name of a-z, 0-9 and _, not ws_..., is needed")
+    if (
+        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        or name.startswith("ws_")
+        or _C_WORD.fullmatch(name)
+    ):
+        raise ConvertError(
+            f"name {name!r}: a C name of a-z, 0-9 and _, no keyword and not ws_..., is needed"
+        )
     work = simplify(read_model(path))
     warmup = 0
     if stream:
@@ -126,6 +140,12 @@ def emit_model(
     path: Path, name: str, kernels: Kernels, out: Path, *, stream: bool = False
 ) -> tuple[Compiled, list[Path]]:
     """The same, written to a folder; files whose text is the same are left untouched."""
+    other = out / "ws_compiled.h"
+    if other.is_file() and f'#include "{name}.h"' not in other.read_text(encoding="utf-8"):
+        raise ConvertError(
+            f"{out}: holds the C of another model, whose ws_kernels.h and ws_ops.h this would "
+            "replace; give each model a folder of its own: --out"
+        )
     compiled = compile_model(path, name, kernels, stream=stream)
     return compiled, write_files(out, compiled.files)
 

@@ -42,10 +42,10 @@ _Alignas(4) static const int8_t conv6_weights[36] = {
       88,  -83, -105,   93, -122,   11, -107,  -51,   -5,  -20,  -25, -120, -126,  -96, -125,   44,
        7,   38,  -62,   29,
 };
-static const int32_t conv6_bias[3] = {
+_Alignas(4) static const int32_t conv6_bias[3] = {
      1077, -1505,   678,
 };
-static const int32_t conv6_multiplier[3] = {
+_Alignas(4) static const int32_t conv6_multiplier[3] = {
     1760844541, 1950353122, 1367228680,
 };
 _Alignas(4) static const int8_t conv6_shift[3] = {
@@ -62,7 +62,7 @@ static const ws_dot_shape conv6_shape = {
 /* softmax8: softmax of 3.
  * In: 1x3, scale 0.207794, zero point 67.
  * Out: 1x3, scale 0.00390625, zero point -128. */
-static const int32_t softmax8_exps[67] = {
+_Alignas(4) static const int32_t softmax8_exps[67] = {
     2147483647, 1744561183, 1417237107, 1151327395,  935309106,  759821313,  617259693,  501445973,
      407361949,  330930492,  268839518,  218398381,  177421338,  144132557,  117089623,   95120633,
       77273584,   62775092,   50996901,   41428579,   33655524,   27340892,   22211045,   18043688,

@@ -57,7 +57,8 @@ static void ws_op_softmax(const int32_t *exps, int known, int rows, int depth, c
         for (int c = 0; c < depth; c++) {
             int32_t value = 0;
             if (most - in[c] < known) {
-                value = ws_op_divide(ws_op_high_mul(scale, exps[most - in[c]]), 35 - headroom);
+                const int down = 35 - headroom; /* above 31, so many share in 1 that each has 0 */
+                if (down < 32) value = ws_op_divide(ws_op_high_mul(scale, exps[most - in[c]]), down);
             }
             out[c] = ws_op_clamp(value - 128, -128, 127);
         }

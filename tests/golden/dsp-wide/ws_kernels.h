@@ -107,28 +107,28 @@ WS_INSTRUCTION uint32_t ws_odd(uint32_t bytes) {
 }
 
 WS_INSTRUCTION uint32_t ws_even_plus(uint32_t pair, uint32_t bytes) {
-    __asm__("sxtab16 %0, %0, %1" : "+r"(pair) : "r"(bytes));
+    __asm__("sxtab16 %0, %0, %1" : "+&r"(pair) : "r"(bytes));
     return pair;
 }
 
 WS_INSTRUCTION uint32_t ws_odd_plus(uint32_t pair, uint32_t bytes) {
-    __asm__("sxtab16 %0, %0, %1, ror #8" : "+r"(pair) : "r"(bytes));
+    __asm__("sxtab16 %0, %0, %1, ror #8" : "+&r"(pair) : "r"(bytes));
     return pair;
 }
 
 /* acc + both products of int16; + that of the lower ones; + that of the upper ones. */
 WS_INSTRUCTION int32_t ws_both(uint32_t a, uint32_t b, int32_t acc) {
-    __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    __asm__("smlad %0, %1, %2, %0" : "+&r"(acc) : "r"(a), "r"(b));
     return acc;
 }
 
 WS_INSTRUCTION int32_t ws_lower(uint32_t a, uint32_t b, int32_t acc) {
-    __asm__("smlabb %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    __asm__("smlabb %0, %1, %2, %0" : "+&r"(acc) : "r"(a), "r"(b));
     return acc;
 }
 
 WS_INSTRUCTION int32_t ws_upper(uint32_t a, uint32_t b, int32_t acc) {
-    __asm__("smlatt %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    __asm__("smlatt %0, %1, %2, %0" : "+&r"(acc) : "r"(a), "r"(b));
     return acc;
 }
 
@@ -141,7 +141,7 @@ WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, in
             "asrs %0, %0, %2\n\t"
             "adc %0, %0, %3\n\t"
             "ssat %0, #8, %0"
-            : "+r"(twice)
+            : "+&r"(twice)
             : "r"(multiplier), "r"(shift), "r"(zero_point)
             : "cc");
     return twice;
@@ -189,26 +189,11 @@ WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, in
 /* Words that other types are kept in. */
 typedef uint32_t __attribute__((may_alias)) ws_u32;
 
-/* Words of bytes, wherever they lie; two at a time from multiples of four. */
+/* A word of bytes, wherever they lie. */
 WS_INSTRUCTION uint32_t ws_word(const void *bytes) {
     uint32_t word;
     memcpy(&word, bytes, sizeof word);
     return word;
-}
-
-typedef struct {
-    uint32_t a, b;
-} ws_words;
-
-typedef uint64_t __attribute__((may_alias, aligned(4))) ws_doubleword;
-
-WS_INSTRUCTION ws_words ws_two_words(const void *bytes) {
-    const uint64_t both = *(const ws_doubleword *)bytes;
-    return (ws_words){(uint32_t)both, (uint32_t)(both >> 32)};
-}
-
-WS_INSTRUCTION void ws_store_two(void *to, uint32_t a, uint32_t b) {
-    *(ws_doubleword *)to = a | (uint64_t)b << 32;
 }
 
 /* What makes outputs of sums: the next channel's numbers, and where the next output goes. */
@@ -277,7 +262,7 @@ WS_INSTRUCTION void ws_copy_16(int8_t **to, const int8_t **from) {
         "ldrd %4, %5, [%1], #8\n\t"
         "strd %2, %3, [%0], #8\n\t"
         "strd %4, %5, [%0], #8"
-        : "+r"(*to), "+r"(*from), "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d)
+        : "+&r"(*to), "+&r"(*from), "=&r"(a), "=&r"(b), "=&r"(c), "=&r"(d)
         :
         : "memory");
 #else
@@ -388,8 +373,8 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const ws_u
         "smlad %[d], %[w1], %[x1], %[d]\n"
         "cmp %[x], %[end]\n"
         "bcc 0b\n"
-        : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [w] "+r"(w), [v] "+r"(v),
-          [x] "+r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [x0] "=&r"(x0), [x1] "=&r"(x1)
+        : [a] "+&r"(a), [b] "+&r"(b), [c] "+&r"(c), [d] "+&r"(d), [w] "+&r"(w), [v] "+&r"(v),
+          [x] "+&r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [x0] "=&r"(x0), [x1] "=&r"(x1)
         : [end] "r"(end)
         : "memory", "cc");
 #else
@@ -547,7 +532,7 @@ static inline void ws_double_pairs(ws_pairs pairs, const int8_t *w, const ws_u32
         "str %[x0], [%[pairs], #28]\n"
         "bne 1b\n"
         : [wide] "=&r"(wide), [low] "=&r"(low), [wide_2] "=&r"(wide_2), [low_2] "=&r"(low_2),
-          [w] "+r"(w), [x] "=&r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [even] "=&r"(even),
+          [w] "+&r"(w), [x] "=&r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [even] "=&r"(even),
           [x0] "=&r"(x0), [x1] "=&r"(x1)
         : [end] "r"(end), [pairs] "r"(&pairs)
         : "memory", "cc");
@@ -913,7 +898,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "str %[w0], [%[from], #44]\n"
         "bne 0b\n"
         : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [w] "=&r"(w),
-          [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+r"(from),
+          [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+&r"(from),
           [home] "=m"(home), [rows] "=m"(rows)
         : [step] "r"(step), [centre] "r"(centre)
         : "memory", "cc");

@@ -187,7 +187,10 @@ INLINE void store(int32_t *z, int32x4_t re, int32x4_t im) {
 
 /* Points of four fours, by the addresses of their real parts and an offset in bytes. */
 INLINE complex4 gather(uint32x4_t at, const int offset) {
-    return (complex4){vldrwq_gather_base_s32(at, offset), vldrwq_gather_base_s32(at, offset + 16)};
+    complex4 z; /* as assembly: gcc 12 does not see that its intrinsic reads memory */
+    __asm__("vldrw.u32 %q0, [%q1, #%c2]" : "=&w"(z.re) : "w"(at), "i"(offset) : "memory");
+    __asm__("vldrw.u32 %q0, [%q1, #%c2]" : "=&w"(z.im) : "w"(at), "i"(offset + 16) : "memory");
+    return z;
 }
 
 INLINE void scatter(uint32x4_t at, const int offset, int32x4_t re, int32x4_t im) {

@@ -102,7 +102,7 @@ __attribute__((noinline, unused)) static void ws_slide(int8_t *to, const int8_t 
         "vldrb.8 q0, [%[from]], #16\n"
         "vstrb.8 q0, [%[to]], #16\n"
         "letp lr, 0b\n"
-        : [to] "+r"(to), [from] "+r"(from)
+        : [to] "+&r"(to), [from] "+&r"(from)
         : [bytes] "r"(bytes)
         : "lr", "q0", "memory");
 }
@@ -166,7 +166,7 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
                     "vmladav.s8 %[sum_2], %q[x0], q4\n"
                     "strd %[sum], %[sum_2], [%[sums]], #8\n"
                     "le lr, 0b\n"
-                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
                     : [pairs] "r"(rows / 2), [x0] "w"(x0)
                     : "lr", "q4", "q5", "memory");
             }
@@ -194,7 +194,7 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
                     "vmladava.s8 %[sum_2], %q[x1], q5\n"
                     "strd %[sum], %[sum_2], [%[sums]], #8\n"
                     "le lr, 0b\n"
-                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
                     : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1)
                     : "lr", "q4", "q5", "memory");
             }
@@ -228,7 +228,7 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
                     "vmladava.s8 %[sum_2], %q[x2], q4\n"
                     "strd %[sum], %[sum_2], [%[sums]], #8\n"
                     "le lr, 0b\n"
-                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
                     : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2)
                     : "lr", "q4", "q5", "memory");
             }
@@ -268,7 +268,7 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
                     "vmladava.s8 %[sum_2], %q[x3], q5\n"
                     "strd %[sum], %[sum_2], [%[sums]], #8\n"
                     "le lr, 0b\n"
-                    : [w] "+r"(w), [sums] "+r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
+                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
                     : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
                     : "lr", "q4", "q5", "memory");
             }
@@ -302,8 +302,8 @@ __attribute__((noinline, unused)) static void ws_sums(const int8_t *w, const int
             "vldrb.8 q2, [%[w3]], #16\n"
             "vmladava.s8 %[d], q0, q2\n"
             "le lr, 0b\n"
-            : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [x] "+r"(at), [w] "+r"(w),
-              [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3)
+            : [a] "+&Te"(a), [b] "+&Te"(b), [c] "+&Te"(c), [d] "+&Te"(d), [x] "+&r"(at), [w] "+&r"(w),
+              [w1] "+&r"(w1), [w2] "+&r"(w2), [w3] "+&r"(w3)
             : [count] "r"(vectors - 1)
             : "lr", "q0", "q1", "q2", "memory");
         const int8x16_t inputs = vldrbq_z_s8(at, rest);
@@ -360,8 +360,8 @@ __attribute__((noinline, unused)) static void ws_finish(const int32_t *sums, boo
             "vmin.s32 q0, q0, %q[high]\n"
             "vstrb.32 q0, [%[next]], #4\n"
             "letp lr, 0b\n"
-            : [sums] "+r"(sums), [second] "+r"(second), [bias] "+r"(bias), [shift] "+r"(shift),
-              [multiplier] "+r"(multiplier), [out] "+r"(out), [next] "+r"(next)
+            : [sums] "+&r"(sums), [second] "+&r"(second), [bias] "+&r"(bias), [shift] "+&l"(shift),
+              [multiplier] "+&r"(multiplier), [out] "+&l"(out), [next] "+&l"(next)
             : [outputs] "r"(outputs), [zero_point] "r"(zero_point), [low] "w"(low), [high] "w"(high)
             : "lr", "q0", "q1", "q2", "q3", "q7", "memory");
     } else {
@@ -382,8 +382,8 @@ __attribute__((noinline, unused)) static void ws_finish(const int32_t *sums, boo
             "vmin.s32 q0, q0, %q[high]\n"
             "vstrb.32 q0, [%[out]], #4\n"
             "letp lr, 0b\n"
-            : [sums] "+r"(sums), [second] "+r"(second), [bias] "+r"(bias), [shift] "+r"(shift),
-              [multiplier] "+r"(multiplier), [out] "+r"(out), [next] "+r"(next)
+            : [sums] "+&r"(sums), [second] "+&r"(second), [bias] "+&r"(bias), [shift] "+&l"(shift),
+              [multiplier] "+&r"(multiplier), [out] "+&l"(out), [next] "+&l"(next)
             : [outputs] "r"(outputs), [zero_point] "r"(zero_point), [low] "w"(low), [high] "w"(high)
             : "lr", "q0", "q1", "q2", "q3", "q7", "memory");
     }
@@ -609,8 +609,8 @@ __attribute__((noinline)) static void ws_whole_groups(ws_groups *groups, int pix
         "subs %[pixels], %[pixels], #1\n"
         "bne 5b\n"
         : [x] "=&r"(x), [rows] "=&r"(rows), [t] "=&l"(t), [w] "=&r"(w), [bias] "=&r"(bias),
-          [multiplier] "=&r"(multiplier), [shift] "=&r"(shift), [out] "+r"(out),
-          [count] "=&r"(count), [pixels] "+r"(pixels)
+          [multiplier] "=&r"(multiplier), [shift] "=&r"(shift), [out] "+&r"(out),
+          [count] "=&r"(count), [pixels] "+&r"(pixels)
         : [groups] "r"(groups), [step] "r"(step), [zero_point] "r"(zero_point)
         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "memory", "cc");
 }

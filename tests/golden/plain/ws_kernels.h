@@ -107,12 +107,11 @@ static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_r
 static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
                           const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
-    const int outputs = shape->outputs, length = shape->length;
+    const int outputs = shape->outputs, whole = outputs / 4 * 4, length = shape->length;
     const ws_range *range = &shape->range;
     for (int p = 0; p < shape->pixels; p++, in += shape->step, out += outputs) {
         const int8_t *w = weights;
-        int o = 0;
-        for (; o + 4 <= outputs; o += 4) {
+        for (int o = 0; o < whole; o += 4) {
             int32_t a = row->bias[o], b = row->bias[o + 1];
             int32_t c = row->bias[o + 2], d = row->bias[o + 3];
             for (int i = 0; i < length; i++, w += 4) {
@@ -127,7 +126,7 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
             out[o + 2] = ws_finish(c, row, o + 2, range);
             out[o + 3] = ws_finish(d, row, o + 3, range);
         }
-        for (; o < outputs; o++) {
+        for (int o = whole; o < outputs; o++) {
             int32_t acc = row->bias[o];
             for (int i = 0; i < length; i++) {
                 acc += in[i] * *w++;
@@ -191,15 +190,14 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                                 const int8_t *weights, const int8_t *in, int8_t *out,
                                 int8_t *scratch) {
     (void)scratch;
-    const int channels = shape->in_c, fill = shape->fill;
+    const int channels = shape->in_c, whole = channels / 4 * 4, fill = shape->fill;
     const ws_range *range = &shape->range;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
             const ws_taps taps = ws_taps_at(shape, y, x);
             const int8_t *first = in + taps.input, *own = weights + taps.weight * channels;
             const int weight_row = taps.weight_row * channels;
-            int c = 0;
-            for (; c + 4 <= channels; c += 4, first += 4, own += 4) {
+            for (int c = 0; c < whole; c += 4, first += 4, own += 4) {
                 int32_t a = row->bias[c], b = row->bias[c + 1];
                 int32_t d = row->bias[c + 2], e = row->bias[c + 3];
                 const int8_t *at = first, *w = own;
@@ -217,7 +215,7 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                 out[c + 2] = ws_finish(d, row, c + 2, range);
                 out[c + 3] = ws_finish(e, row, c + 3, range);
             }
-            for (; c < channels; c++, first++, own++) {
+            for (int c = whole; c < channels; c++, first++, own++) {
                 int32_t acc = row->bias[c];
                 const int8_t *at = first, *w = own;
                 for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += weight_row) {
