@@ -168,6 +168,10 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 	@echo "To hear with it: make emulate MODEL=$(RUN)/model AUDIO=x.wav"
 	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
 
+.PHONY: scenes
+scenes: $(VENV)/.train ## Examples of the sound that WORD is trained on, as WAV and PNG
+	@$(PYTHON) -m train scenes --word words/$(WORD).toml --data $(DATA)
+
 RESULTS ?= build/$(WORD)
 .PHONY: evaluate
 evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed false accepts

@@ -40,9 +40,14 @@ embedding = 3
 metadata_dense = 4
 [data]
 positive = ["toy"]
+
+[acoustics]
 level_dbfs = [-30, -30]
 noise_snr_db = [SNR, SNR]
 signal_to_echo_db = { low = [9, 9], high = [3, 3] }
+canceller_share = 0.0
+partial_playback = 0.0
+wrong_state = 0.0
 """
 
 

@@ -194,20 +194,6 @@ def test_other_settings_or_data_are_refused(
     assert not (tmp_path / "new").exists()
 
 
-def test_masking_fits_few_bands() -> None:
-    from train.fit import mask
-
-    rng = np.random.default_rng(6)
-    for bands in (8, 9, 64):
-        x = rng.normal(size=(200, 60, 1, bands)).astype(np.float32)
-        masked = mask(rng, x.copy())
-        changed = (masked != x).any(axis=(1, 2))
-        assert 0.3 < changed.any(axis=1).mean() < 0.9
-        assert (masked.min(axis=(1, 2, 3)) == x.min(axis=(1, 2, 3))).all()
-        hidden = (masked != x).all(axis=1)[:, 0, :].sum(axis=1)  # bands hidden throughout
-        assert 0 < hidden.max() < min(10, bands)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

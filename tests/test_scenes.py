@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import train.pool
 from tests.executors import TOY
@@ -23,6 +24,7 @@ from train.data import (
     held_out,
 )
 from train.pool import STEPS, Renderer, clip_hops, render_pool, window_ends
+from train.scenes import STAY_S, write_scenes
 from words import load_word
 
 
@@ -121,13 +123,16 @@ def test_labels_follow_the_word(corpus: Corpus) -> None:
     step = TOY.word.model.stride * TOY.word.frontend.hop_samples / RATE
     rng = np.random.default_rng(3)
     for _ in range(20):
-        features, labels, state = renderer.clip(rng, "positive")
+        features, labels, state, (start, end) = renderer.clip(rng, "positive")
         wanted = np.flatnonzero(labels == 1)
         assert set(labels.tolist()) <= {-1, 0, 1}
         assert np.array_equal(np.diff(wanted), np.ones(len(wanted) - 1))
         room = (window_ends(TOY.word)[-1] - window_ends(TOY.word)[wanted[0]]) / step
         assert len(wanted) in (int(0.33 / step), int(0.33 / step) + 1) or room < 0.33 / step
         assert features.shape == (clip_hops(TOY.word), 8) and 0 <= state < 2
+        assert 0 <= start < end < renderer.samples
+        late = window_ends(TOY.word)[wanted[0]] - end / RATE
+        assert -0.03 <= late < -0.03 + step
         assert not renderer.clip(rng, "negative")[1].any()
 
 
@@ -149,3 +154,21 @@ def test_a_part_without_the_word_is_named(corpus: Corpus) -> None:
     silent = corpus.only([c for c in corpus.clips if c.kind in ("toy", "noise")])
     with pytest.raises(DataError, match="no speech without the word for train"):
         Renderer(silent, TOY.word, "train")
+
+
+def test_scenes_to_listen_to(corpus: Corpus, tmp_path: Path) -> None:
+    word = TOY.word
+    written = write_scenes(corpus, word, tmp_path / "out", 4, seed=1)
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert [p.name[:11] for p in written[:3]] == ["01-positive", "02-negative", "03-positive"]
+    for path in written[:4]:
+        pcm, rate = soundfile.read(path, dtype="int16")
+        assert rate == RATE and len(pcm) / RATE == pytest.approx(window_ends(word)[-1], abs=0.01)
+        assert pcm.any()
+    stream, _ = soundfile.read(tmp_path / "out/stream.wav", dtype="int16")
+    assert len(stream) == len(word.states) * STAY_S * RATE
+    lines = (tmp_path / "out/stream.txt").read_text().splitlines()
+    assert lines == [f"{i * STAY_S:.3f} {state}" for i, state in enumerate(word.states)]
+    assert (tmp_path / "out/scenes.png").read_bytes().startswith(b"\x89PNG")
+    again = write_scenes(corpus, word, tmp_path / "again", 4, seed=1)
+    assert [p.read_bytes() for p in again[:5]] == [p.read_bytes() for p in written[:5]]

@@ -74,7 +74,7 @@ def test_values_and_defaults(tmp_path: Path) -> None:
     assert (word.frontend.bands, word.frontend.hop_samples) == (16, 160)
     assert word.model.blocks[0].dilation == 1
     assert word.data.positive == ("beep",)
-    assert word.data.level_dbfs == (-50.0, -15.0)
+    assert word.acoustics.level_dbfs == (-50.0, -15.0)
     # A whole number is good where a fraction may stand.
     assert load(tmp_path, TEXT.replace("bands = 16", "low_hz = 100")).frontend.low_hz == 100.0
 
@@ -110,12 +110,17 @@ def test_receptive_hops(tmp_path: Path) -> None:
     assert load(tmp_path, small).model.receptive_hops == 5  # one step: what the first layer sees
 
 
+ACOUSTICS = "[acoustics]\n"
 WRONG = [
     # unknown keys, at every depth
-    ("phrase", "phrse", "phrse: unknown key; allowed: data, detector, frontend, metadata, model"),
+    (
+        "phrase",
+        "phrse",
+        "phrse: unknown key; allowed: acoustics, data, detector, frontend, metadata, mod",
+    ),
     ("bands = 16", "bnads = 16", "frontend.bnads: unknown key; allowed: bands, db_per_step"),
     ("kernel = 5", "krenel = 5", "model.blocks.1.krenel: unknown key; allowed: channels, dil"),
-    ("positive", "postive", "data.postive: unknown key; allowed: exclude, level_dbfs"),
+    ("positive", "postive", "data.postive: unknown key; allowed: exclude, "),
     # types: nothing is bent into shape
     ("bands = 16", 'bands = "16"', "frontend.bands: given '16'; allowed: .*valid integer"),
     ("bands = 16", "bands = 16.0", "frontend.bands: given 16.0; allowed: .*valid integer"),
@@ -143,13 +148,26 @@ WRONG = [
         "low_hz = 2e3\nhigh_hz = 1e3",
         "low_hz: given 2000; allowed: below high_hz, 1000",
     ),
-    ("[data]", "[data]\nlevel_dbfs = [-15, -50]", r"data.level_dbfs: given \[-15.0, -50.0\]; allo"),
-    ("[data]", "[data]\nnoise_snr_db = [1]", "data.noise_snr_db.1: missing"),
-    ("[data]", "[data]\nnoise_snr_db = [1, 2, 3]", "data.noise_snr_db: given .*at most 2 items"),
     (
         "[data]",
-        "[data]\nsignal_to_echo_db = { loud = [0, 5] }",
-        "data.signal_to_echo_db: given loud; allowed: a range for each of metadata.volume: low,",
+        ACOUSTICS + "level_dbfs = [-15, -50]\n[data]",
+        r"level_dbfs: given \[-15.0, -50.0\]; ",
+    ),
+    ("[data]", ACOUSTICS + "noise_snr_db = [1]\n[data]", "acoustics.noise_snr_db.1: missing"),
+    (
+        "[data]",
+        ACOUSTICS + "rt60_s = [1, 2, 3]\n[data]",
+        "acoustics.rt60_s: given .*at most 2 items",
+    ),
+    (
+        "[data]",
+        ACOUSTICS + "wrong_state = 2\n[data]",
+        "wrong_state: given 2; .*less than or equal to 1",
+    ),
+    (
+        "[data]",
+        ACOUSTICS + "signal_to_echo_db = { loud = [0, 5] }\n[data]",
+        "acoustics.signal_to_echo_db: given loud; allowed: a range for each of metadata.volume: ",
     ),
     # missing
     ("stride = 2\n", "", "model.stride: missing; the key is required"),
@@ -189,7 +207,7 @@ def test_every_wrong_field_gets_its_line(tmp_path: Path) -> None:
 def test_every_volume_needs_its_echo(tmp_path: Path) -> None:
     other = TEXT.replace('["low", "high"]', '["soft", "loud"]')
     assert "given low, high; allowed: a range for each of" in refused(tmp_path, other)
-    echo = "[data]\nsignal_to_echo_db = { soft = [0.0, 9.0], loud = [-9.0, 0.0] }"
+    echo = ACOUSTICS + "signal_to_echo_db = { soft = [0.0, 9.0], loud = [-9.0, 0.0] }\n[data]"
     assert load(tmp_path, other.replace("[data]", echo)).states[1].endswith("volume=loud")
 
 

@@ -57,6 +57,16 @@ def main() -> int:
     )  # fmt: skip
     test.set_defaults(command=_evaluate)
 
+    scenes = commands.add_parser("scenes", help="mixed sound to listen to and to look at",
+        description="Writes examples of what training hears: scenes as WAV, a picture of their "
+        "features, and a stream in which the device goes through its states.")  # fmt: skip
+    _common(scenes)
+    scenes.add_argument("--out", type=Path, help="folder to write (default: build/WORD/scenes)")
+    scenes.add_argument("--split", default="train", help="split of the manifest (default: train)")
+    scenes.add_argument("--count", type=_positive, default=16, help="scenes (default: 16)")
+    scenes.add_argument("--seed", type=_natural, default=1)
+    scenes.set_defaults(command=_scenes)
+
     sample = commands.add_parser("sample", help="speak the bundled sample with flite's voices")
     sample.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
     sample.add_argument("--out", type=Path, required=True, help="the WAV file to write")
@@ -99,6 +109,16 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
 
     budget = Budget(seed=args.seed, **({"rounds": args.rounds} if args.rounds else {}))
     fit(word, args.data, args.run or Path("runs") / word.name, CACHE, budget)
+
+
+def _scenes(args: argparse.Namespace, word: Word) -> None:
+    from train.data import load_corpus
+    from train.scenes import write_scenes
+
+    corpus = load_corpus(args.data, args.split, CACHE, word.data.stressed_core)
+    out = args.out or Path("build") / word.name / "scenes"
+    for path in write_scenes(corpus, word, out, args.count, args.seed):
+        print(path)
 
 
 def _sample(args: argparse.Namespace, word: Word) -> None:

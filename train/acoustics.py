@@ -7,16 +7,20 @@ every random choice from the generator they are given.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from train import rooms
 from train.data import PLAYBACK_KINDS, RATE, SPEECH_KINDS, Clip, Corpus
 from words import Word
 
 Wave = NDArray[np.float32]
 FULL_SCALE = 32768.0
+SPEAKER_ROOMS, DEVICE_ROOMS = 64, 24  # simulated responses that one stage draws from
+DEVICE_M = (0.03, 0.15)  # from the device's loudspeaker to its microphone
 
 
 def dbfs(level: float) -> float:
@@ -76,17 +80,27 @@ class Stage:
             have += len(parts[-2]) + len(parts[-1])
         return np.concatenate(parts)[:samples]
 
+    @cached_property
+    def _speaker_rooms(self) -> list[Wave]:
+        """Simulated responses from a speaker; "train" and "dev" have other ones."""
+        a = self.word.acoustics
+        rng = np.random.default_rng([len(self.corpus.split), 1])
+        return [rooms.response(rng, rng.uniform(*a.distance_m), rng.uniform(*a.rt60_s))
+                for _ in range(SPEAKER_ROOMS)]  # fmt: skip
+
+    @cached_property
+    def _device_rooms(self) -> list[Wave]:
+        """Simulated responses from the device's loudspeaker to its microphone."""
+        a = self.word.acoustics
+        rng = np.random.default_rng([len(self.corpus.split), 2])
+        return [rooms.response(rng, rng.uniform(*DEVICE_M), rng.uniform(*a.rt60_s))
+                for _ in range(DEVICE_ROOMS)]  # fmt: skip
+
     def room(self, rng: np.random.Generator, x: Wave) -> Wave:
-        """x in a random room: a recorded response, or an exponential tail."""
-        if self.rooms and rng.random() < 0.6:
-            h = self.rooms[rng.integers(len(self.rooms))]
-        else:
-            rt60 = rng.uniform(0.1, 0.7)
-            n = int(rt60 * RATE)
-            tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
-            tail *= 10 ** (rng.uniform(-15, 0) / 20) / np.sqrt(np.sum(tail**2))
-            tail[0] = 1.0
-            h = tail.astype(np.float32)
+        """x in a room: a recorded response, or a simulated one."""
+        recorded = self.rooms and rng.random() < 0.4
+        pick = self.rooms if recorded else self._speaker_rooms
+        h = pick[rng.integers(len(pick))]
         return np.asarray(fftconvolve(x, h)[: len(x)], np.float32)
 
     def background(self, rng: np.random.Generator, samples: int) -> Wave:
@@ -107,27 +121,31 @@ class Stage:
     def own_sound(self, rng: np.random.Generator, state: str, samples: int) -> Wave | None:
         """What is left at the microphone of the device's own sound, RMS 1; None when idle.
 
-        Loudspeaker (band limit, soft clipping), a short device-to-microphone response, and a
-        canceller's residual: an uneven spectrum whose depth drifts.
+        The loudspeaker limits the band and clips softly; its sound reaches the microphone by the
+        room; the canceller takes off what a linear filter of limited length, never quite right,
+        can predict: what stays is distortion, late reverberation and the filter's error.
         """
+        a = self.word.acoustics
         player = dict(part.split("=") for part in state.split(",")).get("player", "idle")
         if player not in self.playback or not self.playback[player]:
             return None
         x = self.stretch(rng, self.playback[player], samples)
-        x = x / rms(x)
-        sos = butter(2, [rng.uniform(80, 300), rng.uniform(5000, 7500)], "band", fs=RATE,
-                     output="sos")  # fmt: skip
-        drive = rng.uniform(0.3, 1.5)
-        x = np.tanh(sosfilt(sos, x) * drive)
-        taps = rng.standard_normal(400) * np.exp(-np.arange(400) / rng.uniform(20, 120))
-        taps[0] += 3.0
-        x = fftconvolve(x, taps)[:samples]
-        if rng.random() < 0.5:
-            drift = np.interp(np.arange(samples), np.linspace(0, samples, 6),
-                              10 ** (rng.uniform(-6, 6, 6) / 20))  # fmt: skip
-            x = x * drift
-        x = np.asarray(x, np.float32)
-        return np.asarray(x / rms(x), np.float32)
+        band = [rng.uniform(*a.loudspeaker_low_hz), rng.uniform(*a.loudspeaker_high_hz)]
+        x = sosfilt(butter(2, band, "band", fs=RATE, output="sos"), x / rms(x))
+        drive = rng.uniform(*a.loudspeaker_drive)
+        played = np.tanh(x * drive)
+        h = self._device_rooms[rng.integers(len(self._device_rooms))]
+        left = fftconvolve(played, h)[:samples]
+        if rng.random() < a.canceller_share:
+            linear = x * (np.dot(played, x) / (np.dot(x, x) + 1e-9))
+            taps = min(len(h), int(rng.uniform(*a.canceller_tail_ms) * RATE / 1000))
+            known = h[:taps] + _misalignment(rng, h[:taps], rng.uniform(*a.canceller_error_db))
+            left = left - fftconvolve(linear, known)[:samples]
+            # It adapts all the time, so that what it leaves comes and goes.
+            left = left * np.interp(np.arange(samples), np.linspace(0, samples, 6),
+                                    10 ** (rng.uniform(-5, 5, 6) / 20))  # fmt: skip
+        left = np.asarray(left, np.float32)
+        return np.asarray(left / rms(left), np.float32)
 
     def to_microphone(
         self, rng: np.random.Generator, speech: Wave | None, samples: int, state: str,
@@ -137,8 +155,8 @@ class Stage:
 
         `active` is the speech's RMS while speaking; levels come from the word's [data] section.
         """
-        data = self.word.data
-        level = dbfs(rng.uniform(*data.level_dbfs))
+        a = self.word.acoustics
+        level = dbfs(rng.uniform(*a.level_dbfs))
         mix = np.zeros(samples, np.float32)
         if speech is not None and active > 0:
             if rng.random() < 0.5:
@@ -146,17 +164,32 @@ class Stage:
                 speech = wet * (active / max(active_rms(wet), 1e-3))
             mix += tilt(rng, speech) * (level / active)
         if rng.random() > 0.2:
-            snr = rng.uniform(*data.noise_snr_db)
+            snr = rng.uniform(*a.noise_snr_db)
             mix += self.background(rng, samples) * (level * 10 ** (-snr / 20))
         volume = dict(part.split("=") for part in state.split(",")).get("volume", "")
         own = self.own_sound(rng, state, samples)
         if own is not None:
-            ranges = data.signal_to_echo_db
+            ranges = a.signal_to_echo_db
             low, high = ranges.get(volume, next(iter(ranges.values())))
-            mix += own * (level * 10 ** (-rng.uniform(low, high) / 20))
+            own = own * (level * 10 ** (-rng.uniform(low, high) / 20))
+            mix += own * _midway(rng, samples) if rng.random() < a.partial_playback else own
         if rng.random() < 0.7:  # microphone and converter noise; else digital silence stays
             mix += rng.standard_normal(samples).astype(np.float32) * rng.uniform(0.3, 6.0)
         return to_int16(mix)
+
+
+def _misalignment(rng: np.random.Generator, h: Wave, error_db: float) -> NDArray[np.float64]:
+    """The error of an adaptive filter: as the echo path decays, `error_db` below it."""
+    shape = np.sqrt(np.convolve(h**2, np.ones(64) / 64, mode="same"))
+    error = rng.standard_normal(len(h)) * shape
+    return error * (10 ** (error_db / 20) * np.linalg.norm(h) / (np.linalg.norm(error) + 1e-9))
+
+
+def _midway(rng: np.random.Generator, samples: int) -> Wave:
+    """Gain of playback that starts or ends within the scene, with a ramp of 20 ms."""
+    at = rng.integers(samples)
+    gain = np.clip((np.arange(samples) - at) / (0.02 * RATE), 0, 1).astype(np.float32)
+    return gain if rng.random() < 0.5 else 1 - gain
 
 
 def hiss(rng: np.random.Generator, samples: int) -> Wave:

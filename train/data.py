@@ -50,8 +50,9 @@ class Clip:
 class Corpus:
     """One split of a data folder: `clips`, and `audio(clip)` as int16 samples."""
 
-    def __init__(self, clips: list[Clip], pcm: NDArray[np.int16]) -> None:
+    def __init__(self, clips: list[Clip], pcm: NDArray[np.int16], split: str) -> None:
         self.clips = clips
+        self.split = split
         self._pcm = pcm
 
     def audio(self, clip: Clip) -> NDArray[np.int16]:
@@ -74,7 +75,7 @@ class Corpus:
 
     def only(self, clips: Iterable[Clip]) -> Corpus:
         """The same audio, fewer clips."""
-        return Corpus(list(clips), self._pcm)
+        return Corpus(list(clips), self._pcm, self.split)
 
 
 def _keyword_kinds(clips: list[Clip]) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def load_corpus(data: Path, split: str, cache: Path, core: str = "") -> Corpus:
             Clip(row["path"], row["kind"], row["label"], row["speaker"], offset, samples,
                  start, end)
         )  # fmt: skip
-    return Corpus(clips, pcm)
+    return Corpus(clips, pcm, split)
 
 
 def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: Path) -> None:

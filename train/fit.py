@@ -17,35 +17,41 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.data import DataError, find_manifest, load_corpus
-from train.model import build_model, metadata_vectors, window_loss
-from train.pool import Pool, render_pool
+from train.augment import augment
+from train.data import RATE, DataError, find_manifest, load_corpus
+from train.model import ENDPOINT_HOPS, build_model, metadata_vectors, window_loss
+from train.pool import Pool, render_pool, window_ends
 from words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
+MINED = 3  # a round scores every third negative anew
+SPANS = (1, 3, 6, 12)  # rounds whose mean weights are tried in the end
+ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
 
 
 @dataclass(frozen=True)
 class Budget:
     """How long and on how much to train."""
 
-    positives: int = 48000
-    negatives: int = 120000
+    positives: int = 40000
+    negatives: int = 80000
     held_positives: int = 2000
     held_negatives: int = 8000
-    rounds: int = 60
-    batches: int = 600
+    rounds: int = 40
+    batches: int = 500
     batch: int = 128
     rate: float = 2e-3
     seed: int = 1
 
 
-def fit(word: Word, data: Path, run: Path, cache: Path, budget: Budget) -> Path:
+def fit(
+    word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None
+) -> Path:
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
-    Every round ends with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C
+    `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C
     stop after the batch in work; the last checkpoint stays.
     """
     config = {
@@ -69,10 +75,10 @@ def fit(word: Word, data: Path, run: Path, cache: Path, budget: Budget) -> Path:
         return final
     keras.utils.set_random_seed(budget.seed)
     corpus = load_corpus(data, "train", cache, word.data.stressed_core)
-    shards = run / "pool"
+    shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
 
     def pool(kind: str, part: str, clips: int, seed: int) -> Pool:
-        return render_pool(corpus, word, shards, kind, part, clips, budget.seed * 1000 + seed)
+        return render_pool(corpus, word, shards, kind, part, clips, first + seed)
 
     positive = pool("positive", "train", budget.positives, 1)
     negative = pool("negative", "train", budget.negatives, 2)
@@ -120,6 +126,7 @@ class Trainer:
             keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0), loss=window_loss
         )
         self.meta = metadata_vectors(word)
+        self.ends = window_ends(word)
         self.round = 0
         self._resume()
 
@@ -135,13 +142,23 @@ class Trainer:
         x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
         return [x, self.meta[pool.states[pick]]]
 
-    def scores(self, pool: Pool) -> NDArray[np.float32]:
-        """Logits of every clip, float32[n, steps]."""
-        parts = []
-        for first in range(0, len(pool), 500):
-            pick = np.arange(first, min(first + 500, len(pool)))
-            parts.append(np.asarray(self.model.predict_on_batch(self._inputs(pool, pick))))
-        return np.concatenate(parts).reshape(len(pool), -1)
+    def _targets(self, pool: Pool, pick: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What window_loss takes: float32[n, steps, 3]."""
+        f = self.word.frontend
+        unit = ENDPOINT_HOPS * f.hop_samples / f.sample_rate
+        words = np.where(pool.words[pick] >= 0, pool.words[pick] / RATE, np.nan)
+        off = (self.ends[None, :, None] - words[:, None, :]) / unit
+        low, high = ENDPOINT_RANGE
+        seen = ((off >= low) & (off <= high)).all(axis=2, keepdims=True)
+        labels = pool.labels[pick].astype(np.float32)[:, :, None]
+        return np.concatenate([labels, np.where(seen, off, np.nan).astype(np.float32)], axis=2)
+
+    def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """Logits of every clip, or of the given ones, float32[n, steps]."""
+        clips = np.arange(len(pool)) if clips is None else clips
+        parts = [np.asarray(self.model.predict_on_batch(self._inputs(pool, pick)))[:, :, 0, 0]
+                 for pick in np.array_split(clips, -(-len(clips) // 500))]  # fmt: skip
+        return np.concatenate(parts)
 
     def run_rounds(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
         """All rounds that are left; each mines, trains, judges and checkpoints."""
@@ -149,7 +166,7 @@ class Trainer:
             for number in range(self.round, self.budget.rounds):
                 rng = np.random.default_rng([self.budget.seed, number])
                 began = time.monotonic()
-                hard = self._mine(negative) if number else np.arange(len(negative))
+                hard = self._mine(number, negative)
                 losses = []
                 for _ in tqdm(range(self.budget.batches), desc=f"round {number + 1}", unit="batch"):
                     losses.append(self._batch(rng, positive, negative, hard))
@@ -157,9 +174,21 @@ class Trainer:
                 self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
                 stop.obey(number + 1)
 
-    def _mine(self, negative: Pool) -> NDArray[np.intp]:
-        """The twentieth of the negatives that comes nearest to firing."""
-        worst = self.scores(negative).max(axis=1)
+    def _mine(self, number: int, negative: Pool) -> NDArray[np.intp]:
+        """The twentieth of the negatives that came nearest to firing when last scored."""
+        if number == 0:
+            return np.arange(len(negative))
+        path = self.run / "mined.npy"
+        worst = np.full(len(negative), -np.inf, np.float32)
+        anew = np.arange(number % MINED, len(negative), MINED)
+        if path.is_file():
+            worst = np.load(path)
+        else:
+            anew = np.arange(len(negative))
+        worst[anew] = self.scores(negative, anew).max(axis=1)
+        partial = path.with_name("mined.partial.npy")
+        np.save(partial, worst)
+        partial.replace(path)
         return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
     def _batch(
@@ -171,8 +200,8 @@ class Trainer:
                  (negative, rng.integers(len(negative), size=b - 2 * (b // 3)))]  # fmt: skip
         x = [np.concatenate(part) for part in
              zip(*(self._inputs(pool, pick) for pool, pick in parts), strict=True)]  # fmt: skip
-        y = np.concatenate([pool.labels[pick] for pool, pick in parts]).astype(np.float32)
-        x[0] = mask(rng, x[0])
+        y = np.concatenate([self._targets(pool, pick) for pool, pick in parts])
+        x[0] = augment(rng, x[0], self.word.frontend)
         return float(np.asarray(self.model.train_on_batch(x, y)))
 
     def _judge(self, number: int, loss: float, held: tuple[Pool, Pool], seconds: float) -> None:
@@ -189,9 +218,9 @@ class Trainer:
             path.unlink()
 
     def _averaged(self) -> range:
-        """The rounds whose weights are averaged in the end: the last sixth, and one before."""
+        """The rounds whose weights are kept for the end."""
         rounds = self.budget.rounds
-        return range(max(1, rounds - rounds // 6), rounds + 1)
+        return range(max(1, rounds - max(SPANS) + 1), rounds + 1)
 
     def _write_curve(self, row: dict[str, float]) -> None:
         """One more row; a row of the same round, judged before a kill, makes way."""
@@ -220,15 +249,21 @@ class Trainer:
         }
 
     def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
-        """Average the weights of the last sixth of the rounds; write result.json and the model."""
-        paths = [_checkpoint(self.run, number) for number in self._averaged()]
-        models = [keras.saving.load_model(p, compile=False) for p in paths]
-        mean = [np.mean(ws, axis=0) for ws in zip(*(m.get_weights() for m in models), strict=True)]
+        """Take the mean of the last rounds' weights, over the span that misses fewest held-out
+        words; write result.json and the model."""
+        weights = [keras.saving.load_model(_checkpoint(self.run, n), compile=False).get_weights()
+                   for n in self._averaged()]  # fmt: skip
         self.model = build_model(self.word)
+        tried = []
+        for span in (s for s in SPANS if s <= len(weights)):
+            mean = [np.mean(ws, axis=0) for ws in zip(*weights[-span:], strict=True)]
+            self.model.set_weights(mean)
+            rates = self._rates(held)
+            tried.append((float(np.mean(list(rates.values()))), span, mean, rates))
+            print(f"mean of the last {span} rounds: {rates}")
+        _, span, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
-        result = {"averaged_rounds": len(paths), **self._rates(held)}
-        _write_json(self.run / "result.json", result)
-        print(f"average of the last {len(paths)} rounds: {result}")
+        _write_json(self.run / "result.json", {"averaged_rounds": span, **rates})
         partial = final.with_name("partial.keras")
         self.model.save(partial)
         partial.replace(final)
@@ -236,21 +271,6 @@ class Trainer:
 
 def _checkpoint(run: Path, number: int) -> Path:
     return run / f"round-{number:03d}.keras"
-
-
-def mask(rng: np.random.Generator, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """SpecAugment (Interspeech 2019): one band of bands and one short time hidden, per clip."""
-    for clip in x:
-        floor = clip.min()
-        if rng.random() < 0.5:
-            width = int(rng.integers(1, min(10, clip.shape[-1])))
-            low = int(rng.integers(0, clip.shape[-1] - width))
-            clip[:, :, low : low + width] = floor
-        if rng.random() < 0.3:
-            width = int(rng.integers(1, 8))
-            first = int(rng.integers(0, clip.shape[0] - width))
-            clip[first : first + width] = floor
-    return x
 
 
 class _StopFlag:

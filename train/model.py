@@ -19,22 +19,34 @@ from numpy.typing import NDArray
 from words import Word
 
 MIN_SCALE = 0.05
+ENDPOINT_HOPS = 6  # hops in one unit of the endpoint outputs: the size of a logit, for int8
+ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
 
 
 @keras.saving.register_keras_serializable("wakestate")
 class ConditionalScale(layers.Layer):
     """(x, e) -> max(gamma + dgamma(e), MIN_SCALE) * x + beta + dbeta(e).
 
-    x: float[batch, time, 1, channels]; e: float[batch, embedding].
+    x: float[batch, time, 1, channels]; e: float[batch, embedding]. With `conditional` False the
+    d's stay zero: a baseline that does not know the state.
     """
+
+    def __init__(self, conditional: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conditional = conditional
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "conditional": self.conditional}
 
     def build(self, shapes: Any) -> None:
         channels, embedding = shapes[0][-1], shapes[1][-1]
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=1)
-        self.dgamma = self.add_weight(shape=(embedding, channels), initializer=small, name="dgamma")
-        self.dbeta = self.add_weight(shape=(embedding, channels), initializer=small, name="dbeta")
+        kind: Any = {"shape": (embedding, channels), "trainable": self.conditional,
+                     "initializer": small if self.conditional else "zeros"}  # fmt: skip
+        self.dgamma = self.add_weight(name="dgamma", **kind)
+        self.dbeta = self.add_weight(name="dbeta", **kind)
 
     def call(self, inputs: Any) -> Any:
         x, e = inputs
@@ -58,10 +70,13 @@ def metadata_vectors(word: Word) -> NDArray[np.float32]:
 
 
 def build_model(word: Word, hops: int | None = None) -> keras.Model:
-    """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> logits.
+    """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> outputs.
 
     With `hops` None any length of at least the receptive field is taken; the output is
-    [batch, steps, 1, 1], one logit for each network step, time never padded.
+    [batch, steps, 1, 3] for each network step, time never padded: the logit, and how long before
+    the end of the step's newest window the word began and ended, in units of ENDPOINT_HOPS (the
+    regression of Jose et al., "Accurate detection of wake word start and end using a CNN",
+    Interspeech 2020).
     """
     m = word.model
     features = keras.Input((hops, 1, word.frontend.bands), name="features")
@@ -72,7 +87,8 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
         x = layers.BatchNormalization(
             center=False, scale=False, momentum=0.98, name=f"{name}_norm"
         )(x)
-        return layers.ReLU(name=f"{name}_relu")(ConditionalScale(name=f"{name}_cond")([x, e]))
+        scale = ConditionalScale(m.conditioning in ("both", "norm"), name=f"{name}_cond")
+        return layers.ReLU(name=f"{name}_relu")(scale([x, e]))
 
     x = layers.Conv2D(
         m.first_channels, (m.first_kernel, 1), strides=(m.stride, 1), use_bias=False, name="first"
@@ -87,25 +103,30 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
     # Conv2D over the last head_steps columns is the flatten and dense layer of every window.
     x = layers.Conv2D(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x)
     joined = layers.Dense(m.metadata_dense, activation="relu", name="meta")(e)
-    joined = layers.Dense(m.dense, use_bias=False, name="meta_join")(joined)
+    joins = m.conditioning in ("both", "join")
+    joined = layers.Dense(
+        m.dense, use_bias=False, name="meta_join", trainable=joins,
+        kernel_initializer="glorot_uniform" if joins else "zeros",
+    )(joined)  # fmt: skip
     # W [x; m] + b = Wx x + (Wm m + b): the concatenation written as its two halves.
     x = layers.Conv2D(m.dense, 1, name="last")(x)
     x = layers.ReLU(name="last_relu")(
         layers.Add(name="join")([x, layers.Reshape((1, 1, m.dense), name="meta_cast")(joined)])
     )
-    logits = layers.Conv2D(1, 1, name="logit")(x)
-    return keras.Model([features, metadata], logits, name=word.name)
+    outputs = layers.Conv2D(3, 1, name="logit")(x)
+    return keras.Model([features, metadata], outputs, name=word.name)
 
 
 @keras.saving.register_keras_serializable("wakestate")
-def window_loss(labels: Any, logits: Any) -> Any:
+def window_loss(targets: Any, outputs: Any) -> Any:
     """Endpoint-tolerant loss per clip, float[batch].
 
-    labels [batch, steps]: 1 where the word has just ended, 0 where nothing may fire, -1 where
-    it does not matter. Of the 1s the best step counts (a smooth maximum); of the 0s the mean
-    and, as one firing is enough for a false accept, the worst.
+    targets [batch, steps, 3]: label, start, end. Label: 1 where the word has just ended, 0 where
+    nothing may fire, -1 where it does not matter. Of the 1s the best step counts (a smooth
+    maximum); of the 0s the mean and, as one firing is enough for a false accept, the worst. Start
+    and end count where they are no NaN: the mean absolute error.
     """
-    z = ops.reshape(logits, ops.shape(labels))
+    z, labels = outputs[:, :, 0, 0], targets[:, :, 0]
     far = ops.full_like(z, -1e4)
     wanted, barred = ops.equal(labels, 1.0), ops.equal(labels, 0.0)
     count = ops.maximum(ops.sum(ops.cast(wanted, z.dtype), axis=1), 1.0)
@@ -113,4 +134,8 @@ def window_loss(labels: Any, logits: Any) -> Any:
     hit = ops.where(ops.any(wanted, axis=1), ops.softplus(-best), ops.zeros_like(best))
     quiet = ops.where(barred, ops.softplus(z), ops.zeros_like(z))
     mean = ops.sum(quiet, axis=1) / ops.maximum(ops.sum(ops.cast(barred, z.dtype), axis=1), 1.0)
-    return hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1)
+    where, known = targets[:, :, 1:], ops.logical_not(ops.isnan(targets[:, :, 1:]))
+    off = ops.abs(ops.where(known, outputs[:, :, 0, 1:] - ops.where(known, where, 0.0), 0.0))
+    marks = ops.maximum(ops.sum(ops.cast(known, z.dtype), axis=(1, 2)), 1.0)
+    ends = ops.sum(off, axis=(1, 2)) / marks
+    return hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1) + ENDPOINT_WEIGHT * ends

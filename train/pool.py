@@ -27,11 +27,13 @@ WANTED_S = (-0.03, 0.30)  # a window that ends this long after the word may, and
 
 @dataclass
 class Pool:
-    """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], state uint8[n]."""
+    """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], states uint8[n] as
+    the device tells them, words int32[n, 2]: first and last sample of the word, or -1."""
 
     features: NDArray[np.int8]
     labels: NDArray[np.int8]
     states: NDArray[np.uint8]
+    words: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.states)
@@ -78,12 +80,20 @@ class Renderer:
 
     def clip(
         self, rng: np.random.Generator, kind: str
-    ) -> tuple[NDArray[np.int8], NDArray[np.int8], int]:
-        """One clip: features, labels, state."""
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8], int, tuple[int, int]]:
+        """One clip: features, labels, the state told, and the word's place."""
+        pcm, labels, state, place = self.scene(rng, kind)
+        return self.extract.features(pcm), labels, state, place
+
+    def scene(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.int16], NDArray[np.int8], int, tuple[int, int]]:
+        """One clip as the microphone hears it, int16[samples]; else as `clip`."""
         state = int(rng.integers(len(self.word.states)))
         if rng.random() < 0.35:
             state = self.idle[rng.integers(len(self.idle))]  # what the device mostly is
         labels = np.zeros(STEPS, np.int8)
+        place = (-1, -1)
         if kind == "positive":
             speech, start, end = self._positive(rng)
             after = window_ends(self.word) - end / RATE
@@ -92,6 +102,7 @@ class Renderer:
             labels[window_ends(self.word) < (start + 0.4 * (end - start)) / RATE] = 0
             labels[after > 1.2] = 0
             active = active_rms(speech[start:end])
+            place = (start, end)
         else:
             talk = rng.random() < 0.93
             speech = self._negative(rng) if talk else np.zeros(self.samples, np.float32)
@@ -99,7 +110,9 @@ class Renderer:
         pcm = self.stage.to_microphone(
             rng, speech, self.samples, self.word.states[state], max(active, 1.0)
         )
-        return self.extract.features(pcm), labels, state
+        if rng.random() < self.word.acoustics.wrong_state:
+            state = int(rng.integers(len(self.word.states)))
+        return pcm, labels, state, place
 
     def _positive(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], int, int]:
         real = bool(self.real) and (rng.random() < 0.5 or not self.synthetic)
@@ -169,7 +182,8 @@ def _render_shard(job: tuple[Path, int, str, int]) -> Path:
     with partial.open("wb") as file:
         np.savez(file, features=np.stack([c[0] for c in clips]),
                  labels=np.stack([c[1] for c in clips]),
-                 states=np.array([c[2] for c in clips], np.uint8))  # fmt: skip
+                 states=np.array([c[2] for c in clips], np.uint8),
+                 words=np.array([c[3] for c in clips], np.int32))  # fmt: skip
     partial.replace(path)
     return path
 
@@ -195,6 +209,7 @@ def render_pool(
         np.empty((clips, clip_hops(word), word.frontend.bands), np.int8),
         np.empty((clips, STEPS), np.int8),
         np.empty(clips, np.uint8),
+        np.empty((clips, 2), np.int32),
     )
     for i, path in enumerate(paths):  # one open file and one copy at a time
         part_of = slice(i * SHARD, min((i + 1) * SHARD, clips))
@@ -203,4 +218,5 @@ def render_pool(
             pool.features[part_of] = shard["features"][:count]
             pool.labels[part_of] = shard["labels"][:count]
             pool.states[part_of] = shard["states"][:count]
+            pool.words[part_of] = shard["words"][:count]
     return pool

@@ -32,6 +32,7 @@ def _ascending(given: tuple[float, float]) -> tuple[float, float]:
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class WordError(Exception):
@@ -92,6 +93,9 @@ class Model(_Section):
     dense: int = Field(ge=4, le=256)
     embedding: int = Field(ge=1, le=64, description="length of the metadata embedding")
     metadata_dense: int = Field(ge=1, le=64, description="metadata units joined before the end")
+    conditioning: Literal["both", "norm", "join", "none"] = Field(
+        "both", description="where the metadata goes: conditional norm, last dense layers"
+    )
 
     @property
     def receptive_hops(self) -> int:
@@ -111,7 +115,7 @@ class Detector(_Section):
 
 
 class Data(_Section):
-    """Labels of the manifest that hold the word or sound close to it, and how sound is mixed."""
+    """Labels of the manifest that hold the word or sound close to it."""
 
     positive: tuple[str, ...] = Field(min_length=1, description="manifest labels with the word")
     exclude: tuple[str, ...] = Field(
@@ -120,15 +124,30 @@ class Data(_Section):
     stressed_core: str = Field(
         default="", description="phonemes that find the word in the timings of synthesized clips"
     )
+
+
+class Acoustics(_Section):
+    """How sound is mixed for training (train/acoustics.py): ranges are drawn from evenly."""
+
     level_dbfs: Range = Field(
         (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"
     )
     noise_snr_db: Range = (-5.0, 30.0)
+    distance_m: Range = Field((0.5, 5.0), description="from the speaker to the microphone")
+    rt60_s: Range = Field((0.15, 0.8), description="reverberation time of simulated rooms")
     signal_to_echo_db: dict[str, Range] = Field(
         default={"low": (0.0, 15.0), "high": (-10.0, 5.0)},
         min_length=1,
         description="signal-to-echo ratio range per volume",
     )
+    loudspeaker_low_hz: Range = Field((80.0, 300.0), description="lower band limit")
+    loudspeaker_high_hz: Range = Field((5000.0, 7500.0), description="upper band limit")
+    loudspeaker_drive: Range = Field((0.3, 1.5), description="RMS into the soft clipping")
+    canceller_share: Share = Field(0.8, description="share of devices with an echo canceller")
+    canceller_tail_ms: Range = Field((20.0, 80.0), description="echo path that it models")
+    canceller_error_db: Range = Field((-25.0, -10.0), description="misalignment of its filter")
+    partial_playback: Share = Field(0.25, description="how often playback starts or ends midway")
+    wrong_state: Share = Field(0.05, description="how often the device tells another state")
 
 
 class Word(_Section):
@@ -145,6 +164,7 @@ class Word(_Section):
     model: Model
     detector: Detector = Detector()
     data: Data
+    acoustics: Acoustics = Acoustics()
 
     @model_validator(mode="after")
     def _vocabulary(self) -> Self:
@@ -158,11 +178,11 @@ class Word(_Section):
             raise ValueError(f"metadata gives {len(self.states)} states; at most 64 are allowed")
         if "volume" in self.metadata:
             volumes = self.metadata["volume"]
-            given = self.data.signal_to_echo_db
+            given = self.acoustics.signal_to_echo_db
             if set(given) != set(volumes):
                 raise ValueError(
-                    f"data.signal_to_echo_db: given {', '.join(given)}; allowed: a range for each "
-                    f"of metadata.volume: {', '.join(volumes)}"
+                    f"acoustics.signal_to_echo_db: given {', '.join(given)}; allowed: a range for "
+                    f"each of metadata.volume: {', '.join(volumes)}"
                 )
         return self
 
