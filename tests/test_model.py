@@ -131,11 +131,11 @@ def test_a_stream_equals_its_windows() -> None:
     hops, stride, steps = word.model.receptive_hops, word.model.stride, 12
     features, meta = inputs(word, 2, hops + (steps - 1) * stride)
     stream = model.predict_on_batch([features, meta])
-    assert stream.shape == (2, steps, 1, 1)
+    assert stream.shape == (2, steps, 1, 3)
     for i in range(steps):
         window = features[:, i * stride : i * stride + hops]
         single = model.predict_on_batch([window, meta])
-        assert single.shape == (2, 1, 1, 1)
+        assert single.shape == (2, 1, 1, 3)
         assert np.allclose(single[:, 0], stream[:, i], atol=1e-5)
 
 

@@ -140,7 +140,7 @@ class Trainer:
         parts = []
         for first in range(0, len(pool), 500):
             pick = np.arange(first, min(first + 500, len(pool)))
-            parts.append(np.asarray(self.model.predict_on_batch(self._inputs(pool, pick))))
+            parts.append(np.asarray(self.model.predict_on_batch(self._inputs(pool, pick)))[..., 0])
         return np.concatenate(parts).reshape(len(pool), -1)
 
     def run_rounds(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from words import Word
 
 MIN_SCALE = 0.05
+ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -58,10 +59,15 @@ def metadata_vectors(word: Word) -> NDArray[np.float32]:
 
 
 def build_model(word: Word, hops: int | None = None) -> keras.Model:
-    """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> logits.
+    """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> outputs.
 
     With `hops` None any length of at least the receptive field is taken; the output is
-    [batch, steps, 1, 1], one logit for each network step, time never padded.
+    [batch, steps, 1, 3], time never padded. For each network step channel 0 is the logit, 1 the
+    START and 2 the END: how long before the end of the step's newest window the word started and
+    ended, in units of ENDPOINT_HOPS hops. START is 0 .. receptive_hops / ENDPOINT_HOPS, END about
+    -2 (not yet over) .. 8; neither means anything where no word is. The regression from the shared
+    trunk is that of Jose et al., "Accurate detection of wake word start and end using a CNN"
+    (Interspeech 2020).
     """
     m = word.model
     features = keras.Input((hops, 1, word.frontend.bands), name="features")
@@ -93,8 +99,8 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
     x = layers.ReLU(name="last_relu")(
         layers.Add(name="join")([x, layers.Reshape((1, 1, m.dense), name="meta_cast")(joined)])
     )
-    logits = layers.Conv2D(1, 1, name="logit")(x)
-    return keras.Model([features, metadata], logits, name=word.name)
+    outputs = layers.Conv2D(3, 1, name="logit")(x)
+    return keras.Model([features, metadata], outputs, name=word.name)
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -105,7 +111,7 @@ def window_loss(labels: Any, logits: Any) -> Any:
     it does not matter. Of the 1s the best step counts (a smooth maximum); of the 0s the mean
     and, as one firing is enough for a false accept, the worst.
     """
-    z = ops.reshape(logits, ops.shape(labels))
+    z = ops.reshape(logits[..., 0], ops.shape(labels))
     far = ops.full_like(z, -1e4)
     wanted, barred = ops.equal(labels, 1.0), ops.equal(labels, 0.0)
     count = ops.maximum(ops.sum(ops.cast(wanted, z.dtype), axis=1), 1.0)
