@@ -43,13 +43,14 @@ class Vectors:
         return self._add("front end", FRONTEND, 0, len(windows), windows.astype("<i2"))
 
     def network(self, state: int, columns: npt.NDArray[np.int8]) -> int:
-        """int8[hops, bands] after a reset -> each layer's newest column, "returned": the logit."""
+        """int8[hops, bands] after a reset -> each layer's newest column, "returned": outputs."""
         if columns.ndim != 2:
             raise ValueError("columns must be [hops, bands]")
         return self._add("network", NETWORK, state, len(columns), columns.astype("<i1"))
 
     def stream(self, state: int, pcm: npt.NDArray[np.int16]) -> int:
-        """int16[n] -> "stream_logit", "stream_score" of all steps, "stream_wake" (samples)."""
+        """int16[n] -> of all steps "stream_outputs" (three each), "stream_score", "stream_start"
+        and "stream_end"; "stream_wake". The last three in samples."""
         return self._add("stream", STREAM, state, len(pcm), pcm.astype("<i2"))
 
     def _add(

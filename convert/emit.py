@@ -26,7 +26,15 @@ from convert.kernels import (
     shift_row,
     template_flags,
 )
-from convert.manifest import NAME, SCHEMA, Logit, check_manifest, sha256, state_file
+from convert.manifest import (
+    NAME,
+    SCHEMA,
+    Logit,
+    Manifest,
+    check_manifest,
+    sha256,
+    state_file,
+)
 from convert.plan import Placed, Plan, plan
 from convert.render import render, version, write_files
 from words import Word, load_word
@@ -59,6 +67,8 @@ def generate(
             "refractory": round(word.detector.refractory_s * word.frontend.sample_rate),
             "layers": len(network.layers),
             "arena_bytes": layout.arena_bytes,
+            "logit": manifest.logit,
+            "endpoint_q16": endpoint_q16(word, manifest),
         },
         "ws_frontend.c": template_values(word.frontend),
         "ws_network.c": {
@@ -133,6 +143,12 @@ def probability(logit: Logit) -> NDArray[np.int64]:
     """Q15 sigmoid of every int8 logit, -128 first."""
     x = logit.scale * (np.arange(-128, 128) - logit.zero_point)
     return np.rint(32768 / (1 + np.exp(-x))).astype(np.int64)
+
+
+def endpoint_q16(word: Word, manifest: Manifest) -> int:
+    """Samples that one int8 step of START or END stands for, over the steps averaged, in Q16."""
+    samples = manifest.logit.scale * manifest.endpoint_hops * word.frontend.hop_samples
+    return round(samples / word.detector.smoothing_steps * 65536)
 
 
 def _receptive(network: Network) -> int:
@@ -263,7 +279,7 @@ def _shown(index: int, network: Network, layout: Plan, kernels: Kernels) -> Show
     parts["shift"] = shift_row(kernels, parts["shift"])
     types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
     result = (
-        "logit"
+        "out"
         if placed.output_offset is None
         else f"arena + {_where(placed.output_offset, regions)}"
     )

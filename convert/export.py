@@ -44,7 +44,7 @@ from convert.manifest import (
     two_input_file,
     write_manifest,
 )
-from train.model import build_model, metadata_vectors
+from train.model import ENDPOINT_HOPS, build_model, metadata_vectors
 from words import Word
 
 __all__ = ["export", "set_thresholds"]
@@ -99,6 +99,7 @@ def export(
             frontend_hash=frontend_hash(word.frontend),
             metadata=word.metadata,
             logit=logit,
+            endpoint_hops=ENDPOINT_HOPS,
             thresholds={state: int(given[state]) for state in word.states},
             files=files,
         )
@@ -126,7 +127,8 @@ def _load(word: Word, path: Path, hops: int) -> keras.Model:
         model.set_weights(trained.get_weights())
     except (ValueError, TypeError) as error:
         raise ConvertError(
-            f"{path}: does not hold the network of words/{word.name}.toml: {error}"
+            f"{path}: does not hold the network of words/{word.name}.toml, or not its outputs "
+            f"logit, start and end; train it anew: {error}"
         ) from None
     return model
 
@@ -148,10 +150,14 @@ def _write_states(
     states = [fold(model, word, vector) for vector in metadata_vectors(word)]
     low = dict.fromkeys(layer_names(word), 0.0)
     high = dict.fromkeys(layer_names(word), 0.0)
+    # The endpoints' range is known; wild values, where there is no word, may saturate. So they
+    # cost the logit, whose scale they share, no more resolution than they need.
+    low["logit"], high["logit"] = -2.0, word.model.receptive_hops / ENDPOINT_HOPS
     for folded in states:
         set_folded(plain, folded)
         for first in range(0, len(windows), 64):
             outputs = plain.predict_on_batch(windows[first : first + 64])
+            outputs["logit"] = outputs["logit"][..., 0]
             for name, values in outputs.items():
                 low[name] = min(low[name], float(np.min(values)))
                 high[name] = max(high[name], float(np.max(values)))

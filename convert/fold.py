@@ -69,7 +69,7 @@ def plain_model(word: Word, hops: int) -> keras.Model:
         elif name == "last":
             layer = layers.Conv2D(m.dense, 1, activation="relu", name=name)
         else:
-            layer = layers.Conv2D(1, 1, name=name)
+            layer = layers.Conv2D(3, 1, name=name)
         outputs[name] = x = layer(x)
     return keras.Model(features, outputs)
 

@@ -156,9 +156,11 @@ class _Reader:
         if not layers or current is not self.graph.outputs[0]:
             raise self.fail("the last operator's output must be the graph's output")
         self._activation(current)
-        if current.shape != (1, 1, 1, 1):
-            shape = list(current.shape)
-            raise self.fail(f"shape {shape}; one logit, [1, 1, 1, 1], is supported" + _MEND)
+        if current.shape != (1, 1, 1, 3):
+            raise self.fail(
+                f"shape {list(current.shape)}; logit, start and end, [1, 1, 1, 3], are supported; "
+                "models trained for an older version lack the last two: train anew"
+            )
         return _Graph(first.shape[1], first.shape[3], layers)
 
     def _activation(self, tensor: Tensor) -> Quantization:

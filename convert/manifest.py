@@ -1,6 +1,6 @@
 """model.json: what a model folder holds, and what it was made for.
 
-It carries the schema version, the front-end hash, the metadata vocabulary, the logit's scale,
+It carries the schema version, the front-end hash, the metadata vocabulary, the outputs' scale,
 the thresholds and the hash of every file, so that nothing is compiled that does not fit.
 """
 
@@ -18,7 +18,7 @@ from convert.frontend import frontend_hash
 from words import Word
 
 NAME = "model.json"
-SCHEMA = 1
+SCHEMA = 2
 
 
 class _Part(BaseModel):
@@ -26,7 +26,10 @@ class _Part(BaseModel):
 
 
 class Logit(_Part):
-    """How an int8 logit q reads as a number: scale * (q - zero_point)."""
+    """How an int8 output q of the network reads as a number: scale * (q - zero_point).
+
+    The logit and the two endpoints share it, being one tensor.
+    """
 
     scale: float = Field(gt=0.0)
     zero_point: int = Field(ge=-128, le=127)
@@ -35,11 +38,12 @@ class Logit(_Part):
 class Manifest(_Part):
     """The content of model.json."""
 
-    version: Literal[1] = Field(1, alias="schema")
+    version: Literal[2] = Field(2, alias="schema")
     word: str
     frontend_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     metadata: dict[str, tuple[str, ...]]
     logit: Logit
+    endpoint_hops: int = Field(gt=0)  # hops that 1.0 of an endpoint stands for
     thresholds: dict[str, int]
     files: dict[str, str]
 
@@ -76,6 +80,13 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         lines = []
+        for item in error.errors():
+            if item["loc"] == ("schema",):  # then what else is wrong only follows from it
+                raise ConvertError(
+                    f"{path}: schema: given {item['input']!r}; this version reads {SCHEMA}, whose "
+                    "network also tells where the word starts and ends: train anew with "
+                    "`make train`, or convert a model so trained with `python -m convert tflite`"
+                ) from None
         for item in error.errors():
             field = ".".join(str(part) for part in item["loc"]) or "(file)"
             given = "" if item["type"] == "missing" else f" given {item['input']!r};"

@@ -24,7 +24,7 @@ class Placed:
 
     layer: Layer
     input_offset: int  # first byte of the columns it reads
-    output_offset: int | None  # None: the logit
+    output_offset: int | None  # None: the network's outputs
     window: int  # columns kept, 0 when it reads scratch
     window_offset: int
 

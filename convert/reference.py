@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convert.graph import Layer, Network
 
 Int8 = NDArray[np.int8]
+Int64 = NDArray[np.int64]
 
 
 def requantize(
@@ -64,7 +65,33 @@ def whole(network: Network, state: int, windows: Int8) -> dict[str, Int8]:
 
 def logits(network: Network, state: int, windows: Int8) -> Int8:
     """The logit of each window, int8[n]."""
-    return whole(network, state, windows)[network.layers[-1].name][:, 0, 0]
+    return outputs(network, state, windows)[:, 0]
+
+
+def outputs(network: Network, state: int, windows: Int8) -> Int8:
+    """Logit, START and END of each window, int8[n, 3]."""
+    return whole(network, state, windows)[network.layers[-1].name][:, 0]
+
+
+def endpoints(
+    steps: Int8, ends: Int64, zero_point: int, q16: int, smoothing: int, step_samples: int
+) -> tuple[Int64, Int64]:
+    """(start, end) of the word in samples, as an event at each step tells them; int64[n] each.
+
+    steps: int8[smoothing - 1 + n, 3], outputs of the network, those before the n that are asked
+    for included; ends: int64[n], samples at the end of each step's newest window. Each is the mean
+    of what the `smoothing` newest steps say, every one counted from its own window's end, rounded
+    to a sample (halves to the earlier), then clipped: 0 <= start < end <= ends.
+    """
+    centred = steps.astype(np.int64) - zero_point
+    total = np.zeros((len(ends), 2), np.int64)
+    for age in range(smoothing):
+        newest = smoothing - 1 - age
+        total += centred[newest : newest + len(ends), 1:] * q16
+    ages = sum(range(smoothing)) * step_samples * 65536
+    ago = (total + ages // smoothing + 32768) // 65536
+    end = np.clip(ends - ago[:, 1], 1, ends)
+    return np.clip(ends - ago[:, 0], 0, end - 1), end
 
 
 class Stream:

@@ -1,14 +1,20 @@
-/* The detector: smooths the network's logits and decides what is a wake. */
+/* The detector: smooths the network's logits, decides what is a wake, and where the word lies. */
 #ifndef WS_DETECTOR_H
 #define WS_DETECTOR_H
 
 #include "wakestate.h"
 
-/* Start as if `silence`, the logit of digital silence, had been heard for long. */
-void ws_detector_reset(ws_detector *detector, int8_t silence);
+/* Start as if `silence`, the outputs for digital silence, had been heard for long. */
+void ws_detector_reset(ws_detector *detector, const int8_t silence[WS_OUTPUTS]);
 
-/* Take the logit of one network step; true when it wakes. `score` becomes the sum of the newest
+/* Take the outputs of one network step; true when it wakes. `score` becomes the sum of the newest
  * WS_SMOOTHING logits: a sum, not a mean, so that nothing is rounded before the comparison. */
-bool ws_detector_push(ws_detector *detector, int8_t logit, int16_t threshold, int16_t *score);
+bool ws_detector_push(ws_detector *detector, const int8_t out[WS_OUTPUTS], int16_t threshold,
+                      int16_t *score);
+
+/* Where the word starts and ends, in samples, by the newest WS_SMOOTHING steps; `sample` (at least
+ * 1) is where the newest step's window ends. See ws_event. */
+void ws_detector_endpoints(const ws_detector *detector, uint64_t sample, uint64_t *start,
+                           uint64_t *end);
 
 #endif

@@ -20,12 +20,12 @@ ws_status ws_init(ws_engine *engine, unsigned state) {
     engine->state = (uint8_t)state;
     ws_network_reset(&engine->network, state);
 
-    /* One more step of silence leaves the network as it is, and tells its logit. */
+    /* One more step of silence leaves the network as it is, and tells its outputs. */
     int8_t column[WS_BANDS];
-    int8_t silence = INT8_MIN;
+    int8_t silence[WS_OUTPUTS] = {0};
     memset(column, INT8_MIN, sizeof column);
     for (int hop = 0; hop < WS_STRIDE; hop++) {
-        (void)ws_network_push(&engine->network, column, &silence);
+        (void)ws_network_push(&engine->network, column, silence);
     }
     ws_detector_reset(&engine->detector, silence);
     return WS_OK;
@@ -43,19 +43,20 @@ ws_status ws_set_state(ws_engine *engine, unsigned state) {
 /* The window is full: one hop through front end and network; true after a network step. */
 static bool hop(ws_engine *engine) {
     int8_t column[WS_BANDS];
-    int8_t logit;
+    int8_t out[WS_OUTPUTS];
     ws_frontend(engine->window, engine->fft, column);
     memmove(engine->window, engine->window + WS_HOP,
             (WS_WINDOW - WS_HOP) * sizeof engine->window[0]);
     engine->filled = WS_WINDOW - WS_HOP;
-    if (!ws_network_push(&engine->network, column, &logit)) {
+    if (!ws_network_push(&engine->network, column, out)) {
         return false;
     }
 
     ws_event *event = &engine->last;
     bool wake =
-        ws_detector_push(&engine->detector, logit, ws_thresholds[engine->state], &event->score);
+        ws_detector_push(&engine->detector, out, ws_thresholds[engine->state], &event->score);
     event->sample = engine->samples;
+    ws_detector_endpoints(&engine->detector, event->sample, &event->start, &event->end);
     event->state = engine->state;
     /* The mean of the logits, rounded, as an index 0 .. 255: the offset makes it positive. */
     event->probability =

@@ -23,7 +23,7 @@
 
 #include "ws_model.h" /* generated: the sizes and names of the compiled model */
 
-#define WS_SCHEMA 1         /* version of the contract between this code and a generated model */
+#define WS_SCHEMA 2         /* version of the contract between this code and a generated model */
 #define WS_DEFAULT_STATE 0u /* the first value of every metadata field */
 
 typedef enum {
@@ -44,13 +44,21 @@ typedef struct {
     int16_t score;        /* sum of the last WS_SMOOTHING logits, int8 each */
     uint16_t probability; /* sigmoid of their mean, Q15: 0 .. 32768 */
     uint8_t state;        /* index into ws_state_names */
+    uint64_t start;       /* where the word starts and ends, in samples since ws_init; */
+    uint64_t end;         /* 0 <= start < end <= sample */
 } ws_event;
+
+/* The network says at every step how long ago the word started and ended. An event's start and end
+ * are the mean over the last WS_SMOOTHING steps, each counted from the end of its own window,
+ * rounded to a sample (halves to the earlier). First `end` is clipped to 1 .. sample: a word that
+ * seems to go on ends now; then `start` to 0 .. end - 1. Of a WAKE they are the word's; of a SCORE
+ * they are what a wake at this step would say, and mean nothing where no word is. */
 
 /* What turns logits into wakes (detector.h); a field of the engine. */
 typedef struct {
-    int8_t logits[WS_SMOOTHING]; /* ring, the newest replaces the oldest */
-    uint8_t oldest;              /* index into logits */
-    uint32_t refractory;         /* samples until the next wake is allowed */
+    int8_t outputs[WS_SMOOTHING][WS_OUTPUTS]; /* ring, the newest replaces the oldest */
+    uint8_t oldest;                           /* index into outputs */
+    uint32_t refractory;                      /* samples until the next wake is allowed */
 } ws_detector;
 
 /* Everything the engine remembers; its size is the engine's whole RAM. Fields are private. */

@@ -1,7 +1,7 @@
 """Everything that runs a converted network, behind one interface, and one comparer.
 
     executor = EXECUTORS["litert"](TOY)
-    logits = executor.run_windows(state, windows)       int8[n, hops, bands] -> int8[n]
+    outputs = executor.run_windows(state, windows)      int8[n, hops, bands] -> int8[n, 3]
     layers = executor.run_layers(state, windows)        {layer: int8[n, time, outputs]}
 
 A new executor (a board, QEMU) subclasses `Executor` and is added to EXECUTORS; `run_layers` is
@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.emit import generate, load_network
+from convert.emit import endpoint_q16, generate, load_network
+from convert.frontend import frames, reference, to_int8
 from convert.graph import Network
-from convert.manifest import state_file
-from convert.reference import Stream, logits, whole
+from convert.manifest import read_manifest, state_file
+from convert.reference import Stream, endpoints, outputs, whole
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,6 +71,34 @@ def compare(name_a: str, name_b: str, stage: str, a: NDArray[Any], b: NDArray[An
         )
 
 
+def heard(model: Model, state: int, pcm: NDArray[np.int16]) -> dict[str, NDArray[Any]]:
+    """What the engine says of a recording, step for step, by the Python references alone.
+
+    Stages as boards/vectors.py names them.
+    """
+    f, m, smoothing = model.word.frontend, model.word.model, model.word.detector.smoothing_steps
+    hops, stride = m.receptive_hops, m.stride
+    columns = to_int8(reference(f, frames(f, pcm)))
+    # The network starts as if it had heard silence, the detector as if for smoothing steps.
+    before = hops + (smoothing - 1) * stride
+    stream = np.concatenate([np.full((before, f.bands), -128, np.int8), columns])
+    first = hops % stride or stride  # hops until the first step
+    last = np.arange(first - (smoothing - 1) * stride, len(columns) + 1, stride)
+    windows = np.stack([stream[before + end - hops : before + end] for end in last])
+    steps = outputs(model.network, state, windows)
+    ends = f.window_samples + (last[smoothing - 1 :] - 1) * f.hop_samples
+    zero = model.network.layers[-1].result.zero_point
+    q16 = endpoint_q16(model.word, read_manifest(model.folder))
+    start, end = endpoints(steps, ends, zero, q16, smoothing, stride * f.hop_samples)
+    logits = np.lib.stride_tricks.sliding_window_view(steps[:, 0].astype(np.int64), smoothing)
+    return {
+        "stream_outputs": steps[smoothing - 1 :],
+        "stream_score": logits.sum(axis=1),
+        "stream_start": start,
+        "stream_end": end,
+    }
+
+
 class Executor(ABC):
     """Runs the network of one model."""
 
@@ -80,7 +109,7 @@ class Executor(ABC):
 
     @abstractmethod
     def run_windows(self, state: int, windows: Int8) -> Int8:
-        """The logit of each whole window: int8[n, hops, bands] -> int8[n]."""
+        """Logit, start and end of each whole window: int8[n, hops, bands] -> int8[n, 3]."""
 
     def run_layers(self, state: int, windows: Int8) -> dict[str, Int8] | None:
         """Every layer's columns, int8[n, time, outputs]; None where they cannot be seen."""
@@ -93,7 +122,7 @@ class Reference(Executor):
     name = "reference"
 
     def run_windows(self, state: int, windows: Int8) -> Int8:
-        return logits(self.model.network, state, windows)
+        return outputs(self.model.network, state, windows)
 
     def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
         return whole(self.model.network, state, windows)
@@ -108,9 +137,9 @@ class StreamReference(Executor):
         stream, found = Stream(self.model.network, state), []
         for window in windows:
             stream.reset(state)
-            outputs = [stream.push(column) for column in window][-1]
-            assert outputs is not None, "a window must end on a step"
-            found.append(outputs[self.model.network.layers[-1].name][0])
+            layers = [stream.push(column) for column in window][-1]
+            assert layers is not None, "a window must end on a step"
+            found.append(layers[self.model.network.layers[-1].name])
         return np.asarray(found, np.int8)
 
 
@@ -140,7 +169,7 @@ class LiteRT(Executor):
 
     def run_windows(self, state: int, windows: Int8) -> Int8:
         last = self.model.network.layers[-1].name
-        return self._run(state, windows, [last])[last][:, 0, 0]
+        return self._run(state, windows, [last])[last][:, 0]
 
     def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
         return self._run(state, windows, [layer.name for layer in self.model.network.layers])
@@ -159,7 +188,7 @@ class TFLM(Executor):
         for window in windows:
             interpreter.set_input(window[None, :, None, :], 0)
             interpreter.invoke()
-            found.append(interpreter.get_output(0).ravel()[0])
+            found.append(interpreter.get_output(0).ravel())
         return np.asarray(found, np.int8)
 
 
@@ -185,7 +214,7 @@ class HostC(Executor):
         command += [f"-I{folder}", "-o", str(library), str(folder / "ws_network.c")]
         subprocess.run([*command, str(ROOT / "tests/native/network.c")], check=True)
         self._c = ctypes.CDLL(str(library))
-        self._logit = np.zeros(1, np.int8)
+        self._out = np.zeros(3, np.int8)
 
     @property
     def arena_bytes(self) -> int:
@@ -198,19 +227,19 @@ class HostC(Executor):
     def set_state(self, state: int) -> None:
         self._c.test_state(state)
 
-    def push(self, column: Int8) -> int | None:
-        """One hop; the logit at a step."""
+    def push(self, column: Int8) -> Int8 | None:
+        """One hop; logit, start and end at a step."""
         column = np.ascontiguousarray(column)
-        step = self._c.test_push(_pointer(column), _pointer(self._logit))
-        return int(self._logit[0]) if step else None
+        step = self._c.test_push(_pointer(column), _pointer(self._out))
+        return self._out.copy() if step else None
 
     def run_windows(self, state: int, windows: Int8) -> Int8:
         found = []
         for window in windows:
             self.reset(state)
-            logit = [self.push(column) for column in window][-1]
-            assert logit is not None, "a window must end on a step"
-            found.append(logit)
+            out = [self.push(column) for column in window][-1]
+            assert out is not None, "a window must end on a step"
+            found.append(out)
         return np.asarray(found, np.int8)
 
     def run_layers(self, state: int, windows: Int8) -> dict[str, Int8]:
@@ -243,7 +272,7 @@ EXECUTORS: dict[str, type[Executor]] = {
 
 
 def check_equal(model: Model, state: int, windows: Int8, against: Executor) -> None:
-    """An executor equals the reference: layer by layer where it shows them, and in the logits."""
+    """An executor equals the reference: layer by layer where it shows them, and in the outputs."""
     expected = whole(model.network, state, windows)
     where = f"{model.word.name} {model.word.states[state]}"
     given = against.run_layers(state, windows)
@@ -251,4 +280,4 @@ def check_equal(model: Model, state: int, windows: Int8, against: Executor) -> N
         compare("reference", against.name, f"{where} {name}", expected[name], values)
     last = model.network.layers[-1].name
     values = against.run_windows(state, windows)
-    compare("reference", against.name, f"{where} logit", expected[last][:, 0, 0], values)
+    compare("reference", against.name, f"{where} outputs", expected[last][:, 0], values)

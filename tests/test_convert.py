@@ -130,8 +130,13 @@ def test_other_word(copied: Path) -> None:
 
 
 def test_other_schema(copied: Path) -> None:
-    edit_json(copied, lambda m: m.update(schema=2))
-    refused(copied, "model.json: schema: given 2")
+    """One of an older version, which lacks what came later: only the schema is complained of."""
+    edit_json(copied, lambda m: (m.update(schema=1), m.pop("endpoint_hops")))
+    with pytest.raises(ConvertError) as caught:
+        emit(copied / "toy.toml", copied, copied / "out")
+    text = str(caught.value)
+    assert "model.json: schema: given 1; this version reads 2" in text and "\n" not in text
+    assert "train anew with `make train`" in text and "python -m convert tflite" in text
 
 
 def test_missing_field(copied: Path) -> None:
@@ -209,6 +214,20 @@ def _tiny_output_scale(model: Any) -> None:
     graph.tensors[graph.operators[0].outputs[0]].quantization.scale = [1e-9]
 
 
+def _one_output(model: Any) -> None:
+    """A network as older versions had it: the logit alone."""
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    graph.tensors[last.outputs[0]].shape = [1, 1, 1, 1]
+    weights, bias = (graph.tensors[i] for i in last.inputs[1:])
+    weights.shape, bias.shape = [1, *weights.shape[1:]], [1]
+    for tensor in (weights, bias):
+        data = bytes(model.buffers[tensor.buffer].data)
+        model.buffers[tensor.buffer].data = data[: len(data) // 3]
+        tensor.quantization.scale = tensor.quantization.scale[:1]
+        tensor.quantization.zeroPoint = tensor.quantization.zeroPoint[:1]
+
+
 def _nameless(model: Any) -> None:
     graph = model.subgraphs[0]
     graph.tensors[graph.operators[0].outputs[0]].name = b"a/b;c"
@@ -229,6 +248,7 @@ def _huge_bias(model: Any) -> None:
         (_late_stride, ["operator 2 (CONV_2D)", "stride 2", "only the first"]),
         (_float_output, ["operator 0 (CONV_2D)", "first is FLOAT32", "INT8 is supported"]),
         (_tiny_output_scale, ["operator 0 (CONV_2D)", "channel 0", "calibrate"]),
+        (_one_output, ["output: shape [1, 1, 1, 1]", "[1, 1, 1, 3]", "train anew"]),
         (_nameless, ["operator 0 (CONV_2D)", "'a/b;c'", "layer name"]),
         (_huge_bias, ["operator 0 (first)", "overflow int32"]),
     ],

@@ -72,7 +72,8 @@ def test_wakes_with_time_probability_and_state(host: Build, speech: Path) -> Non
     done = host.run("emulator", speech)
     # Steps end at 0.045 + 0.03 n; three steps of the loud level are needed to reach 150.
     assert done.stdout.decode().splitlines()[0] == (
-        f'{{"type":"wake","file":"{speech}","t":1.065,"p":0.9770,"state":"player=idle,volume=low"}}'
+        f'{{"type":"wake","file":"{speech}","t":1.065,"start":0.236,"end":0.935,"p":0.9770,'
+        '"state":"player=idle,volume=low"}'
     )
     assert wakes(done) == [1.065, 2.565]
 
@@ -291,8 +292,8 @@ def test_json_whatever_the_file_is_called(
 
 def test_a_terminal_gets_a_table(host: Build, speech: Path) -> None:
     table = host.run("emulator", "--table", speech).stdout.decode().splitlines()
-    assert table[0].split() == ["seconds", "event", "p", "state", "file"]
-    assert table[1].split()[:2] == ["1.065", "wake"] and len(table) == 3
+    assert table[0].split() == ["seconds", "event", "start", "end", "p", "state", "file"]
+    assert table[1].split()[:4] == ["1.065", "wake", "0.236", "0.935"] and len(table) == 3
     leader, follower = pty.openpty()
     subprocess.run([host.program("emulator"), speech], stdout=follower, check=True)
     os.close(follower)
@@ -312,7 +313,7 @@ def test_full_disk_is_reported(host: Build, speech: Path) -> None:
 @pytest.mark.parametrize(
     ("cflags", "problem"),
     [
-        ("-DWS_MODEL_SCHEMA=2", b"another version of this firmware"),
+        ("-DWS_MODEL_SCHEMA=1", b"another version of this firmware"),
         ("-DSCRIPTED_HASH=1", b"trained with another front end"),
     ],
 )

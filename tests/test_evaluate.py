@@ -59,7 +59,9 @@ def test_device_hears_what_the_emulator_prints(host: Build, device: Device, tmp_
     for number, state in enumerate(TOY.word.states):
         done = host.run("emulator", "--scores", "--state", state, tmp_path / "x.wav")
         lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
-        scores = device.scores(pcm, number)
+        found = device.steps(pcm, number)
+        scores = found.scores
+        assert np.array_equal(scores, device.scores(pcm, number))
         q15 = table[(scores + 128 * smoothing + smoothing // 2) // smoothing]
         expected = [
             (round(device.step_end(i) / RATE, 3), int((q * 10000 + 16384) >> 15) / 10000)
@@ -67,9 +69,12 @@ def test_device_hears_what_the_emulator_prints(host: Build, device: Device, tmp_
         ]
         assert [(e["t"], e["p"]) for e in lines if e["type"] == "score"] == expected
         steps = device.detections(scores, device.threshold(number))
-        assert [(e["t"], e["p"]) for e in lines if e["type"] == "wake"] == [
-            expected[i] for i in steps
-        ]
+        wakes = [event for event in lines if event["type"] == "wake"]
+        assert [(e["t"], e["p"]) for e in wakes] == [expected[i] for i in steps]
+        for event, i in zip(wakes, steps, strict=True):
+            word = found.start[i] / RATE, found.end[i] / RATE
+            assert (event["start"], event["end"]) == pytest.approx(word, abs=0.00051)
+            assert 0 <= found.start[i] < found.end[i] <= device.step_end(i)
         assert device.threshold(number) == read_manifest(TOY.folder).thresholds[state]
         assert len(steps) >= 3
         barred += int((scores >= device.threshold(number)).sum()) - len(steps)

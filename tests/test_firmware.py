@@ -12,6 +12,7 @@ import pytest
 
 from boards.schema import BoardError
 from boards.vectors import Vectors, differences, run_vectors
+from tests.executors import TOY, heard
 from tests.firmware_build import ALL, REAL, ROOT, build, skip_without_qemu
 
 #: Boards with room for the unit tests, which keep recordings in memory.
@@ -53,7 +54,26 @@ def test_vectors_are_equal_on_host_and_boards(board: str) -> None:
     assert set(expected[0]) == {"features", "features_q8"}
     assert {"returned"} < set(expected[1])
     assert expected[0]["features"].size == 4 * 8
-    assert expected[3]["stream_logit"].size == (1 + (16000 - 400) // 160) // 2
+    assert expected[3]["stream_outputs"].size == 3 * ((1 + (16000 - 400) // 160) // 2)
+
+
+def test_the_engine_hears_what_the_references_hear() -> None:
+    """Outputs, scores, starts and ends, of which some are clipped at each side, most not."""
+    host = build("toy", "host", sanitize=True)
+    rng = np.random.default_rng(9)
+    loudness = 10 ** np.repeat(rng.uniform(0, 3.5, 80), 2000)
+    pcm = (loudness * rng.normal(0, 3, loudness.size)).astype(np.int16)
+    vectors = Vectors()
+    for state in (0, 1):
+        vectors.stream(state, pcm)
+    expected = [heard(TOY, state, pcm) for state in (0, 1)]
+    given = run_vectors(host.board, host.program("vectors"), vectors)
+    assert differences(expected, given, records=vectors.records) == []
+    start = np.concatenate([found["stream_start"] for found in expected])
+    end = np.concatenate([found["stream_end"] for found in expected])
+    now = np.tile(400 + 320 * np.arange(len(end) // 2), 2)
+    cases = [end == now, end < now, start == end - 1, start < end - 1]
+    assert all(case.sum() > 20 for case in cases), [int(case.sum()) for case in cases]
 
 
 def test_a_difference_names_stage_index_and_values() -> None:

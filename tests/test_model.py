@@ -94,7 +94,7 @@ def test_every_norm_and_the_head_know_the_state() -> None:
 
 
 def test_window_loss_by_hand() -> None:
-    from train.model import window_loss
+    from train.model import ENDPOINT_WEIGHT, window_loss
 
     def softplus(z: float) -> float:
         return float(np.log1p(np.exp(z)))
@@ -113,16 +113,54 @@ def test_window_loss_by_hand() -> None:
         0.0,
         softplus(-8) + 0.5 * (softplus(-3) + softplus(2)) / 2 + 0.5 * softplus(2),
     ]
-    found = np.asarray(window_loss(labels, z[:, :, None, None]))
+
+    def loss(labels: Samples, z: Samples, off: float = np.nan, wrong: float = 0.0) -> Samples:
+        """Start and end are told `wrong` units beside `off`."""
+        where = np.full((*labels.shape, 2), off, np.float32)
+        outputs = np.concatenate([z[..., None], where + wrong], axis=2)[:, :, None]
+        return np.asarray(window_loss(np.concatenate([labels[..., None], where], axis=2), outputs))
+
+    found = loss(labels, z)
     assert found.shape == (5,)
     assert np.allclose(found, expected, atol=1e-5)
     # Of several wanted steps the best counts: the other may be as low as it likes.
     low, lower = (
-        float(np.asarray(window_loss(labels[2:3], np.array([[6.0, w, 0, 0]], np.float32)))[0])
-        for w in (-5.0, -50.0)
+        float(loss(labels[2:3], np.array([[6.0, w, 0, 0]], np.float32))[0]) for w in (-5.0, -50.0)
     )
     assert low == pytest.approx(lower, abs=1e-4)
     assert low == pytest.approx(softplus(-6 + np.log(2)), abs=1e-4)
+    # Where the word is known, telling it wrong costs as much as it is wrong.
+    assert np.allclose(loss(labels, z, off=3.0), expected, atol=1e-5)
+    assert np.allclose(loss(labels, z, off=3.0, wrong=-2.0) - expected, 2 * ENDPOINT_WEIGHT)
+
+
+@pytest.mark.parametrize("conditioning", ["both", "norm", "join", "none"])
+def test_a_baseline_does_not_know_the_state(conditioning: str) -> None:
+    """Trained or not: where the metadata does not go in, it changes nothing."""
+    import keras
+
+    from train.model import build_model, window_loss
+
+    keras.utils.set_random_seed(1)
+    shape = TOY.word.model.model_copy(update={"conditioning": conditioning})
+    word = TOY.word.model_copy(update={"model": shape})
+    model = build_model(word)
+    assert [w.shape for w in model.weights] == [w.shape for w in toy_model().weights]
+    x = inputs(word, 6, 60)
+    model.compile(keras.optimizers.AdamW(1e-2, clipnorm=1.0), loss=window_loss)
+    steps = model.predict_on_batch(x).shape[1]
+    targets = np.random.default_rng(1).integers(0, 2, (6, steps, 3)).astype(np.float32)
+    for _ in range(3):
+        model.train_on_batch(x, targets)
+    one, other = (
+        model.predict_on_batch([x[0], np.tile(np.eye(2, dtype=np.float32)[i], (6, 1))])
+        for i in (0, 1)
+    )
+    assert np.array_equal(one, other) == (conditioning == "none")
+    conditional = np.any(model.get_layer("first_cond").dgamma)
+    assert bool(conditional) == (conditioning in ("both", "norm"))
+    joined = np.any(model.get_layer("meta_join").kernel)
+    assert bool(joined) == (conditioning in ("both", "join"))
 
 
 def test_a_stream_equals_its_windows() -> None:
@@ -131,11 +169,11 @@ def test_a_stream_equals_its_windows() -> None:
     hops, stride, steps = word.model.receptive_hops, word.model.stride, 12
     features, meta = inputs(word, 2, hops + (steps - 1) * stride)
     stream = model.predict_on_batch([features, meta])
-    assert stream.shape == (2, steps, 1, 1)
+    assert stream.shape == (2, steps, 1, 3)
     for i in range(steps):
         window = features[:, i * stride : i * stride + hops]
         single = model.predict_on_batch([window, meta])
-        assert single.shape == (2, 1, 1, 1)
+        assert single.shape == (2, 1, 1, 3)
         assert np.allclose(single[:, 0], stream[:, i], atol=1e-5)
 
 
@@ -167,7 +205,7 @@ def test_jax_trains_and_agrees(tmp_path: Path) -> None:
     model = toy_model()
     x = inputs(TOY.word, 6, 60)
     logits = model.predict_on_batch(x)
-    labels = np.random.default_rng(1).integers(-1, 2, logits.shape[:2]).astype(np.float32)
+    labels = np.random.default_rng(1).integers(-1, 2, (*logits.shape[:2], 3)).astype(np.float32)
     given = {f"weight{i}": w for i, w in enumerate(model.get_weights())}
     np.savez(tmp_path / "given.npz", features=x[0], metadata=x[1], labels=labels, **given)
     subprocess.run(

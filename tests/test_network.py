@@ -16,7 +16,7 @@ import pytest
 from convert.emit import generate
 from convert.graph import Layer
 from convert.plan import plan
-from convert.reference import Stream, logits, requantize
+from convert.reference import Stream, endpoints, outputs, requantize
 from tests.executors import (
     ALEXA,
     EXECUTORS,
@@ -73,23 +73,19 @@ def test_stream_equals_whole_window_across_a_state_change(model: Model) -> None:
         if hop == change:
             c.set_state(after)
             stream.state = after
-        logit, outputs = c.push(column), stream.push(column)
-        assert (logit is None) == (outputs is None), f"hop {hop}: steps differ"
-        if logit is None or outputs is None:
+        out, layers = c.push(column), stream.push(column)
+        assert (out is None) == (layers is None), f"hop {hop}: steps differ"
+        if out is None or layers is None:
             continue
-        streamed = outputs[network.layers[-1].name]
-        compare(
-            "reference stream", "host C", f"hop {hop} logit", streamed, np.array([logit], np.int8)
-        )
+        streamed = layers[network.layers[-1].name]
+        compare("reference stream", "host C", f"hop {hop} outputs", streamed, out)
         first = hop + 1 - hops
         part = "before" if hop < change else "after" if first >= change else "during"
         seen[part] += 1
         if first >= 0 and part != "during":
             state = before if part == "before" else after
-            whole = logits(network, state, columns[None, first : hop + 1])
-            compare(
-                "whole window", "streams", f"hop {hop} logit", whole, np.array([logit], np.int8)
-            )
+            whole = outputs(network, state, columns[None, first : hop + 1])
+            compare("whole window", "streams", f"hop {hop} outputs", whole[0], out)
     assert all(seen.values()), seen
 
 
@@ -98,9 +94,10 @@ def test_reset_is_digital_silence() -> None:
     c = HostC(TOY)
     c.reset(1)
     silence = np.full(TOY.word.frontend.bands, -128, np.int8)
-    found = {c.push(silence) for _ in range(5 * TOY.word.model.receptive_hops)} - {None}
+    pushed = [c.push(silence) for _ in range(5 * TOY.word.model.receptive_hops)]
+    found = {tuple(out) for out in pushed if out is not None}
     windows = np.full((1, TOY.word.model.receptive_hops, TOY.word.frontend.bands), -128, np.int8)
-    assert found == {int(logits(TOY.network, 1, windows)[0])}
+    assert found == {tuple(outputs(TOY.network, 1, windows)[0])}
 
 
 @pytest.mark.parametrize("model", MODELS, ids=[m.word.name for m in MODELS])
@@ -143,6 +140,25 @@ def test_requantize_rounds_as_defined() -> None:
         expected.append(rounded if high >= 0 else -rounded)
     compare("definition", "reference", "requantize", np.asarray(expected),
             requantize(total, multiplier, shift))  # fmt: skip
+
+
+def test_endpoints_by_hand() -> None:
+    """Two steps of 320 samples averaged; int8 10 is now, a step back is 7.25 samples for both."""
+
+    def one(older: tuple[int, int], newer: tuple[int, int], now: int) -> tuple[int, int]:
+        steps = np.array([[0, *older], [0, *newer]], np.int8)
+        start, end = endpoints(steps, np.array([now]), 10, round(7.25 * 65536), 2, 320)
+        return int(start[0]), int(end[0])
+
+    # Their ages are 0 and 320: 160 on average, added to the mean of what they say.
+    assert one((90, 14), (70, 10), 5000) == (5000 - 160 - 1015, 5000 - 160 - 29)
+    assert one((90, 11), (70, 11), 5000) == (3825, 5000 - 160 - 15)  # 14.5: to the earlier
+    assert one((90, 9), (70, 9), 5000) == (3825, 5000 - 160 + 14)  # -14.5: to the earlier
+    assert one((90, -20), (70, -20), 5000) == (3825, 5000)  # still to come: ends now
+    assert one((90, 14), (70, 10), 400) == (0, 211)
+    assert one((90, 90), (70, 70), 400) == (0, 1)
+    assert one((10, 90), (10, 90), 5000) == (3679, 3680)  # a start after the end
+    assert one((-128, -128), (-128, -128), 1) == (0, 1)
 
 
 FAULTS = {

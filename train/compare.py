@@ -87,6 +87,8 @@ def table(folder: Path, baseline: str, rate: str) -> str:
         theirs = base.frr[[base.seeds.index(s) for s in shared]][:, playing]
         mean, wide = interval(100 * (mine / np.maximum(theirs, 1e-9) - 1).mean(axis=1))
         cells.append(f"{mean:+.1f} ± {wide:.1f}")
-    lines.append("| **mean relative change while the device plays, %** |" + " | ".join(cells) + " |")
+    lines.append(
+        "| **mean relative change while the device plays, %** |" + " | ".join(cells) + " |"
+    )
     seeds = ", ".join(f"{v.name}: {', '.join(map(str, v.seeds))}" for v in variants)
     return "\n".join(lines) + f"\n\nSeeds: {seeds}. ±: 95 % interval over seeds (Student's t)."

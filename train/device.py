@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,15 @@ class DeviceError(Exception):
     """The compiled library does not fit the word file."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """What every network step says, from a fresh start; one place a step."""
+
+    scores: NDArray[np.int16]  # sum of smoothed logits
+    start: NDArray[np.int64]  # where the word starts and ends, in samples, if one is there:
+    end: NDArray[np.int64]  # 0 <= start < end <= Device.step_end
+
+
 class Device:
     """build/host/<word>/libwakestate.so: what the emulator and the board run."""
 
@@ -26,9 +36,12 @@ class Device:
             self._lib = ctypes.CDLL(str(library.resolve()))
         except OSError as error:
             raise DeviceError(f"{library}: cannot be loaded: {error}; rebuild it") from None
-        self._lib.ws_capi_scores.restype = ctypes.c_size_t
-        self._lib.ws_capi_scores.argtypes = [
-            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_void_p, ctypes.c_size_t
+        if not hasattr(self._lib, "ws_capi_steps"):
+            raise DeviceError(f"{library}: built by an older version; rebuild it")
+        self._lib.ws_capi_steps.restype = ctypes.c_size_t
+        self._lib.ws_capi_steps.argtypes = [
+            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint,
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
         ]  # fmt: skip
         self._lib.ws_capi_state.restype = ctypes.c_char_p
         self.states = word.states
@@ -64,12 +77,19 @@ class Device:
 
     def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
         """The score (sum of smoothed logits) of every network step, from a fresh start."""
+        return self.steps(pcm, state).scores
+
+    def steps(self, pcm: NDArray[np.int16], state: int) -> Steps:
+        """Score, start and end of every network step, from a fresh start."""
         pcm = np.ascontiguousarray(pcm, np.int16)
-        out = np.empty(len(pcm) // self.step_samples + 2, np.int16)
-        steps = self._lib.ws_capi_scores(
-            pcm.ctypes.data, len(pcm), state, out.ctypes.data, len(out)
-        )
-        return out[:steps]
+        most = len(pcm) // self.step_samples + 2
+        scores = np.empty(most, np.int16)
+        start, end = np.empty(most, np.int64), np.empty(most, np.int64)
+        steps = self._lib.ws_capi_steps(
+            pcm.ctypes.data, len(pcm), state,
+            scores.ctypes.data, start.ctypes.data, end.ctypes.data, most,
+        )  # fmt: skip
+        return Steps(scores[:steps], start[:steps], end[:steps])
 
     def threshold(self, state: int) -> int:
         """The threshold compiled in for a state."""

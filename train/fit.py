@@ -51,8 +51,9 @@ def fit(
 ) -> Path:
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
-    `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C
-    stop after the batch in work; the last checkpoint stays.
+    `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
+    with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
+    in work; the last checkpoint stays.
     """
     config = {
         "word": word.model_dump(mode="json"),

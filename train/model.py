@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from words import Word
 
 MIN_SCALE = 0.05
-ENDPOINT_HOPS = 6  # hops in one unit of the endpoint outputs: the size of a logit, for int8
+ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
 
 
@@ -73,10 +73,12 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
     """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> outputs.
 
     With `hops` None any length of at least the receptive field is taken; the output is
-    [batch, steps, 1, 3] for each network step, time never padded: the logit, and how long before
-    the end of the step's newest window the word began and ended, in units of ENDPOINT_HOPS (the
-    regression of Jose et al., "Accurate detection of wake word start and end using a CNN",
-    Interspeech 2020).
+    [batch, steps, 1, 3], time never padded. For each network step channel 0 is the logit, 1 the
+    START and 2 the END: how long before the end of the step's newest window the word started and
+    ended, in units of ENDPOINT_HOPS hops. START is 0 .. receptive_hops / ENDPOINT_HOPS, END about
+    -2 (not yet over) .. 8; neither means anything where no word is. The regression from the shared
+    trunk is that of Jose et al., "Accurate detection of wake word start and end using a CNN"
+    (Interspeech 2020).
     """
     m = word.model
     features = keras.Input((hops, 1, word.frontend.bands), name="features")

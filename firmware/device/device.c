@@ -173,7 +173,10 @@ static void hear(const int16_t *pcm) {
             if (event.type != WS_EVENT_WAKE) continue;
             ws_driver_lamp(true);
             lamp_off = event.sample + LAMP_SAMPLES;
-            tell_event(event.sample + missed, &event, event.state);
+            event.sample += missed;
+            event.start += missed; /* too late by what was missed within the word itself */
+            event.end += missed;
+            tell_event(event.sample, &event, event.state);
         }
     }
     if (lamp_off != 0 && engine.samples >= lamp_off) {

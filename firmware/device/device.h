@@ -5,14 +5,15 @@
  * second. One JSON object a line on the serial port:
  *
  *     {"type":"ready","board":"...","word":"alexa","reset":"power-on","state":"..."}
- *     {"type":"wake","t":1.835,"p":1.0000,"state":"player=idle,volume=low"}
+ *     {"type":"wake","t":1.835,"start":1.105,"end":1.705,"p":1.0000,"state":"player=..."}
  *     {"type":"state","t":2.000,"state":"player=music,volume=high"}
  *     {"type":"stats","t":3.000,"overruns":1,"lost":320,"stack":1320,"reset":"watchdog"}
  *     {"type":"fault","text":"board: fault ..."}    after a restart: what the one before died of
  *     {"type":"error","text":"..."}
  *
- * "t" is the time since listening began, with what was missed. When the main loop was so late that
- * samples were lost, the next event says how many: "lost":320.
+ * "t" is the time since listening began, with what was missed; "start" and "end", of the word, are
+ * times of the same clock. When the main loop was so late that samples were lost, the next event
+ * says how many: "lost":320.
  *
  * Commands, one a line: `state player=music`, `stats`, `late 100` (does nothing for 100 ms, at most
  * 1000, to see an overrun). The state pins set the state whose index they show, when they change.

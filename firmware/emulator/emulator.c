@@ -91,13 +91,19 @@ static void table_time(ws_text *line, uint64_t sample) {
 static void table_row(ws_text *line, settings *options, const char *file, uint64_t sample,
                       const ws_event *event, unsigned state) {
     if (options->header) {
-        ws_text_add(line, "seconds  event  p       ");
+        ws_text_add(line, "seconds  event  start    end      p       ");
         table_cell(line, "state", strlen(ws_state_names[0]) + 4);
         ws_text_add(line, "file\n");
         options->header = false;
     }
     table_time(line, sample);
     table_cell(line, event == NULL ? "state" : event->type == WS_EVENT_WAKE ? "wake" : "score", 7);
+    if (event != NULL && event->type == WS_EVENT_WAKE) {
+        table_time(line, event->start);
+        table_time(line, event->end);
+    } else {
+        table_cell(line, "", 18);
+    }
     if (event != NULL) {
         ws_text_fixed(line, ws_ten_thousandths(event->probability), 4);
     } else {

@@ -19,6 +19,12 @@ void ws_event_json(ws_text *line, const char *file, uint64_t sample, const ws_ev
     }
     ws_text_add(line, "\",\"t\":");
     ws_text_fixed(line, ws_milliseconds(sample), 3);
+    if (event != NULL && !score) {
+        ws_text_add(line, ",\"start\":");
+        ws_text_fixed(line, ws_milliseconds(event->start), 3);
+        ws_text_add(line, ",\"end\":");
+        ws_text_fixed(line, ws_milliseconds(event->end), 3);
+    }
     if (event != NULL) {
         ws_text_add(line, ",\"p\":");
         ws_text_fixed(line, ws_ten_thousandths(event->probability), 4);

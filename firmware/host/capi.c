@@ -2,15 +2,16 @@
  * would. Every call works on an engine of its own, so calls may run side by side. */
 #include "../wakestate.h"
 
-size_t ws_capi_scores(const int16_t *pcm, size_t samples, unsigned state, int16_t *scores,
-                      size_t capacity);
+size_t ws_capi_steps(const int16_t *pcm, size_t samples, unsigned state, int16_t *scores,
+                     int64_t *starts, int64_t *ends, size_t capacity);
 const char *ws_capi_state(unsigned state);
 int ws_capi_threshold(unsigned state);
 size_t ws_capi_sizes(int32_t *sizes, size_t capacity);
 
-/* The smoothed score of each network step from a fresh engine; returns the number of steps. */
-size_t ws_capi_scores(const int16_t *pcm, size_t samples, unsigned state, int16_t *scores,
-                      size_t capacity) {
+/* The smoothed score, start and end of each network step from a fresh engine; returns the number of
+ * steps. */
+size_t ws_capi_steps(const int16_t *pcm, size_t samples, unsigned state, int16_t *scores,
+                     int64_t *starts, int64_t *ends, size_t capacity) {
     ws_engine engine;
     size_t steps = 0;
     if (ws_init(&engine, state) != WS_OK) return 0;
@@ -18,7 +19,10 @@ size_t ws_capi_scores(const int16_t *pcm, size_t samples, unsigned state, int16_
         ws_event event;
         used += ws_push(&engine, pcm + used, samples - used);
         while (ws_poll(&engine, &event)) {
-            if (event.type == WS_EVENT_SCORE) scores[steps++] = event.score;
+            if (event.type != WS_EVENT_SCORE) continue;
+            scores[steps] = event.score;
+            starts[steps] = (int64_t)event.start;
+            ends[steps++] = (int64_t)event.end;
         }
     }
     return steps;

@@ -61,12 +61,12 @@ static void front_end(void) {
 }
 
 static void network(void) {
-    int8_t logit;
+    int8_t outputs[WS_OUTPUTS];
     ws_network_reset(&engine.network, WS_DEFAULT_STATE);
     ws_count_traces = true;
     for (int i = 0; i < HOPS; i++) {
         ws_count_start();
-        bool step = ws_network_push(&engine.network, columns[i], &logit);
+        bool step = ws_network_push(&engine.network, columns[i], outputs);
         ws_count_add(step ? "step" : "no step", ws_count_stop());
     }
     ws_count_traces = false;

@@ -31,15 +31,21 @@ static void check(bool good, const char *condition, unsigned line) {
 }
 
 static int16_t score_of(ws_detector *detector, int8_t logit, int16_t threshold, bool *wake) {
+    const int8_t out[WS_OUTPUTS] = {logit, 5, -5};
     int16_t score;
-    *wake = ws_detector_push(detector, logit, threshold, &score);
+    *wake = ws_detector_push(detector, out, threshold, &score);
     return score;
+}
+
+static void reset(ws_detector *detector, int8_t logit) {
+    const int8_t silence[WS_OUTPUTS] = {logit, 5, -5};
+    ws_detector_reset(detector, silence);
 }
 
 static void test_detector_sums_the_newest_logits(void) {
     ws_detector detector;
     bool wake;
-    ws_detector_reset(&detector, -128);
+    reset(&detector, -128);
     CHECK(score_of(&detector, -128, 1, &wake) == -128 * WS_SMOOTHING && !wake);
     for (int i = 0; i < 2 * WS_SMOOTHING; i++) {
         int known = i + 1 < WS_SMOOTHING ? i + 1 : WS_SMOOTHING;
@@ -52,7 +58,7 @@ static void test_detector_sums_the_newest_logits(void) {
 static void test_detector_threshold_is_reached_exactly(void) {
     ws_detector detector;
     bool wake;
-    ws_detector_reset(&detector, 10);
+    reset(&detector, 10);
     (void)score_of(&detector, 10, 10 * WS_SMOOTHING + 1, &wake);
     CHECK(!wake);
     (void)score_of(&detector, 10, 10 * WS_SMOOTHING, &wake);
@@ -62,7 +68,7 @@ static void test_detector_threshold_is_reached_exactly(void) {
 static void test_detector_rests_after_a_wake(void) {
     ws_detector detector;
     bool wake;
-    ws_detector_reset(&detector, 127);
+    reset(&detector, 127);
     (void)score_of(&detector, 127, 0, &wake);
     CHECK(wake);
     for (uint32_t heard = STEP; heard < WS_REFRACTORY; heard += STEP) {
@@ -71,6 +77,76 @@ static void test_detector_rests_after_a_wake(void) {
     }
     (void)score_of(&detector, 127, 0, &wake);
     CHECK(wake);
+}
+
+/* Where the word lies when every step says the same. */
+static void word_of(int8_t start_out, int8_t end_out, uint64_t sample, uint64_t *start,
+                    uint64_t *end) {
+    const int8_t out[WS_OUTPUTS] = {0, start_out, end_out};
+    ws_detector detector;
+    ws_detector_reset(&detector, out);
+    ws_detector_endpoints(&detector, sample, start, end);
+}
+
+static void test_endpoints_are_clipped(void) {
+    const int8_t now = WS_ENDPOINT_ZERO;
+    const uint64_t late = UINT64_C(1) << 40;
+    uint64_t start, end;
+    word_of(127, -128, late, &start, &end); /* it goes on */
+    CHECK(end == late && start < late - STEP);
+    word_of(127, -128, 1, &start, &end); /* the least that is allowed */
+    CHECK(start == 0 && end == 1);
+    word_of(127, now, WS_WINDOW + STEP * WS_SMOOTHING, &start, &end); /* before all sound */
+    CHECK(start == 0 && end > 1);
+    word_of(127, 127, WS_WINDOW, &start, &end); /* over before all sound */
+    CHECK(start == 0 && end == 1);
+    word_of(-128, now, late, &start, &end); /* a start after the end */
+    CHECK(start + 1 == end && end <= late);
+    word_of(now, now, late, &start, &end); /* no length */
+    CHECK(start + 1 == end && end <= late);
+    word_of(-128, -128, late, &start, &end); /* both to come */
+    CHECK(start == late - 1 && end == late);
+}
+
+/* That n times the samples back to `at` are the sum of what the n newest steps say of `output`,
+ * each moved by its age; halves count as one more. `outs` has the newest first. */
+static bool is_mean(uint64_t sample, uint64_t at, const int8_t outs[][WS_OUTPUTS], int output) {
+    int64_t sum = 0, back = (int64_t)(sample - at);
+    for (int age = 0; age < WS_SMOOTHING; age++) {
+        /* The constant is divided by WS_SMOOTHING already. */
+        int64_t said = (int64_t)(outs[age][output] - WS_ENDPOINT_ZERO) * WS_ENDPOINT_Q16;
+        sum += said * WS_SMOOTHING + (int64_t)age * STEP * 65536;
+    }
+    int64_t off = sum - back * 65536 * WS_SMOOTHING;
+    return off >= -32768 * WS_SMOOTHING && off < 32768 * WS_SMOOTHING;
+}
+
+static void test_endpoints_are_the_mean_of_the_newest_steps(void) {
+    static int8_t outs[WS_SMOOTHING][WS_OUTPUTS];
+    ws_detector detector;
+    uint32_t seed = 7;
+    int compared = 0;
+    reset(&detector, 0);
+    for (int i = 0; i < 2000; i++) {
+        int16_t score;
+        uint64_t start, end, sample = 100000u + (uint64_t)i * STEP;
+        memmove(outs + 1, outs, sizeof outs - sizeof outs[0]);
+        for (int output = 0; output < WS_OUTPUTS; output++) {
+            seed = seed * 1664525u + 1013904223u;
+            outs[0][output] = (int8_t)((int32_t)(seed >> 24) - 128);
+        }
+        (void)ws_detector_push(&detector, (const int8_t *)outs[0], INT16_MAX, &score);
+        if (i < WS_SMOOTHING) continue;
+        ws_detector_endpoints(&detector, sample, &start, &end);
+        CHECK(start < end && end <= sample);
+        if (end < sample)
+            CHECK(is_mean(sample, end, (const int8_t(*)[WS_OUTPUTS])outs, WS_OUT_END));
+        if (start + 1 < end) {
+            CHECK(is_mean(sample, start, (const int8_t(*)[WS_OUTPUTS])outs, WS_OUT_START));
+            compared++;
+        }
+    }
+    CHECK(compared > 200);
 }
 
 /* Bursts of noise between silences, the same on every machine. */
@@ -87,7 +163,8 @@ static const int16_t *sound(void) {
 
 static bool same(const ws_event *a, const ws_event *b) {
     return a->type == b->type && a->sample == b->sample && a->score == b->score &&
-           a->probability == b->probability && a->state == b->state;
+           a->probability == b->probability && a->state == b->state && a->start == b->start &&
+           a->end == b->end;
 }
 
 /* Hear all of the sound in chunks; `change` is the sample at which the last state begins. */
@@ -142,6 +219,7 @@ static void test_steps_come_when_they_should(void) {
         CHECK(events[i].sample == next);
         CHECK(events[i].state == (events[i].sample > 20000 ? WS_STATES - 1 : WS_DEFAULT_STATE));
         CHECK(events[i].probability <= 32768);
+        CHECK(events[i].start < events[i].end && events[i].end <= events[i].sample);
         next += STEP;
     }
     CHECK(next > SAMPLES - STEP);
@@ -194,6 +272,8 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
     test_detector_sums_the_newest_logits();
     test_detector_threshold_is_reached_exactly();
     test_detector_rests_after_a_wake();
+    test_endpoints_are_clipped();
+    test_endpoints_are_the_mean_of_the_newest_steps();
     test_chunks_do_not_matter();
     test_steps_come_when_they_should();
     test_events_not_polled_are_lost();

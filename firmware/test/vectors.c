@@ -65,16 +65,16 @@ static bool frontend(uint32_t count) {
 
 static bool network(uint32_t state, uint32_t count) {
     int8_t column[WS_BANDS];
-    int8_t logit = 0;
+    int8_t outputs[WS_OUTPUTS] = {0};
     bool step = false;
     ws_network_reset(&engine.network, state);
     for (uint32_t i = 0; i < count; i++) {
         if (!get(column, sizeof column)) return false;
         tracing = i + 1 == count;
-        step = ws_network_push(&engine.network, column, &logit);
+        step = ws_network_push(&engine.network, column, outputs);
     }
     tracing = false;
-    if (step) put("returned", &logit, 1, 1);
+    if (step) put("returned", outputs, 1, WS_OUTPUTS);
     return step;
 }
 
@@ -91,8 +91,10 @@ static bool stream(uint32_t state, uint32_t count) {
                 const ws_detector *detector = &engine.detector;
                 unsigned newest = (detector->oldest + WS_SMOOTHING - 1u) % WS_SMOOTHING;
                 if (event.type == WS_EVENT_SCORE) {
-                    put("stream_logit", &detector->logits[newest], 1, 1);
+                    put("stream_outputs", detector->outputs[newest], 1, WS_OUTPUTS);
                     put("stream_score", &event.score, 2, 1);
+                    put("stream_start", &event.start, 8, 1);
+                    put("stream_end", &event.end, 8, 1);
                 } else {
                     put("stream_wake", &event.sample, 8, 1);
                 }

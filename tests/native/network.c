@@ -9,7 +9,7 @@ static int8_t *sink; /* where traced columns go, one after another; NULL: nowher
 void ws_trace(const char *stage, const int8_t *values, int count);
 void test_reset(unsigned state, int8_t *trace);
 void test_state(unsigned state);
-int test_push(const int8_t *column, int8_t *logit);
+int test_push(const int8_t *column, int8_t *out);
 int test_arena(void);
 
 void ws_trace(const char *stage, const int8_t *values, int count) {
@@ -31,8 +31,8 @@ void test_state(unsigned state) {
     ws_network_state(&network, state);
 }
 
-int test_push(const int8_t *column, int8_t *logit) {
-    return ws_network_push(&network, column, logit);
+int test_push(const int8_t *column, int8_t *out) {
+    return ws_network_push(&network, column, out);
 }
 
 int test_arena(void) {

@@ -1,5 +1,6 @@
 /* A stand-in for a generated tree, whose logits a test can dictate: the logit of a step is the
- * high byte of the newest sample, plus the state's index. For tests of all that is not a model. */
+ * high byte of the newest sample, plus the state's index. The word started 0.8 s ago and ended
+ * 0.1 s ago, always. For tests of all that is not a model. */
 #ifndef WS_MODEL_H
 #define WS_MODEL_H
 
@@ -7,7 +8,7 @@
 #include <stdint.h>
 
 #ifndef WS_MODEL_SCHEMA
-#define WS_MODEL_SCHEMA 1
+#define WS_MODEL_SCHEMA 2
 #endif
 #define WS_WORD "scripted"
 #define WS_SAMPLE_RATE 16000
@@ -21,6 +22,10 @@
 #define WS_SMOOTHING 3
 #define WS_REFRACTORY 16000
 #define WS_ARENA_BYTES 8
+
+enum { WS_OUT_LOGIT, WS_OUT_START, WS_OUT_END, WS_OUTPUTS };
+#define WS_ENDPOINT_ZERO (-10)
+#define WS_ENDPOINT_Q16 6979584 /* 106.5 samples, 20 ms for three: some sums come to halves */
 
 typedef struct {
     const int8_t *table;
@@ -38,6 +43,6 @@ void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[
 void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]);
 void ws_network_reset(ws_network *network, unsigned state);
 void ws_network_state(ws_network *network, unsigned state);
-bool ws_network_push(ws_network *network, const int8_t column[WS_BANDS], int8_t *logit);
+bool ws_network_push(ws_network *network, const int8_t column[WS_BANDS], int8_t out[WS_OUTPUTS]);
 
 #endif

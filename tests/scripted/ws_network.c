@@ -23,14 +23,16 @@ void ws_network_reset(ws_network *network, unsigned state) {
     ws_network_state(network, state);
 }
 
-bool ws_network_push(ws_network *network, const int8_t column[WS_BANDS], int8_t *logit) {
+bool ws_network_push(ws_network *network, const int8_t column[WS_BANDS], int8_t out[WS_OUTPUTS]) {
     memcpy(network->arena, column, sizeof network->arena);
     if (++network->phase < WS_STRIDE) {
         return false;
     }
     network->phase = 0;
     int sum = network->arena[0] + *network->table;
-    *logit = (int8_t)(sum > 127 ? 127 : sum);
+    out[WS_OUT_LOGIT] = (int8_t)(sum > 127 ? 127 : sum);
+    out[WS_OUT_START] = 40 + WS_ENDPOINT_ZERO;
+    out[WS_OUT_END] = 5 + WS_ENDPOINT_ZERO;
 #ifdef WS_TRACE
     ws_trace("copy", network->arena, WS_BANDS);
 #endif
