@@ -254,7 +254,7 @@ def test_timeline_shows_builds_side_by_side(tmp_path: Path) -> None:
     pairs = [(made.board, made.program("emulator")) for made in builds]
     text, equal = timeline.timeline(pairs, [str(path)], "volume=high")
     assert equal
-    assert text.count("1.065 s  wake  p=") == 2
+    assert text.count("1.065 s  wake  word 0.236-0.935  p=") == 2
     assert text.splitlines()[0].split("  ")[0] == "host emulator"
     assert "Equal, line for line: 2 wakes" in text
 

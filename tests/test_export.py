@@ -17,17 +17,17 @@ from convert.errors import ConvertError
 from convert.export import export
 from convert.fold import fold, layer_names, plain_model, set_folded
 from convert.manifest import check_manifest, never_fires
-from convert.reference import logits
+from convert.reference import outputs as int8_outputs
 from tests.executors import EXECUTORS, TOY, Model, check_equal
 from tests.make_toy import SEED, random_model, random_windows
-from train.model import build_model, metadata_vectors
+from train.model import ENDPOINT_HOPS, build_model, metadata_vectors
 from words import Word, load_word
 
 
-def float_logits(model: keras.Model, word: Word, windows: np.ndarray, state: int) -> np.ndarray:
+def float_outputs(model: keras.Model, word: Word, windows: np.ndarray, state: int) -> np.ndarray:
     features = windows[:, :, None, :].astype(np.float32) / 32
     metadata = np.repeat(metadata_vectors(word)[state : state + 1], len(windows), axis=0)
-    return np.asarray(model([features, metadata]), np.float64).reshape(-1)
+    return np.asarray(model([features, metadata]), np.float64)[:, 0, 0]
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_folded_equals_conditional(toy: keras.Model, state: int) -> None:
     windows = random_windows(TOY.word, 50, 1)
     outputs = plain(windows[:, :, None, :].astype(np.float32) / 32)
     assert set(outputs) == set(layer_names(TOY.word))
-    expected = float_logits(toy, TOY.word, windows, state)
-    np.testing.assert_allclose(np.ravel(outputs["logit"]), expected, atol=2e-4)
+    expected = float_outputs(toy, TOY.word, windows, state)
+    np.testing.assert_allclose(np.asarray(outputs["logit"])[:, 0, 0], expected, atol=2e-4)
 
 
 def rms(error: np.ndarray) -> float:
@@ -54,7 +54,7 @@ def rms(error: np.ndarray) -> float:
 
 
 def run_tflite(interpreter: Interpreter, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    """Dequantized logits; int8 feeds are [n, ...], found by a part of the input's name."""
+    """Dequantized outputs [n, 3]; int8 feeds are [n, ...], found by a part of the input's name."""
     interpreter.allocate_tensors()
     output = interpreter.get_output_details()[0]
     places = {
@@ -66,7 +66,7 @@ def run_tflite(interpreter: Interpreter, feeds: dict[str, np.ndarray]) -> np.nda
         for part, feed in feeds.items():
             interpreter.set_tensor(places[part], feed[i : i + 1])
         interpreter.invoke()
-        found.append(float(interpreter.get_tensor(output["index"]).ravel()[0]))
+        found.append(interpreter.get_tensor(output["index"]).ravel().astype(float))
     scale, zero = output["quantization"]
     return scale * (np.asarray(found) - zero)
 
@@ -77,7 +77,7 @@ def test_int8_as_close_to_float_as_a_conversion_of_that_state_alone(
 ) -> None:
     """What sharing weight bytes and activation scales costs: at most a quarter more error."""
     windows = random_windows(TOY.word, 300, 2)
-    expected = float_logits(toy, TOY.word, windows, state)
+    expected = float_outputs(toy, TOY.word, windows, state)
     plain = plain_model(TOY.word, TOY.word.model.receptive_hops)
     set_folded(plain, fold(toy, TOY.word, metadata_vectors(TOY.word)[state]))
     calibration = export_module._corners(random_windows(TOY.word, 256, SEED))
@@ -89,14 +89,31 @@ def test_int8_as_close_to_float_as_a_conversion_of_that_state_alone(
     )
     converted = run_tflite(interpreter, {"features": windows[:, :, None, :]})
     result = TOY.network.layers[-1].result
-    ours = result.scale * (logits(TOY.network, state, windows) - float(result.zero_point))
+    ours = result.scale * (int8_outputs(TOY.network, state, windows) - float(result.zero_point))
+    expected, converted, ours = expected[:, 0], converted[:, 0], ours[:, 0]
     assert rms(ours - expected) < 1.25 * rms(converted - expected)
+
+
+@pytest.mark.parametrize("state", [0, 1])
+def test_int8_endpoints_track_float_in_their_range(toy: keras.Model, state: int) -> None:
+    """-2 .. receptive hops / ENDPOINT_HOPS is never cut off; what lies beyond may saturate."""
+    windows = random_windows(TOY.word, 300, 2)
+    expected = float_outputs(toy, TOY.word, windows, state)[:, 1:]
+    result = TOY.network.layers[-1].result
+    low, high = (result.scale * (q - result.zero_point) for q in (-128, 127))
+    assert low <= -2 + result.scale
+    assert high >= TOY.word.model.receptive_hops / ENDPOINT_HOPS - result.scale
+    ours = result.scale * (int8_outputs(TOY.network, state, windows) - float(result.zero_point))
+    error = ours[:, 1:] - np.clip(expected, low, high)
+    assert np.all(np.sqrt(np.mean(error**2, axis=0)) < 0.1 * expected.std(axis=0)), error.std(
+        axis=0
+    )
 
 
 @pytest.mark.parametrize("state", [0, 1])
 def test_two_input_tracks_float(toy: keras.Model, state: int) -> None:
     windows = random_windows(TOY.word, 200, 3)
-    expected = float_logits(toy, TOY.word, windows, state)
+    expected = float_outputs(toy, TOY.word, windows, state)
     interpreter = Interpreter(
         str(TOY.folder / "toy_two_input.tflite"),
         experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
@@ -109,7 +126,8 @@ def test_two_input_tracks_float(toy: keras.Model, state: int) -> None:
     vector = np.rint(metadata_vectors(TOY.word)[[state]] / scale + zero).astype(np.int8)
     feeds = {"features": windows[:, :, None, :], "metadata": np.repeat(vector, len(windows), 0)}
     # Its MUL, ADD and MAXIMUM round to int8 each: it is coarser than the folded states.
-    assert rms(run_tflite(interpreter, feeds) - expected) < 0.2 * np.std(expected)
+    error = run_tflite(interpreter, feeds) - expected
+    assert np.all(np.sqrt(np.mean(error**2, axis=0)) < 0.2 * expected.std(axis=0))
 
 
 CORNERS = """
@@ -160,9 +178,10 @@ def test_corners(corner: tuple[Model, keras.Model], name: str) -> None:
 def test_corners_track_float(corner: tuple[Model, keras.Model]) -> None:
     model, trained = corner
     windows = random_windows(model.word, 200, 6)
-    expected = float_logits(trained, model.word, windows, 0)
+    expected = float_outputs(trained, model.word, windows, 0)
     result = model.network.layers[-1].result
-    found = result.scale * (logits(model.network, 0, windows) - float(result.zero_point))
+    found = result.scale * (int8_outputs(model.network, 0, windows) - float(result.zero_point))
+    found, expected = found[:, 0], expected[:, 0]
     assert rms(found - expected) < 0.1 * np.std(expected) + 2 * result.scale
 
 
