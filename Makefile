@@ -3,6 +3,7 @@ WORD ?= alexa
 DATA ?= ../shared/data
 BOARD ?= mps2-an386
 SPLIT ?= dev
+BESIDE ?=
 MODEL ?= models/$(WORD)
 RUN ?= runs/$(WORD)
 AUDIO ?=
@@ -16,6 +17,7 @@ HOURS ?= 0.1
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
@@ -169,11 +171,17 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
 
 RESULTS ?= build/$(WORD)
-.PHONY: evaluate
-evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed false accepts
+FLOAT ?= $(wildcard $(MODEL)/$(WORD).keras)
+MEASURED = --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --out $(RESULTS) \
+	$(if $(FLOAT),--float $(FLOAT))
+.PHONY: evaluate report
+evaluate: $(VENV)/.train $(VENV)/.peers ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) \
-		--out $(RESULTS) $(SET_THRESHOLDS)
+	$(PYTHON) -m train evaluate $(MEASURED) $(SET_THRESHOLDS)
+report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates first where it must
+	$(word_given)
+	+@$(BUILD) BOARD=host library >&2
+	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
 
 .PHONY: test
 test: lint ## Lint, then all tests
@@ -218,8 +226,11 @@ $(VENV)/.audio: pyproject.toml | build/.tools
 	$(call python_packages,audio)
 $(VENV)/.train: pyproject.toml | build/.tools
 	$(call python_packages,train)
+$(VENV)/.peers: pyproject.toml | $(VENV)/.train # measured without them where they cannot be had
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[peers]' && touch $@ || \
+		echo "setup: no other engine for this machine; measuring without" >&2
 $(VENV)/.flash: pyproject.toml | build/.tools
 	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools
 	$(call python_packages,dev)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train $(VENV)/.peers
