@@ -17,6 +17,7 @@ HOURS ?= 0.1
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
 #? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in

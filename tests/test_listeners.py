@@ -47,23 +47,26 @@ def trials(sounds: Path, cache: Path) -> Trials:
 def test_caught_is_what_the_detector_does_at_every_threshold() -> None:
     rng = np.random.default_rng(7)
     listener, thresholds = Fake(), np.arange(-5, 31)
+    listener.refractory_steps = 60
     barred = 0
     for _ in range(60):
-        scores = rng.integers(-10, 30, 400).astype(np.int16)
+        scores = np.where(rng.random(400) < 0.02, rng.integers(-10, 30, 400), -50)
         start = int(rng.integers(0, 30000))
         end = start + int(rng.integers(100, 4000))
         expected = [
-            any(start <= 100 * (i + 1) <= end + RATE for i in wakes(scores, int(t), 5))
+            any(start <= 100 * (i + 1) <= end + RATE for i in wakes(scores, int(t), 60))
             for t in thresholds
         ]
-        found = caught(listener, scores, thresholds, start, end)
+        found = caught(listener, scores.astype(np.int16), thresholds, start, end)
         assert found.tolist() == expected
         inside = [start <= 100 * (i + 1) <= end + RATE for i in range(400)]
         barred += int((thresholds <= scores[inside].max()).sum() - found.sum())
+    assert barred > 0  # the refractory time was put to the test
+    listener.refractory_steps = 5
     few = np.full(400, -9, np.int16)  # one wake before bars the only one inside
     few[[50, 52]] = 20
-    assert not caught(listener, few, np.array([20]), 5250, 5301).any()
-    assert barred > 0  # the refractory time was put to the test
+    found = caught(listener, few, np.array([20, 21]), 5250, 5301)
+    assert not found.any()
 
 
 def test_a_rate_is_held_from_its_threshold_on() -> None:
@@ -232,7 +235,9 @@ def test_the_float_network_steps_as_the_device_does() -> None:
         ours, theirs = device.scores(pcm, state), whole.scores(pcm, state)
         assert len(ours) == len(theirs)
         warm = word.model.receptive_hops // word.model.stride + word.detector.smoothing_steps
-        assert np.corrcoef(ours[warm:], theirs[warm:])[0, 1] > 0.9
+        shifted = [np.corrcoef(ours[warm:-1], theirs[warm + k : len(theirs) - 1 + k])[0, 1]
+                   for k in (-1, 0, 1)]  # fmt: skip
+        assert shifted[1] > 0.8 and shifted[1] > max(shifted[0], shifted[2])
         assert np.abs(theirs[warm:]).max() < 100 * PER_LOGIT
     for samples in (0, 300, 5000, len(pcm) - 77):
         assert len(whole.scores(pcm[:samples], 0)) == len(device.scores(pcm[:samples], 0))

@@ -18,6 +18,7 @@ from train.data import DataError
 from train.evaluate import OURS
 from train.report import join, read_results, write_report
 from train.tables import tables
+from train.whole import FLOAT
 
 
 def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
@@ -40,7 +41,9 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
         "endpoints": {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0,
                       "start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0},
         "others": {"a <peer>": {"at": peer, "shipped": at(999, 0, misses, 20), "curve": curve,
-                                "ratio": {"0.5": ratio, "1": ratio}}},
+                                "ratio": {"0.5": ratio, "1": ratio}},
+                   FLOAT: {"at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
+                           "shipped": {}, "curve": curve, "ratio": {}}},
     }  # fmt: skip
 
 
@@ -83,6 +86,10 @@ def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
         "| music plays, idle told | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"
     )
     assert told[5].endswith("| 40.0 [20.0, 80.0] | 0.50 (1) | 0.0 [0.0, 0.0] |")
+    # 0 + 4 + 6 misses of 60 trials, and one more in each row.
+    assert made["What int8 and streaming cost"].splitlines()[4] == (
+        "| 0.5 FA/h | 16.7 (10) | 21.7 (13) | -23.1 % |"
+    )
     near = made["Near misses"].splitlines()
     assert near[-1] == (
         "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
@@ -135,6 +142,7 @@ def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> Non
     assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
     assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]
     # Text from outside is escaped, colours are the page's own.
+    assert text.count(FLOAT) == 1  # in its table, in no figure
     assert "a &lt;peer&gt;" in text and "<peer>" not in text and "toil &amp; boil" in text
     assert "#0500" not in text and "#0100" not in text
     assert "<td>40.0<small>[20.0, 80.0]</small></td>" in text

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from train.evaluate import OURS
 from train.tables import label
+from train.whole import FLOAT
 
 NONE_HEARD = 0.1  # FA/h at which "no false accept" is drawn
 LEAST = 0.6  # FRR in percent at which "no miss" is drawn
@@ -92,8 +93,8 @@ def _axes(axes: Axes, ink: Ink) -> None:
 
 
 def listeners(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Ours and the others of one row, in the order of their colours."""
-    return {OURS: row, **row["others"]}
+    """Ours and the others of one row, in the order of their colours; not our float twin."""
+    return {OURS: row, **{k: v for k, v in row["others"].items() if k != FLOAT}}
 
 
 def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
@@ -190,7 +191,7 @@ def excerpt(scene: dict[str, Any]) -> Draw:
     """Level and every listener's score over a short scene; words shaded, wakes marked."""
 
     def draw(ink: Ink) -> Figure:
-        heard = scene["listeners"]
+        heard = {k: v for k, v in scene["listeners"].items() if k != FLOAT}
         figure, grid = pyplot.subplots(
             1 + len(heard), sharex=True, figsize=(9.5, 1.2 + 1.35 * len(heard)),
             gridspec_kw={"height_ratios": [0.8] + [1.2] * len(heard)},

@@ -17,6 +17,7 @@ from train.device import Device
 from train.evaluate import OURS, Options, fingerprint
 from train.peers import find_peers
 from train.tables import Table, label, tables
+from train.whole import FLOAT
 from words import Word
 
 
@@ -44,7 +45,7 @@ def stale(
     for key, value in wanted.items():
         if found.get(key) != value:
             return f"{results}: {key} is {found.get(key)}, wanted {value}"
-    if options.keras and "float, whole window" not in found["rows"][0]["others"]:
+    if options.keras and FLOAT not in found["rows"][0]["others"]:
         return f"{results}: made without the float model"
     return ""
 
@@ -156,6 +157,7 @@ def _alt_scene(scene: dict[str, Any]) -> str:
     heard = "; ".join(
         f"{name} wakes at " + (", ".join(f"{t:.1f} s" for t in found["wakes_s"]) or "no time")
         for name, found in scene["listeners"].items()
+        if name != FLOAT
     )
     said = ", ".join(f"{start:.1f} s" for start, _ in scene["words_s"])
     return f"{label(scene['condition'])}: the word is said at {said}; {heard}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.evaluate import OURS
+from train.whole import FLOAT
 
 Cell = tuple[str, str]  # what is said, and in small what qualifies it
 
@@ -32,13 +33,16 @@ class Table:
 
 def tables(found: dict[str, Any]) -> list[Table]:
     """Every table that the evaluation has figures for, in the order of the report."""
-    rows, others = found["rows"], list(found["rows"][0]["others"])
+    rows = found["rows"]
+    others = [name for name in rows[0]["others"] if name != FLOAT]
     of = {part: [r for r in rows if r["condition"]["part"] == part]
           for part in ("sound", "state", "told", "gain")}  # fmt: skip
     made = [_main(of["sound"] + of["state"], others), _shipped(of["sound"] + of["state"], others)]
     if of["told"]:
         made.append(_told(of["told"], rows))
     made.append(_gain(of["gain"], rows[0], others))
+    if FLOAT in rows[0]["others"]:
+        made.append(_float(of["sound"] + of["state"]))
     if found["near"]:
         made.append(_near(found["near"], others))
     if any(r["endpoints"] for r in rows):
@@ -146,6 +150,23 @@ def _told(told: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Table:
     return Table("The device tells a wrong state", note,
                  ("condition", "FA/h", "FRR %", "FA/h, told rightly", "FRR %, told rightly"),
                  tuple(body))  # fmt: skip
+
+
+def _float(rows: list[dict[str, Any]]) -> Table:
+    body = []
+    for rate in sorted(rows[0]["at"], key=float):
+        clips = sum(row["clips"] for row in rows)
+        ours = sum(row["at"][rate]["misses"] for row in rows)
+        theirs = sum(row["others"][FLOAT]["at"][rate]["misses"] for row in rows)
+        change = f"{100 * (ours / theirs - 1):+.1f} %" if theirs else "–"
+        body.append(((f"{rate} FA/h", ""), (percent(ours / clips), f"({ours})"),
+                     (percent(theirs / clips), f"({theirs})"), (change, "")))  # fmt: skip
+    note = (
+        f"False rejects in percent over all {len(rows)} rows above together, each at its own "
+        "threshold: the int8 streaming device against the float model on whole recordings."
+    )
+    return Table("What int8 and streaming cost", note,
+                 ("at", OURS, FLOAT, "relative change"), tuple(body))  # fmt: skip
 
 
 def _gain(rows: list[dict[str, Any]], clean: dict[str, Any], others: list[str]) -> Table:

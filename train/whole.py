@@ -13,6 +13,7 @@ from convert.hostlib import Extractor
 from train.device import Device
 from words import Word
 
+FLOAT = "float, whole window"
 #: Score steps of one unit of logit; the sum of smoothed logits then fits int16.
 PER_LOGIT = 100
 #: Network steps computed at once in long streams.
@@ -26,7 +27,7 @@ class WholeWindow:
     float logits, times PER_LOGIT and rounded.
     """
 
-    name = "float, whole window"
+    name = FLOAT
 
     def __init__(self, word: Word, device: Device, keras_file: Path) -> None:
         # A process on each core already; TensorFlow reads these when it is loaded.
