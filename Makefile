@@ -3,6 +3,7 @@ WORD ?= alexa
 DATA ?= ../shared/data
 BOARD ?= mps2-an386
 SPLIT ?= dev
+BESIDE ?=
 MODEL ?= models/$(WORD)
 RUN ?= runs/$(WORD)
 AUDIO ?=
@@ -16,10 +17,13 @@ HOURS ?= 0.1
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
+#? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
+#? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
+#? VARIANTS='none both' SEEDS='1 2 3' ROUNDS=40 BATCHES=500   what experiment trains
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
@@ -168,16 +172,47 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 	@echo "To hear with it: make emulate MODEL=$(RUN)/model AUDIO=x.wav"
 	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
 
+# Each variant and seed on the same scenes; what is there already is not done again.
+VARIANTS ?= none join norm both
+SEEDS ?= 1 2 3
+ROUNDS ?= 40
+BATCHES ?= 500
+EXPERIMENT ?= runs/experiment/$(WORD)
+define experiment_run
+$(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
+	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) --run $(EXPERIMENT)/$(1) \
+		--pool $(EXPERIMENT)/pool --conditioning $(2) --seed $(3) --rounds $(ROUNDS) --batches $(BATCHES)
+	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml \
+		--keras $(EXPERIMENT)/$(1)/model.keras --calibration $(EXPERIMENT)/$(1)/calibration.npy \
+		--out $(EXPERIMENT)/$(1)/model
+	$(PYTHON) -m convert c --word words/$(WORD).toml --model $(EXPERIMENT)/$(1)/model \
+		--kernels plain --out $(EXPERIMENT)/$(1)/c
+	+@$(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) \
+		PYTHON=$(PYTHON) BOARD=host GENERATED=$(EXPERIMENT)/$(1)/c OUT=$(EXPERIMENT)/$(1)/host library >&2
+	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers \
+		--library $(EXPERIMENT)/$(1)/host/libwakestate.so --out $(EXPERIMENT)/$(1)
+endef
+$(foreach v,$(VARIANTS),$(foreach s,$(SEEDS),$(eval $(call experiment_run,$(v)-$(s),$(v),$(s)))))
+.PHONY: experiment
+experiment: $(foreach s,$(SEEDS),$(foreach v,$(VARIANTS),$(EXPERIMENT)/$(v)-$(s)/evaluate.json)) ## Does knowing the device's state help? VARIANTS x SEEDS
+	@$(PYTHON) -m train compare $(EXPERIMENT) --word words/$(WORD).toml
+
 .PHONY: scenes
 scenes: $(VENV)/.train ## Examples of the sound that WORD is trained on, as WAV and PNG
 	@$(PYTHON) -m train scenes --word words/$(WORD).toml --data $(DATA)
 
 RESULTS ?= build/$(WORD)
-.PHONY: evaluate
-evaluate: $(VENV)/.train ## False rejects of MODEL on DATA, SPLIT=dev, at fixed false accepts
+FLOAT ?= $(wildcard $(MODEL)/$(WORD).keras)
+MEASURED = --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --out $(RESULTS) \
+	$(if $(FLOAT),--float $(FLOAT))
+.PHONY: evaluate report
+evaluate: $(VENV)/.train $(VENV)/.peers ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) \
-		--out $(RESULTS) $(SET_THRESHOLDS)
+	$(PYTHON) -m train evaluate $(MEASURED) $(SET_THRESHOLDS)
+report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates first where it must
+	$(word_given)
+	+@$(BUILD) BOARD=host library >&2
+	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
 
 .PHONY: test
 test: lint ## Lint, then all tests
@@ -222,8 +257,11 @@ $(VENV)/.audio: pyproject.toml | build/.tools
 	$(call python_packages,audio)
 $(VENV)/.train: pyproject.toml | build/.tools
 	$(call python_packages,train)
+$(VENV)/.peers: pyproject.toml | $(VENV)/.train # measured without them where they cannot be had
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[peers]' && touch $@ || \
+		echo "setup: no other engine for this machine; measuring without" >&2
 $(VENV)/.flash: pyproject.toml | build/.tools
 	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools
 	$(call python_packages,dev)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train $(VENV)/.peers

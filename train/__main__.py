@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convert.errors import ConvertError
 from train.data import DataError, find_manifest
-from train.device import DeviceError
+from train.device import Device, DeviceError
 from words import Word, WordError, load_word
+
+if TYPE_CHECKING:
+    from train.evaluate import Measured, Options
 
 CACHE = Path("build/cache")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
-ECHO = "low=10,high=0"
+ECHO = "low=10,high=0,high=-5"
 
 
 def main() -> int:
@@ -30,27 +37,37 @@ def main() -> int:
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
+    fit.add_argument("--batches", type=_positive, help="batches in a round")
+    fit.add_argument(
+        "--pool",
+        type=Path,
+        metavar="FOLDER",
+        help="scenes that several runs share, rendered with seed 1 (default: RUN/pool)",
+    )
+    fit.add_argument(
+        "--conditioning",
+        choices=("both", "norm", "join", "none"),
+        help="where the metadata goes in, instead of the word file's model.conditioning; none: a "
+        "baseline that does not know the device's state",
+    )
     fit.set_defaults(command=_fit)
 
+    versus = commands.add_parser("compare", help="variants of a model, over seeds",
+        description="Reads FOLDER/VARIANT-SEED/evaluate.json and prints the FRR of every variant, "
+        "and the mean relative change against the baseline, with intervals.")  # fmt: skip
+    versus.add_argument("folder", type=Path)
+    versus.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
+    versus.add_argument("--baseline", default="none", help="variant (default: none)")
+    versus.add_argument("--rate", default="0.5", help="FA/h as evaluated (default: 0.5)")
+    versus.set_defaults(command=_compare)
+
     test = commands.add_parser("evaluate", help="FRR at fixed FA/h through the device pipeline",
-        description="Streams the split through the compiled pipeline and prints the false reject "
-        "rate at fixed false accepts an hour: clean, in noise, and in every device state. Writes "
-        "evaluate.json and det.png.")  # fmt: skip
+        description="Streams the split through the compiled pipeline, and through other engines "
+        "where they are installed, and prints the false reject rate at fixed false accepts an "
+        "hour: clean, in noise, in every device state; near misses; input levels; states told "
+        "wrongly. Writes evaluate.json.")  # fmt: skip
     _common(test)
-    test.add_argument("--split", default="dev", help="split of the manifest (default: dev)")
-    test.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
-    test.add_argument("--out", type=Path, help="folder of the results (default: build/WORD)")
-    test.add_argument("--seed", type=_natural, default=1)
-    test.add_argument(
-        "--draws",
-        type=_positive,
-        default=3,
-        help="mixes of each recording, where mixed (default: 3)",
-    )
-    test.add_argument(
-        "--echo", default=ECHO, metavar="VOLUME=DB,...",
-        help=f"signal-to-echo ratio of each volume (default: {ECHO}; else 0)",
-    )  # fmt: skip
+    _measuring(test)
     test.add_argument(
         "--set-thresholds", type=Path, metavar="MODEL",
         help="write the thresholds found at false_accepts_per_hour into MODEL/model.json",
@@ -66,6 +83,20 @@ def main() -> int:
     scenes.add_argument("--count", type=_positive, default=16, help="scenes (default: 16)")
     scenes.add_argument("--seed", type=_natural, default=1)
     scenes.set_defaults(command=_scenes)
+
+    page = commands.add_parser("report", help="one HTML page of what evaluate found",
+        description="Writes report.html (all in one file) and its figures as PNG. Evaluates first "
+        "where OUT/evaluate.json is missing, or was made with other options.")  # fmt: skip
+    _common(page)
+    _measuring(page)
+    page.add_argument("--model", type=Path, required=True, help="folder of the model measured")
+    page.add_argument(
+        "--beside", action="append", default=[], type=_named, metavar="NAME=FILE",
+        help="another model's evaluate.json, drawn and listed beside (may be repeated)",
+    )  # fmt: skip
+    page.add_argument("--costs", type=Path, default=Path("bench/baseline.json"),
+                      help="counted costs (default: bench/baseline.json)")  # fmt: skip
+    page.set_defaults(command=_report)
 
     sample = commands.add_parser("sample", help="speak the bundled sample with flite's voices")
     sample.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
@@ -88,6 +119,35 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
 
 
+def _measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", default="dev", help="split of the manifest (default: dev)")
+    parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: build/WORD)")
+    parser.add_argument("--seed", type=_natural, default=1)
+    parser.add_argument(
+        "--draws",
+        type=_positive,
+        default=3,
+        help="mixes of each recording, where mixed (default: 3)",
+    )
+    parser.add_argument(
+        "--echo", default=ECHO, metavar="VOLUME=DB,...",
+        help="signal-to-echo ratios of each volume, a volume as often as wanted "
+        f"(default: {ECHO}; of a volume not named: 0)",
+    )  # fmt: skip
+    parser.add_argument("--no-peers", action="store_true", help="hear the device alone")
+    parser.add_argument("--float", type=Path, metavar="KERAS",
+                        help="hear the float model on whole recordings as well")  # fmt: skip
+
+
+def _named(text: str) -> tuple[str, Path]:
+    """argparse type: NAME=FILE."""
+    name, sign, path = text.partition("=")
+    if not (name and sign and Path(path).is_file()):
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: NAME=FILE, the file existing")
+    return name, Path(path)
+
+
 def _natural(text: str) -> int:
     """argparse type: 0, 1, 2 ..."""
     number = int(text)
@@ -107,8 +167,18 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
     find_manifest(args.data)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
-    budget = Budget(seed=args.seed, **({"rounds": args.rounds} if args.rounds else {}))
-    fit(word, args.data, args.run or Path("runs") / word.name, CACHE, budget)
+    given = {key: getattr(args, key) for key in ("rounds", "batches") if getattr(args, key)}
+    if args.conditioning:
+        model = word.model.model_copy(update={"conditioning": args.conditioning})
+        word = word.model_copy(update={"model": model})
+    run = args.run or Path("runs") / word.name
+    fit(word, args.data, run, CACHE, Budget(seed=args.seed, **given), args.pool)
+
+
+def _compare(args: argparse.Namespace, word: Word) -> None:
+    from train.compare import table
+
+    print(table(args.folder, args.baseline, args.rate))
 
 
 def _scenes(args: argparse.Namespace, word: Word) -> None:
@@ -127,37 +197,79 @@ def _sample(args: argparse.Namespace, word: Word) -> None:
     write_sample(word.phrase, args.out)
 
 
-def _evaluate(args: argparse.Namespace, word: Word) -> None:
-    from convert.manifest import check_manifest, set_thresholds
-    from train.evaluate import evaluate, plot_det, table, write_json
+def _options(args: argparse.Namespace, word: Word) -> Options:
+    from train.evaluate import Options
 
+    ratios: dict[str, tuple[float, ...]] = {}
     try:
-        echo = {k: float(v) for k, v in (part.split("=") for part in args.echo.split(","))}
+        for volume, ratio in (part.split("=") for part in args.echo.split(",")):
+            ratios[volume] = (*ratios.get(volume, ()), float(ratio))
     except ValueError:
         raise WordError(f"--echo: given '{args.echo}'; allowed: VOLUME=DB,...") from None
-    volumes = word.metadata.get("volume", tuple(echo))
-    unknown = [volume for volume in echo if volume not in volumes]
+    volumes = word.metadata.get("volume", tuple(ratios))
+    unknown = [volume for volume in ratios if volume not in volumes]
     if unknown and args.echo != ECHO:
         raise WordError(f"--echo: given '{unknown[0]}'; allowed: {', '.join(volumes)}")
-    if args.set_thresholds:  # an hour's work should not end in a refusal
-        check_manifest(args.set_thresholds, word)
-    library = args.library or Path("build/host") / word.name / "libwakestate.so"
-    rate = word.detector.false_accepts_per_hour
-    rates = tuple(sorted({1.0, 0.5, rate}, reverse=True))
-    rows = evaluate(word, library, args.data, args.split, CACHE, seed=args.seed,
-                    draws=args.draws, ser_db=echo, rates=rates)  # fmt: skip
-    out = args.out or Path("build") / word.name
-    about = {"word": word.name, "split": args.split, "seed": args.seed, "draws": args.draws,
-             "signal_to_echo_db": echo}  # fmt: skip
-    write_json(rows, out / "evaluate.json", about)
-    plot_det(rows, out / "det.png", f"{word.name}, {args.split}, int8 streaming pipeline")
-    print(table(rows))
-    print(f"\n{out / 'evaluate.json'}  {out / 'det.png'}")
-    if args.set_thresholds:
-        found = {r.condition.state: int(r.at[f"{rate:g}"]["threshold"])
-                 for r in rows if not r.condition.noise}  # fmt: skip
-        set_thresholds(args.set_thresholds, word, found)
-        print(f"thresholds at {rate:g} FA/h written to {args.set_thresholds / 'model.json'}")
+    if args.float and not args.float.is_file():
+        raise DataError(f"{args.float}: not found; give the .keras file of this model")
+    rates = tuple(sorted({1.0, 0.5, word.detector.false_accepts_per_hour}, reverse=True))
+    return Options(args.seed, args.draws, ratios, rates, not args.no_peers, args.float)
+
+
+def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:
+    """Evaluate, write evaluate.json, print the tables."""
+    from train.evaluate import evaluate, write_json
+    from train.tables import tables
+
+    start = time.monotonic()
+    measured = evaluate(word, _library(args, word), args.data, args.split, CACHE, options)
+    measured.about["seconds"] = round(time.monotonic() - start)
+    write_json(measured, out)
+    for table in tables(json.loads(out.read_text(encoding="utf-8"))):
+        print(table.markdown(), end="\n\n")
+    if measured.about["peers_absent"]:
+        print(f"no other engine beside: {measured.about['peers_absent']}\n")
+    print(out)
+    return measured
+
+
+def _evaluate(args: argparse.Namespace, word: Word) -> None:
+    from convert.manifest import check_manifest, set_thresholds
+
+    model = args.set_thresholds
+    if model:  # ten minutes' work should not end in a refusal
+        check_manifest(model, word)
+    options = replace(_options(args, word), set_thresholds=bool(model))
+    measured = _measure(args, word, options, (args.out or _build(word)) / "evaluate.json")
+    if model:
+        set_thresholds(model, word, measured.thresholds)
+        rate = word.detector.false_accepts_per_hour
+        print(f"thresholds at {rate:g} FA/h written to {model / 'model.json'}")
+
+
+def _report(args: argparse.Namespace, word: Word) -> None:
+    from convert.manifest import check_manifest
+    from train.report import stale, write_report
+
+    check_manifest(args.model, word)
+    options = _options(args, word)
+    out = args.out or _build(word)
+    results = out / "evaluate.json"
+    device = Device(_library(args, word), word)
+    reason = stale(results, device, word, args.split, options, CACHE)
+    if reason:
+        print(f"{reason}; evaluating", file=sys.stderr)
+        _measure(args, word, options, results)
+    page = write_report(word, args.model, results, out / "report", args.costs, args.beside)
+    print(page)
+
+
+def _library(args: argparse.Namespace, word: Word) -> Path:
+    return args.library or Path("build/host") / word.name / "libwakestate.so"
+
+
+def _build(word: Word) -> Path:
+    return Path("build") / word.name
 
 
 if __name__ == "__main__":

@@ -101,13 +101,18 @@ class Device:
 
     def detections(self, scores: NDArray[np.int16], threshold: int) -> list[int]:
         """Steps at which the detector wakes: at or over the threshold, outside refractory time."""
-        over = np.flatnonzero(scores >= threshold)
-        found: list[int] = []
-        allowed = 0
-        while len(over):
-            at = int(np.searchsorted(over, allowed))
-            if at == len(over):
-                break
-            found.append(int(over[at]))
-            allowed = found[-1] + self.refractory_steps
-        return found
+        return wakes(scores, threshold, self.refractory_steps)
+
+
+def wakes(scores: NDArray[np.int16], threshold: int, refractory_steps: int) -> list[int]:
+    """Steps at or over the threshold, a wake at i barring those before i + refractory_steps."""
+    over = np.flatnonzero(scores >= threshold)
+    found: list[int] = []
+    allowed = 0
+    while len(over):
+        at = int(np.searchsorted(over, allowed))
+        if at == len(over):
+            break
+        found.append(int(over[at]))
+        allowed = found[-1] + refractory_steps
+    return found

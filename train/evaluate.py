@@ -2,279 +2,397 @@
 
 FA/h: detections an hour on continuous audio without the wake word. FRR: share of recordings of
 the word with no detection from the word's start to 1 s after its end. For a device state both
-hold that state's own playback, at a signal-to-echo ratio that is given.
+hold that state's own playback, at a signal-to-echo ratio that is given. Other engines hear the
+very same sound and are counted by the same rules.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from convert.hostlib import Extractor
 from convert.manifest import never_fires
-from train.acoustics import Stage, Wave, active_rms, dbfs, rms, to_int16
-from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, load_corpus, voice
-from train.device import Device
+from train.acoustics import to_int16
+from train.count import Heard, Scores, hear, miss_ratio, sweep
+from train.data import RATE, load_corpus, voice
+from train.device import Device, wakes
+from train.endpoints import Ends, endpoint_errors
+from train.near import Near, recorded, spoken
+from train.peers import find_peers
+from train.trials import Condition, Pcm, Sound, Trials, conditions
 from words import Word
 
-LEVEL_DBFS = -30.0  # speech where something is mixed in; clean recordings stay as they are
-TAIL = RATE  # silence, or what is mixed in, after a recording: time to answer
-LEAD = RATE  # the same before it, where something is mixed in
-CHUNK_S = 30.0  # own sound is drawn anew this often in long streams
+OURS = "Wakestate"
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One row of the table: the state told to the device, and what is mixed into the sound."""
+@dataclass
+class Result:
+    """One listener in one condition."""
 
-    name: str
-    state: str
-    noise: str = ""  # kind mixed into the recordings: "noise" or "music"
-    snr_db: float = 0.0
-    ser_db: float | None = None  # own playback
+    at: dict[str, dict[str, float]] = field(default_factory=dict)  # by FA/h
+    shipped: dict[str, float] = field(default_factory=dict)  # at the threshold it ships with
+    curve: list[tuple[float, float]] = field(default_factory=list)  # FA/h, FRR
+    ratio: dict[str, dict[str, float] | None] = field(default_factory=dict)  # our misses / its
 
 
 @dataclass
 class Row:
-    """Results of one condition."""
+    """One condition: ours in `at`, `shipped` and `curve`, the others by name."""
 
     condition: Condition
     clips: int
     speakers: int
     hours: float
-    at: dict[str, dict[str, float]] = field(default_factory=dict)
-    curve: list[tuple[float, float]] = field(default_factory=list)  # FA/h, FRR
+    at: dict[str, dict[str, float]]
+    shipped: dict[str, float]
+    curve: list[tuple[float, float]]
+    others: dict[str, Result] = field(default_factory=dict)
+    endpoints: dict[str, float] | None = None
+    lfbe_db: list[float] = field(default_factory=list)  # mean of each band while the word is said
 
 
-def conditions(word: Word, ser_db: dict[str, float]) -> list[Condition]:
-    """Clean, noise and music in the default state; then every other state at its SER."""
-    default = word.states[0]
-    rows = [
-        Condition("clean", default),
-        Condition("noise 10 dB", default, "noise", 10.0),
-        Condition("noise 0 dB", default, "noise", 0.0),
-        Condition("music 0 dB", default, "music", 0.0),
-    ]
-    for state in word.states[1:]:
-        values = dict(part.split("=") for part in state.split(","))
-        idle = values.get("player") not in PLAYBACK_KINDS
-        ser = None if idle else ser_db.get(values.get("volume", ""), 0.0)
-        name = state if ser is None else f"{state} SER {ser:g} dB"
-        rows.append(Condition(name, state, ser_db=ser))
-    return rows
+@dataclass
+class Measured:
+    """All that one evaluation found, and what it was made from."""
+
+    about: dict[str, Any]
+    rows: list[Row]
+    near: list[Near]
+    excerpts: list[dict[str, Any]]
+    thresholds: dict[str, int]  # of each state, at the word's false_accepts_per_hour
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and with what."""
+
+    seed: int = 1
+    draws: int = 3
+    ser_db: dict[str, tuple[float, ...]] = field(
+        default_factory=lambda: {"low": (10.0,), "high": (0.0, -5.0)}
+    )
+    rates: tuple[float, ...] = (1.0, 0.5)
+    peers: bool = True
+    keras: Path | None = None  # float model to hear as well
+    set_thresholds: bool = False  # ship what is found here, not what is compiled in
+
+
+@dataclass
+class Played:
+    """Scores of one sound by listener and told state (-1: whatever the state)."""
+
+    kind: str  # "stream" or "trials"
+    sound: Sound
+    scores: dict[tuple[str, int], list[Scores]]
+    hours: float = 0.0
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    speakers: list[str] = field(default_factory=list)
+    lfbe_db: list[float] = field(default_factory=list)
+    ends: dict[int, list[Ends]] = field(default_factory=dict)
 
 
 class Evaluation:
-    """Scores of one split through the device; all mixing is drawn from the seed."""
+    """One split heard by the device and by others, in every condition."""
 
-    def __init__(self, word: Word, device: Device, corpus: Corpus, seed: int, draws: int) -> None:
-        self.word, self.device, self.corpus = word, device, corpus
-        self.stage = Stage(corpus, word)
-        self.seed, self.draws = seed, draws
-        self.positives = corpus.positives(word)
-        sounds = corpus.of("music", "noise")
-        self.negatives = corpus.negatives(word) + sounds
-        for what, clips in {
-            f"recording labelled {' or '.join(word.data.positive)}": self.positives,
-            "recording without the word": self.negatives,
-            "noise": corpus.of("noise"),
-            "music": corpus.of("music"),
-        }.items():
-            if not clips:
-                raise DataError(f"the split has no {what}; evaluation needs it")
+    def __init__(self, word: Word, device: Device, trials: Trials, data: Path, cache: Path,
+                 options: Options) -> None:  # fmt: skip
+        self.word, self.device, self.trials = word, device, trials
+        self.data, self.cache, self.options = data, cache, options
+        self.conditions = conditions(word, options.ser_db)
 
-    def speech_stream(self, state: str, ser_db: float | None) -> NDArray[np.int16]:
-        """All audio without the word, one after the other; with own playback where given."""
-        if ser_db is None:
-            return np.concatenate([self.corpus.audio(c) for c in self.negatives])
-        level = dbfs(LEVEL_DBFS)
-        parts = []
-        for clip in self.negatives:
-            x = self.corpus.audio(clip).astype(np.float32)
-            parts.append(x * np.float32(level / max(active_rms(x), 1.0)))
-        x = np.concatenate(parts)
-        rng = np.random.default_rng([self.seed, 1, self.word.states.index(state)])
-        return to_int16(x + self._own(rng, state, len(x)) * np.float32(level * _gain(ser_db)))
+    @cached_property
+    def others(self) -> dict[str, Any]:
+        """Peers and the float model, made where they are used: in each process anew."""
+        found: dict[str, Any] = {}
+        if self.options.peers:
+            found |= {peer.name: peer for peer in find_peers(self.word, self.cache)[0]}
+        if self.options.keras is not None:
+            from train.whole import WholeWindow
 
-    def trials(self, condition: Condition) -> Iterator[tuple[Clip, NDArray[np.int16], int, int]]:
-        """Recordings as the microphone hears them, with start and end of the word (samples)."""
-        mixed = bool(condition.noise) or condition.ser_db is not None
+            found[WholeWindow.name] = WholeWindow(self.word, self.device, self.options.keras)
+        return found
+
+    def jobs(self) -> list[Callable[[], Any]]:
+        """What is to be heard; each sound once, the longest first."""
+        jobs: list[Callable[[], Any]] = []
+        for kind in ("stream", "trials"):
+            told: dict[Sound, set[int]] = {}
+            for c in self.conditions:
+                sound = c.sound.stream if kind == "stream" else c.sound
+                told.setdefault(sound, set()).add(self.word.states.index(c.state))
+            jobs += [_Job(kind, sound, sorted(states)) for sound, states in told.items()]
+        return [*jobs, _near]
+
+    def play(self, kind: str, sound: Sound, states: list[int]) -> Played:
+        """One sound to every listener, the device told each of the states."""
+        if kind == "stream":
+            pcms = [self.trials.stream(sound)]
+            played = Played(kind, sound, {}, hours=len(pcms[0]) / RATE / 3600)
+        else:
+            played = Played(kind, sound, {})
+            pcms, extract, total, hops = [], Extractor(self.word.frontend), 0.0, 0
+            for clip, pcm, start, end in self.trials.recordings(sound):
+                pcms.append(pcm)
+                played.spans.append((start, end))
+                played.speakers.append(voice(clip))
+                features = extract.features(pcm[start:end])
+                total, hops = total + features.sum(axis=0, dtype=np.int64), hops + len(features)
+            f = self.word.frontend
+            mean = np.asarray(total) / max(hops, 1) + 128
+            played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
+        for state in states:
+            played.scores[OURS, state] = self._device_scores(pcms, state, played)
+        for name, listener in self.others.items():
+            if hasattr(listener, "scores_of"):  # deaf to the state
+                played.scores[name, -1] = listener.scores_of(pcms)
+            else:
+                for state in states:
+                    played.scores[name, state] = [listener.scores(pcm, state) for pcm in pcms]
+        return played
+
+    def _device_scores(self, pcms: list[Pcm], state: int, played: Played) -> list[Scores]:
+        steps = getattr(self.device, "steps", None)
+        if played.kind == "stream" or steps is None:
+            return [self.device.scores(pcm, state) for pcm in pcms]
+        found = [steps(pcm, state) for pcm in pcms]
+        played.ends[state] = [(s.start, s.end) for s in found]
+        return [s.scores for s in found]
+
+    def heard(
+        self, played: list[Played], condition: Condition, name: str, at: float | None = None
+    ) -> Heard:
+        """One listener in one condition, at every threshold or at one."""
+        stream = _find(played, "stream", condition.sound.stream)
+        trials = _find(played, "trials", condition.sound)
         state = self.word.states.index(condition.state)
-        rng = np.random.default_rng([self.seed, 2, state, len(condition.noise)])
-        for _ in range(self.draws if mixed else 1):
-            for clip in self.positives:
-                x = self.corpus.audio(clip)
-                if not mixed:
-                    x = np.concatenate([x, np.zeros(TAIL, np.int16)])
-                    yield clip, x, clip.start, clip.end
-                    continue
-                level = dbfs(LEVEL_DBFS)
-                y = x.astype(np.float32)
-                y = y * np.float32(level / max(active_rms(y[clip.start : clip.end]), 1.0))
-                y = np.pad(y, (LEAD, TAIL))
-                if condition.noise:
-                    other = self.stage.stretch(rng, self.corpus.of(condition.noise), len(y))
-                    y = y + other * np.float32(level * _gain(condition.snr_db) / rms(other))
-                if condition.ser_db is not None:
-                    own = self._own(rng, condition.state, len(y))
-                    y = y + own * np.float32(level * _gain(condition.ser_db))
-                yield clip, to_int16(y), clip.start + LEAD, clip.end + LEAD
+        key = (name, state) if (name, state) in stream.scores else (name, -1)
+        listener: Any = self.device if name == OURS else self.others[name]
+        highest = never_fires(self.word) if name == OURS else listener.highest
+        scores = stream.scores[key][0]
+        thresholds = sweep(scores, highest) if at is None else np.array([int(at)])
+        return hear(listener, thresholds, scores, stream.hours, trials.scores[key], trials.spans,
+                    trials.speakers)  # fmt: skip
 
-    def _own(self, rng: np.random.Generator, state: str, samples: int) -> Wave:
-        parts, have = [], 0
-        while have < samples:
-            part = self.stage.own_sound(rng, state, min(samples, int(CHUNK_S * RATE)))
-            if part is None:
-                return np.zeros(samples, np.float32)
-            parts.append(part)
-            have += len(part)
-        return np.concatenate(parts)[:samples]
-
-    def run(self, condition: Condition, rates: tuple[float, ...]) -> Row:
-        """One condition: its stream, its trials, its curve, FRR at the given FA/h."""
-        device, state = self.device, self.word.states.index(condition.state)
-        stream = self.speech_stream(condition.state, condition.ser_db)
-        hours = len(stream) / RATE / 3600
-        scores = device.scores(stream, state)
-        if not len(scores):
-            raise DataError("the split has too little sound without the word")
-        # No threshold may lie so low that silence itself wakes.
-        thresholds = np.arange(int(np.median(scores)) + 1, never_fires(self.word) + 1)
-        accepts = np.array([len(device.detections(scores, int(t))) for t in thresholds])
-        heard, speakers = [], []
-        for clip, pcm, start, end in self.trials(condition):
-            own = device.scores(pcm, state)
-            heard.append([_caught(device, own, int(t), start, end) for t in thresholds])
-            speakers.append(voice(clip))
-        caught = np.array(heard, bool)
-        frr = 1.0 - caught.mean(axis=0)
-        row = Row(condition, len(caught), len(set(speakers)), hours)
-        row.curve = [(float(a / hours), float(f)) for a, f in zip(accepts, frr, strict=True)]
-        rng = np.random.default_rng([self.seed, 3])
-        for rate in rates:
-            # The lowest threshold from which on the rate holds: the highest never fires.
-            i = _last(accepts / hours > rate) + 1
-            low, high = bootstrap(rng, ~caught[:, i], speakers)
-            row.at[f"{rate:g}"] = {
-                "threshold": int(thresholds[i]), "false_accepts": int(accepts[i]),
-                "misses": int((~caught[:, i]).sum()), "frr": float(frr[i]),
-                "frr_low": low, "frr_high": high,
-            }  # fmt: skip
+    def row(self, played: list[Played], condition: Condition) -> Row:
+        """One condition, counted; `shipped` is filled in when the thresholds are known."""
+        seed, rates = self.options.seed, self.options.rates
+        ours = self.heard(played, condition, OURS)
+        trials = _find(played, "trials", condition.sound)
+        at = {f"{rate:g}": ours.at(ours.index(rate), seed) for rate in rates}
+        row = Row(condition, len(ours.caught), len(set(ours.speakers)), ours.hours, at, {},
+                  ours.curve(), lfbe_db=trials.lfbe_db)  # fmt: skip
+        for name, listener in self.others.items():
+            other = self.heard(played, condition, name)
+            result = Result({f"{r:g}": other.at(other.index(r), seed) for r in rates},
+                            curve=other.curve())  # fmt: skip
+            if hasattr(listener, "shipped"):
+                result.shipped = self.heard(played, condition, name, listener.shipped).at(0, seed)
+            for rate in rates:
+                result.ratio[f"{rate:g}"] = miss_ratio(
+                    np.random.default_rng([seed, 5]), ~ours.caught[:, ours.index(rate)],
+                    ~other.caught[:, other.index(rate)], ours.speakers,
+                )  # fmt: skip
+            row.others[name] = result
         return row
 
+    def ship(self, played: list[Played], row: Row, threshold: int) -> Row:
+        """The row with what happens at the threshold the device has in the state it is told."""
+        c = row.condition
+        row.shipped = self.heard(played, c, OURS, threshold).at(0, self.options.seed)
+        trials, state = _find(played, "trials", c.sound), self.word.states.index(c.state)
+        if state in trials.ends:
+            scores, ends = trials.scores[OURS, state], trials.ends[state]
+            row.endpoints = endpoint_errors(self.device, scores, ends, threshold, trials.spans)
+        return row
 
-def _gain(ratio_db: float) -> float:
-    return float(10 ** (-ratio_db / 20))
+    def thresholds(self, rows: list[Row]) -> dict[str, int]:
+        """What each state would ship with: enough in every sound that it is to tell the truth in.
+
+        Fixed by the word's false_accepts_per_hour; of several ratios the highest counts.
+        """
+        rate = f"{self.word.detector.false_accepts_per_hour:g}"
+        found: dict[str, int] = {}
+        for row in rows:
+            c = row.condition
+            if c.part in ("sound", "state") and not c.noise:
+                found[c.state] = max(found.get(c.state, -(10**6)), int(row.at[rate]["threshold"]))
+        return found
+
+    def near(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
+        """Scores of every near miss, and of the word said by the same voices; device idle."""
+        said = spoken(self.trials, (self.word.phrase, *self.word.data.near))
+        sounds = [("synthetic", phrase, pcms) for phrase, pcms in said.items()]
+        said = recorded(self.trials, self.data)
+        sounds += [("recorded", phrase, pcms) for phrase, pcms in said.items()]
+        found = []
+        for source, phrase, pcms in sounds:
+            if not pcms:
+                continue
+            scores = {OURS: [self.device.scores(pcm, 0) for pcm in pcms]}
+            for name, listener in self.others.items():
+                scores[name] = [listener.scores(pcm, 0) for pcm in pcms]
+            found.append((phrase, source, scores))
+        return found
+
+    def count_near(
+        self, heard: list[tuple[str, str, dict[str, list[Scores]]]], clean: Row
+    ) -> list[Near]:
+        """How many fired: at the shipped threshold, and at those that clean sound was judged at."""
+        limits: dict[str, dict[str, float]] = {}
+        for name, r in {OURS: Result(clean.at, clean.shipped), **clean.others}.items():
+            limits[name] = {rate: at["threshold"] for rate, at in r.at.items()}
+            if r.shipped:
+                limits[name]["shipped"] = r.shipped["threshold"]
+        out = []
+        for phrase, source, scores in heard:
+            item = Near(phrase, source, len(scores[OURS]))
+            item.fired = {
+                name: {what: sum(bool((s >= t).any()) for s in scores[name])
+                       for what, t in limits[name].items()}
+                for name in scores
+            }  # fmt: skip
+            out.append(item)
+        return out
+
+    def excerpt(self, condition: Condition, row: Row) -> dict[str, Any]:
+        """A short scene with the word in it: every listener's scores, thresholds and wakes."""
+        pcm, spans = self.trials.scene(condition.sound)
+        state = self.word.states.index(condition.state)
+        frame = RATE // 50
+        whole = pcm[: len(pcm) // frame * frame].astype(np.float64).reshape(-1, frame)
+        level = 20 * np.log10(np.sqrt((whole**2).mean(axis=1)) / 32768 + 1e-5)
+        listeners: dict[str, Any] = {}
+        for name in (OURS, *self.others):
+            listener: Any = self.device if name == OURS else self.others[name]
+            shipped = row.shipped if name == OURS else row.others[name].shipped
+            threshold = int((shipped or row.others[name].at["0.5"])["threshold"])
+            scores = listener.scores(pcm, state)
+            steps = wakes(scores, threshold, listener.refractory_steps)
+            listeners[name] = {
+                "first_s": listener.step_end(0) / RATE,
+                "step_s": (listener.step_end(1) - listener.step_end(0)) / RATE,
+                "scores": scores.tolist(), "threshold": threshold,
+                "wakes_s": [round(listener.step_end(i) / RATE, 3) for i in steps],
+            }  # fmt: skip
+        return {"condition": condition.name, "level_dbfs": [round(float(v), 1) for v in level],
+                "frame_s": frame / RATE, "words_s": [[a / RATE, b / RATE] for a, b in spans],
+                "listeners": listeners}  # fmt: skip
 
 
-def _caught(
-    device: Device, scores: NDArray[np.int16], threshold: int, start: int, end: int
-) -> bool:
-    return any(
-        start <= device.step_end(step) <= end + RATE
-        for step in device.detections(scores, threshold)
-    )
+def _find(played: list[Played], kind: str, sound: Sound) -> Played:
+    return next(p for p in played if p.kind == kind and p.sound == sound)
 
 
-def _last(true: NDArray[np.bool_]) -> int:
-    """Index of the last true value; -1 when there is none."""
-    return int(np.flatnonzero(true)[-1]) if true.any() else -1
+@dataclass(frozen=True)
+class _Job:
+    kind: str
+    sound: Sound
+    states: list[int]
+
+    def __call__(self) -> Played:
+        return _evaluation.play(self.kind, self.sound, self.states)
 
 
-def bootstrap(
-    rng: np.random.Generator, missed: NDArray[np.bool_], speakers: list[str]
-) -> tuple[float, float]:
-    """95 % interval of the miss rate, speakers drawn with replacement (1,000 times)."""
-    groups: dict[str, list[bool]] = {}
-    for m, speaker in zip(missed.tolist(), speakers, strict=True):
-        groups.setdefault(speaker, []).append(m)
-    misses = np.array([sum(g) for g in groups.values()])
-    counts = np.array([len(g) for g in groups.values()])
-    pick = rng.integers(len(counts), size=(1000, len(counts)))
-    rates = misses[pick].sum(axis=1) / counts[pick].sum(axis=1)
-    return float(np.quantile(rates, 0.025)), float(np.quantile(rates, 0.975))
-
-
+# What worker processes inherit.
 _evaluation: Evaluation
-_rates: tuple[float, ...]
+_played: list[Played]
 
 
-def _run(condition: Condition) -> Row:
-    return _evaluation.run(condition, _rates)
+def _near() -> list[tuple[str, str, dict[str, list[Scores]]]]:
+    return _evaluation.near()
+
+
+def _call(job: Callable[[], Any]) -> Any:
+    return job()
+
+
+def _row(condition: Condition) -> Row:
+    return _evaluation.row(_played, condition)
+
+
+def _ship(given: tuple[Row, int]) -> Row:
+    return _evaluation.ship(_played, *given)
+
+
+def _parallel(function: Callable[[Any], Any], todo: list[Any], what: str) -> list[Any]:
+    workers = min(len(todo), os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(workers) as team:
+        return list(tqdm(team.imap(function, todo), total=len(todo), desc=what, unit="part"))
 
 
 def evaluate(
-    word: Word, library: Path, data: Path, split: str, cache: Path, *, seed: int, draws: int,
-    ser_db: dict[str, float], rates: tuple[float, ...] = (1.0, 0.5),
-) -> list[Row]:  # fmt: skip
-    """Every condition of the word on one split; two processes on two cores."""
-    global _evaluation, _rates
+    word: Word, library: Path, data: Path, split: str, cache: Path, options: Options
+) -> Measured:
+    """Every condition of the word on one split, a process on each core.
+
+    Raises DeviceError and DataError. The same seed and data give the same figures.
+    """
+    global _evaluation, _played
     device = Device(library, word)
-    _evaluation = Evaluation(
-        word, device, load_corpus(data, split, cache, word.data.stressed_core), seed, draws
-    )
-    _rates = rates
-    todo = conditions(word, ser_db)
-    workers = min(len(todo), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers) as team:
-        return list(tqdm(team.imap(_run, todo), total=len(todo), desc="evaluate", unit="row"))
+    corpus = load_corpus(data, split, cache, word.data.stressed_core)
+    _evaluation = Evaluation(word, device, Trials(word, corpus, options.seed, options.draws),
+                             data, cache, options)  # fmt: skip
+    *played, near = _parallel(_call, _evaluation.jobs(), "listen")
+    _played = played
+    rows: list[Row] = _parallel(_row, _evaluation.conditions, "count")
+    thresholds = _evaluation.thresholds(rows)
+    shipped = (
+        thresholds if options.set_thresholds
+        else {state: device.threshold(i) for i, state in enumerate(word.states)}
+    )  # fmt: skip
+    rows = _parallel(_ship, [(row, shipped[row.condition.state]) for row in rows], "count again")
+    shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]
+    about = {
+        "word": word.name, "split": split, "seed": options.seed, "draws": options.draws,
+        "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
+        "positives": len(_evaluation.trials.positives),
+        "negatives": len(_evaluation.trials.negatives),
+        "peers_absent": find_peers(word, cache)[1] if options.peers else "left out as asked",
+        "fingerprint": fingerprint(device),
+        "band_hz": [round(float(hz)) for hz in _band_centres(word)],
+    }  # fmt: skip
+    excerpts = [_evaluation.excerpt(row.condition, row) for row in shown[:2]]
+    near_misses = _evaluation.count_near(near, rows[0])
+    return Measured(about, rows, near_misses, excerpts, thresholds)
 
 
-def table(rows: list[Row]) -> str:
-    """The result as Markdown, FRR in percent with its 95 % interval over speakers."""
-    rates = list(rows[0].at)
-    lines = [
-        "| condition | " + " | ".join(f"FRR % at {r} FA/h" for r in rates)
-        + " | recordings | speakers | FA hours |",
-        "|---|" + "---|" * (len(rates) + 3),
-    ]  # fmt: skip
-    for row in rows:
-        cells = [
-            f"{100 * a['frr']:.1f} [{100 * a['frr_low']:.1f}, {100 * a['frr_high']:.1f}]"
-            for a in row.at.values()
-        ]
-        lines.append(
-            f"| {row.condition.name} | " + " | ".join(cells)
-            + f" | {row.clips} | {row.speakers} | {row.hours:.2f} |"
-        )  # fmt: skip
-    return "\n".join(lines)
+def fingerprint(device: Device) -> str:
+    """Tells networks apart, whatever their thresholds: of the scores of 4 s of noise."""
+    pcm = to_int16(np.random.default_rng(0).normal(0, 1500, 4 * RATE).astype(np.float32))
+    digest = hashlib.sha256()
+    for state in range(len(device.states)):
+        digest.update(device.scores(pcm, state).tobytes())
+    return digest.hexdigest()[:16]
 
 
-def write_json(rows: list[Row], path: Path, about: dict[str, object]) -> None:
+def _band_centres(word: Word) -> NDArray[np.float64]:
+    """Centres of the front end's mel bands (HTK), Hz."""
+    f = word.frontend
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in (f.low_hz, f.high_hz))
+    return np.asarray(700 * (10 ** (np.linspace(low, high, f.bands + 2)[1:-1] / 2595) - 1))
+
+
+def write_json(measured: Measured, path: Path) -> None:
     """Everything in one file, replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    content = asdict(measured)
+    head = {**content.pop("about"), "thresholds": content.pop("thresholds")}
+    parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    for key, items in content.items():
+        lines = ",\n  ".join(json.dumps(item) for item in items)
+        parts.append(f'"{key}": [\n  {lines}\n ]')
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({**about, "rows": [asdict(r) for r in rows]}, indent=1) + "\n")
+    partial.write_text("{\n " + ",\n ".join(parts) + "\n}\n")
     partial.replace(path)
-
-
-def plot_det(rows: list[Row], path: Path, title: str) -> None:
-    """Detection error trade-off: FRR over FA/h, one line a condition."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5.5))
-    for i, row in enumerate(rows):
-        rate, frr = np.array(row.curve).T
-        style = "-" if row.condition.ser_db is None else "--"  # own playback: dashed
-        axes.step(np.maximum(rate, 0.1), 100 * frr, style, where="post", color=f"C{i % 10}",
-                  label=row.condition.name)  # fmt: skip
-    worst = max((f for row in rows for rate, f in row.curve if rate > 0), default=0.0) or 1.0
-    axes.set(xscale="log", xlim=(0.1, 50), ylim=(0, min(105, 115 * worst)), title=title)
-    axes.set(xlabel="false accepts per hour (0.1: none heard)", ylabel="false rejects, %")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.tight_layout()
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, dpi=120, format="png")
-    partial.replace(path)
-    pyplot.close(figure)

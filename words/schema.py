@@ -124,6 +124,13 @@ class Data(_Section):
     stressed_core: str = Field(
         default="", description="phonemes that find the word in the timings of synthesized clips"
     )
+    near: tuple[str, ...] = Field(
+        default=(), description="phrases that sound close to the word and must not wake"
+    )
+    near_recordings: dict[str, str] = Field(
+        default={},
+        description="recordings, by file name without ending, in which such a phrase is said",
+    )
 
 
 class Acoustics(_Section):

@@ -1,0 +1,243 @@
+"""What stands beside the device in an evaluation: counting, peers, near misses, the float model."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.executors import TOY
+from tests.firmware_build import build
+from tests.small_data import chirp
+from train import near, peers
+from train.acoustics import active_rms, dbfs, to_int16
+from train.count import bootstrap, caught, hear, miss_ratio, sweep
+from train.data import RATE, load_corpus
+from train.device import Device, wakes
+from train.endpoints import endpoint_errors
+from train.near import recorded, spoken
+from train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
+from train.whole import PER_LOGIT, WholeWindow
+from words import Word, load_word
+
+
+class Fake:
+    """A listener with a step every 100 samples and 5 steps of refractory time."""
+
+    refractory_steps = 5
+
+    def scores(self, pcm: Any, state: int) -> Any:
+        raise NotImplementedError
+
+    def step_end(self, step: int) -> int:
+        return 100 * (step + 1)
+
+
+@pytest.fixture(scope="module")
+def trials(sounds: Path, cache: Path) -> Trials:
+    data = TOY.word.data.model_copy(update={"near": ("a toil", "toyed")})
+    word = TOY.word.model_copy(update={"data": data, "phrase": "toy"})
+    return Trials(word, load_corpus(sounds, "dev", cache), seed=1, draws=2)
+
+
+def test_caught_is_what_the_detector_does_at_every_threshold() -> None:
+    rng = np.random.default_rng(7)
+    listener, thresholds = Fake(), np.arange(-5, 31)
+    listener.refractory_steps = 60
+    barred = 0
+    for _ in range(60):
+        scores = np.where(rng.random(400) < 0.02, rng.integers(-10, 30, 400), -50)
+        start = int(rng.integers(0, 30000))
+        end = start + int(rng.integers(100, 4000))
+        expected = [
+            any(start <= 100 * (i + 1) <= end + RATE for i in wakes(scores, int(t), 60))
+            for t in thresholds
+        ]
+        found = caught(listener, scores.astype(np.int16), thresholds, start, end)
+        assert found.tolist() == expected
+        inside = [start <= 100 * (i + 1) <= end + RATE for i in range(400)]
+        barred += int((thresholds <= scores[inside].max()).sum() - found.sum())
+    assert barred > 0  # the refractory time was put to the test
+    listener.refractory_steps = 5
+    few = np.full(400, -9, np.int16)  # one wake before bars the only one inside
+    few[[50, 52]] = 20
+    found = caught(listener, few, np.array([20, 21]), 5250, 5301)
+    assert not found.any()
+
+
+def test_a_rate_is_held_from_its_threshold_on() -> None:
+    stream = np.zeros(3600, np.int16)
+    stream[[100, 900, 1700]] = [10, 20, 30]
+    trial = np.zeros(50, np.int16)
+    trial[10] = 25
+    thresholds = sweep(stream, 40)
+    assert thresholds[0] == 1 and thresholds[-1] == 40
+    heard = hear(Fake(), thresholds, stream, 1.0, [trial, trial], [(900, 1200), (0, 500)],
+                 ["a", "b"])  # fmt: skip
+    for rate, threshold, misses in ((3.0, 1, 0), (2.0, 11, 0), (1.0, 21, 0), (0.5, 31, 2)):
+        at = heard.at(heard.index(rate), 1)
+        assert (at["threshold"], at["misses"]) == (threshold, misses)
+        assert at["false_accepts"] <= rate
+    assert heard.curve() == [(3.0, 0.0), (2.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+
+
+def test_bootstrap_draws_speakers() -> None:
+    def interval(missed: list[bool], who: list[str]) -> tuple[float, float]:
+        return bootstrap(np.random.default_rng(1), np.array(missed), who)
+
+    people = [f"p{i % 20}" for i in range(200)]
+    assert interval([False] * 200, people) == (0.0, 0.0)
+    assert interval([True] * 200, people) == (1.0, 1.0)
+    assert interval([True, False], ["a", "a"]) == (0.5, 0.5)
+    assert interval([True, False], ["a", "b"]) == (0.0, 1.0)
+    spread = [i % 10 == 0 for i in range(200)]  # ten per cent, of two speakers only
+    low, high = interval(spread, people)
+    assert low < 0.1 < high
+    even = interval(spread, [str(i) for i in range(200)])
+    assert even[0] < 0.1 < even[1] and even[1] - even[0] < (high - low) / 1.5
+
+
+def test_ratio_of_misses() -> None:
+    def ratio(ours: list[bool], others: list[bool], who: list[str]) -> Any:
+        return miss_ratio(np.random.default_rng(1), np.array(ours), np.array(others), who)
+
+    people = [f"p{i % 10}" for i in range(100)]
+    half, tenth = [i % 20 < 10 for i in range(100)], [i % 10 == 0 for i in range(100)]
+    assert ratio(half, [False] * 100, people) is None
+    found = ratio([False] * 100, tenth, people)
+    assert (found["ratio"], found["low"]) == (0.0, 0.0)
+    # Paired: the same misses are one to one in every draw.
+    assert ratio(half, half, people) == {"ratio": 1.0, "low": 1.0, "high": 1.0}
+    found = ratio([i < 20 for i in range(100)], [i < 40 for i in range(100)], people)
+    assert found["ratio"] == 0.5 and found["low"] <= 0.5 <= found["high"]
+
+
+def test_endpoint_errors_are_those_of_the_first_wake_in_the_word() -> None:
+    scores = np.full(300, -50, np.int16)
+    scores[[20, 60, 75]] = 9
+    starts, ends = np.arange(300) * 100 - 800, np.arange(300) * 100 - 80
+    spans = [(5000, 6000), (5400, 6400)]
+    found = endpoint_errors(Fake(), [scores, scores], [(starts, ends)] * 2, 9, spans)
+    # Step 60: start told 5200, end told 5920; off by 200 and -200, and by -80 and -480.
+    assert found is not None and found["wakes"] == 2
+    assert found["start_bias_ms"] == pytest.approx(0.0)
+    assert found["start_standard_error_ms"] == pytest.approx(np.std([12.5, -12.5], ddof=1))
+    assert found["end_bias_ms"] == pytest.approx(-17.5)
+    assert found["end_standard_error_ms"] == pytest.approx(np.std([-5.0, -30.0], ddof=1))
+    assert endpoint_errors(Fake(), [scores], [(starts, ends)], 10, spans[:1]) is None
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(peers.PACKAGE) is None, reason="extra `peers` is not installed"
+)
+def test_the_peer_scores_what_its_package_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pymicro_wakeword as package
+
+    word = TOY.word.model_copy(update={"phrase": "alexa"})
+    [peer], why = peers.find_peers(word, tmp_path)
+    assert why == ""
+    rng = np.random.default_rng(2)
+    pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
+    model = package.MicroWakeWord.from_builtin(package.Model.ALEXA)
+    features = package.MicroWakeWordFeatures()
+    means = [model.process_streaming_prob(f) for f in features.process_streaming(pcm.tobytes())]
+    scores = peer.scores(pcm)
+    assert len(scores) == len(means) // 3
+    # Its mean probability in whole output steps; it wakes above its cutoff.
+    assert scores.tolist() == [round(m * 256 * 5) for m in means[2::3]]
+    over = [m > model.probability_cutoff for m in np.arange(1276) / 1280]
+    assert over.index(True) == peer.shipped
+    # The newest sample that a step has heard: without it the step does not come.
+    assert len(peer.scores(pcm[: peer.step_end(9)])) == 10
+    assert len(peer.scores(pcm[: peer.step_end(9) - 160])) == 9
+    # Each recording starts afresh; what was scored once is read from the cache.
+    both = peer.scores_of([pcm, pcm])
+    assert both[0].tolist() == both[1].tolist() == scores.tolist()
+    monkeypatch.setattr(peer, "_run", lambda pcm: pytest.fail("scored again"))
+    assert [s.tolist() for s in peer.scores_of([pcm, pcm])] == [s.tolist() for s in both]
+
+
+def test_without_a_peer_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers.util, "find_spec", lambda name: None)
+    found, why = peers.find_peers(TOY.word, tmp_path)
+    assert found == [] and "not installed" in why
+
+
+def test_near_misses_are_spoken_as_a_person_is_heard(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+
+    def speak(engine: str, voice: str, text: str) -> Any:
+        said.append((voice, text))
+        return None if voice == "mute" else (chirp() / 50).astype(np.float32)
+
+    monkeypatch.setattr(near, "voices", lambda: [("flite", "one"), ("flite", "mute")])
+    monkeypatch.setattr(near, "speak", speak)
+    heard = spoken(trials, ("toy", "a toil"))
+    assert said == [(v, p) for v in ("one", "mute") for p in ("toy", "a toil")]
+    assert {phrase: len(pcms) for phrase, pcms in heard.items()} == {"toy": 2, "a toil": 2}
+    for pcm in heard["toy"]:
+        assert len(pcm) == LEAD + len(chirp()) + TAIL
+        word = pcm[LEAD : LEAD + len(chirp())].astype(np.float32)
+        assert active_rms(word) == pytest.approx(dbfs(LEVEL_DBFS), rel=0.3)
+        before = pcm[: LEAD // 2].astype(np.float32)
+        assert 0 < np.sqrt((before**2).mean()) < dbfs(LEVEL_DBFS - 12)
+    assert not np.array_equal(*heard["toy"])
+
+
+def test_installed_voices_speak() -> None:
+    if not near.voices():
+        pytest.skip("no speech synthesizer is installed")
+    wave = near.speak(*near.voices()[0], "a lesson")
+    assert wave is not None and RATE // 3 < len(wave) < 3 * RATE and np.abs(wave).max() > 1000
+
+
+def test_recorded_near_misses_come_from_texts_and_the_word_file(
+    trials: Trials, tmp_path: Path
+) -> None:
+    clips = [c for c in trials.negatives if c.kind == "speech"]
+    stem = Path(clips[2].path).stem
+    listed = trials.word.data.model_copy(
+        update={"near": ("toyed", "a toil", "toyed with"), "near_recordings": {stem: "Toyah"}}
+    )
+    other = Trials(trials.word.model_copy(update={"data": listed}), trials.corpus, 1, 1)
+    texts = {clips[0].path: "He TOYED, and how.", clips[1].path: "she toyed with a toil",
+             clips[2].path: "toyed", clips[3].path: "destroyed"}  # fmt: skip
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "text"], *texts.items()])
+    found = recorded(other, tmp_path)
+    assert {phrase: len(pcms) for phrase, pcms in found.items()} == {
+        "toyed": 1, "toyed with": 1, "a toil": 1, "Toyah": 1,
+    }  # fmt: skip
+    assert np.array_equal(found["Toyah"][0], trials.corpus.audio(clips[2]))
+
+
+def test_near_phrases_are_part_of_a_word_file(tmp_path: Path) -> None:
+    text = TOY.word_path.read_text().replace("[data]", '[data]\nnear = ["toil"]')
+    (tmp_path / "toy.toml").write_text(text)
+    assert load_word(tmp_path / "toy.toml").data.near == ("toil",)
+
+
+def test_the_float_network_steps_as_the_device_does() -> None:
+    word: Word = TOY.word
+    device = Device(build("toy", "host").folder / "libwakestate.so", word)
+    whole = WholeWindow(word, device, TOY.folder / "toy.keras")
+    rng = np.random.default_rng(4)
+    pcm = to_int16(rng.normal(0, 1, 3 * RATE) * np.repeat(rng.uniform(0, 6000, 30), 1600))
+    for state in range(len(word.states)):
+        ours, theirs = device.scores(pcm, state), whole.scores(pcm, state)
+        assert len(ours) == len(theirs)
+        warm = word.model.receptive_hops // word.model.stride + word.detector.smoothing_steps
+        shifted = [np.corrcoef(ours[warm:-1], theirs[warm + k : len(theirs) - 1 + k])[0, 1]
+                   for k in (-1, 0, 1)]  # fmt: skip
+        assert shifted[1] > 0.8 and shifted[1] > max(shifted[0], shifted[2])
+        assert np.abs(theirs[warm:]).max() < 100 * PER_LOGIT
+    for samples in (0, 300, 5000, len(pcm) - 77):
+        assert len(whole.scores(pcm[:samples], 0)) == len(device.scores(pcm[:samples], 0))

@@ -1,0 +1,191 @@
+"""The report: one page with everything in it, made again without measuring again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.executors import TOY
+from tests.firmware_build import build
+from train.data import DataError
+from train.evaluate import OURS
+from train.report import join, read_results, write_report
+from train.tables import tables
+from train.whole import FLOAT
+
+
+def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
+    frr = misses / clips
+    return {"threshold": threshold, "false_accepts": accepts, "misses": misses, "frr": frr,
+            "frr_low": frr / 2, "frr_high": min(1.0, 2 * frr)}  # fmt: skip
+
+
+def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
+    own = {"0.5": at(50, 1, misses, 20), "1": at(40, 2, misses // 2, 20)}
+    peer = {"0.5": at(900, 1, 2 * misses, 20), "1": at(800, 2, misses, 20)}
+    curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
+    given = {"name": name, "state": "player=idle", "noise": "", "snr_db": 0.0, "ser_db": None,
+             "level_dbfs": None, "plays": "", "part": part, **condition}  # fmt: skip
+    ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
+    return {
+        "condition": given, "clips": 20, "speakers": 5, "hours": 2.0, "at": own,
+        "shipped": at(55, 1, misses, 20), "curve": curve,
+        "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
+        "endpoints": {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0,
+                      "start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0},
+        "others": {"a <peer>": {"at": peer, "shipped": at(999, 0, misses, 20), "curve": curve,
+                                "ratio": {"0.5": ratio, "1": ratio}},
+                   FLOAT: {"at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
+                           "shipped": {}, "curve": curve, "ratio": {}}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    rows = [
+        row("clean", "sound", 0),
+        row("noise 0 dB", "sound", 4, noise="noise"),
+        row("player=music SER 0 dB", "state", 6, state="player=music", ser_db=0.0),
+        row("music plays, idle told", "told", 9, ser_db=0.0, plays="player=music"),
+        row("nothing plays, music told", "told", 8, state="player=music"),
+        row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
+    ]
+    scores = {"first_s": 0.1, "step_s": 0.03, "scores": [0, 60, 0] * 20, "threshold": 50,
+              "wakes_s": [0.13]}  # fmt: skip
+    scene = {"condition": "clean", "level_dbfs": [-40.0] * 100, "frame_s": 0.02,
+             "words_s": [[0.1, 0.5]], "listeners": {OURS: scores, "a <peer>": scores}}  # fmt: skip
+    fired = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
+    return {
+        "word": "toy", "split": "dev", "seed": 1, "draws": 3, "signal_to_echo_db": {"high": [0.0]},
+        "positives": 20, "negatives": 1234, "peers_absent": "", "fingerprint": "abc",
+        "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
+        "thresholds": {}, "seconds": 77, "rows": rows, "excerpts": [scene],
+        "near": [{"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}],
+    }  # fmt: skip
+
+
+def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
+    made = {table.title: table.markdown() for table in tables(found)}
+    main = made["False rejects at equal false accepts"].splitlines()
+    assert main[2].startswith(
+        f"| condition | {OURS}, 0.5 FA/h | a <peer>, 0.5 FA/h | ratio of misses |"
+    )
+    assert main[4].startswith("| clean | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | – it misses none |")
+    assert main[5].startswith("| noise 0 dB | 20.0 [10.0, 40.0] | 40.0 [20.0, 80.0] | 0.50 [0.25")
+    assert len(main) == 4 + 3
+    told = made["The device tells a wrong state"].splitlines()
+    # Beside: the same sound told rightly.
+    assert told[4] == (
+        "| music plays, idle told | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"
+    )
+    assert told[5].endswith("| 40.0 [20.0, 80.0] | 0.50 (1) | 0.0 [0.0, 0.0] |")
+    # 0 + 4 + 6 misses of 60 trials, and one more in each row.
+    assert made["What int8 and streaming cost"].splitlines()[4] == (
+        "| 0.5 FA/h | 16.7 (10) | 21.7 (13) | -23.1 % |"
+    )
+    near = made["Near misses"].splitlines()
+    assert near[-1] == (
+        "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
+    )
+    assert "| 40 bias +12 | 20 bias -3 | 9 |" in made["Endpoints"]
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "path", "use"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> None:
+    results = tmp_path / "evaluate.json"
+    results.write_text(json.dumps(found))
+    costs = tmp_path / "costs.json"
+    costs.write_text('{"rows": []}')
+    beside = tmp_path / "plain.json"
+    beside.write_text(json.dumps(found))
+    path = write_report(TOY.word, TOY.folder, results, tmp_path / "report", costs,
+                        [("plain", beside)])  # fmt: skip
+    text = path.read_text()
+    page = _Page()
+    page.feed(text)
+    assert page.open == []
+    # Nothing is fetched, nothing runs.
+    urls = {u for u in re.findall(r"https?://[^\s\"'<>]+", text) if "www.w3.org" not in u}
+    assert urls == set()
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "img"}
+    for _, given in page.tags:
+        target = given.get("href") or given.get("src") or given.get("xlink:href") or "#"
+        assert target.startswith("#")
+    ids = [given["id"] for _, given in page.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+    links = {str(g["href"])[1:] for tag, g in page.tags if tag == "a"}
+    assert links and links <= set(ids)
+    # Every figure says what it shows.
+    alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
+    assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
+    assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]
+    # Text from outside is escaped, colours are the page's own.
+    assert text.count(FLOAT) == 1  # in its table, in no figure
+    assert "a &lt;peer&gt;" in text and "<peer>" not in text and "toil &amp; boil" in text
+    assert "#0500" not in text and "#0100" not in text
+    assert "<td>40.0<small>[20.0, 80.0]</small></td>" in text
+    pngs = sorted(p.name for p in path.parent.glob("*.png"))
+    assert pngs == ["bands-1.png", "det.png", "overview.png", "scores-1.png"]
+    assert {p.suffix for p in path.parent.iterdir()} == {".png", ".html"}
+
+
+def test_another_measurement_cannot_stand_beside(found: dict[str, Any]) -> None:
+    other = json.loads(json.dumps(found["rows"]))
+    other[1]["clips"] = 21
+    with pytest.raises(DataError, match="plain: not measured as this was in 'noise 0 dB'"):
+        join(found["rows"], "plain", other)
+
+
+def test_a_damaged_result_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "evaluate.json"
+    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"others": {}}]}'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"evaluate\.json: not what `make evaluate` writes"):
+            read_results(path)
+
+
+def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> None:
+    library = build("toy", "host").folder / "libwakestate.so"
+
+    def report(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "train", "report", "--word", TOY.word_path]
+        command += ["--data", sounds, "--library", library, "--model", TOY.folder]
+        command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", *more]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    first = report()
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert "evaluate.json: not there yet; evaluating" in first.stderr
+    page = tmp_path / "out/report/report.html"
+    assert first.stdout.splitlines()[-1] == "out/report/report.html" or page.is_file()
+    before = (tmp_path / "out/evaluate.json").read_bytes()
+    made = page.read_text()
+    again = report()
+    assert again.returncode == 0 and "evaluating" not in again.stderr
+    assert (tmp_path / "out/evaluate.json").read_bytes() == before
+    assert page.read_text() == made
+    other = report("--seed", "2")
+    assert "seed is 1, wanted 2; evaluating" in other.stderr
+    assert (tmp_path / "out/evaluate.json").read_bytes() != before
