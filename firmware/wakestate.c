@@ -56,6 +56,10 @@ static bool hop(ws_engine *engine) {
     bool wake =
         ws_detector_push(&engine->detector, logit, ws_thresholds[engine->state], &event->score);
     event->sample = engine->samples;
+    /* All that this step saw, until the network itself tells where the word is. */
+    uint64_t seen = (WS_RECEPTIVE_HOPS - 1) * WS_HOP + WS_WINDOW;
+    event->start = event->sample > seen ? event->sample - seen : 0;
+    event->end = event->sample;
     event->state = engine->state;
     /* The mean of the logits, rounded, as an index 0 .. 255: the offset makes it positive. */
     event->probability =
