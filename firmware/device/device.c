@@ -278,9 +278,10 @@ int ws_board_main(void) {
         if (take_hops()) {
             read_state_pins();
         }
+        while (ws_ring_empty(&ring) && ws_uplink_pump(&uplink, offer, NULL)) {
+        }
         take_commands();
         change_state();
-        ws_uplink_pump(&uplink, offer, NULL);
         if (late_hops > 0) be_late();
         /* An interrupt between the look and the sleep still ends the sleep. */
         cpu_disable_interrupts();
@@ -291,6 +292,7 @@ int ws_board_main(void) {
         if (ended) break;
     }
     ws_uplink_input_ended(&uplink);
-    ws_uplink_pump(&uplink, send_all, NULL);
+    while (ws_uplink_pump(&uplink, send_all, NULL)) {
+    }
     return 0;
 }

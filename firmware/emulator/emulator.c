@@ -165,12 +165,14 @@ static bool hear(settings *options, const char *name) {
                 if (event.type == WS_EVENT_SCORE && !options->scores) continue;
                 if (!print(options, name, event.sample, &event, event.state)) return false;
             }
-            ws_uplink_pump(&uplink, write_frames, options);
+            while (ws_uplink_pump(&uplink, write_frames, options)) {
+            }
             if (options->uplink_failed) return false;
         }
     }
     ws_uplink_input_ended(&uplink);
-    ws_uplink_pump(&uplink, write_frames, options);
+    while (ws_uplink_pump(&uplink, write_frames, options)) {
+    }
     return !options->uplink_failed;
 }
 

@@ -177,7 +177,6 @@ void ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to) {
     if (uplink->sent > 0) (void)finish(uplink, link, to);
 }
 
-void ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to) {
-    while (finish(uplink, link, to) && next_frame(uplink)) {
-    }
+bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to) {
+    return finish(uplink, link, to) && next_frame(uplink) && finish(uplink, link, to);
 }

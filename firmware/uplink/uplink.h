@@ -79,8 +79,9 @@ void ws_uplink_input_ended(ws_uplink *uplink);
 /* End the message number `utterance`, or with 0 whichever; one that is over is left alone. */
 void ws_uplink_stop(ws_uplink *uplink, uint16_t utterance);
 
-/* Give the link what there is, until it takes no more. */
-void ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
+/* Give the link what it takes of a frame; true when it took all: there may be another. One at a
+ * time, so that on a fast link the sound that comes in does not wait until all is out. */
+bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
 /* Only the rest of a frame that has begun: then other bytes may go by the same link. */
 void ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
 
