@@ -44,7 +44,7 @@ typedef struct {
     int16_t score;        /* sum of the last WS_SMOOTHING logits, int8 each */
     uint16_t probability; /* sigmoid of their mean, Q15: 0 .. 32768 */
     uint8_t state;        /* index into ws_state_names */
-    uint64_t start;       /* of a WAKE: where the word starts and ends, in samples since ws_init; */
+    uint64_t start;       /* where the word starts and ends, in samples since ws_init; */
     uint64_t end;         /* 0 <= start < end <= sample */
 } ws_event;
 

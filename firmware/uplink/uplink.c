@@ -80,9 +80,10 @@ static void add_string(ws_frame_writer *frame, const char *string) {
 /* START: the message of the wake that waits. */
 static void begin_message(ws_uplink *uplink) {
     const ws_event *event = &uplink->waiting.event;
-    /* A word longer than can be is cut at its start; so all of it is still in the ring. */
+    /* What lies before all that the network saw is cut; so the rest is still in the ring. */
     uint64_t start = event->start;
     if (start + WS_WORD_MOST < event->sample) start = event->sample - WS_WORD_MOST;
+    uint64_t end = event->end > start ? event->end : start + 1;
     uplink->utterance = (uint16_t)(uplink->utterance == UINT16_MAX ? 1 : uplink->utterance + 1);
     uplink->first = uplink->next = start > WS_PREROLL_SAMPLES ? start - WS_PREROLL_SAMPLES : 0;
     uplink->end = event->sample + WS_UPLINK_FOLLOW_MOST;
@@ -98,7 +99,7 @@ static void begin_message(ws_uplink *uplink) {
     ws_frame_number(frame, event->state, 1);
     ws_frame_number(frame, WS_SAMPLE_RATE, 4);
     ws_frame_number(frame, start - uplink->first, 4);
-    ws_frame_number(frame, event->end - uplink->first, 4);
+    ws_frame_number(frame, end - uplink->first, 4);
     ws_frame_number(frame, event->sample - uplink->first, 4);
     ws_frame_number(frame, event->sample + uplink->waiting.missed, 8);
     ws_frame_number(frame, uplink->waiting.missed, 4);
