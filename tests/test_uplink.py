@@ -39,14 +39,11 @@ LONGEST = 10 * 16000
 PCM = np.frombuffer(SPEECH, "<i2").astype(np.int16)
 #: The scripted network's wakes in SPEECH, in samples.
 WAKES = (17040, 41040)
-#: What the steps that wake together see, of the scripted network: WS_WORD_MOST.
-SCRIPTED_SEES = (6 + 2 * 3 - 1) * HOP + 400
 
 
-def word(wake: int) -> tuple[int, int]:
-    """Where the scripted engine says the word is, and the message with it."""
-    start, end = max(wake - (5 * HOP + 400), 0), wake
-    return max(start, wake - SCRIPTED_SEES), end
+def first(start: Start) -> int:
+    """The engine's number of the first sample sent."""
+    return start.wake_sample - start.missed - start.wake_index
 
 
 @dataclass
@@ -89,38 +86,33 @@ def sent(stream: bytes) -> Sent:
     return Sent(frames, [json.loads(line) for line in lines if line[0] == "{"], messages)
 
 
-def expected(
-    heard: NDArray[np.int16],
-    starts: list[Start],
-    *,
-    number: int = 0,
-    words: list[tuple[int, int]] | None = None,
-) -> bytes:
-    """The frames for wakes at starts[i].wake_sample in `heard`, nothing missed, to its end."""
+def expected(heard: NDArray[np.int16], starts: list[Start], *, number: int = 0) -> bytes:
+    """The frames for these wakes in `heard`, nothing missed, to its end.
+
+    When it woke, and where the word is, is taken from `starts`; all else must follow from it.
+    """
     out = []
-    for index, given in enumerate(starts):
+    for given, following in itertools.zip_longest(starts, starts[1:]):
         wake = given.wake_sample
-        start, end = words[index] if words else word(wake)
-        first = max(start - PREROLL, 0)
+        start, end = first(given) + given.start_index, first(given) + given.end_index
+        begin = max(start - PREROLL, 0)
         limits = [(wake + LONGEST, Reason.LONGEST), (len(heard), Reason.INPUT_ENDED)]
-        if index + 1 < len(starts):
-            limits.append((starts[index + 1].wake_sample, Reason.NEXT_WAKE))
+        if following:
+            limits.append((following.wake_sample, Reason.NEXT_WAKE))
         last, reason = min(limits)
         begun = replace(
             given,
             sample_rate=16000,
-            start_index=start - first,
-            end_index=end - first,
-            wake_index=wake - first,
+            start_index=start - begin,
+            end_index=end - begin,
+            wake_index=wake - begin,
             missed=0,
         )
         out.append((Kind.START, begun.payload()))
-        for at in range(first, last, HOP):
-            part = heard[at : min(at + HOP, last)]
-            audio = Audio(given.utterance, at - first, part)
+        for at in range(begin, last, HOP):
+            audio = Audio(given.utterance, at - begin, heard[at : min(at + HOP, last)])
             out.append((Kind.AUDIO, audio.payload()))
-        end_frame = End(given.utterance, reason, last - first, 0, 0)
-        out.append((Kind.END, end_frame.payload()))
+        out.append((Kind.END, End(given.utterance, reason, last - begin, 0, 0).payload()))
     return b"".join(encode(Frame(kind, number + i, data)) for i, (kind, data) in enumerate(out))
 
 
@@ -157,6 +149,14 @@ def test_the_emulator_sends_what_python_says(host: Build, tmp_path: Path) -> Non
     assert found.starts[1].start_index == PREROLL
     assert stream == expected(PCM, found.starts)
     assert [end.reason for end in found.ends] == [Reason.NEXT_WAKE, Reason.INPUT_ENDED]
+
+
+def test_the_word_lies_where_the_engine_says(host: Build, tmp_path: Path) -> None:
+    """All that the newest step saw; of a network that tells more, what it tells."""
+    (tmp_path / "x.wav").write_bytes(wav(SPEECH))
+    for start in sent(emulate(host, tmp_path / "out", tmp_path / "x.wav")).starts:
+        assert start.wake_index - start.start_index == 5 * HOP + 400
+        assert start.end_index == start.wake_index
 
 
 def test_boards_send_the_same_bytes(host: Build, tmp_path: Path) -> None:
@@ -240,12 +240,12 @@ def test_stop(device: Path) -> None:
     """By number, or whichever; a number that is not now does nothing."""
     for stop in ("120:stop", "120:stop 1"):
         found = run(device, SPEECH, "10:uplink on", stop, "130:stop", "140:stop 1", "150:stop 7")
-        first, second = found.ends
-        assert (first.reason, second.reason) == (Reason.STOPPED, Reason.INPUT_ENDED)
-        begin = word(WAKES[0])[0] - PREROLL
-        assert abs(first.samples - (120 * HOP - begin)) <= 2 * HOP and first.unsent == 0
-        assert (found.sound(1) == PCM[begin : begin + first.samples]).all()
-        assert len(found.sound(2)) == second.samples
+        one, other = found.ends
+        assert (one.reason, other.reason) == (Reason.STOPPED, Reason.INPUT_ENDED)
+        begin = first(found.starts[0])
+        assert abs(one.samples - (120 * HOP - begin)) <= 2 * HOP and one.unsent == 0
+        assert (found.sound(1) == PCM[begin : begin + one.samples]).all()
+        assert len(found.sound(2)) == other.samples
     found = run(device, SPEECH, "10:uplink on", "120:stop 2", "130:uplink off")
     assert len(found.starts) == 1 and found.ends[0].reason == Reason.STOPPED
 
@@ -258,7 +258,7 @@ def test_a_link_that_is_too_slow_loses_sound_and_says_so(device: Path, room: str
     found = run(device, audio, "10:uplink on", "500:stats", ROOM=room)
     assert [line["t"] for line in found.lines if line["type"] == "wake"] == [1.065]
     (end,) = found.ends
-    begin = word(WAKES[0])[0] - PREROLL
+    begin = first(found.starts[0])
     assert end.reason == Reason.INPUT_ENDED and end.samples == len(heard) - begin
     pieces = found.audio(1)
     for piece in pieces:
@@ -289,10 +289,8 @@ def test_what_was_missed_is_not_in_the_sound(device: Path) -> None:
     assert (start.missed, second.missed, found.ends[0].missed) == (2 * HOP,) * 3
     wake = next(line for line in found.lines if line["type"] == "wake")
     assert wake["t"] == start.wake_sample / 16000
-    begin = start.wake_sample - start.missed - start.wake_index
-    assert (found.sound(1) == heard[begin : begin + found.ends[0].samples]).all()
-    assert start.start_index == PREROLL and start.end_index <= start.wake_index
-    assert word(begin + start.wake_index)[0] - begin == PREROLL
+    assert (found.sound(1) == heard[first(start) :][: found.ends[0].samples]).all()
+    assert start.start_index == PREROLL < start.end_index <= start.wake_index
 
 
 def test_a_line_does_not_part_a_frame(device: Path) -> None:
@@ -322,11 +320,7 @@ def test_device_image_emulator_and_host_agree_on_the_real_word(tmp_path: Path) -
     found = sent(stream)
     assert len(found.starts) == 3
     heard = np.frombuffer(sample.read_bytes()[44:], "<i2").astype(np.int16)
-    words = []
-    for start in found.starts:
-        first = start.wake_sample - start.wake_index
-        words.append((first + start.start_index, first + start.end_index))
-    assert stream == expected(heard, found.starts, words=words)
+    assert stream == expected(heard, found.starts)
     assert emulate(build("alexa", "mps2-an386"), tmp_path / "m4", sample) == stream
     for board in ("mps2-an385", "netduinoplus2"):
         said = sent(hear(build("alexa", board), sample))
