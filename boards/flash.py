@@ -124,7 +124,8 @@ def monitor(board: Board, elf: Path, audio: Sequence[str], device: str | None) -
         _built(board, elf)
         with _emulated(board, elf, audio, quiet=False) as (process, _):
             return process.wait()
-    return talk(port(board, device))
+    assert board.uart is not None
+    return talk(port(board, device), board.uart.baud)
 
 
 def debug(board: Board, elf: Path, audio: Sequence[str]) -> int:

@@ -75,7 +75,7 @@ def _parts(board: Board) -> list[Part]:
         (f"Microphone: {mic.part}", True, [(name, pin) for name, pin in pins.items() if pin]),
         ("Lamp, lit on a wake", True, [("LED", led.pin)]),
         (
-            "Serial port, 115200 baud",
+            f"Serial port, {uart.baud} baud",
             "adapter" not in uart.where,
             [("its RX", uart.tx or ""), ("its TX", uart.rx or "")],
         ),

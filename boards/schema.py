@@ -158,7 +158,7 @@ class Uart(_Section):
     rx: PinName | None = None
     function: int | None = Field(None, ge=0, le=15, description="the pins' alternate function")
     enable: str | None = Field(None, pattern=r"^RCC_[A-Z0-9]+_[A-Z0-9]+$", description="its clock")
-    baud: Literal[115200] = 115200
+    baud: Literal[115200, 1_000_000] = 1_000_000
     where: str = Field(min_length=1, description="where a person plugs in")
 
 

@@ -24,8 +24,8 @@ def port(board: Board, given: str | None, devices: Path = Path("/dev")) -> str:
     return found[0]
 
 
-def talk(device: str) -> int:
-    """Show what comes at 115200 baud, send what is typed, until Ctrl-C or Ctrl-D."""
+def open_port(device: str, baud: int) -> int:
+    """The port's file descriptor; 8 bits, nothing translated. BoardError says why it cannot be."""
     try:
         line = os.open(device, os.O_RDWR | os.O_NOCTTY)
     except PermissionError:
@@ -35,7 +35,17 @@ def talk(device: str) -> int:
     except OSError as error:
         raise BoardError(f"{device}: cannot be opened: {error.strerror}") from None
     try:
-        _set_up(line)
+        _set_up(line, baud)
+    except (termios.error, BoardError) as error:
+        os.close(line)
+        raise BoardError(f"{device}: {error}") from None
+    return line
+
+
+def talk(device: str, baud: int) -> int:
+    """Show what comes, send what is typed, until Ctrl-C or Ctrl-D."""
+    line = open_port(device, baud)
+    try:
         ends = [line, sys.stdin.fileno()]
         while True:
             for ready in select.select(ends, [], [])[0]:
@@ -49,12 +59,14 @@ def talk(device: str) -> int:
         os.close(line)
 
 
-def _set_up(line: int) -> None:
-    """115200 baud, 8 bits, nothing translated."""
+def _set_up(line: int, baud: int) -> None:
+    rate = getattr(termios, f"B{baud}", None)
+    if rate is None:
+        raise BoardError(f"{baud} baud: this system does not name that rate; Linux does")
     settings = termios.tcgetattr(line)
     settings[0] = termios.IGNPAR
     settings[1] = 0
     settings[2] = termios.CS8 | termios.CREAD | termios.CLOCAL
     settings[3] = 0
-    settings[4] = settings[5] = termios.B115200
+    settings[4] = settings[5] = rate
     termios.tcsetattr(line, termios.TCSANOW, settings)

@@ -48,7 +48,8 @@ generated: $(GENERATED_FILES)
 HEADERS := $(GENERATED)/ws_model.h
 
 ENGINE := firmware/wakestate.c firmware/detector.c
-EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c)
+UPLINK := $(addprefix firmware/uplink/,frame.c preroll.c uplink.c)
+EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c) $(UPLINK)
 VECTORS := firmware/test/vectors.c firmware/emulator/text.c
 ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_model.o ws_frontend.o)
@@ -67,7 +68,7 @@ VECTORS_C := $(if $(BOARD_CHIP),$(BOARD_OUT)/board_vectors.c)
 CFLAGS += -I$(BOARD_OUT)
 # Its ring and its driver: what a semihosting microphone needs, or a real one.
 DEVICE := $(addprefix firmware/device/,device.c ring.c pdm.c) boards/common/startup.c \
-	$(addprefix firmware/emulator/,event.c states.c text.c) $(BOARD_SOURCES) $(VECTORS_C) \
+	$(addprefix firmware/emulator/,event.c states.c text.c) $(UPLINK) $(BOARD_SOURCES) $(VECTORS_C) \
 	$(if $(BOARD_EMULATED),boards/common/semihosting.c firmware/emulator/wav.c,boards/common/restart.c)
 DEVICE_PROGRAM := $(OUT)/device.elf
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf

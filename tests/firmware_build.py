@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from boards.generate import generate
 from boards.run import capture, check_qemu
 from boards.schema import Board, BoardError, board_names, load_board
 
@@ -53,6 +54,26 @@ def skip_without_qemu(name: str) -> None:
         check_qemu(load_board(name))
     except BoardError as error:
         pytest.skip(str(error))
+
+
+def host_device(folder: Path) -> Path:
+    """The device program on the host, with tests/native/device_driver.c, scripted and sanitized."""
+    generate("mps2-an386", folder)
+    names = ["device/device.c", "device/ring.c", "wakestate.c", "detector.c"]
+    names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
+    names += [f"uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
+    sources = [f"firmware/{name}" for name in names]
+    sources += [f"tests/scripted/ws_{name}.c" for name in ("model", "frontend", "network")]
+    call = ["gcc", "-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+    call += [
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-D_POSIX_C_SOURCE=200809L",
+    ]
+    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
+    call += ["tests/native/device_driver.c", "-o", str(folder / "device")]
+    subprocess.run(call, cwd=ROOT, check=True)
+    return folder / "device"
 
 
 def build(

@@ -19,7 +19,15 @@ from boards.gdb import Gdb, Segment
 from boards.generate import generate
 from boards.run import command
 from boards.schema import BoardError, load_board
-from tests.firmware_build import EMULATED, REAL, ROOT, Build, build, skip_without_qemu
+from tests.firmware_build import (
+    EMULATED,
+    REAL,
+    ROOT,
+    Build,
+    build,
+    host_device,
+    skip_without_qemu,
+)
 from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
 
 HOP = 160
@@ -29,22 +37,7 @@ Event = dict[str, Any]
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program on the host: a scripted network whose logit is the newest sample's high byte."""
-    folder = tmp_path_factory.mktemp("device")
-    generate("mps2-an386", folder)
-    names = ["device/device.c", "device/ring.c", "wakestate.c", "detector.c"]
-    names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
-    sources = [f"firmware/{name}" for name in names]
-    sources += [f"tests/scripted/ws_{name}.c" for name in ("model", "frontend", "network")]
-    call = ["gcc", "-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
-    call += [
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-        "-D_POSIX_C_SOURCE=200809L",
-    ]
-    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
-    call += ["tests/native/device_driver.c", "-o", str(folder / "device")]
-    subprocess.run(call, cwd=ROOT, check=True)
-    return folder / "device"
+    return host_device(tmp_path_factory.mktemp("device"))
 
 
 def run(

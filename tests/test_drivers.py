@@ -100,7 +100,7 @@ NANO_START: Writes = [
     ("P1_PIN_CNF_10", 3 << 2),  # RX, pulled up
     ("UART0_PSEL_TXD", 1 << 5 | 3),
     ("UART0_PSEL_RXD", 1 << 5 | 10),
-    ("UART0_BAUDRATE", 0x01D7E000),
+    ("UART0_BAUDRATE", 0x10000000),
     ("UART0_ENABLE", 4),
     ("UART0_EVENTS_RXDRDY", 0),
     ("UART0_INTENSET", 1 << 2),
@@ -170,7 +170,7 @@ L475_START: Writes = [
     ("GPIOB_PUPDR", 0x102 | 1 << 14),  # RX, pulled up
     ("GPIOB_MODER", 0x280 | 1 << 28 | 2 << 12 | 2 << 14),
     ("RCC_APB2ENR", 1 << 14),
-    ("USART1_BRR", 694),  # 80 MHz / 115200
+    ("USART1_BRR", 80),  # 80 MHz for 1 Mbaud
     ("USART1_CR1", 1 << 5 | 1 << 3 | 1 << 2 | 1),
     ("NVIC_ISER1", 1 << 37 - 32),
     *IWDG,
@@ -240,7 +240,7 @@ F407_START: Writes = [
     ("GPIOA_PUPDR", 0x64000000 | 1 << 6),  # RX, pulled up
     ("GPIOA_MODER", 0xA8000000 | 2 << 4 | 2 << 6),
     ("RCC_APB1ENR", 1 << 28 | 1 << 17),
-    ("USART2_BRR", 365),  # 42 MHz / 115200
+    ("USART2_BRR", 42),  # 42 MHz for 1 Mbaud
     ("USART2_CR1", 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2),
     ("NVIC_ISER1", 1 << 38 - 32),
     *IWDG,
@@ -302,9 +302,14 @@ def test_a_clock_that_does_not_come_up_is_told_and_nothing_hangs(
     names = [name for name, _ in registers.log]
     assert any(name.endswith(("BRR", "BAUDRATE")) for name in names)
     if board == "stm32f4-discovery":
-        assert registers["USART2_BRR"] == 139  # 16 MHz / 115200
+        assert registers["USART2_BRR"] == 16  # 16 MHz for 1 Mbaud
     if board == "b-l475e-iot01a":
-        assert registers["USART1_BRR"] == 35  # 4 MHz / 115200
+        # 4 MHz would be too few: 16 of its clocks make a bit.
+        assert registers["USART1_BRR"] == 16
+        assert registers.written("RCC_CR")[-2:] == [
+            ("RCC_CR", 0x63 | 1 << 24 | 1 << 3),
+            ("RCC_CR", 0x03 | 1 << 24 | 1 << 3 | 8 << 4),
+        ]
 
 
 LOW_SUPPLY = {
@@ -478,3 +483,68 @@ def test_stm32f407_hears_bits(tmp_path: Path) -> None:
         got.append(ring.take())
     pcm = np.concatenate(got)[HOP:]
     assert abs(np.abs(pcm).max() / 32768 - 0.5) < 0.01
+
+
+INTERRUPT = {  # of a port that may send again: its enable, and what answers that it may
+    "arduino-nano-33-ble-sense": ("UART0_INTENSET", 1 << 7, "UART0_EVENTS_TXDRDY", 1),
+    "b-l475e-iot01a": ("USART1_CR1", 1 << 7, "USART1_ISR", 1 << 7),
+    "stm32f4-discovery": ("USART2_CR1", 1 << 7, "USART2_SR", 1 << 7),
+}
+
+
+def answer_slowly(registers: Registers, board: str) -> None:
+    """The port takes a byte and is busy with it until the test says otherwise."""
+    out, ready = SERIAL[board][0], INTERRUPT[board]
+
+    def taken(r: Registers, value: int) -> None:
+        r[ready[2]] = 0
+
+    registers.rules[out] = taken
+    if board.startswith("arduino"):  # set and clear are two registers there
+
+        def set_bits(r: Registers, value: int) -> None:
+            r["UART0_INTENSET"] = enabled[0] = enabled[0] | value
+
+        def clear_bits(r: Registers, value: int) -> None:
+            r["UART0_INTENSET"] = enabled[0] = enabled[0] & ~value
+
+        enabled = [1 << 2]
+        registers.rules.update({"UART0_INTENSET": set_bits, "UART0_INTENCLR": clear_bits})
+
+
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_offered_bytes_go_by_interrupt_and_before_what_is_sent_later(
+    board: str, tmp_path: Path
+) -> None:
+    registers = made(board, tmp_path)
+    registers.driver.ws_driver_start()
+    registers.driver.ws_driver_offer.restype = ctypes.c_size_t
+    out, handler = SERIAL[board][0], getattr(registers.driver, SERIAL[board][5])
+    enable, bit, flag, may_send = INTERRUPT[board]
+    answer_slowly(registers, board)
+    registers[flag] = 0 if board.startswith("arduino") else may_send
+
+    data = bytes(range(200))
+    taken = registers.driver.ws_driver_offer(data, ctypes.c_size_t(200))
+    assert taken in (128, 129)  # the queue, and the byte that the port has
+    assert registers.driver.ws_driver_offer(data, ctypes.c_size_t(200)) == 0
+    assert registers.written(out) == [(out, 0)] and registers[enable] & bit
+    for count in range(2, 11):
+        registers[flag] = may_send
+        handler()
+        assert registers.written(out) == [(out, byte) for byte in data[:count]]
+    handler()  # not ready: nothing is sent
+    assert len(registers.written(out)) == 10
+    assert registers.driver.ws_driver_offer(data[taken:], ctypes.c_size_t(3)) == 3
+
+    def at_once(r: Registers, value: int) -> None:
+        r[flag] = may_send
+
+    registers.rules[out] = at_once
+    registers[flag] = may_send
+    registers.driver.ws_driver_send(b"line", ctypes.c_size_t(4))
+    expected = data[: taken + 3] + b"line"
+    assert bytes(value for _, value in registers.written(out)) == expected
+    assert not registers[enable] & bit or board.startswith("arduino")
+    handler()
+    assert len(registers.written(out)) == len(expected)

@@ -222,7 +222,8 @@ def test_talking_on_a_serial_port() -> None:
     """A pseudo-terminal stands for it: what it says comes out, what is typed goes in."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)  # no echo of what comes before it is set up
-    program = f"from boards.serial import talk; import sys; sys.exit(talk({os.ttyname(theirs)!r}))"
+    call = f"talk({os.ttyname(theirs)!r}, 1000000)"
+    program = f"from boards.serial import talk; import sys; sys.exit({call})"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:

@@ -5,13 +5,16 @@
 #include "bytes.h"
 #include "nrf52840.h"
 
-#define UART_115200 0x01D7E000u /* BAUDRATE: 8.2 of UART in the specification */
+/* BAUDRATE, as in the specification: of 16 MHz, in 2^-32, rounded to its upper 20 bits. */
+#define UART_BAUDRATE \
+    ((uint32_t)((((uint64_t)BOARD_UART_BAUD << 32) / 16000000u + 0x800u) & 0xFFFFF000u))
 #define UART_ON 4u
 #define FROM_CRYSTAL 1u
 #define POF_2V3 10u
 #define RELOAD_KEY 0x6E524635u
 
-static byte_queue received;
+static byte_queue received, to_send;
+static bool sending; /* a byte is on its way; TXDRDY tells when it is out */
 static uint32_t reset_flags;
 
 const char *ws_driver_start(void) {
@@ -44,7 +47,7 @@ const char *ws_driver_start(void) {
     pin_configure(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN, PIN_PULLED_UP); /* open is silence */
     reg_write(UART0_PSEL_TXD, pin_select(BOARD_UART_TX_PORT, BOARD_UART_TX_PIN));
     reg_write(UART0_PSEL_RXD, pin_select(BOARD_UART_RX_PORT, BOARD_UART_RX_PIN));
-    reg_write(UART0_BAUDRATE, UART_115200);
+    reg_write(UART0_BAUDRATE, UART_BAUDRATE);
     reg_write(UART0_ENABLE, UART_ON);
     reg_write(UART0_EVENTS_RXDRDY, 0);
     reg_write(UART0_INTENSET, UART0_INTENSET_RXDRDY);
@@ -73,20 +76,55 @@ void ws_driver_lamp(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 
-void ws_driver_send(const char *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        reg_write(UART0_EVENTS_TXDRDY, 0);
-        reg_write(UART0_TXD, (uint8_t)bytes[i]);
-        (void)reg_wait(UART0_EVENTS_TXDRDY, 1, 1);
+/* The next byte that waits, once the one before is out. The interrupt does the same, so it is off
+ * meanwhile. */
+static void send_waiting(void) {
+    if (sending && reg_read(UART0_EVENTS_TXDRDY) == 0) return;
+    reg_write(UART0_EVENTS_TXDRDY, 0);
+    int byte = bytes_get(&to_send);
+    sending = byte >= 0;
+    if (sending) reg_write(UART0_TXD, (uint8_t)byte);
+}
+
+static void send_byte(uint8_t byte) {
+    reg_write(UART0_EVENTS_TXDRDY, 0);
+    reg_write(UART0_TXD, byte);
+    (void)reg_wait(UART0_EVENTS_TXDRDY, 1, 1);
+}
+
+/* Without interrupts: a fault's handler calls it too. */
+void ws_driver_send(const void *bytes, size_t count) {
+    const uint8_t *next = bytes;
+    reg_write(UART0_INTENCLR, UART0_INTENCLR_TXDRDY);
+    if (sending) (void)reg_wait(UART0_EVENTS_TXDRDY, 1, 1);
+    for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
+        send_byte((uint8_t)byte);
     }
+    for (; count > 0; count--) {
+        send_byte(*next++);
+    }
+    sending = false;
+}
+
+size_t ws_driver_offer(const void *bytes, size_t count) {
+    const uint8_t *next = bytes;
+    size_t taken = 0;
+    reg_write(UART0_INTENCLR, UART0_INTENCLR_TXDRDY);
+    while (taken < count && bytes_put(&to_send, next[taken])) {
+        taken++;
+        send_waiting();
+    }
+    if (sending) reg_write(UART0_INTENSET, UART0_INTENSET_TXDRDY);
+    return taken;
 }
 
 /* The event before the data: a byte that comes in between sets it again. */
 void ws_on_UARTE0_UART0(void) {
     while (reg_read(UART0_EVENTS_RXDRDY) != 0) {
         reg_write(UART0_EVENTS_RXDRDY, 0);
-        bytes_put(&received, (uint8_t)reg_read(UART0_RXD));
+        (void)bytes_put(&received, (uint8_t)reg_read(UART0_RXD));
     }
+    if (reg_read(UART0_INTENSET) & UART0_INTENSET_TXDRDY) send_waiting();
 }
 
 int ws_driver_receive(void) {

@@ -6,9 +6,10 @@
 #include "stm32.h"
 
 #define MSI_HZ 4000000u /* at reset */
+#define MSI_16MHZ 8u    /* without wait states */
 #define PVD_LEVEL 3u    /* 2.45 V */
 
-static byte_queue received;
+static byte_queue received, to_send;
 static uint32_t reset_flags;
 static uint32_t clock_hz = MSI_HZ;
 
@@ -41,6 +42,12 @@ static const char *start_clock(void) {
 }
 
 static void start_uart(void) {
+    if (clock_hz / BOARD_UART_BAUD < 16u) { /* BRR would be less than it may be */
+        reg_set(RCC_CR, RCC_CR_MSIRGSEL);
+        reg_change(RCC_CR, RCC_CR_MSIRANGE, MSI_16MHZ);
+        (void)reg_wait(RCC_CR, RCC_CR_MSIRDY, 1);
+        clock_hz = 16000000u;
+    }
     reg_set(BOARD_UART_ENABLE_REGISTER, BOARD_UART_ENABLE);
     reg_write(BOARD_UART(BRR), (clock_hz + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD);
     reg_write(BOARD_UART(CR1), BOARD_UART(CR1_UE) | BOARD_UART(CR1_TE) | BOARD_UART(CR1_RE) |
@@ -72,20 +79,56 @@ void ws_driver_lamp(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 
-void ws_driver_send(const char *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        (void)reg_wait(BOARD_UART(ISR), BOARD_UART(ISR_TXE), 1);
-        reg_write(BOARD_UART(TDR), (uint8_t)bytes[i]);
+/* Bytes that wait go as the port takes them. The interrupt does the same, so it is off meanwhile.
+ */
+static void send_waiting(void) {
+    while (reg_read(BOARD_UART(ISR)) & BOARD_UART(ISR_TXE)) {
+        int byte = bytes_get(&to_send);
+        if (byte < 0) return;
+        reg_write(BOARD_UART(TDR), (uint8_t)byte);
     }
+}
+
+static void send_byte(uint8_t byte) {
+    (void)reg_wait(BOARD_UART(ISR), BOARD_UART(ISR_TXE), 1);
+    reg_write(BOARD_UART(TDR), byte);
+}
+
+/* Without interrupts: a fault's handler calls it too. */
+void ws_driver_send(const void *bytes, size_t count) {
+    const uint8_t *next = bytes;
+    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
+        send_byte((uint8_t)byte);
+    }
+    for (; count > 0; count--) {
+        send_byte(*next++);
+    }
+}
+
+size_t ws_driver_offer(const void *bytes, size_t count) {
+    const uint8_t *next = bytes;
+    size_t taken = 0;
+    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    while (taken < count && bytes_put(&to_send, next[taken])) {
+        taken++;
+        send_waiting();
+    }
+    if (bytes_any(&to_send)) reg_set(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    return taken;
 }
 
 void BOARD_UART_HANDLER(void) {
     uint32_t flags = reg_read(BOARD_UART(ISR));
     if (flags & BOARD_UART(ISR_RXNE)) {
-        bytes_put(&received, (uint8_t)reg_read(BOARD_UART(RDR)));
+        (void)bytes_put(&received, (uint8_t)reg_read(BOARD_UART(RDR)));
     }
     /* Bytes that were too fast would interrupt for ever. */
     if (flags & BOARD_UART(ISR_ORE)) reg_write(BOARD_UART(ICR), BOARD_UART(ICR_ORECF));
+    if (reg_read(BOARD_UART(CR1)) & BOARD_UART(CR1_TXEIE)) {
+        send_waiting();
+        if (!bytes_any(&to_send)) reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    }
 }
 
 int ws_driver_receive(void) {

@@ -7,6 +7,7 @@
 #include "../../boards/common/startup.h"
 #include "../emulator/event.h"
 #include "../emulator/states.h"
+#include "../uplink/uplink.h"
 #include "board_facts.h"
 #include "driver.h"
 
@@ -17,6 +18,7 @@
 
 static ws_engine engine;
 static ws_ring ring;
+static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
 
 static uint64_t missed;    /* samples lost, in all */
@@ -27,8 +29,21 @@ static uint32_t late_hops; /* hops to let pass: see the command `late` */
 static char command[COMMAND_MOST];
 static size_t command_length;
 
+static size_t offer(void *to, const uint8_t *bytes, size_t count) {
+    (void)to;
+    return ws_driver_offer(bytes, count);
+}
+
+static size_t send_all(void *to, const uint8_t *bytes, size_t count) {
+    (void)to;
+    ws_driver_send(bytes, count);
+    return count;
+}
+
+/* A line never stands inside a frame. */
 static bool send(int file, const void *bytes, size_t count) {
     (void)file;
+    ws_uplink_finish(&uplink, send_all, NULL);
     ws_driver_send(bytes, count);
     return true;
 }
@@ -103,9 +118,30 @@ static void tell_stats(void) {
     ws_text_fixed(&line, ws_milliseconds(engine.samples + missed), 3);
     add_number(&line, "overruns", overruns);
     add_number(&line, "lost", missed);
+    add_number(&line, "unsent", uplink.unsent);
+    add_number(&line, "skipped", uplink.skipped);
     add_number(&line, "stack", ws_board_stack_used());
     add_string(&line, "reset", ws_driver_reset_reason());
     end(&line);
+}
+
+static void switch_uplink(bool on) {
+    ws_uplink_switch(&uplink, on);
+    ws_text line;
+    begin(&line);
+    ws_text_add(&line,
+                on ? "{\"type\":\"uplink\",\"on\":true" : "{\"type\":\"uplink\",\"on\":false");
+    add_number(&line, "baud", BOARD_UART_BAUD);
+    end(&line);
+}
+
+/* The number in a command, at most `most`; 0 where there is none. */
+static uint32_t number_in(const char *text, uint32_t most) {
+    uint32_t number = 0;
+    for (; *text >= '0' && *text <= '9' && number <= most; text++) {
+        number = number * 10 + (uint32_t)(*text - '0');
+    }
+    return number < most ? number : most;
 }
 
 static void obey(void) {
@@ -122,15 +158,19 @@ static void obey(void) {
         }
     } else if (strcmp(command, "stats") == 0) {
         tell_stats();
+    } else if (strcmp(command, "uplink on") == 0 || strcmp(command, "uplink off") == 0) {
+        switch_uplink(command[8] == 'n');
+    } else if (strcmp(command, "stop") == 0) {
+        ws_uplink_stop(&uplink, 0);
+    } else if (strncmp(command, "stop ", 5) == 0) {
+        ws_uplink_stop(&uplink, (uint16_t)number_in(command + 5, UINT16_MAX));
     } else if (strncmp(command, "late ", 5) == 0) {
-        uint32_t ms = 0;
-        for (const char *c = command + 5; *c >= '0' && *c <= '9' && ms < 1000; c++) {
-            ms = ms * 10 + (uint32_t)(*c - '0');
-        }
-        if (ms > LATE_MOST_MS) ms = LATE_MOST_MS; /* the watchdog bites later */
+        uint32_t ms = number_in(command + 5, LATE_MOST_MS); /* the watchdog bites later */
         late_hops = (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
     } else {
-        tell("error", "unknown command; allowed: state STATE, stats, late MILLISECONDS");
+        tell("error",
+             "unknown command; allowed: state STATE, stats, uplink on|off, stop [NUMBER], "
+             "late MILLISECONDS");
     }
 }
 
@@ -166,6 +206,7 @@ static void change_state(void) {
 }
 
 static void hear(const int16_t *pcm) {
+    ws_uplink_hear(&uplink, pcm, WS_HOP);
     for (size_t used = 0; used < WS_HOP;) {
         used += ws_push(&engine, pcm + used, WS_HOP - used);
         ws_event event;
@@ -173,6 +214,7 @@ static void hear(const int16_t *pcm) {
             if (event.type != WS_EVENT_WAKE) continue;
             ws_driver_lamp(true);
             lamp_off = event.sample + LAMP_SAMPLES;
+            ws_uplink_wake(&uplink, &event); /* the engine's samples: what is sent */
             event.sample += missed;
             event.start += missed; /* too late by what was missed within the word itself */
             event.end += missed;
@@ -195,6 +237,7 @@ static bool take_hops(void) {
             overruns++;
             missed += (uint64_t)gap * WS_HOP;
             untold += gap * WS_HOP;
+            ws_uplink_missed(&uplink, gap * WS_HOP);
         }
         hear(pcm);
         ws_driver_feed_watchdog();
@@ -214,6 +257,7 @@ static void be_late(void) {
 int ws_board_main(void) {
     const char *problem = ws_driver_start();
     ws_ring_reset(&ring);
+    ws_uplink_reset(&uplink);
     switch (ws_init(&engine, WS_DEFAULT_STATE)) {
         case WS_OK:
             break;
@@ -237,6 +281,8 @@ int ws_board_main(void) {
         if (take_hops()) {
             read_state_pins();
         }
+        while (ws_ring_empty(&ring) && ws_uplink_pump(&uplink, offer, NULL)) {
+        }
         take_commands();
         change_state();
         if (late_hops > 0) be_late();
@@ -246,6 +292,10 @@ int ws_board_main(void) {
         bool ended = idle && ws_driver_ended();
         if (idle && !ended) cpu_sleep();
         cpu_enable_interrupts();
-        if (ended) return 0;
+        if (ended) break;
     }
+    ws_uplink_input_ended(&uplink);
+    while (ws_uplink_pump(&uplink, send_all, NULL)) {
+    }
+    return 0;
 }

@@ -7,7 +7,8 @@
  *     {"type":"ready","board":"...","word":"alexa","reset":"power-on","state":"..."}
  *     {"type":"wake","t":1.835,"start":1.105,"end":1.705,"p":1.0000,"state":"player=..."}
  *     {"type":"state","t":2.000,"state":"player=music,volume=high"}
- *     {"type":"stats","t":3.000,"overruns":1,"lost":320,"stack":1320,"reset":"watchdog"}
+ *     {"type":"stats","t":3.000,"overruns":1,"lost":320,"unsent":0,"skipped":0,"stack":1320,...}
+ *     {"type":"uplink","on":true,"baud":1000000}
  *     {"type":"fault","text":"board: fault ..."}    after a restart: what the one before died of
  *     {"type":"error","text":"..."}
  *
@@ -17,6 +18,10 @@
  *
  * Commands, one a line: `state player=music`, `stats`, `late 100` (does nothing for 100 ms, at most
  * 1000, to see an overrun). The state pins set the state whose index they show, when they change.
+ *
+ * After `uplink on`, the sound of each wake goes out in frames between the lines, until `stop`:
+ * uplink.h, docs/protocol.md. "unsent" counts samples that the port was too slow for, "skipped"
+ * wakes that it was too busy for.
  */
 #ifndef WS_DEVICE_H
 #define WS_DEVICE_H

@@ -21,8 +21,10 @@ bool ws_driver_ended(void);
 
 void ws_driver_lamp(bool lit);
 
-/* Serial port: send all bytes, waiting; take one byte, or -1. */
-void ws_driver_send(const char *bytes, size_t count);
+/* Serial port: send all bytes, waiting, after those taken before; take as many bytes as there is
+ * room for, to be sent meanwhile, and return how many; give one byte that came in, or -1. */
+void ws_driver_send(const void *bytes, size_t count);
+size_t ws_driver_offer(const void *bytes, size_t count);
 int ws_driver_receive(void);
 
 /* The levels of the state pins as a number, the first pin its lowest bit. */

@@ -1,6 +1,7 @@
 /* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 
+#include "../uplink/uplink.h"
 #include "event.h"
 #include "io.h"
 #include "states.h"
@@ -15,7 +16,7 @@ enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
 
 static const char usage[] =
     "usage: " PROGRAM
-    " [--state STATE] [--scores] FILE...|-\n"
+    " [--state STATE] [--scores] [--uplink OUT|-] FILE...|-\n"
     "\n"
     "Hears 16 kHz mono 16-bit WAV files, or a WAV or raw s16le on stdin (-), as a device would\n"
     "and prints one JSON object a line; to a terminal, a table.\n"
@@ -26,6 +27,10 @@ static const char usage[] =
     "                          the order of time\n"
     "  --scores                print the score of every network step, too\n"
     "  --json, --table         print this, whatever stdout is\n"
+    "  --uplink OUT|-          write the frames that a device sends on each wake (the sound of "
+    "the\n"
+    "                          word, half a second before it, and what follows) to the file OUT,\n"
+    "                          or to stdout between the lines: docs/protocol.md\n"
     "  --help                  print this text\n"
     "\n"
     "Exit status: 0 well, 1 bad input, 2 bad usage.\n";
@@ -42,11 +47,15 @@ typedef struct {
     bool table;
     change changes[CHANGES_MOST];
     int change_count;
-    bool header; /* the table's is still to be printed */
+    bool header;        /* the table's is still to be printed */
+    const char *uplink; /* where the frames go; NULL: nowhere */
+    int uplink_file;
+    bool uplink_failed;
 } settings;
 
 static ws_engine engine;
 static ws_wav wav;
+static ws_uplink uplink;
 static int16_t pcm[1024];
 
 /* One line on stderr: "wake-emulator: NAME: PROBLEM". */
@@ -128,6 +137,12 @@ static bool print(settings *options, const char *file, uint64_t sample, const ws
     return ws_text_flush(&line);
 }
 
+static size_t write_frames(void *to, const uint8_t *bytes, size_t count) {
+    settings *options = to;
+    if (!options->io->write(options->uplink_file, bytes, count)) options->uplink_failed = true;
+    return options->uplink_failed ? 0 : count;
+}
+
 /* False when the output cannot be written. */
 static bool hear(settings *options, const char *name) {
     int changed = 0;
@@ -147,16 +162,24 @@ static bool hear(settings *options, const char *name) {
                 if (part > next->sample - heard) part = (size_t)(next->sample - heard);
             }
             size_t pushed = ws_push(&engine, pcm + used, part);
+            if (options->uplink != NULL) ws_uplink_hear(&uplink, pcm + used, pushed);
             used += pushed;
             heard += pushed;
             ws_event event;
             while (ws_poll(&engine, &event)) {
+                if (event.type == WS_EVENT_WAKE) ws_uplink_wake(&uplink, &event);
                 if (event.type == WS_EVENT_SCORE && !options->scores) continue;
                 if (!print(options, name, event.sample, &event, event.state)) return false;
             }
+            while (ws_uplink_pump(&uplink, write_frames, options)) {
+            }
+            if (options->uplink_failed) return false;
         }
     }
-    return true;
+    ws_uplink_input_ended(&uplink);
+    while (ws_uplink_pump(&uplink, write_frames, options)) {
+    }
+    return !options->uplink_failed;
 }
 
 static int hear_file(settings *options, const char *name) {
@@ -169,8 +192,12 @@ static int hear_file(settings *options, const char *name) {
     }
     int status = STATUS_OK;
     (void)ws_init(&engine, options->state); /* checked before the first file */
+    ws_uplink_restart(&uplink);
     if (ws_wav_open(&wav, io, file, standard) && !hear(options, name)) {
-        status = complain_of(io, NULL, "cannot write to stdout; is the disk full?", STATUS_INPUT);
+        status = complain_of(io, options->uplink_failed ? options->uplink : NULL,
+                             options->uplink_failed ? "cannot write; is the disk full?"
+                                                    : "cannot write to stdout; is the disk full?",
+                             STATUS_INPUT);
     } else if (wav.failed) {
         complain(io, name, &wav.problem);
         status = STATUS_INPUT;
@@ -239,8 +266,31 @@ static int help(const ws_io *io) {
     return ws_text_flush(&text) ? STATUS_OK : STATUS_INPUT;
 }
 
+static bool takes_value(const char *option) {
+    return strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0 ||
+           strcmp(option, "--uplink") == 0;
+}
+
 static bool is_option(const char *argument) {
     return argument[0] == '-' && argument[1] != '\0';
+}
+
+static int open_uplink(settings *options) {
+    const ws_io *io = options->io;
+    ws_uplink_reset(&uplink);
+    if (options->uplink == NULL) return STATUS_OK;
+    bool standard = strcmp(options->uplink, "-") == 0;
+    if (standard && io->terminal) {
+        return complain_of(io, "--uplink -", "frames are not for a terminal; name a file, or pipe",
+                           STATUS_USAGE);
+    }
+    options->uplink_file = standard ? io->out : io->create(options->uplink);
+    if (options->uplink_file < 0) {
+        return complain_of(io, options->uplink, "cannot be written; is there such a folder?",
+                           STATUS_INPUT);
+    }
+    ws_uplink_switch(&uplink, true);
+    return STATUS_OK;
 }
 
 int ws_program(const ws_io *io, int argc, const char *const *argv) {
@@ -269,9 +319,13 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
             options.table = false;
         } else if (strcmp(option, "--table") == 0) {
             options.table = true;
-        } else if (strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0) {
+        } else if (takes_value(option)) {
             if (++i == argc) {
                 return complain_of(io, option, "needs a value; see --help", STATUS_USAGE);
+            }
+            if (strcmp(option, "--uplink") == 0) {
+                options.uplink = argv[i];
+                continue;
             }
             bool state = strcmp(option, "--state") == 0;
             if (!state && options.change_count == CHANGES_MOST) {
@@ -285,7 +339,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
         } else {
             return complain_of(io, option,
                                "unknown option; allowed: --state, --change, --scores, --json, "
-                               "--table, --help",
+                               "--table, --uplink, --help",
                                STATUS_USAGE);
         }
     }
@@ -296,9 +350,12 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
             return complain_of(io, argv[file], "options come before the files", STATUS_USAGE);
         }
     }
-    for (; i < argc; i++) {
+    status = open_uplink(&options);
+    if (status != STATUS_OK) return status;
+    for (; i < argc && !options.uplink_failed; i++) {
         int one = hear_file(&options, argv[i]);
         if (one != STATUS_OK) status = one;
     }
+    if (options.uplink != NULL && options.uplink_file != io->out) io->close(options.uplink_file);
     return status;
 }

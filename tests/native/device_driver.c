@@ -1,7 +1,8 @@
 /* A board for the device program on the host. Arguments: a raw PCM file, then what happens at
  * which hop: 100:+10 lets ten hops come in at once, as if the main loop were late; 100:=2 sets the
  * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:text sends the line `text`. The serial
- * port is stdout. */
+ * port is stdout; with ROOM=n it takes no more than n offered bytes a hop, and
+ * what the driver itself says (lamp, fed) is left out, as it would part frames. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static char **happenings;
 static unsigned hop, pins, fed;
 static const char *line = "";
 static bool ended, line_end;
+static size_t room, room_a_hop = SIZE_MAX; /* SIZE_MAX: no limit */
 
 size_t ws_fault_text(const ws_fault *fault, char text[192]) {
     return (size_t)snprintf(text, 192, "board: fault %u\n", fault->number);
@@ -41,11 +43,18 @@ bool ws_driver_ended(void) {
 }
 
 void ws_driver_lamp(bool lit) {
-    printf("lamp %d\n", lit);
+    if (room_a_hop == SIZE_MAX) printf("lamp %d\n", lit);
 }
 
-void ws_driver_send(const char *bytes, size_t count) {
+void ws_driver_send(const void *bytes, size_t count) {
     (void)fwrite(bytes, 1, count, stdout);
+}
+
+size_t ws_driver_offer(const void *bytes, size_t count) {
+    if (count > room) count = room;
+    room -= count;
+    ws_driver_send(bytes, count);
+    return count;
 }
 
 unsigned ws_driver_state_pins(void) {
@@ -65,6 +74,7 @@ static void come_in(void) {
     ended = fread(pcm, sizeof pcm[0], WS_HOP, audio) < WS_HOP;
     if (!ended) (void)ws_ring_put(listening, pcm);
     hop++;
+    room = room_a_hop;
 }
 
 /* The main loop asks once it has taken all hops: the next one comes, and what belongs to it. */
@@ -98,12 +108,13 @@ int ws_driver_receive(void) {
 int main(int argc, char **argv) {
     if (argc < 2 || (audio = fopen(argv[1], "rb")) == NULL) return 2;
     happenings = argv + 2;
+    if (getenv("ROOM") != NULL) room_a_hop = strtoul(getenv("ROOM"), NULL, 10);
     if (getenv("FAULT") != NULL) {
         ws_last_fault.magic = WS_FAULT_MAGIC;
         ws_last_fault.number = 4;
     }
     int status = ws_board_main();
-    printf("fed %u\n", fed);
+    if (room_a_hop == SIZE_MAX) printf("fed %u\n", fed);
     (void)fclose(audio);
     return status;
 }

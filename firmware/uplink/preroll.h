@@ -1,0 +1,31 @@
+/* The last seconds of what the engine heard, always. Samples are counted as the engine counts them,
+ * from ws_init on. */
+#ifndef WS_PREROLL_H
+#define WS_PREROLL_H
+
+#include "wakestate.h"
+
+#define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
+/* The longest word: what the steps that wake together see. */
+#define WS_WORD_MOST \
+    ((WS_RECEPTIVE_HOPS + (WS_SMOOTHING - 1) * WS_STRIDE - 1) * WS_HOP + (uint32_t)WS_WINDOW)
+/* A quarter of a second in which the link may stand still before it catches up. */
+#define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
+#define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MOST + WS_PREROLL_SLACK)
+
+typedef struct {
+    uint64_t end; /* samples put in all */
+    size_t next;  /* where the next one goes */
+    int16_t pcm[WS_PREROLL_CAPACITY];
+} ws_preroll;
+
+void ws_preroll_reset(ws_preroll *ring);
+void ws_preroll_put(ws_preroll *ring, const int16_t *pcm, size_t count);
+
+/* The first sample that is still there. */
+uint64_t ws_preroll_oldest(const ws_preroll *ring);
+
+/* Samples first .. first + count - 1, which must be there. */
+void ws_preroll_get(const ws_preroll *ring, uint64_t first, int16_t *pcm, size_t count);
+
+#endif

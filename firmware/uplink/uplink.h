@@ -1,0 +1,88 @@
+/* From a wake to a stream of frames: the word with half a second before it, and what follows.
+ *
+ * One message a wake: START, AUDIO after AUDIO, END; docs/protocol.md says every byte. A message
+ * ends when it is told to stop, at the next wake, where the input ends, and at the latest
+ * WS_UPLINK_FOLLOW_MOST samples after the wake. Nothing here waits: a link takes what it can, and
+ * when the ring runs over before it has taken all, what is left out is counted and told.
+ *
+ * Samples are the engine's: what it did not hear is not sent.
+ */
+#ifndef WS_UPLINK_H
+#define WS_UPLINK_H
+
+#include "frame.h"
+#include "preroll.h"
+
+#define WS_UPLINK_VERSION 1u
+#define WS_UPLINK_FOLLOW_MOST (10u * WS_SAMPLE_RATE)
+
+enum { WS_UPLINK_START = 1, WS_UPLINK_AUDIO = 2, WS_UPLINK_END = 3 }; /* types of frames */
+
+/* Why a message ended. */
+typedef enum {
+    WS_UPLINK_STOPPED = 0,
+    WS_UPLINK_LONGEST = 1,
+    WS_UPLINK_NEXT_WAKE = 2,
+    WS_UPLINK_INPUT_ENDED = 3
+} ws_uplink_reason;
+
+/* Takes up to `count` bytes and returns how many; 0: ask later. */
+typedef size_t (*ws_uplink_link)(void *to, const uint8_t *bytes, size_t count);
+
+typedef struct {
+    ws_event event;
+    uint32_t missed; /* up to it */
+} ws_uplink_call;
+
+/* Everything it remembers. Fields are private, but for the counts. */
+typedef struct {
+    ws_preroll ring;
+    bool on;
+    bool input_ended;
+    uint32_t missed; /* samples that came in and were not heard, in all */
+
+    bool waits; /* a wake whose message has not begun */
+    ws_uplink_call waiting;
+
+    bool active;        /* a message is being sent: */
+    uint16_t utterance; /* its number */
+    uint64_t first;     /* its first sample, */
+    uint64_t next;      /* the next to go out, */
+    uint64_t end;       /* and the one after its last */
+    ws_uplink_reason reason;
+    uint32_t message_unsent;
+
+    uint32_t number; /* of the next frame */
+    ws_frame_writer frame;
+    size_t sent; /* bytes of it */
+
+    uint32_t unsent;  /* samples that the link was too slow for, in all */
+    uint32_t skipped; /* wakes that got no message: the link was busy with two before */
+} ws_uplink;
+
+/* Before all else; off. */
+void ws_uplink_reset(ws_uplink *uplink);
+
+/* Only then do wakes become messages. Off stops the one that is going on. */
+void ws_uplink_switch(ws_uplink *uplink, bool on);
+
+/* The engine starts anew at sample 0: nothing was heard yet. */
+void ws_uplink_restart(ws_uplink *uplink);
+
+/* What was given to ws_push; before the events that it brings. */
+void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count);
+/* Samples came in that nobody heard. */
+void ws_uplink_missed(ws_uplink *uplink, uint32_t samples);
+void ws_uplink_wake(ws_uplink *uplink, const ws_event *event);
+void ws_uplink_input_ended(ws_uplink *uplink);
+
+/* End the message number `utterance`, or with 0 whichever; one that is over is left alone. */
+void ws_uplink_stop(ws_uplink *uplink, uint16_t utterance);
+
+/* Give the link what it takes of a frame; true when it took all: there may be another. One at a
+ * time, so that on a fast link the sound that comes in does not wait until all is out. */
+bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
+/* Only the rest of a frame that has begun: then other bytes may go by the same link. */
+void ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
+
+#endif
