@@ -216,7 +216,7 @@ report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates
 
 .PHONY: test
 test: lint ## Lint, then all tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
 
 C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch])
 .PHONY: lint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 from bench.image import Image, layer_constants, read_image
 from bench.rows import REST, BenchError, Report, Row, Sections
 from bench.stack import Stack, Worst
+from boards.building import build
 from boards.run import QEMU, capture
 from boards.schema import Board, board_names, load_board
 from convert.compile.emit import compile_model, model_name
@@ -341,9 +341,7 @@ def _kernel_set(subject: Subject | Model) -> list[str]:
 
 
 def _make(makefile: str, board: Board, variables: list[str], goal: str = "bench") -> None:
-    command = ["make", "--no-print-directory", "-s", "-f", makefile, goal]
-    command += [f"BOARD={board.name}", f"PYTHON={sys.executable}", *variables]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = build(makefile, goal, f"BOARD={board.name}", *variables)
     if done.returncode != 0:
         raise BenchError(f"{board.name}: does not build:\n{(done.stdout + done.stderr).strip()}")
 

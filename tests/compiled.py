@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boards import building
 from boards.compiled import run_compiled
 from boards.schema import load_board
 from boards.vectors import Results
@@ -45,13 +44,12 @@ def build(
         ROOT / "build" / "compiled-tests" / f"{board}{kernels}{'-sanitize' if sanitize else ''}"
     )
     name = path.stem + ("_stream" if stream else "")
-    command = ["make", "--no-print-directory", "-s", "-f", "firmware/compile.mk", "all"]
-    command += [f"BOARD={board}", f"TFLITE={path}", f"NAME={name}", f"PYTHON={sys.executable}"]
+    command = ["all", f"BOARD={board}", f"TFLITE={path}", f"NAME={name}"]
     command += [f"OUT={folder / name}", f"GENERATED={folder / name / 'c'}"]
     command += ["STREAM=yes"] if stream else []
     command += ["SANITIZE=1"] if sanitize else []
     command += [f"BOARD_KERNELS={kernels}"] if kernels else []
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = building.build("firmware/compile.mk", *command, root=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return Compiled(board, folder / name / ("compiled" if board == "host" else "compiled.elf"))
 

@@ -10,6 +10,17 @@ from train.data import Corpus, load_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: A board comes and goes in boards/ in the first; the others list what is there.
+OF_ALL_BOARDS = {"test_flash.py", "test_boards.py", "test_bench.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (pytest -n), a file's tests stay together: they share fixtures."""
+    for item in items:
+        name = item.path.name
+        group = "boards" if name in OF_ALL_BOARDS else name
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session")
 def data() -> Path:

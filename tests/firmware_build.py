@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from boards import building
 from boards.generate import generate
 from boards.run import capture, check_qemu
 from boards.schema import Board, BoardError, board_names, load_board
@@ -86,7 +86,7 @@ def build(
 ) -> Build:
     """Build all programs; with `cflags`, or from other `generated` C, in a folder of their own."""
     folder = Path("build") / (board + ("-sanitize" if sanitize else "")) / word
-    variables = [f"BOARD={board}", f"WORD={word}", f"PYTHON={sys.executable}", *SOURCES[word]]
+    variables = [f"BOARD={board}", f"WORD={word}", *SOURCES[word]]
     if sanitize:
         variables.append("SANITIZE=1")
     if cflags:
@@ -95,12 +95,6 @@ def build(
     if generated:
         folder = generated / board
         variables += [f"GENERATED={generated}", f"OUT={folder}"]
-    done = subprocess.run(
-        ["make", "--no-print-directory", "-s", "-f", "firmware/build.mk", *variables],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = building.build("firmware/build.mk", *variables, root=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return Build(load_board(board), ROOT / folder)

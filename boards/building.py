@@ -1,0 +1,20 @@
+"""Builds, one at a time: two makes in one build folder would write over each other."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+
+def build(makefile: str, *arguments: str, root: Path = Path()) -> subprocess.CompletedProcess[str]:
+    """Run make quietly in `root`; waits while another build goes on there."""
+    lock = root / "build/.lock"
+    lock.parent.mkdir(exist_ok=True)
+    command = ["make", "--no-print-directory", "-s", "-f", makefile, f"PYTHON={sys.executable}"]
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return subprocess.run(
+            [*command, *arguments], cwd=root, capture_output=True, text=True, check=False
+        )
