@@ -76,6 +76,6 @@ class WholeWindow:
         at = first * m.stride
         part = features[at : at + (steps - 1) * m.stride + m.receptive_hops]
         x = part.astype(np.float32)[None, :, None, :] * self._scale
-        return np.asarray(
-            self._model([x, self._metadata[state : state + 1]], training=False), np.float64
-        ).reshape(-1)
+        # Channel 0 is the logit; where there are more, they are the word's place.
+        found = self._model([x, self._metadata[state : state + 1]], training=False)
+        return np.asarray(found, np.float64)[0, :, 0, 0]

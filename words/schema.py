@@ -124,11 +124,15 @@ class Data(_Section):
     stressed_core: str = Field(
         default="", description="phonemes that find the word in the timings of synthesized clips"
     )
+    # Of measuring alone, so not dumped: a training may go on when they change.
     near: tuple[str, ...] = Field(
-        default=(), description="phrases that sound close to the word and must not wake"
+        default=(),
+        exclude=True,
+        description="phrases that sound close to the word and must not wake",
     )
     near_recordings: dict[str, str] = Field(
         default={},
+        exclude=True,
         description="recordings, by file name without ending, in which such a phrase is said",
     )
 
