@@ -30,8 +30,27 @@ def _ascending(given: tuple[float, float]) -> tuple[float, float]:
     return given
 
 
+def _with_phrase(given: str) -> str:
+    if given.count("{") != 1 or [w.strip(",.?!") for w in given.split()].count("{}") != 1:
+        raise ValueError(f"given '{given}'; allowed: a sentence with {{}} in it once")
+    return given
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Carrier = Annotated[str, AfterValidator(_with_phrase)]
+CARRIERS = (
+    "{}, what time is it?",
+    "{}, play some music.",
+    "{}, stop.",
+    "{}, turn on the lights.",
+    "{}, set a timer for ten minutes.",
+    "{}, how is the weather today?",
+    "{} turn the volume down.",
+    "Good morning, {}.",
+    "Be quiet, {}.",
+    "Tell me a story, {}.",
+)
 
 
 class WordError(Exception):
@@ -119,6 +138,16 @@ class Data(_Section):
     )
     stressed_core: str = Field(
         default="", description="phonemes that find the word in the timings of synthesized clips"
+    )
+    # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
+    say: tuple[str, ...] = Field(
+        default=(), exclude=True, description="spellings said in the phrase's place"
+    )
+    carriers: tuple[Carrier, ...] = Field(
+        default=CARRIERS, min_length=1, exclude=True, description="sentences around the phrase"
+    )
+    near: tuple[str, ...] = Field(
+        default=(), exclude=True, description="near misses beside those found by phonetic distance"
     )
     level_dbfs: Range = Field(
         (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"
