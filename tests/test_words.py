@@ -115,7 +115,7 @@ WRONG = [
     ("phrase", "phrse", "phrse: unknown key; allowed: data, detector, frontend, metadata, model"),
     ("bands = 16", "bnads = 16", "frontend.bnads: unknown key; allowed: bands, db_per_step"),
     ("kernel = 5", "krenel = 5", "model.blocks.1.krenel: unknown key; allowed: channels, dil"),
-    ("positive", "postive", "data.postive: unknown key; allowed: exclude, level_dbfs"),
+    ("positive", "postive", "data.postive: unknown key; allowed: carriers, exclude, level_dbfs"),
     # types: nothing is bent into shape
     ("bands = 16", 'bands = "16"', "frontend.bands: given '16'; allowed: .*valid integer"),
     ("bands = 16", "bands = 16.0", "frontend.bands: given 16.0; allowed: .*valid integer"),

@@ -137,7 +137,9 @@ class Data(_Section):
         default=(), description="manifest labels never used as negatives"
     )
     stressed_core: str = Field(
-        default="", description="phonemes that find the word in the timings of synthesized clips"
+        default="",
+        description="phonemes that find the word in the timings of synthesized clips; for a "
+        "phrase a part for each word, with spaces between",
     )
     # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
     say: tuple[str, ...] = Field(

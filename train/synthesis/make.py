@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from train.data import RATE, DataError
@@ -82,6 +83,7 @@ def make_data(word: Word, data: Path, cache: Path, recipe: Recipe) -> None:
     debs = download(sorted({s.package for s in taken}), cache / "packages") if taken else {}
     taken = [source for source in taken if source.package in debs]
     _start(cast, data)
+    signal.signal(signal.SIGTERM, _stop)
     _all(_take, [(debs[s.package], s, data) for s in taken], "recorded", "package")
     _all(_speak, [line for line in lines if not _record(data, line).is_file()], "speak", "clip")
     rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines})
@@ -121,8 +123,13 @@ def _all(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> 
             pass
 
 
+def _stop(*_: object) -> None:
+    raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
+
+
 def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _take(job: tuple[Path, Source, Path]) -> None:
@@ -198,8 +205,13 @@ def _spoken_rows(
         })  # fmt: skip
         if record["groups"]:
             late = 0.0 if engine.name == "kokoro" else LATE_S
-            named = [[w or word.data.stressed_core, round(s + late, 3), round(e, 3)]
-                     for w, s, e in record["groups"]]  # fmt: skip
+            named = []
+            for said, start, end in record["groups"]:
+                # The phrase bears the name by which train.data finds it, a part for each word.
+                parts = [said] if said else word.data.stressed_core.split()
+                edges = np.linspace(start, end, len(parts) + 1).round(3).tolist()
+                edges[0] += late
+                named += [list(g) for g in zip(parts, edges, edges[1:], strict=False)]
             timed[line.split].append((line, named))
     for split, found in timed.items():
         with (data / split / "tts/words.csv").open("w", newline="", encoding="utf-8") as file:

@@ -86,21 +86,23 @@ def write_script(
     sentences = SENTENCES.read_text(encoding="utf-8").split("\n")
     sentences = [s for s in sentences if s and word.phrase.lower() not in s.lower()]
     splits = {split for split, _ in cast.voices}
-    timed = any(engine.timed for engine in cast.engines)
-    for number in range(counts.positives + counts.near + counts.general):
-        rng = np.random.default_rng([seed, number])
+    # In a sentence the phrase is only of use where train.data can find it.
+    timed = any(engine.timed for engine in cast.engines) and bool(word.data.stressed_core)
+    wanted = [(kind, i) for kind, count in asdict(counts).items() for i in range(count)]
+    for kind, number in wanted:
+        rng = np.random.default_rng([seed, len(kind), number])
         split = "dev" if "dev" in splits and rng.random() < DEV_SHARE else "train"
         alone = rng.random() < ALONE
         carrier = word.data.carriers[int(rng.integers(len(word.data.carriers)))]
         at, words, located = -1, 0, False
-        if number < counts.positives:
+        if kind == "positives":
             label = word.data.positive[0]
             phrase = say[int(rng.integers(len(say)))]
             located = timed and not alone
             text = carrier.format(phrase) if located else f"{phrase}."
             at = len(carrier[: carrier.index("{}")].split()) if located else 0
             words = len(phrase.split())
-        elif number < counts.positives + counts.near:
+        elif kind == "near":
             label = "near"
             # Two thirds from the nearer half.
             half = rng.random() < 2 / 3 and len(near) > 1
