@@ -13,9 +13,12 @@ TFLITE ?=
 STREAM ?=
 PEERS ?= ../shared/peers
 HOURS ?= 0.1
+POSITIVES ?= 3000
+MORE ?=
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
+#? POSITIVES=3000 MORE='--near 500'  clips of the word that data makes; more of what it takes
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
 #? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
 #? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
@@ -162,6 +165,15 @@ bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for H
 	+@$(BUILD) BOARD=host emulator >&2
 	@$(PYTHON) -m bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
 
+# Made data never goes where recordings lie: without DATA it has a folder of its own.
+MADE = $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA))
+.PHONY: data voices
+data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engines and packages
+	$(word_given)
+	$(PYTHON) -m train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) $(MORE)
+voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
+	$(PYTHON) tools/voices.py build/voices/kokoro
+
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) --run $(RUN)
@@ -260,6 +272,11 @@ $(VENV)/.train: pyproject.toml | build/.tools
 $(VENV)/.peers: pyproject.toml | $(VENV)/.train # measured without them where they cannot be had
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[peers]' && touch $@ || \
 		echo "setup: no other engine for this machine; measuring without" >&2
+$(VENV)/.synth: pyproject.toml | build/.tools
+	@sh tools/setup.sh speech
+	$(call python_packages,synth)
+$(VENV)/.voices: pyproject.toml | build/.tools
+	$(call python_packages,voices)
 $(VENV)/.flash: pyproject.toml | build/.tools
 	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools

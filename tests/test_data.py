@@ -24,6 +24,7 @@ from train.data import (
     Clip,
     Corpus,
     DataError,
+    _tts_timings,
     held_out,
     load_corpus,
     locate_word,
@@ -201,6 +202,16 @@ def test_timings_choose_between_two(tmp_path: Path) -> None:
             )
         (clip,) = load_corpus(tmp_path, "train", tmp_path / "cache", "lˈɛks").clips
         assert abs(clip.start / RATE - at) < 0.05 and abs(clip.end / RATE - at - 0.4) < 0.05
+
+
+def test_timings_of_a_phrase_span_its_words(tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    groups = [["sˈi", 0.0, 0.1], ["hˈA", 0.2, 0.4], ["sˈæmjəl", 0.5, 0.9], ["sˈɪt", 1.0, 1.2]]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "words"], ["x.wav", json.dumps(groups)]])
+    assert _tts_timings(path, "hˈ sˈ") == {"x.wav": (0.2, 0.9, False)}
+    assert _tts_timings(path, "sˈæm sˈ") == {"x.wav": (0.5, 1.2, True)}
+    assert _tts_timings(path, "sˈæm hˈ") == {}
 
 
 def test_nothing_to_locate() -> None:

@@ -120,7 +120,7 @@ WRONG = [
     ),
     ("bands = 16", "bnads = 16", "frontend.bnads: unknown key; allowed: bands, db_per_step"),
     ("kernel = 5", "krenel = 5", "model.blocks.1.krenel: unknown key; allowed: channels, dil"),
-    ("positive", "postive", "data.postive: unknown key; allowed: exclude, "),
+    ("positive", "postive", "data.postive: unknown key; allowed: carriers, exclude, "),
     # types: nothing is bent into shape
     ("bands = 16", 'bands = "16"', "frontend.bands: given '16'; allowed: .*valid integer"),
     ("bands = 16", "bands = 16.0", "frontend.bands: given 16.0; allowed: .*valid integer"),

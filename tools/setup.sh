@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
+# setup.sh speech: also the speech engines that make data.
 set -eu
 
 fail() {
@@ -29,6 +30,10 @@ need libc6-dev finds_header
 need gcc-arm-none-eabi command -v arm-none-eabi-gcc
 need libnewlib-arm-none-eabi finds_newlib
 need qemu-system-arm command -v qemu-system-arm
+if [ "${1-}" = speech ]; then
+    need espeak-ng command -v espeak-ng
+    need flite command -v flite
+fi
 
 [ -n "$missing" ] || exit 0
 

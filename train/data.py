@@ -104,7 +104,8 @@ def find_manifest(data: Path) -> Path:
 def load_corpus(data: Path, split: str, cache: Path, core: str = "") -> Corpus:
     """Read one split ("train" or "dev") of `data`/manifest.csv; decode it on first use.
 
-    `core`: phonemes that find the word where synthesized clips come with timings.
+    `core`: phonemes that find the word where synthesized clips come with timings; for a phrase a
+    part for each of its words.
     Raises DataError naming the file and what is wrong with it.
     """
     manifest = find_manifest(data)
@@ -174,17 +175,23 @@ def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: 
 
 
 def _tts_timings(path: Path, core: str) -> dict[str, tuple[float, float, bool]]:
-    """Start, end (s) and whether it is the clip's last, of the first word with `core`, by file."""
+    """Start, end (s) and whether it is the clip's last, of the first word with `core`, by file.
+
+    `core` of several parts, with spaces between them: of so many words in a row.
+    """
+    parts = core.split()
     if not core or not path.is_file():
         return {}
     found = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             groups = json.loads(row["words"])
-            wanted = [i for i, g in enumerate(groups) if core in g[0]]
-            if wanted:
-                i = wanted[0]
-                found[row["path"]] = (groups[i][1], groups[i][2], i == len(groups) - 1)
+            for i in range(len(groups) - len(parts) + 1):
+                phrase = groups[i : i + len(parts)]
+                if all(part in g[0] for part, g in zip(parts, phrase, strict=True)):
+                    last = i + len(parts) == len(groups)
+                    found[row["path"]] = (phrase[0][1], phrase[-1][2], last)
+                    break
     return found
 
 

@@ -30,9 +30,28 @@ def _ascending(given: tuple[float, float]) -> tuple[float, float]:
     return given
 
 
+def _with_phrase(given: str) -> str:
+    if given.count("{") != 1 or [w.strip(",.?!") for w in given.split()].count("{}") != 1:
+        raise ValueError(f"given '{given}'; allowed: a sentence with {{}} in it once")
+    return given
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Carrier = Annotated[str, AfterValidator(_with_phrase)]
+CARRIERS = (
+    "{}, what time is it?",
+    "{}, play some music.",
+    "{}, stop.",
+    "{}, turn on the lights.",
+    "{}, set a timer for ten minutes.",
+    "{}, how is the weather today?",
+    "{} turn the volume down.",
+    "Good morning, {}.",
+    "Be quiet, {}.",
+    "Tell me a story, {}.",
+)
 
 
 class WordError(Exception):
@@ -122,13 +141,22 @@ class Data(_Section):
         default=(), description="manifest labels never used as negatives"
     )
     stressed_core: str = Field(
-        default="", description="phonemes that find the word in the timings of synthesized clips"
+        default="",
+        description="phonemes that find the word in the timings of synthesized clips; for a "
+        "phrase a part for each word, with spaces between",
     )
-    # Of measuring alone, so not dumped: a training may go on when they change.
+    # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
+    say: tuple[str, ...] = Field(
+        default=(), exclude=True, description="spellings said in the phrase's place"
+    )
+    carriers: tuple[Carrier, ...] = Field(
+        default=CARRIERS, min_length=1, exclude=True, description="sentences around the phrase"
+    )
     near: tuple[str, ...] = Field(
         default=(),
         exclude=True,
-        description="phrases that sound close to the word and must not wake",
+        description="phrases that must not wake: said beside those found by phonetic distance, and "
+        "measured",
     )
     near_recordings: dict[str, str] = Field(
         default={},

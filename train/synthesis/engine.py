@@ -1,0 +1,87 @@
+"""What every speech engine can do, and what is done to its sound afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from train.data import RATE, DataError
+
+Spoken = tuple[str, float, float]  # a word (or its phonemes), start and end in seconds
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What an engine said: int16[samples] mono at 16 kHz, and its words where it tells them."""
+
+    pcm: NDArray[np.int16]
+    words: tuple[Spoken, ...] | None = None
+
+    def cut(self, lead_s: float, trail_s: float) -> Speech:
+        """With so much silence before the first and after the last sound (within 40 dB of peak)."""
+        level = np.abs(self.pcm.astype(np.float32))
+        loud = np.flatnonzero(level > level.max(initial=0) / 100)
+        if not len(loud):
+            return self
+        first, last = int(loud[0]), int(loud[-1]) + 1
+        lead, trail = int(lead_s * RATE), int(trail_s * RATE)
+        kept = self.pcm[max(0, first - lead) : last + trail]
+        before = max(0, lead - first)
+        after = max(0, last + trail - len(self.pcm))
+        shift = (lead - first) / RATE
+        words = self.words and tuple((w, max(0.0, s + shift), e + shift) for w, s, e in self.words)
+        return Speech(np.pad(kept, (before, after)), words)
+
+
+class Engine(ABC):
+    """A text-to-speech program or library."""
+
+    name: str
+    source: str  # said in the manifest
+    licence: str
+    share = 1.0  # of what is said, beside the other engines'
+    timed = False  # tells when each word is spoken, so that the phrase is found in a sentence
+
+    @abstractmethod
+    def missing(self) -> str:
+        """What is not here and how to get it; empty when the engine can speak."""
+
+    @abstractmethod
+    def voices(self) -> list[str]:
+        """Names that no voice of the other split may share anything with."""
+
+    def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
+        """A voice made of some of `voices`: one of them, or what the engine mixes of them."""
+        return voices[int(rng.integers(len(voices)))]
+
+    @abstractmethod
+    def say(self, text: str, voice: str, speed: float) -> Speech:
+        """Speak at `speed` times the voice's usual rate; the same call gives the same samples."""
+
+    def speak(self, text: str, voice: str, speed: float, pitch: float) -> Speech:
+        """The same with pitch and formants `pitch` times as high: another, smaller throat."""
+        said = self.say(text, voice, speed / pitch)
+        pcm = to_int16_at(said.pcm.astype(np.float32) / np.float32(32768), RATE * pitch)
+        words = said.words and tuple((w, s / pitch, e / pitch) for w, s, e in said.words)
+        return Speech(pcm, words)
+
+
+def to_int16_at(x: NDArray[np.float32], rate: float) -> NDArray[np.int16]:
+    """Samples of +-1 at `rate` Hz as int16 at 16 kHz, the peak at half of full scale."""
+    if rate != RATE:
+        x = soxr.resample(x, rate, RATE)
+    peak = float(np.abs(x).max(initial=0.0))
+    return np.rint(x * (16384 / peak if peak else 0.0)).astype(np.int16)
+
+
+def run_program(arguments: list[str]) -> str:
+    """Output of a program; a DataError with its own words when it fails."""
+    done = subprocess.run(arguments, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise DataError(f"{' '.join(arguments)}: failed: {done.stderr.strip() or done.returncode}")
+    return done.stdout

@@ -1,0 +1,52 @@
+"""espeak-ng: formant synthesis, hundreds of voices that sound little like people."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from train.synthesis.engine import Engine, Speech, run_program, to_int16_at
+
+ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",
+           "en-gb-x-gbcwmd", "en-029")  # fmt: skip
+UNLIKE_PEOPLE = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
+WORDS_A_MINUTE = 165
+
+
+class Espeak(Engine):
+    """Debian package `espeak-ng`. A voice is a variant, spoken with any of the English accents."""
+
+    name = "espeak"
+    source = "synthesized: espeak-ng"
+    licence = "GPL-3+ (program)"
+    share = 1.5
+
+    def missing(self) -> str:
+        """See Engine."""
+        return "" if shutil.which("espeak-ng") else "espeak-ng: apt-get install espeak-ng"
+
+    @cache  # noqa: B019  (one engine lives as long as the program)
+    def voices(self) -> list[str]:
+        """The voice variants but robots and whispers."""
+        lines = run_program(["espeak-ng", "--voices=variant"]).splitlines()
+        names = re.findall(r"!v/(\S+)", "\n".join(lines))
+        return sorted(n for n in set(names) if not UNLIKE_PEOPLE.search(n))
+
+    def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
+        """An accent and a variant: "en-gb+f3"."""
+        return f"{ACCENTS[int(rng.integers(len(ACCENTS)))]}+{super().draw(rng, voices)}"
+
+    def say(self, text: str, voice: str, speed: float) -> Speech:
+        """See Engine; the engine tells no timings on its command line."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "said.wav"
+            rate = str(int(np.clip(WORDS_A_MINUTE * speed, 80, 450)))
+            run_program(["espeak-ng", "-v", voice, "-s", rate, "-w", str(path), "--", text])
+            pcm, hertz = soundfile.read(path, dtype="float32")
+        return Speech(to_int16_at(pcm, hertz))

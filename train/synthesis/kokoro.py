@@ -1,0 +1,94 @@
+"""Kokoro-82M by kokoro-onnx: voices close to people's, and blends of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.synthesis.engine import Engine, Speech, Spoken, to_int16_at
+
+MODEL, VOICES = "kokoro.onnx", "voices.bin"
+
+
+class Kokoro(Engine):
+    """A folder with kokoro.onnx and voices.bin, as `make voices` gathers them.
+
+    A voice is a style vector for each length of text; a blend is their weighted mean. Where the
+    model tells its durations (those of `make voices` do), words are timed.
+    """
+
+    name = "kokoro"
+    source = "synthesized: Kokoro-82M"
+    licence = "Apache-2.0 (model)"
+    share = 4.0
+    timed = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def missing(self) -> str:
+        """See Engine."""
+        if not importlib.util.find_spec("kokoro_onnx"):
+            return "kokoro: pip install kokoro-onnx"
+        lacks = [n for n in (MODEL, VOICES) if not (self.folder / n).is_file()]
+        return f"kokoro: {self.folder / lacks[0]} is not there: make voices" if lacks else ""
+
+    @cache  # noqa: B019
+    def voices(self) -> list[str]:
+        """Voices of all languages: they speak English too, with their own colour."""
+        with np.load(self.folder / VOICES) as file:
+            return sorted(file.files)
+
+    def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
+        """One voice, or two or three of them in parts of hundredths: "af_sky*0.40+am_adam*0.60"."""
+        count = min(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])), len(voices))
+        names = rng.choice(voices, count, replace=False)
+        parts = np.maximum(1, np.floor(100 * rng.dirichlet([2.0] * count))).astype(int)
+        parts[0] += 100 - parts.sum()
+        if count == 1:
+            return str(names[0])
+        return "+".join(f"{n}*{p / 100:.2f}" for n, p in zip(names, parts, strict=True))
+
+    @cache  # noqa: B019
+    def _model(self) -> Any:
+        import onnxruntime
+        from kokoro_onnx import Kokoro as Model
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # one process a core
+        session = onnxruntime.InferenceSession(
+            str(self.folder / MODEL), options, providers=["CPUExecutionProvider"]
+        )
+        return Model.from_session(session, str(self.folder / VOICES))
+
+    def say(self, text: str, voice: str, speed: float) -> Speech:
+        """See Engine."""
+        model = self._model()
+        parts = [p.partition("*") for p in voice.split("+")]
+        style = sum(model.voices[name] * np.float32(part or 1) for name, _, part in parts)
+        accent = "en-gb" if voice.startswith("b") else "en-us"
+        pcm, hertz, phones = model.create_timed(
+            text, style, float(np.clip(speed, 0.5, 2.0)), accent,
+            trim=False, sentence_pause=0.0, clause_pause=0.0,
+        )  # fmt: skip
+        return Speech(to_int16_at(pcm, hertz), _words(phones) if model.has_timings else None)
+
+
+def _words(phones: list[Any]) -> tuple[Spoken, ...]:
+    """Phonemes grouped to words at spaces; marks belong to none."""
+    words: list[Spoken] = []
+    open_word = False
+    for phone in phones:
+        if not (phone.phoneme.isalpha() or phone.phoneme in "ˈˌː"):
+            open_word = open_word and phone.phoneme != " "
+        elif open_word:
+            said, start, _ = words[-1]
+            words[-1] = (said + phone.phoneme, start, phone.end)
+        else:
+            words.append((phone.phoneme, phone.start, phone.end))
+            open_word = True
+    return tuple(words)

@@ -1,0 +1,267 @@
+"""`python -m train data`: the whole data folder, in as many processes as there are cores.
+
+Every finished clip and package is a file of its own, so a killed run goes on where it was; the
+manifest and train/tts/words.csv are written last, and what they do not name is removed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from train.data import RATE, DataError
+from train.synthesis.engine import Engine, Speech, Spoken
+from train.synthesis.espeak import Espeak
+from train.synthesis.flite import Flite
+from train.synthesis.kokoro import Kokoro
+from train.synthesis.near import near_misses
+from train.synthesis.piper import Piper
+from train.synthesis.recorded import Source, download, extract, sources, write_flac
+from train.synthesis.script import Cast, Counts, Line, write_script
+from words import Word
+
+COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
+MARK = "made-by-wakestate.json"
+NEAR = 200
+# train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.
+LATE_S = 0.065
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make: how much, with which engines, with or without recorded sound."""
+
+    counts: Counts
+    seed: int = 1
+    engines: tuple[str, ...] = ("espeak", "flite", "kokoro", "piper")
+    kokoro: Path = Path("build/voices/kokoro")
+    piper: Path = Path("build/voices/piper")
+    recorded: bool = True
+
+
+def engines(recipe: Recipe) -> list[Engine]:
+    """The engines asked for that can speak here; a line on stdout for each that cannot."""
+    every: dict[str, Engine] = {
+        e.name: e for e in (Espeak(), Flite(), Kokoro(recipe.kokoro), Piper(recipe.piper))
+    }
+    unknown = [name for name in recipe.engines if name not in every]
+    if unknown:
+        raise DataError(f"--engines: given '{unknown[0]}'; allowed: {', '.join(every)}")
+    able = []
+    for name in recipe.engines:
+        missing = every[name].missing()
+        if missing:
+            print(f"without {missing}")
+        else:
+            able.append(every[name])
+    if not able:
+        raise DataError("no speech engine is here; at the least: apt-get install flite")
+    return able
+
+
+def make_data(word: Word, data: Path, cache: Path, recipe: Recipe) -> None:
+    """Fill the folder `data` with manifest.csv and all it names."""
+    began = time.monotonic()
+    _claim(data)
+    cast = Cast(engines(recipe))
+    near = [n.text for n in near_misses(word.phrase, NEAR)] if recipe.counts.near else []
+    near = list(word.data.near) + [text for text in near if text not in word.data.near]
+    lines = list(dict.fromkeys(write_script(word, cast, near, recipe.counts, recipe.seed)))
+    taken = sources() if recipe.recorded else []
+    debs = download(sorted({s.package for s in taken}), cache / "packages") if taken else {}
+    taken = [source for source in taken if source.package in debs]
+    _start(cast, data)
+    signal.signal(signal.SIGTERM, _stop)
+    _all(_take, [(debs[s.package], s, data) for s in taken], "recorded", "package")
+    _all(_speak, [line for line in lines if not _record(data, line).is_file()], "speak", "clip")
+    rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines})
+    for source in taken:
+        rows += json.loads(_rows_file(data, source).read_text(encoding="utf-8"))
+    _finish(data, rows, lines, taken)
+    print(summary(rows, time.monotonic() - began))
+    print(f"\n{data / 'manifest.csv'}: make train WORD={word.name} DATA={data}")
+
+
+def _claim(data: Path) -> None:
+    """Make the folder, or a DataError when it holds somebody's recordings."""
+    mark = data / MARK
+    if data.exists() and not mark.is_file() and any(data.iterdir()):
+        raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
+    data.mkdir(parents=True, exist_ok=True)
+    mark.write_text('{"made": "python -m train data"}\n', encoding="utf-8")
+
+
+_cast: dict[str, Engine]
+_data: Path
+
+
+def _start(cast: Cast, data: Path) -> None:
+    global _cast, _data
+    _cast, _data = {engine.name: engine for engine in cast.engines}, data
+
+
+def _all(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:
+    """Do the jobs in parallel under a progress bar; the first error ends it."""
+    if not jobs:
+        return
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(workers, _quiet) as team:
+        done: Iterator[None] = team.imap_unordered(work, jobs)
+        for _ in tqdm(done, total=len(jobs), desc=what, unit=unit, smoothing=0.05):
+            pass
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
+
+
+def _quiet() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _take(job: tuple[Path, Source, Path]) -> None:
+    deb, source, data = job
+    path = _rows_file(data, source)
+    key = {"package": deb.name, "source": asdict(source)}
+    kept = path.with_suffix(".key")
+    text = json.dumps(key, sort_keys=True)
+    if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
+        return
+    _write(path, json.dumps(extract(deb, source, data)))
+    _write(kept, text)
+
+
+def _rows_file(data: Path, source: Source) -> Path:
+    return data / "made" / f"{source.name}.json"
+
+
+def _record(data: Path, line: Line) -> Path:
+    return data / "made" / line.engine / f"{line.stem}.json"
+
+
+def _clip_path(line: Line) -> str:
+    return f"{line.split}/tts/{line.stem}.flac"
+
+
+def _speak(line: Line) -> None:
+    """One clip, and beside it (written last) how long it is and where its words are."""
+    engine = _cast[line.engine]
+    said = engine.speak(line.text, line.voice, line.speed, line.pitch)
+    said = said.cut(line.lead_s, line.trail_s)
+    if not len(said.pcm):
+        raise DataError(f"{engine.name}: said nothing: {line.text!r}, voice {line.voice}")
+    write_flac(_data / _clip_path(line), said.pcm)
+    record = {"seconds": len(said.pcm) / RATE, "groups": groups(line, said)}
+    _write(_record(_data, line), json.dumps(record))
+
+
+def groups(line: Line, said: Speech) -> list[Spoken] | None:
+    """The words of a clip, the phrase as one named ""; None where it cannot be told.
+
+    An engine may join words ("of the" as one), so the phrase at the start or the end of a text is
+    counted from there, and one in the middle needs equal counts.
+    """
+    total, words = len(line.text.split()), said.words
+    if line.at < 0 or line.words == total:
+        return []  # no phrase, or nothing else: loudness finds it
+    if not words or len(words) < line.words:
+        return None
+    at = line.at
+    if at and len(words) != total:
+        if at + line.words != total:
+            return None
+        at = len(words) - line.words
+    phrase = words[at : at + line.words]
+    return [*words[:at], ("", phrase[0][1], phrase[-1][2]), *words[at + line.words :]]
+
+
+def _spoken_rows(
+    word: Word, data: Path, lines: list[Line], cast: dict[str, Engine]
+) -> list[dict[str, str]]:
+    """Manifest rows of the synthesized clips; writes SPLIT/tts/words.csv."""
+    rows, timed = [], defaultdict(list)
+    for line in lines:
+        record = json.loads(_record(data, line).read_text(encoding="utf-8"))
+        if record["groups"] is None:
+            continue  # where the word is, is not known
+        engine = cast[line.engine]
+        rows.append({
+            "path": _clip_path(line), "split": line.split, "kind": "tts", "label": line.label,
+            "speaker": f"{line.engine}:{line.voice}", "seconds": f"{record['seconds']:.3f}",
+            "text": line.text, "source": engine.source, "licence": engine.licence,
+        })  # fmt: skip
+        if record["groups"]:
+            late = 0.0 if engine.name == "kokoro" else LATE_S
+            named = []
+            for said, start, end in record["groups"]:
+                # The phrase bears the name by which train.data finds it, a part for each word.
+                parts = [said] if said else word.data.stressed_core.split()
+                edges = np.linspace(start, end, len(parts) + 1).round(3).tolist()
+                edges[0] += late
+                named += [list(g) for g in zip(parts, edges, edges[1:], strict=False)]
+            timed[line.split].append((line, named))
+    for split, found in timed.items():
+        with (data / split / "tts/words.csv").open("w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerow(["path", "label", "text", "voice", "speed", "words"])
+            for line, named in found:
+                out.writerow([f"{line.stem}.flac", line.label, line.text, line.voice, line.speed,
+                              json.dumps(named, ensure_ascii=False)])  # fmt: skip
+    return rows
+
+
+def _finish(data: Path, rows: list[dict[str, str]], lines: list[Line], taken: list[Source]) -> None:
+    """Write the manifest; remove what an earlier recipe left."""
+    partial = data / "manifest.partial"
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, COLUMNS)
+        out.writeheader()
+        out.writerows(rows)
+    partial.replace(data / "manifest.csv")
+    kept = {data / row["path"] for row in rows} | {data / _clip_path(line) for line in lines}
+    kept |= {_record(data, line) for line in lines}
+    kept |= {_rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
+    kept |= {data / split / "tts/words.csv" for split in ("train", "dev")}
+    for folder in ("train", "dev", "made"):
+        for path in (data / folder).rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def summary(rows: list[dict[str, str]], seconds: float) -> str:
+    """Clips, hours and voices of each kind and label, as a Markdown table."""
+    table: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        label = row["label"] if row["kind"] == "tts" else ""
+        table[row["split"], row["kind"], label].append(row)
+    lines = ["| split | kind | label | files | hours | voices |", "|---|---|---|---:|---:|---:|"]
+    for (split, kind, label), found in sorted(table.items()):
+        hours = sum(float(row["seconds"]) for row in found) / 3600
+        voices = len({row["speaker"] for row in found} - {"n/a"})
+        lines.append(
+            f"| {split} | {kind} | {label} | {len(found)} | {hours:.2f} | {voices or ''} |"
+        )
+    hours = sum(float(row["seconds"]) for row in rows) / 3600
+    rate = 3600 * hours / max(seconds, 1e-9)
+    lines.append(f"\n{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time")
+    return "\n".join(lines)

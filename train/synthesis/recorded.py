@@ -1,0 +1,199 @@
+"""Recorded sound from the distribution's packages: recorded.toml says which, and what of it.
+
+A package is downloaded once by apt-get into the cache and read there; nothing is installed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import io
+import itertools
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from train.data import RATE, DataError
+
+TABLE = Path(__file__).with_name("recorded.toml")
+AUDIO = {".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac", ".gsm", ".g722"}
+GAP_S, JOINED_S = 0.4, 60.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One entry of recorded.toml; its comment says what each key means."""
+
+    package: str
+    kind: str
+    licence: str
+    files: str = "*"
+    without: str = ""
+    dev: str = ""
+    label: str = ""
+    speaker: str = ""
+    reader: str = ""
+    seconds: float = 90.0
+    join: bool = False
+
+    @property
+    def name(self) -> str:
+        """Names the entry's files: a package may have several entries."""
+        return f"{self.package}-{self.kind}"
+
+    def split(self, path: str) -> str:
+        """Which split a file (path below usr/share) belongs to."""
+        return "dev" if self.dev == "all" or fnmatch.fnmatch(path, self.dev) else "train"
+
+    def voice(self, path: str) -> str:
+        """Who speaks in a file, as far as known."""
+        if self.speaker == "folder":
+            language = path.split("/")[1]
+            return f"{self.package}/{language}"
+        return self.package if self.speaker == "package" else "n/a"
+
+
+def sources(table: Path = TABLE) -> list[Source]:
+    """All entries of the table."""
+    entries = tomllib.loads(table.read_text(encoding="utf-8"))["package"]
+    return [Source(**entry) for entry in entries]
+
+
+def download(packages: list[str], cache: Path) -> dict[str, Path]:
+    """Fetch packages into `cache` as far as they are not there; gives the file of each.
+
+    A line on stdout for each that cannot be had; DataError when that is all of them.
+    """
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise DataError("apt-get: not found; go on with --recorded no, and your own recordings")
+    cache.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for package in tqdm(packages, desc="packages", unit="package"):
+        problem = "" if list(cache.glob(f"{package}_*.deb")) else _fetch(package, cache)
+        if problem:
+            tqdm.write(f"without {package}: {problem}", sys.stdout)
+        else:
+            found[package] = sorted(cache.glob(f"{package}_*.deb"))[-1]
+    if not found:
+        raise DataError("no package could be had; run `apt-get update`, or give --recorded no")
+    return found
+
+
+def _fetch(package: str, cache: Path) -> str:
+    """Download one package; what went wrong, or nothing."""
+    with tempfile.TemporaryDirectory(dir=cache) as folder:  # so that none is half there
+        done = subprocess.run(
+            ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package],
+            cwd=folder, capture_output=True, text=True,
+        )  # fmt: skip
+        for file in Path(folder).glob("*.deb"):
+            file.replace(cache / file.name)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
+def decode(data: bytes, suffix: str) -> NDArray[np.float32]:
+    """First channel of any audio file as float32 of +-1 at 16 kHz, by FFmpeg's libraries."""
+    raw = {".g722": "g722", ".gsm": "gsm"}.get(suffix)
+    with av.open(io.BytesIO(data), "r", format=raw) as container:
+        stream = container.streams.audio[0]
+        to_float = av.AudioResampler(format="flt", layout="mono", rate=stream.rate)
+        frames = itertools.chain.from_iterable(map(to_float.resample, container.decode(stream)))
+        parts = [frame.to_ndarray().ravel() for frame in frames]
+    x = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    if len(x) and stream.rate != RATE:
+        x = soxr.resample(x, stream.rate, RATE)
+    return np.asarray(x, np.float32)
+
+
+def _queen(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """The MP3 clips in a queen.1c: header QTBL, then entries of name, bundle, offset, size."""
+    (count,) = struct.unpack_from(">H", archive, 13)
+    for i in range(count):
+        name, _, offset, size = struct.unpack_from(">12sBII", archive, 15 + 21 * i)
+        stem, _, kind = name.rstrip(b"\0").decode("ascii").partition(".")
+        if kind == "SB":
+            yield f"{stem}.mp3", archive[offset : offset + size]
+
+
+def _files(root: Path, source: Source) -> Iterator[tuple[str, bytes]]:
+    """Path below usr/share and bytes of every file taken, each content once."""
+    seen = set()
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.is_symlink()):
+        name = path.relative_to(root).as_posix()
+        if not fnmatch.fnmatch(name, source.files):
+            continue
+        if source.without and fnmatch.fnmatch(name, source.without):
+            continue
+        if source.reader == "queen":
+            yield from _queen(path.read_bytes())
+        elif path.suffix.lower() in AUDIO:
+            data = path.read_bytes()
+            digest = hashlib.sha256(data).digest()
+            if digest not in seen:  # packages carry the same sound under several names
+                seen.add(digest)
+                yield name, data
+
+
+def extract(package: Path, source: Source, out: Path) -> list[dict[str, str]]:
+    """Write what `source` takes from a .deb below `out`/SPLIT/KIND; gives its manifest rows."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
+        for (split, voice, number), x in _clips(Path(folder) / "usr/share", source):
+            path = f"{split}/{source.kind}/{source.package}-{number:04d}.flac"
+            write_flac(out / path, np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16))
+            rows.append({
+                "path": path, "split": split, "kind": source.kind,
+                "label": source.label or source.kind, "speaker": voice,
+                "seconds": f"{len(x) / RATE:.3f}", "text": "",
+                "source": f"debian: {source.package}", "licence": source.licence,
+            })  # fmt: skip
+    if not rows:
+        raise DataError(f"{package}: nothing in it matches '{source.files}'; see {TABLE}")
+    return rows
+
+
+def _clips(
+    root: Path, source: Source
+) -> Iterator[tuple[tuple[str, str, int], NDArray[np.float32]]]:
+    """(split, speaker, number) and samples of each file to write."""
+    number = itertools.count()
+    open_: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
+    for name, data in _files(root, source):
+        try:
+            x = decode(data, Path(name).suffix.lower())[: int(source.seconds * RATE)]
+        except (av.FFmpegError, IndexError):  # some packages carry broken or empty files
+            continue
+        if len(x) < RATE // 20 or not np.abs(x).max():
+            continue
+        place = source.split(name), source.voice(name)
+        if not source.join:
+            yield (*place, next(number)), x
+            continue
+        parts = open_.setdefault(place, [])
+        parts += [x, np.zeros(int(GAP_S * RATE), np.float32)]
+        if sum(map(len, parts)) > JOINED_S * RATE:
+            yield (*place, next(number)), np.concatenate(open_.pop(place))
+    for place, parts in open_.items():
+        yield (*place, next(number)), np.concatenate(parts)
+
+
+def write_flac(path: Path, pcm: NDArray[np.int16]) -> None:
+    """int16[samples] at 16 kHz to a FLAC file, replaced whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    soundfile.write(partial, pcm, RATE, format="FLAC", subtype="PCM_16")
+    partial.replace(path)
