@@ -13,11 +13,13 @@ TFLITE ?=
 STREAM ?=
 PEERS ?= ../shared/peers
 HOURS ?= 0.1
+ALSO ?=
 POSITIVES ?= 3000
 MORE ?=
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
+#? ALSO=data/alexa    more data folders to train on, each made by data or like DATA
 #? POSITIVES=3000 MORE='--near 500'  clips of the word that data makes; more of what it takes
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
 #? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
@@ -176,7 +178,7 @@ voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
-	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) --run $(RUN)
+	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
@@ -192,7 +194,7 @@ BATCHES ?= 500
 EXPERIMENT ?= runs/experiment/$(WORD)
 define experiment_run
 $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
-	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) --run $(EXPERIMENT)/$(1) \
+	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(EXPERIMENT)/$(1) \
 		--pool $(EXPERIMENT)/pool --conditioning $(2) --seed $(3) --rounds $(ROUNDS) --batches $(BATCHES)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml \
 		--keras $(EXPERIMENT)/$(1)/model.keras --calibration $(EXPERIMENT)/$(1)/calibration.npy \

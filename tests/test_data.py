@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,21 +11,14 @@ import pytest
 import soundfile
 
 from tests.executors import TOY
-from tests.small_data import (
-    Samples,
-    chirp,
-    write_manifest,
-)
-from train.acoustics import to_int16
+from tests.small_data import Samples, chirp, write_manifest
 from train.data import (
     RATE,
     Clip,
     Corpus,
     DataError,
-    _tts_timings,
     held_out,
     load_corpus,
-    locate_word,
     voice,
 )
 
@@ -165,57 +156,3 @@ def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
     nobody = [Clip(f"{i}.wav", "", "", "unknown", 0, 0) for i in range(2000)]
     for clips in (many, nobody):
         assert 0.07 < np.mean([held_out(c) for c in clips]) < 0.14
-
-
-@pytest.mark.parametrize("noise", [0.0, 300.0])
-def test_word_is_located(noise: float) -> None:
-    """A chirp at 1.0 .. 1.4 s, in digital silence and in noise 20 dB below."""
-    pcm = np.pad(chirp(), (RATE, 12000)) + np.random.default_rng(1).normal(0, noise, 34400)
-    start, end = locate_word(to_int16(pcm.astype(np.float32)), None)
-    assert abs(start - RATE) <= 640 and abs(end - (RATE + 6400)) <= 640
-    assert (start % 160, end % 160) == (0, 0)
-
-
-def test_what_is_near_the_word_belongs_to_it_if_loud_enough() -> None:
-    """0.3 s of a tone, 50 ms after the word: at -6 dB it is taken in, at -40 dB it is not."""
-    tone = 6000 * np.sin(2 * np.pi * 700 * np.arange(4800) / RATE)
-    for decibel, end in ((-6, 1.75), (-40, 1.4)):
-        pcm = np.concatenate([np.pad(chirp(), (RATE, 800)), tone * 10 ** (decibel / 20)])
-        found = locate_word(to_int16(np.pad(pcm, (0, RATE))), None)
-        assert abs(found[0] / RATE - 1) < 0.05 and abs(found[1] / RATE - end) < 0.05
-    # After a pause of more than 0.15 s it is another sound, however loud.
-    pcm = np.concatenate([np.pad(chirp(), (RATE, 4000)), tone * 0.9])
-    assert abs(locate_word(to_int16(np.pad(pcm, (0, RATE))), None)[1] / RATE - 1.4) < 0.05
-
-
-def test_timings_choose_between_two(tmp_path: Path) -> None:
-    """words.csv says which of two equal sounds is the word."""
-    pcm = np.concatenate([np.pad(chirp(), (4000, 8000)), np.pad(chirp(), (0, 4000))])
-    write_manifest(tmp_path, [["train/tts/x.wav", "train", "tts", "alexa", "v", 1, "", "", ""]])
-    (tmp_path / "train/tts").mkdir(parents=True)
-    soundfile.write(tmp_path / "train/tts/x.wav", pcm / 32768, RATE, subtype="PCM_16")
-    for at in (0.25, 1.15):
-        groups = [["hˈaɪ", 0.0, 0.1], ["ɐlˈɛksə", at, at + 0.4], ["stˈɑp", 1.7, 1.8]]
-        with (tmp_path / "train/tts/words.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [["path", "label", "words"], ["x.wav", "alexa", json.dumps(groups)]]
-            )
-        (clip,) = load_corpus(tmp_path, "train", tmp_path / "cache", "lˈɛks").clips
-        assert abs(clip.start / RATE - at) < 0.05 and abs(clip.end / RATE - at - 0.4) < 0.05
-
-
-def test_timings_of_a_phrase_span_its_words(tmp_path: Path) -> None:
-    path = tmp_path / "words.csv"
-    groups = [["sˈi", 0.0, 0.1], ["hˈA", 0.2, 0.4], ["sˈæmjəl", 0.5, 0.9], ["sˈɪt", 1.0, 1.2]]
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "words"], ["x.wav", json.dumps(groups)]])
-    assert _tts_timings(path, "hˈ sˈ") == {"x.wav": (0.2, 0.9, False)}
-    assert _tts_timings(path, "sˈæm sˈ") == {"x.wav": (0.5, 1.2, True)}
-    assert _tts_timings(path, "sˈæm hˈ") == {}
-
-
-def test_nothing_to_locate() -> None:
-    assert locate_word(np.zeros(0, np.int16), None) == (-1, -1)
-    assert locate_word(np.zeros(100, np.int16), None) == (-1, -1)
-    assert locate_word(np.zeros(RATE, np.int16), None) == (-1, -1)
-    assert locate_word(to_int16(chirp()), (5.0, 0.1, False)) == (-1, -1)

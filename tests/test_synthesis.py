@@ -148,7 +148,7 @@ def test_a_made_folder_is_read_by_training_and_resumes(
     assert "| train | tts | near |" in capsys.readouterr().out
     manifest = (data / "manifest.csv").read_bytes()
     word = load_word(tmp_path / "beep.toml")
-    corpus = load_corpus(data, "train", tmp_path / "decoded", word.data.stressed_core)
+    corpus = load_corpus(data, "train", tmp_path / "decoded", word.data)
     positives = corpus.positives(word)
     with (data / "manifest.csv").open(newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}

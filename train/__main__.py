@@ -35,6 +35,8 @@ def main() -> int:
         "checkpoint each round, and at the end model.keras, calibration.npy and result.json. "
         "The same command goes on after a kill.")  # fmt: skip
     _common(fit)
+    fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
+        help="another data folder to train on (may be repeated)")  # fmt: skip
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
@@ -196,7 +198,8 @@ def _positive(text: str) -> int:
 
 
 def _fit(args: argparse.Namespace, word: Word) -> None:
-    find_manifest(args.data)  # said before TensorFlow takes its seconds to load
+    for folder in (args.data, *args.also):
+        find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
     given = {key: getattr(args, key) for key in ("rounds", "batches") if getattr(args, key)}
@@ -204,7 +207,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         model = word.model.model_copy(update={"conditioning": args.conditioning})
         word = word.model_copy(update={"model": model})
     run = args.run or Path("runs") / word.name
-    fit(word, args.data, run, CACHE, Budget(seed=args.seed, **given), args.pool)
+    fit(word, args.data, run, CACHE, Budget(seed=args.seed, **given), args.pool, args.also)
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
@@ -217,7 +220,7 @@ def _scenes(args: argparse.Namespace, word: Word) -> None:
     from train.data import load_corpus
     from train.scenes import write_scenes
 
-    corpus = load_corpus(args.data, args.split, CACHE, word.data.stressed_core)
+    corpus = load_corpus(args.data, args.split, CACHE, word.data)
     out = args.out or Path("build") / word.name / "scenes"
     for path in write_scenes(corpus, word, out, args.count, args.seed):
         print(path)

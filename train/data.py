@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from words import Word
+from train.locate import RATE as RATE  # the rate of all recordings
+from train.locate import locate_word, tts_timings
+from words import Data, Word
 
-RATE = 16000
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds")
 # Kinds a device plays itself, by the player state they belong to.
 PLAYBACK_KINDS = {"music": "music", "speech": "device_speech", "alarm": "alarms"}
@@ -45,19 +46,23 @@ class Clip:
     samples: int
     start: int = -1
     end: int = -1
+    folder: int = 0  # which of the data folders it is in
 
 
 class Corpus:
-    """One split of a data folder: `clips`, and `audio(clip)` as int16 samples."""
+    """One split of data folders: `clips`, and `audio(clip)` as int16 samples.
 
-    def __init__(self, clips: list[Clip], pcm: NDArray[np.int16], split: str) -> None:
+    `pcm`: all samples of each folder, int16.
+    """
+
+    def __init__(self, clips: list[Clip], pcm: list[NDArray[np.int16]], split: str) -> None:
         self.clips = clips
         self.split = split
         self._pcm = pcm
 
     def audio(self, clip: Clip) -> NDArray[np.int16]:
         """Samples of one clip, int16[samples]."""
-        return self._pcm[clip.offset : clip.offset + clip.samples]
+        return self._pcm[clip.folder][clip.offset : clip.offset + clip.samples]
 
     def of(self, *kinds: str) -> list[Clip]:
         """Clips of the given kinds."""
@@ -101,13 +106,28 @@ def find_manifest(data: Path) -> Path:
     return manifest
 
 
-def load_corpus(data: Path, split: str, cache: Path, core: str = "") -> Corpus:
-    """Read one split ("train" or "dev") of `data`/manifest.csv; decode it on first use.
+def load_corpus(
+    data: Path, split: str, cache: Path, spoken: Data | None = None, also: Sequence[Path] = ()
+) -> Corpus:
+    """Read one split ("train" or "dev") of `data`/manifest.csv, and of the folders in `also`;
+    decode it on first use.
 
-    `core`: phonemes that find the word where synthesized clips come with timings; for a phrase a
-    part for each of its words.
+    `spoken`: where recordings hold the word, as a word file's [data] tells it.
     Raises DataError naming the file and what is wrong with it.
     """
+    clips: list[Clip] = []
+    pcm = []
+    for number, folder in enumerate((data, *also)):
+        more, samples = _load_folder(folder, split, cache, spoken, number)
+        clips += more
+        pcm.append(samples)
+    return Corpus(clips, pcm, split)
+
+
+def _load_folder(
+    data: Path, split: str, cache: Path, spoken: Data | None, number: int
+) -> tuple[list[Clip], NDArray[np.int16]]:
+    """Clips and samples of one folder, the `number`th."""
     manifest = find_manifest(data)
     try:
         with manifest.open(newline="", encoding="utf-8") as file:
@@ -118,14 +138,15 @@ def load_corpus(data: Path, split: str, cache: Path, core: str = "") -> Corpus:
             everything = list(reader)
     except UnicodeDecodeError as error:
         raise DataError(f"{manifest}: not UTF-8: {error}") from None
-    for number, row in enumerate(everything, 2):
+    for line, row in enumerate(everything, 2):
         if any(row[c] is None for c in COLUMNS):
-            raise DataError(f"{manifest}: row {number} has too few columns: {row['path']}")
+            raise DataError(f"{manifest}: row {line} has too few columns: {row['path']}")
     rows = [row for row in everything if row["split"] == split]
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"
         raise DataError(f"{manifest}: no row has split '{split}'; there are: {known}")
-    key = hashlib.sha256(manifest.read_bytes() + split.encode()).hexdigest()[:16]
+    of = manifest.read_bytes() + f"{data.resolve()} {split}".encode()
+    key = hashlib.sha256(of).hexdigest()[:16]
     index_path, pcm_path = cache / f"{split}-{key}.json", cache / f"{split}-{key}.s16"
     if not (index_path.is_file() and pcm_path.is_file()):
         _decode(data, rows, index_path, pcm_path)
@@ -133,19 +154,23 @@ def load_corpus(data: Path, split: str, cache: Path, core: str = "") -> Corpus:
     if pcm_path.stat().st_size != 2 * sum(samples for _, samples in index):
         raise DataError(f"{pcm_path}: damaged; remove it, and it is made anew")
     pcm = np.memmap(pcm_path, dtype=np.int16, mode="r")
-    timings = _tts_timings(data / split / "tts" / "words.csv", core)
+    core = spoken.stressed_core if spoken else ""
+    places = spoken.places if spoken else {}
+    timings = tts_timings(data / split / "tts" / "words.csv", core)
     clips = []
     for row, (offset, samples) in zip(rows, index, strict=True):
-        start, end = -1, -1
-        if row["kind"] == "tts" or row["kind"] == row["label"]:
-            start, end = locate_word(
-                pcm[offset : offset + samples], timings.get(Path(row["path"]).name)
-            )
+        start, end, path = -1, -1, Path(row["path"])
+        if path.stem in places:
+            start, end = (min(round(s * RATE), samples) for s in places[path.stem])
+        elif row["kind"] in (row["label"], "tts") and (
+            spoken is None or row["label"] in spoken.positive
+        ):
+            start, end = locate_word(pcm[offset : offset + samples], timings.get(path.name))
         clips.append(
             Clip(row["path"], row["kind"], row["label"], row["speaker"], offset, samples,
-                 start, end)
+                 start, end, number)
         )  # fmt: skip
-    return Corpus(clips, pcm, split)
+    return clips, pcm
 
 
 def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: Path) -> None:
@@ -172,55 +197,3 @@ def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: 
         partial.replace(index_path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _tts_timings(path: Path, core: str) -> dict[str, tuple[float, float, bool]]:
-    """Start, end (s) and whether it is the clip's last, of the first word with `core`, by file.
-
-    `core` of several parts, with spaces between them: of so many words in a row.
-    """
-    parts = core.split()
-    if not core or not path.is_file():
-        return {}
-    found = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            groups = json.loads(row["words"])
-            for i in range(len(groups) - len(parts) + 1):
-                phrase = groups[i : i + len(parts)]
-                if all(part in g[0] for part, g in zip(parts, phrase, strict=True)):
-                    last = i + len(parts) == len(groups)
-                    found[row["path"]] = (phrase[0][1], phrase[-1][2], last)
-                    break
-    return found
-
-
-def locate_word(
-    pcm: NDArray[np.int16], timing: tuple[float, float, bool] | None
-) -> tuple[int, int]:
-    """Start and end sample of the word: the timing if given, trimmed by energy.
-
-    Energy: from the loudest 10 ms frame outwards while no gap of 0.15 s below the threshold
-    (25 dB under the peak, and 6 dB over the background) is met. Predicted starts run about 65 ms
-    late and the last word of a clip takes in trailing silence, hence the margins.
-    """
-    frames = len(pcm) // 160
-    if frames == 0 or not pcm.any():
-        return -1, -1
-    x = pcm[: frames * 160].astype(np.float32).reshape(frames, 160)
-    power = np.convolve((x**2).mean(axis=1), np.ones(3) / 3, mode="same")
-    level = 10 * np.log10(power + 1e-3)
-    low, high = 0, frames
-    if timing is not None:
-        low = min(frames - 1, max(0, int(timing[0] * 100) - 10))
-        high = frames if timing[2] else min(frames, int(timing[1] * 100) + 2)
-    peak = float(level[low:high].max(initial=-30.0))
-    loud = level[low:high] > max(peak - 25.0, min(float(np.percentile(level, 15)) + 6, peak - 12))
-    if not loud.any():
-        return -1, -1
-    at = int(np.argmax(level[low:high]))
-    marks = np.flatnonzero(loud)
-    breaks = np.flatnonzero(np.diff(marks) > 15)
-    groups = np.split(marks, breaks + 1)
-    group = next(g for g in groups if g[0] <= at <= g[-1])
-    return (low + int(group[0])) * 160, (low + int(group[-1]) + 1) * 160

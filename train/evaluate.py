@@ -341,7 +341,7 @@ def evaluate(
     """
     global _evaluation, _played
     device = Device(library, word)
-    corpus = load_corpus(data, split, cache, word.data.stressed_core)
+    corpus = load_corpus(data, split, cache, word.data)
     _evaluation = Evaluation(word, device, Trials(word, corpus, options.seed, options.draws),
                              data, cache, options)  # fmt: skip
     *played, near = _parallel(_call, _evaluation.jobs(), "listen")

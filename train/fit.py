@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -36,7 +37,7 @@ class Budget:
     """How long and on how much to train."""
 
     positives: int = 40000
-    negatives: int = 80000
+    negatives: int = 120000
     held_positives: int = 2000
     held_negatives: int = 8000
     rounds: int = 40
@@ -47,10 +48,12 @@ class Budget:
 
 
 def fit(
-    word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None
-) -> Path:
+    word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None,
+    also: Sequence[Path] = (),
+) -> Path:  # fmt: skip
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
+    `also`: more data folders, whose train split is taken as well.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
     with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
@@ -58,7 +61,9 @@ def fit(
     config = {
         "word": word.model_dump(mode="json"),
         "budget": asdict(budget),
-        "manifest_sha256": sha256(find_manifest(data).read_bytes()).hexdigest(),
+        "manifest_sha256": sha256(
+            b"".join(find_manifest(folder).read_bytes() for folder in (data, *also))
+        ).hexdigest(),
     }
     config_path = run / "config.json"
     if config_path.is_file():
@@ -75,7 +80,7 @@ def fit(
     if final.is_file():
         return final
     keras.utils.set_random_seed(budget.seed)
-    corpus = load_corpus(data, "train", cache, word.data.stressed_core)
+    corpus = load_corpus(data, "train", cache, word.data, also)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
 
     def pool(kind: str, part: str, clips: int, seed: int) -> Pool:

@@ -145,6 +145,11 @@ class Data(_Section):
         description="phonemes that find the word in the timings of synthesized clips; for a "
         "phrase a part for each word, with spaces between",
     )
+    places: dict[str, Range] = Field(
+        default={},
+        description="start and end of the word, s, by file name without ending, where its energy "
+        "alone does not tell (train/locate.py)",
+    )
     # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
     say: tuple[str, ...] = Field(
         default=(), exclude=True, description="spellings said in the phrase's place"
