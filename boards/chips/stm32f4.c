@@ -10,7 +10,7 @@
 #define APB2_BASE 0x40010000u
 #define PVD_LEVEL 5u /* 2.7 V: below, 168 MHz at 5 wait states is not allowed */
 
-static byte_queue received, to_send;
+static byte_queue received;
 static uint32_t reset_flags;
 static uint32_t clock_hz = HSI_HZ;
 
@@ -83,54 +83,26 @@ void ws_driver_lamp(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 
-/* Bytes that wait go as the port takes them. The interrupt does the same, so it is off meanwhile.
- */
-static void send_waiting(void) {
-    while (reg_read(BOARD_UART(SR)) & BOARD_UART(SR_TXE)) {
-        int byte = bytes_get(&to_send);
-        if (byte < 0) return;
-        reg_write(BOARD_UART(DR), (uint8_t)byte);
-    }
+static bool ready_to_send(void) {
+    return (reg_read(BOARD_UART(SR)) & BOARD_UART(SR_TXE)) != 0;
 }
 
-static void send_byte(uint8_t byte) {
+static void await_sent(void) {
     (void)reg_wait(BOARD_UART(SR), BOARD_UART(SR_TXE), 1);
+}
+
+static void write_byte(uint8_t byte) {
     reg_write(BOARD_UART(DR), byte);
 }
 
-/* Without interrupts: a fault's handler calls it too. */
-void ws_driver_send(const void *bytes, size_t count) {
-    const uint8_t *next = bytes;
-    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
-        send_byte((uint8_t)byte);
-    }
-    for (; count > 0; count--) {
-        send_byte(*next++);
-    }
-}
-
-size_t ws_driver_offer(const void *bytes, size_t count) {
-    const uint8_t *next = bytes;
-    size_t taken = 0;
-    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    while (taken < count && bytes_put(&to_send, next[taken])) {
-        taken++;
-        send_waiting();
-    }
-    if (bytes_any(&to_send)) reg_set(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    return taken;
-}
+#include "stm32_uart.h"
 
 /* Reading the data clears both flags: a byte, and bytes that were too fast. */
 void BOARD_UART_HANDLER(void) {
     if (reg_read(BOARD_UART(SR)) & (BOARD_UART(SR_RXNE) | BOARD_UART(SR_ORE))) {
         (void)bytes_put(&received, (uint8_t)reg_read(BOARD_UART(DR)));
     }
-    if (reg_read(BOARD_UART(CR1)) & BOARD_UART(CR1_TXEIE)) {
-        send_waiting();
-        if (!bytes_any(&to_send)) reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    }
+    send_from_interrupt();
 }
 
 int ws_driver_receive(void) {

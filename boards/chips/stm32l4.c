@@ -9,7 +9,7 @@
 #define MSI_16MHZ 8u    /* without wait states */
 #define PVD_LEVEL 3u    /* 2.45 V */
 
-static byte_queue received, to_send;
+static byte_queue received;
 static uint32_t reset_flags;
 static uint32_t clock_hz = MSI_HZ;
 
@@ -79,44 +79,19 @@ void ws_driver_lamp(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 
-/* Bytes that wait go as the port takes them. The interrupt does the same, so it is off meanwhile.
- */
-static void send_waiting(void) {
-    while (reg_read(BOARD_UART(ISR)) & BOARD_UART(ISR_TXE)) {
-        int byte = bytes_get(&to_send);
-        if (byte < 0) return;
-        reg_write(BOARD_UART(TDR), (uint8_t)byte);
-    }
+static bool ready_to_send(void) {
+    return (reg_read(BOARD_UART(ISR)) & BOARD_UART(ISR_TXE)) != 0;
 }
 
-static void send_byte(uint8_t byte) {
+static void await_sent(void) {
     (void)reg_wait(BOARD_UART(ISR), BOARD_UART(ISR_TXE), 1);
+}
+
+static void write_byte(uint8_t byte) {
     reg_write(BOARD_UART(TDR), byte);
 }
 
-/* Without interrupts: a fault's handler calls it too. */
-void ws_driver_send(const void *bytes, size_t count) {
-    const uint8_t *next = bytes;
-    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
-        send_byte((uint8_t)byte);
-    }
-    for (; count > 0; count--) {
-        send_byte(*next++);
-    }
-}
-
-size_t ws_driver_offer(const void *bytes, size_t count) {
-    const uint8_t *next = bytes;
-    size_t taken = 0;
-    reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    while (taken < count && bytes_put(&to_send, next[taken])) {
-        taken++;
-        send_waiting();
-    }
-    if (bytes_any(&to_send)) reg_set(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    return taken;
-}
+#include "stm32_uart.h"
 
 void BOARD_UART_HANDLER(void) {
     uint32_t flags = reg_read(BOARD_UART(ISR));
@@ -125,10 +100,7 @@ void BOARD_UART_HANDLER(void) {
     }
     /* Bytes that were too fast would interrupt for ever. */
     if (flags & BOARD_UART(ISR_ORE)) reg_write(BOARD_UART(ICR), BOARD_UART(ICR_ORECF));
-    if (reg_read(BOARD_UART(CR1)) & BOARD_UART(CR1_TXEIE)) {
-        send_waiting();
-        if (!bytes_any(&to_send)) reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
-    }
+    send_from_interrupt();
 }
 
 int ws_driver_receive(void) {
