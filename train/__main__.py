@@ -61,7 +61,9 @@ def main() -> int:
     versus.add_argument("folder", type=Path)
     versus.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
     versus.add_argument("--baseline", default="none", help="variant (default: none)")
-    versus.add_argument("--rate", default="0.5", help="FA/h as evaluated (default: 0.5)")
+    versus.add_argument("--rate", type=float, action="append", metavar="FA/H",
+                        help="false accepts an hour to compare at (may be repeated; "
+                        "default: 0.5, 1, 2 and 4)")  # fmt: skip
     versus.set_defaults(command=_compare)
 
     test = commands.add_parser("evaluate", help="FRR at fixed FA/h through the device pipeline",
@@ -213,7 +215,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
 def _compare(args: argparse.Namespace, word: Word) -> None:
     from train.compare import table
 
-    print(table(args.folder, args.baseline, args.rate))
+    print(table(args.folder, args.baseline, args.rate or (0.5, 1.0, 2.0, 4.0)))
 
 
 def _scenes(args: argparse.Namespace, word: Word) -> None:

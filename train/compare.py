@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,42 +11,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data import DataError
+from train.trials import fields
 
 # Two-sided 95 % of Student's t, by degrees of freedom: seeds are few.
 T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 @dataclass(frozen=True)
-class Variant:
-    """What the evaluations of one variant found: frr[seed, condition]."""
+class Runs:
+    """What the evaluations of one variant found: frr[seed, rate, condition]."""
 
     name: str
     seeds: tuple[int, ...]
     frr: NDArray[np.float64]
 
 
-def read_runs(folder: Path, rate: str) -> tuple[list[str], list[bool], list[Variant]]:
-    """(condition names, whether the device plays in them, variants) of `folder`/VARIANT-SEED.
+def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str], list[Runs]]:
+    """(condition names, what the device plays in each or "", variants) of `folder`/VARIANT-SEED.
 
-    `rate`: the FA/h, as evaluate.json names it. DataError where runs do not fit each other.
+    `rates`: FA/h. DataError where runs do not fit each other.
     """
-    runs: dict[str, dict[int, list[float]]] = {}
+    runs: dict[str, dict[int, list[list[float]]]] = {}
     names: list[str] = []
-    plays: list[bool] = []
+    plays: list[str] = []
     for path in sorted(folder.glob("*-*/evaluate.json")):
         variant, seed = path.parent.name.rsplit("-", 1)
-        rows = [r for r in json.loads(path.read_text())["rows"] if rate in r["at"]]
+        rows = [r for r in json.loads(path.read_text())["rows"]
+                if r["condition"]["part"] in ("sound", "state")]  # fmt: skip
         found = [row["condition"]["name"] for row in rows]
         if names and found != names:
             raise DataError(f"{path}: other conditions than the runs before it; evaluate it anew")
         names = found
-        plays = [row["condition"]["ser_db"] is not None for row in rows]
-        runs.setdefault(variant, {})[int(seed)] = [row["at"][rate]["frr"] for row in rows]
+        plays = ["" if c["ser_db"] is None else fields(c["state"]).get("player", c["state"])
+                 for c in (row["condition"] for row in rows)]  # fmt: skip
+        frr = [[frr_at(row["curve"], rate) for row in rows] for rate in rates]
+        runs.setdefault(variant, {})[int(seed)] = frr
     if not runs:
-        raise DataError(f"{folder}: no VARIANT-SEED/evaluate.json at {rate} FA/h in it")
-    variants = [Variant(name, tuple(seeds), np.array(list(seeds.values())))
+        raise DataError(f"{folder}: no VARIANT-SEED/evaluate.json in it")
+    variants = [Runs(name, tuple(seeds), np.array(list(seeds.values())))
                 for name, seeds in runs.items()]  # fmt: skip
     return names, plays, variants
+
+
+def frr_at(curve: Sequence[tuple[float, float]], rate: float) -> float:
+    """FRR at the lowest threshold from which on the FA/h are within `rate`.
+
+    `curve`: (FA/h, FRR) from the lowest threshold up.
+    """
+    over = [i for i, (fa, _) in enumerate(curve) if fa > rate]
+    return curve[over[-1] + 1][1] if over else curve[0][1]
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -57,38 +71,50 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(np.mean(values)), float(wide)
 
 
-def table(folder: Path, baseline: str, rate: str) -> str:
-    """FRR of every condition and variant, and the relative change against `baseline`, Markdown.
+def table(folder: Path, baseline: str, rates: Sequence[float]) -> str:
+    """FRR of every condition and variant at the first rate; and at each rate the relative change
+    against `baseline` of the mean FRR while the device plays, by what it plays. Markdown.
 
-    The mean over the playback conditions is of each seed's relative changes, a seed of a variant
-    against the same seed of the baseline.
+    Changes are of each seed: a seed of a variant against the same seed of the baseline.
     """
-    names, plays, variants = read_runs(folder, rate)
+    names, plays, variants = read_runs(folder, rates)
     base = next((v for v in variants if v.name == baseline), None)
     if base is None:
         known = ", ".join(v.name for v in variants)
         raise DataError(f"{folder}: no runs of the baseline '{baseline}'; there are: {known}")
     others = [v for v in variants if v is not base]
     lines = [
-        f"| FRR % at {rate} FA/h | {base.name} | " + " | ".join(v.name for v in others) + " |",
+        f"| FRR % at {rates[0]:g} FA/h | {base.name} | "
+        + " | ".join(v.name for v in others)
+        + " |",
         "|---|" + "---|" * len(variants),
     ]
     for i, name in enumerate(names):
-        cells = []
-        for v in (base, *others):
-            mean, wide = interval(100 * v.frr[:, i])
-            cells.append(f"{mean:.1f} ± {wide:.1f}")
+        cells = [_cell(100 * v.frr[:, 0, i], "") for v in (base, *others)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    playing = np.flatnonzero(plays)
-    cells = [""]
+    players = list(dict.fromkeys(p for p in plays if p))
+    what = f"relative change against {base.name}, %"
+    lines += ["", *_head([what, "FA/h", *players, "mean"])]
     for v in others:
         shared = [s for s in v.seeds if s in base.seeds]
-        mine = v.frr[[v.seeds.index(s) for s in shared]][:, playing]
-        theirs = base.frr[[base.seeds.index(s) for s in shared]][:, playing]
-        mean, wide = interval(100 * (mine / np.maximum(theirs, 1e-9) - 1).mean(axis=1))
-        cells.append(f"{mean:+.1f} ± {wide:.1f}")
-    lines.append(
-        "| **mean relative change while the device plays, %** |" + " | ".join(cells) + " |"
-    )
+        mine = v.frr[[v.seeds.index(s) for s in shared]]
+        theirs = base.frr[[base.seeds.index(s) for s in shared]]
+        for r, rate in enumerate(rates):
+            changes = []
+            for player in players:
+                at = [i for i, p in enumerate(plays) if p == player]
+                before = np.maximum(theirs[:, r, at].mean(axis=1), 1e-9)
+                changes.append(100 * (mine[:, r, at].mean(axis=1) / before - 1))
+            cells = [_cell(c, "+") for c in (*changes, np.mean(changes, axis=0))]
+            lines.append(f"| {v.name} | {rate:g} | " + " | ".join(cells) + " |")
     seeds = ", ".join(f"{v.name}: {', '.join(map(str, v.seeds))}" for v in variants)
     return "\n".join(lines) + f"\n\nSeeds: {seeds}. ±: 95 % interval over seeds (Student's t)."
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+
+
+def _cell(values: NDArray[np.float64], sign: str) -> str:
+    mean, wide = interval(values)
+    return f"{mean:{sign}.1f} ± {wide:.1f}"
