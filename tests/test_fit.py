@@ -49,7 +49,7 @@ def batch_in_round_2(self, *rest, calls=[0]):
     return "before" if calls[0] == 6 else ""
 
 KILLS = {
-    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "_batch"),
+    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "batch"),
     "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
               Trainer, "_write_curve"),
     "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",

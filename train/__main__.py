@@ -66,6 +66,14 @@ def main() -> int:
                         "default: 0.5, 1, 2 and 4)")  # fmt: skip
     versus.set_defaults(command=_compare)
 
+    ends = commands.add_parser("aligned", help="two ways to tell where the word starts and ends",
+        description="Goes on training RUN/model.keras by regression of start and end, and with "
+        "aligned detectors, on the same pool; prints what both tell on a split.")  # fmt: skip
+    _common(ends)
+    ends.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
+    ends.add_argument("--split", default="dev", help="split to measure on (default: dev)")
+    ends.set_defaults(command=_aligned)
+
     test = commands.add_parser("evaluate", help="FRR at fixed FA/h through the device pipeline",
         description="Streams the split through the compiled pipeline, and through other engines "
         "where they are installed, and prints the false reject rate at fixed false accepts an "
@@ -216,6 +224,14 @@ def _compare(args: argparse.Namespace, word: Word) -> None:
     from train.compare import table
 
     print(table(args.folder, args.baseline, args.rate or (0.5, 1.0, 2.0, 4.0)))
+
+
+def _aligned(args: argparse.Namespace, word: Word) -> None:
+    from train.aligned import go_on, measure
+
+    run = args.run or Path("runs") / word.name
+    models = {m: go_on(word, args.data, run, CACHE, m) for m in ("regression", "aligned")}
+    print(measure(word, args.data, args.split, CACHE, models))
 
 
 def _scenes(args: argparse.Namespace, word: Word) -> None:

@@ -175,7 +175,7 @@ class Trainer:
                 hard = self._mine(number, negative)
                 losses = []
                 for _ in tqdm(range(self.budget.batches), desc=f"round {number + 1}", unit="batch"):
-                    losses.append(self._batch(rng, positive, negative, hard))
+                    losses.append(self.batch(rng, positive, negative, hard))
                     stop.obey(number)
                 self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
                 stop.obey(number + 1)
@@ -197,9 +197,10 @@ class Trainer:
         partial.replace(path)
         return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
-    def _batch(
+    def batch(
         self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
     ) -> float:
+        """Train on one batch, a third of it words and a third `hard` negatives; its loss."""
         b = self.budget.batch
         parts = [(positive, rng.integers(len(positive), size=b // 3)),
                  (negative, hard[rng.integers(len(hard), size=b // 3)]),
