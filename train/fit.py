@@ -21,7 +21,7 @@ from tqdm import tqdm
 from train.augment import augment
 from train.data import RATE, DataError, find_manifest, load_corpus
 from train.model import ENDPOINT_HOPS, build_model, metadata_vectors, window_loss
-from train.pool import Pool, render_pool, window_ends
+from train.pool import Pool, joined, render_pool, window_ends
 from words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
@@ -37,10 +37,11 @@ class Budget:
     """How long and on how much to train."""
 
     positives: int = 40000
-    negatives: int = 120000
+    negatives: int = 96000
+    near: int = 16000  # of the negatives, those with a near miss, if the data has any
     held_positives: int = 2000
     held_negatives: int = 8000
-    rounds: int = 40
+    rounds: int = 50
     batches: int = 500
     batch: int = 128
     rate: float = 2e-3
@@ -87,7 +88,10 @@ def fit(
         return render_pool(corpus, word, shards, kind, part, clips, first + seed)
 
     positive = pool("positive", "train", budget.positives, 1)
-    negative = pool("negative", "train", budget.negatives, 2)
+    near = budget.near if any(c.label == "near" for c in corpus.negatives(word)) else 0
+    negative = pool("negative", "train", budget.negatives - near, 2)
+    if near:
+        negative = joined(negative, pool("near", "train", near, 5))
     held = (pool("positive", "held", budget.held_positives, 3),
             pool("negative", "held", budget.held_negatives, 4))  # fmt: skip
     trainer = Trainer(word, run, budget)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,12 @@ class Pool:
         return len(self.states)
 
 
+def joined(*pools: Pool) -> Pool:
+    """All clips of the pools, one pool after the other."""
+    return Pool(*(np.concatenate([getattr(pool, field.name) for pool in pools])
+                  for field in fields(Pool)))  # fmt: skip
+
+
 def clip_hops(word: Word) -> int:
     """Hops of one training clip: STEPS outputs."""
     return word.model.receptive_hops + (STEPS - 1) * word.model.stride
@@ -52,7 +58,10 @@ def window_ends(word: Word) -> NDArray[np.float64]:
 
 
 class Renderer:
-    """Makes clips of one kind ("positive", "negative") from one part ("train", "held")."""
+    """Makes clips of one kind from one part ("train", "held").
+
+    "positive": the word is in it; "negative": it is not; "near": a near miss is.
+    """
 
     def __init__(self, corpus: Corpus, word: Word, part: str) -> None:
         mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
@@ -68,6 +77,7 @@ class Renderer:
             raise DataError(f"no recording of the word for {part} (labels: {labels}); add speakers")
         if not self.negative:
             raise DataError(f"no speech without the word for {part}; add speakers")
+        self.near = [c for c in self.negative if c.label == "near"]
         weights = np.array([max(c.samples / RATE, 2.0) for c in self.negative])
         weights[[c.label == "near" for c in self.negative]] *= 2.0
         self.negative_p = weights / weights.sum()
@@ -104,8 +114,10 @@ class Renderer:
             active = active_rms(speech[start:end])
             place = (start, end)
         else:
-            talk = rng.random() < 0.93
-            speech = self._negative(rng) if talk else np.zeros(self.samples, np.float32)
+            speech = np.zeros(self.samples, np.float32)
+            talk = kind == "near" or rng.random() < 0.93
+            if talk:
+                speech = self._negative(rng, kind == "near")
             active = active_rms(speech) if talk else 0.0
         pcm = self.stage.to_microphone(
             rng, speech, self.samples, self.word.states[state], max(active, 1.0)
@@ -146,18 +158,23 @@ class Renderer:
         talk = self._negative(rng)[:samples]
         return np.asarray(talk * (level / max(active_rms(talk), 1.0)), np.float32)
 
-    def _negative(self, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _negative(self, rng: np.random.Generator, near: bool = False) -> NDArray[np.float32]:
+        """Speech without the word; `near`: a near miss first, anywhere in the clip."""
         out = np.zeros(self.samples, np.float32)
-        filled = 0
+        filled = int(rng.integers(self.samples * 2 // 3)) if near else 0
+        lead = filled
         while filled < self.samples - RATE // 2:
-            clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
+            if near and filled == lead:
+                clip = self.near[rng.integers(len(self.near))]
+            else:
+                clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
             x = self.stage.corpus.audio(clip)
             need = int((self.samples - filled) * 1.15)
             if len(x) > need:
                 first = int(rng.integers(len(x) - need + 1))
                 x = x[first : first + need]
             y = resample(x.astype(np.float32), rng.uniform(0.9, 1.12))[: self.samples - filled]
-            if filled:
+            if filled > lead:
                 y = y * (active_rms(out[:filled]) / max(active_rms(y), 1.0))
             out[filled : filled + len(y)] = y
             filled += len(y) + int(rng.integers(0, RATE // 3))
