@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import ipaddress
 import os
@@ -125,6 +126,7 @@ def serve(
             lifespan="on",
             log_level="info" if access_log else "warning",
             access_log=access_log,
+            log_config=_logging(),
             server_header=False,
             # More than may upload, so that they are told in JSON; but not without end.
             limit_concurrency=2 * settings.streams + 64,
@@ -133,6 +135,13 @@ def serve(
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when all is answered
         print(f"serving '{settings.word.name}' on {address_of(listener)}", flush=True)
         uvicorn.Server(config).run([listener])
+
+
+def _logging() -> dict[str, Any]:
+    """uvicorn's, all of it on stderr."""
+    config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    return config
 
 
 def _end(number: int, frame: Any) -> NoReturn:
