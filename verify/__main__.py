@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         help="an upload may fall so far behind real time (default: 5)",
     )  # fmt: skip
     serve.add_argument(
-        "--batch", type=_positive, default=16,
-        help="utterances that go through the network together, at most (default: 16)",
+        "--batch", type=_positive, default=8,
+        help="utterances that go through the network together, at most (default: 8)",
     )  # fmt: skip
     serve.add_argument("--access-log", action="store_true", help="a line for each request")
 
@@ -283,7 +283,7 @@ _COMMANDS = {
     "bench-service": _bench,
     "fuzz": _fuzz,
 }
-_SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette")
+_SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette", "threadpoolctl")
 
 
 def main(arguments: list[str] | None = None) -> int:

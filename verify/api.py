@@ -27,7 +27,7 @@ class Settings:
     streams: int = 200
     seconds: float = 15.0
     patience_s: float = 5.0
-    batch: int = 16
+    batch: int = 8
 
     @property
     def samples(self) -> int:

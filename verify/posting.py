@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.api import PATH, SOUND
+from verify.api import PATH, SOUND, Answer
 from verify.cut import needed
 from verify.frames import Start
 from verify.gateway import GatewayError, Sink, Utterance
@@ -26,6 +26,7 @@ GIVE_UP_S = 15.0  # after the sound's end
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _PATIENCE_S = 10.0  # for one answer
 _WORDS = Path(__file__).resolve().parent.parent / "words"
+_FIELDS = {field.serialization_alias or name for name, field in Answer.model_fields.items()}
 _RETRIED = (408, 429, 500, 502, 503, 504)
 
 
@@ -213,7 +214,7 @@ class _Post(threading.Thread):
             answer = json.loads(body)
         except ValueError:
             answer = None
-        if response.status == 200 and isinstance(answer, dict) and "accept" in answer:
+        if response.status == 200 and isinstance(answer, dict) and answer.keys() >= _FIELDS:
             return Verdict(self._start, answer), None
         wait = None
         if response.status in _RETRIED:

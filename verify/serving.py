@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import h11
 import uvicorn
+from threadpoolctl import threadpool_limits
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from verify.api import Settings
@@ -132,6 +133,9 @@ def serve(
             limit_concurrency=2 * settings.streams + 64,
             timeout_graceful_shutdown=round(settings.longest_s) + 10,
         )
+        # Small products: more threads wait for each other longer than they save, ten times as long
+        # where another program wants the cores. One core is the network's, another the sockets'.
+        threadpool_limits(1, "blas")
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when all is answered
         print(f"serving '{settings.word.name}' on {address_of(listener)}", flush=True)
         uvicorn.Server(config).run([listener])
