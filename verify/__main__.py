@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_served(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8080, help="0: any that is free (default: 8080)")
+    serve.add_argument(
+        "--port", type=_port, default=8080, help="0: any that is free (default: 8080)"
+    )
     serve.add_argument(
         "--keys", type=Path, metavar="FILE", help="keys that may ask, one a line; else those in "
         "$WAKESTATE_KEYS, with commas between. Needed on every address but this computer's own",
@@ -130,6 +132,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"given {text}; allowed: 1 or more")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: 0 to 65535")
     return number
 
 
