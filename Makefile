@@ -26,6 +26,7 @@ MORE ?=
 #? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
+#? HOST=127.0.0.1 PORT=8080 KEYS=file   where verify-serve listens; who may ask, needed off loopback
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
 #? VARIANTS='none both' SEEDS='1 2 3' ROUNDS=40 BATCHES=500   what experiment trains
@@ -111,6 +112,27 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	+@$(BUILD) BOARD=$(BOARD) emulator >&2
 	@$(DECODE)
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
+
+# The second look: docs/verifier.md.
+VERIFIER ?= $(MODEL)/verifier
+define verifier_given
+$(word_given)
+$(if $(wildcard $(VERIFIER)/verifier.json),,@echo "$(VERIFIER)/verifier.json: no such file; \
+	\`make verify-train WORD=$(WORD)\` makes it" >&2; exit 2)
+endef
+# Nothing is installed or built where there is nothing to serve.
+SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
+SERVED = --word $(WORD) --verifier $(VERIFIER)
+.PHONY: verify-serve demo-two-stage
+verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WORD's wakes
+	$(verifier_given)
+	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
+		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
+demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples
+	$(verifier_given)
+	+@$(BUILD) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
+	@$(PYTHON) -m verify demo $(SERVED) --board $(BOARD) \
+		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) $(or $(AUDIO),$(SAMPLES))
 
 .PHONY: size
 size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object, against its budget
@@ -279,8 +301,10 @@ $(VENV)/.synth: pyproject.toml | build/.tools
 	$(call python_packages,synth)
 $(VENV)/.voices: pyproject.toml | build/.tools
 	$(call python_packages,voices)
+$(VENV)/.serve: pyproject.toml | build/.tools
+	$(call python_packages,serve)
 $(VENV)/.flash: pyproject.toml | build/.tools
 	$(call python_packages,flash)
 $(VENV)/.dev: pyproject.toml | build/.tools
 	$(call python_packages,dev)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.train $(VENV)/.peers
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.serve $(VENV)/.train $(VENV)/.peers

@@ -26,7 +26,7 @@ def timeline(
         if done.returncode != 0:
             raise BoardError(f"{board.name}: {done.stderr.decode(errors='replace').strip()}")
         outputs.append(done.stdout.decode().splitlines())
-    titles = [_title(board) for board, _ in builds]
+    titles = [title(board) for board, _ in builds]
     texts = [_describe(lines) for lines in outputs]
     width = max(len(row) for row in itertools.chain(titles, *texts)) + 3
     rows = [
@@ -40,7 +40,8 @@ def timeline(
     return "\n".join([*rows, "", *_compare(titles, outputs)]), all(o == outputs[0] for o in outputs)
 
 
-def _title(board: Board) -> str:
+def title(board: Board) -> str:
+    """What a person calls it, and what runs it."""
     if board.kind == "host":
         return "host emulator"
     return f"{board.name}, {board.core_title} in QEMU"

@@ -1,25 +1,21 @@
-"""python -m verify: what a device sends after a wake, on the server's side."""
+"""python -m verify: the second look: who takes a device's wakes, and the service that verifies."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import select
-import stat
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from boards.schema import BoardError
-from boards.serial import open_port
+from boards.schema import BoardError, load_board
 from verify import fuzz
-from verify.gateway import Folder, Gateway, GatewayError
+from verify.gateway import Folder, Gateway, GatewayError, Sink
+from verify.link import opened, pass_on, write
 from verify.native import NativeError
+from verify.posting import Both, Poster, Service, Verdict, load_key
+from words import WordError, load_word
 
 BAUD = 1_000_000
-TICK_S = 0.5
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,21 +24,94 @@ def _parser() -> argparse.ArgumentParser:
 
     gateway = commands.add_parser(
         "gateway",
-        help="take the utterances from a device, or from a file, into a folder",
-        description="Switches the uplink of a device on and keeps the sound of each wake as "
-        "OUT/NUMBER-WORD.wav, with what the device said of it in a .json beside. A file is what "
-        "the emulator's --uplink wrote, or what was recorded from a port; - is stdin.",
+        help="take the utterances from a device, or from a file, to a service or into a folder",
+        description="Switches the uplink of a device on. With --post each wake's sound goes to "
+        "the service of the second look while it comes in; the device is told to stop when that is "
+        "enough, and each verdict is a line of JSON on stdout. A service that is busy or away is "
+        "asked again for 15 s. With --out the sound is kept as OUT/NUMBER-WORD.wav, with what the "
+        "device said of it in a .json beside. A file is what the emulator's --uplink wrote, or "
+        "what was recorded from a port; - is stdin.",
         epilog="Example: build/host/alexa/wake-emulator --uplink - x.wav | "
-        "python -m verify gateway --from - --out utterances",
+        "python -m verify gateway --from - --post http://127.0.0.1:8080",
     )
     gateway.add_argument("--from", dest="source", required=True, metavar="PORT|FILE|-")
-    gateway.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    gateway.add_argument("--out", type=Path, metavar="FOLDER", help="keep the utterances there")
+    gateway.add_argument(
+        "--post", metavar="URL", help="of the service: http://HOST:PORT, or https where a proxy "
+        "stands before it",
+    )  # fmt: skip
+    gateway.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="its first line is the key for the service"
+    )
     gateway.add_argument(
         "--follow", type=_seconds, default=2.0, metavar="SECONDS",
-        help="after the word's end, then the device is told to stop (default: 2)",
+        help="for --out: after the word's end, then the device is told to stop (default: 2)",
     )  # fmt: skip
     gateway.add_argument("--baud", type=int, default=BAUD, help=f"of a port (default: {BAUD})")
     gateway.add_argument("--quiet", action="store_true", help="do not show the device's lines")
+
+    serve = commands.add_parser(
+        "serve",
+        help="the HTTP service of the second look",
+        description="Serves POST /v1/verify for one word: the sound of a wake in, accept or reject "
+        "out; /docs is its page, docs/verifier.md tells all of it. On SIGTERM it takes no more, "
+        "answers all that it took, and ends.",
+        epilog="Example: python -m verify serve --word alexa --port 8080",
+    )
+    _add_served(serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    serve.add_argument(
+        "--port", type=_port, default=8080, help="0: any that is free (default: 8080)"
+    )
+    serve.add_argument(
+        "--keys", type=Path, metavar="FILE", help="keys that may ask, one a line; else those in "
+        "$WAKESTATE_KEYS, with commas between. Needed on every address but this computer's own",
+    )  # fmt: skip
+    serve.add_argument(
+        "--streams", type=_positive, default=200,
+        help="uploads at a time; more are told 429 (default: 200)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--seconds", type=_seconds, default=15.0, help="of sound in an upload (default: 15)"
+    )
+    serve.add_argument(
+        "--patience", type=_seconds, default=5.0, metavar="SECONDS",
+        help="an upload may fall so far behind real time (default: 5)",
+    )  # fmt: skip
+    serve.add_argument(
+        "--batch", type=_positive, default=8,
+        help="utterances that go through the network together, at most (default: 8)",
+    )  # fmt: skip
+    serve.add_argument("--access-log", action="store_true", help="a line for each request")
+
+    demo = commands.add_parser(
+        "demo",
+        help="device, gateway and service on this computer, side by side",
+        description="Starts the service, lets a device hear the sound, and shows each wake with "
+        "the second look beside it. `make demo-two-stage` builds what it needs first.",
+    )
+    _add_served(demo)
+    demo.add_argument("--board", required=True, help="an emulated board, or host")
+    demo.add_argument(
+        "--program", type=Path, required=True, help="its device.elf; the host's wake-emulator"
+    )
+    demo.add_argument("audio", nargs="+", help="WAV files, 16 kHz")
+
+    bench = commands.add_parser(
+        "bench-service",
+        help="how long after the sound's end the service answers",
+        description="Uploads sound in real time, many streams at once, and tells percentiles of "
+        "the time from the sound's end to the answer. Without --url it starts a service itself.",
+    )
+    _add_served(bench)
+    bench.add_argument("--url", help="a service that runs: http://HOST:PORT")
+    bench.add_argument("--key-file", type=Path, metavar="FILE", help="its first line is the key")
+    bench.add_argument("--streams", type=_positive, default=50)
+    bench.add_argument("--rounds", type=_positive, default=10, help="uploads of each stream")
+    bench.add_argument("--piece-ms", type=_positive, default=50, help="of sound in each chunk")
+    bench.add_argument("--together", action="store_true", help="all end at the same time")
+    bench.add_argument("--seed", type=int, default=1)
+    bench.add_argument("--audio", type=Path, help="WAV (default: models/WORD/sample.wav)")
 
     fuzzing = commands.add_parser(
         "fuzz",
@@ -63,6 +132,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"given {text}; allowed: 1 or more")
+    return number
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: 0 to 65535")
     return number
 
 
@@ -92,6 +168,13 @@ def _fuzz(args: argparse.Namespace) -> int:
     return 0 if counts.good else 1
 
 
+def _add_served(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--word", default="alexa", help="words/WORD.toml (default: alexa)")
+    parser.add_argument(
+        "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
+    )
+
+
 def _gateway(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -99,16 +182,35 @@ def _gateway(args: argparse.Namespace) -> int:
     def quiet(text: str) -> None:
         pass
 
+    def tell(verdict: Verdict) -> None:
+        print(verdict.line(), flush=True)
+
+    if args.out is None and args.post is None:
+        raise GatewayError("nowhere to take the utterances: give --post URL, --out FOLDER, or both")
+    if args.key_file is not None and args.post is None:
+        raise GatewayError(f"--key-file {args.key_file}: for which service? give --post URL")
+    poster = None
+    if args.post is not None:
+        key = load_key(args.key_file) if args.key_file else None
+        poster = Poster(Service(args.post, key), tell)
     lines = quiet if args.quiet else say
-    with _opened(args.source, args.baud) as (file, port):
-        sink = Folder(args.out, args.follow if port else None, say)
-        reply = (lambda data: _write(file, args.source, data)) if port else None
+    with opened(args.source, args.baud) as (file, port):
+        sink: Sink | None = poster
+        if args.out is not None:
+            folder = Folder(args.out, args.follow if port else None, say)
+            sink = folder if poster is None else Both(poster, folder)
+        assert sink is not None
+        reply = (lambda data: write(file, args.source, data)) if port else None
         gateway = Gateway(sink, reply, lines)
         try:
             gateway.open()
-            _pass_on(file, args.source, gateway)
+            pass_on(file, args.source, gateway)
         finally:
-            gateway.close()
+            try:
+                gateway.close()
+            finally:
+                if poster is not None:
+                    poster.close()
     reader = gateway.reader
     if reader.damaged or reader.lost:
         say(f"{args.source}: {reader.damaged} frames damaged, {reader.lost} missing")
@@ -117,54 +219,92 @@ def _gateway(args: argparse.Namespace) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _opened(source: str, baud: int) -> Iterator[tuple[int, bool]]:
-    """The file descriptor, and whether it is a port."""
-    if source == "-":
-        yield sys.stdin.fileno(), False
-        return
-    try:
-        port = stat.S_ISCHR(Path(source).stat().st_mode)
-        file = open_port(source, baud) if port else os.open(source, os.O_RDONLY)
-    except OSError as error:
-        raise GatewayError(f"{source}: cannot be opened: {error.strerror}") from None
-    try:
-        yield file, port
-    finally:
-        os.close(file)
+def _serve(args: argparse.Namespace) -> int:
+    from verify.api import Settings  # the extra `serve`, which the gateway does without
+    from verify.serving import load_keys, load_verifier, serve
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    settings = Settings(
+        word,
+        keys=load_keys(args.keys),
+        streams=args.streams,
+        seconds=args.seconds,
+        patience_s=args.patience,
+        batch=args.batch,
+    )
+    verifier = load_verifier(args.word, _folder(args))
+    serve(verifier, settings, args.host, args.port, access_log=args.access_log)
+    return 0
 
 
-def _write(file: int, source: str, data: bytes) -> None:
-    try:
-        os.write(file, data)
-    except OSError as error:
-        raise GatewayError(f"{source}: lost: {error.strerror}; plug it in again") from None
+def _demo(args: argparse.Namespace) -> int:
+    from verify.demo import demo
+
+    return demo(load_board(args.board), args.program, args.audio, _own_service(args))
 
 
-def _pass_on(file: int, source: str, gateway: Gateway) -> None:
-    """Until the source ends."""
-    ticked = time.monotonic()
-    while True:
-        ready, _, _ = select.select([file], [], [], TICK_S)
-        if time.monotonic() - ticked >= TICK_S:
-            ticked = time.monotonic()
-            gateway.tick()
-        if not ready:
-            continue
-        try:
-            data = os.read(file, 65536)
-        except OSError as error:
-            raise GatewayError(f"{source}: lost: {error.strerror}; plug it in again") from None
-        if not data:
-            return
-        gateway.feed(data)
+def _bench(args: argparse.Namespace) -> int:
+    import asyncio
+    import contextlib
+
+    from verify import bench
+    from verify.child import running
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    key = load_key(args.key_file) if args.key_file else None
+    load = bench.Load(args.streams, args.rounds, args.piece_ms / 1000, args.together, args.seed)
+    audio = args.audio or ROOT / "models" / args.word / "sample.wav"
+    pieces = bench.sounds(audio, word, 4 * args.streams, args.seed)
+
+    def progress(done: int) -> None:
+        if sys.stderr.isatty():
+            total = args.streams * args.rounds
+            print(f"\r{done} of {total}", end="\n" if done == total else "", file=sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        url = args.url or stack.enter_context(running(_own_service(args)))
+        outcomes = asyncio.run(bench.run(url, word, key, load, pieces, progress))
+    how = "all together" if args.together else "begun at random"
+    print(f"{args.streams} streams, {how}, {args.rounds} uploads each, {args.piece_ms} ms a chunk")
+    print(bench.report(outcomes))
+    return 1 if any(outcome.problem for outcome in outcomes) else 0
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return args.verifier or Path("models") / args.word / "verifier"
+
+
+def _own_service(args: argparse.Namespace) -> list[str]:
+    """What starts it; GatewayError, in one line, where there is nothing to serve."""
+    from verify.child import call
+    from verify.serving import missing
+
+    problem = missing(args.word, _folder(args))
+    if problem:
+        raise GatewayError(problem)
+    return call(args.word, "--verifier", str(_folder(args)))
+
+
+_COMMANDS = {
+    "gateway": _gateway,
+    "serve": _serve,
+    "demo": _demo,
+    "bench-service": _bench,
+    "fuzz": _fuzz,
+}
+_SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette", "threadpoolctl")
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
-        return _fuzz(args) if args.command == "fuzz" else _gateway(args)
-    except (GatewayError, NativeError, BoardError) as error:
+        return _COMMANDS[args.command](args)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _SERVE:
+            raise
+        print(f"{error.name} is not installed: pip install -e '.[serve]'", file=sys.stderr)
+        return 2
+    except (GatewayError, NativeError, BoardError, WordError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

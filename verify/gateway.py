@@ -1,7 +1,7 @@
 """From a device's serial link, or the emulator's output, to whoever takes utterances.
 
 `Gateway` takes bytes and calls a `Sink`; `Folder` is one, which keeps each utterance as a WAV file
-and a JSON file. Another, such as one that posts them while they come in, needs those three methods.
+and a JSON file; verify/posting.py has one that posts them while they come in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 class GatewayError(Exception):
-    """The gateway cannot go on; the text names what, and the mend."""
+    """The gateway or the service cannot go on; the text names what, and the mend."""
 
 
 @dataclass
@@ -44,7 +44,11 @@ class Utterance:
     @property
     def pcm(self) -> NDArray[np.int16]:
         """int16[samples] at `start.sample_rate`."""
-        return np.frombuffer(bytes(self._pcm), "<i2").astype(np.int16)
+        return np.frombuffer(self.raw(), "<i2").astype(np.int16)
+
+    def raw(self, first: int = 0) -> bytes:
+        """The samples from `first` on, little-endian."""
+        return bytes(self._pcm[2 * first :])
 
     @property
     def ended(self) -> str:

@@ -1,0 +1,109 @@
+"""Requests that wait for the network go through it together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Verifier(Protocol):
+    """The network of the second look, and what it takes.
+
+    `frames`, `bands`: of its input. `threshold`: the least logit that is accepted.
+    """
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def bands(self) -> int: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    def score(self, features: Floats) -> tuple[Floats, Floats, Floats]:
+        """float32[n, frames, bands], in int8 steps of the front end -> logit[n], start[n], end[n].
+
+        Start and end of the word are in frames from the first. Called by one thread at a time.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the network says of one utterance: `start` and `end` in frames."""
+
+    logit: float
+    start: float
+    end: float
+
+
+class Batcher:
+    """While the network is at work, requests gather; then all go through it together, at most
+    `most` at a time. So one that comes alone does not wait.
+
+    How many may gather is for the caller to bound. `on_batch` is told the size of each batch.
+    """
+
+    def __init__(
+        self, verifier: Verifier, most: int, on_batch: Callable[[int], None] = lambda size: None
+    ) -> None:
+        self._verifier, self._most, self._on_batch = verifier, most, on_batch
+        self._waiting: asyncio.Queue[tuple[Floats, asyncio.Future[Look]]] = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, "network")
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Call it when nothing waits any more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._thread.shutdown()
+
+    async def look(self, features: Floats) -> Look:
+        """float32[frames, bands] -> what the network says. Raises what the network raised."""
+        answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((features, answer))
+        return await answer
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < self._most and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            self._on_batch(len(batch))
+            try:
+                stacked = np.stack([features for features, _ in batch])
+                loop = asyncio.get_running_loop()
+                looks = await loop.run_in_executor(self._thread, self._looks, stacked)
+            except Exception as error:  # the network's; each request of the batch reports it
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+                continue
+            for (_, answer), look in zip(batch, looks, strict=True):
+                if not answer.done():  # whoever asked may have gone
+                    answer.set_result(look)
+
+    def _looks(self, stacked: Floats) -> list[Look]:
+        outputs = self._verifier.score(stacked)
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise FloatingPointError("the verifier gave a score that is no number")
+        return [Look(*map(float, values)) for values in zip(*outputs, strict=True)]
