@@ -123,7 +123,17 @@ endef
 # Nothing is installed or built where there is nothing to serve.
 SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
 SERVED = --word $(WORD) --verifier $(VERIFIER)
-.PHONY: verify-serve demo-two-stage
+VERIFY_RUN ?= runs/verify/$(WORD)
+.PHONY: verify-train verify-measure verify-serve demo-two-stage
+verify-train: $(VENV)/.train ## Train WORD's second look on the scenes of RUN, into VERIFIER; resumes
+	$(word_given)
+	$(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --first $(RUN) --run $(VERIFY_RUN)
+	mkdir -p $(VERIFIER) && cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/
+verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER; RATE=10 FA/h
+	$(verifier_given)
+	+@$(BUILD) BOARD=host library >&2
+	$(PYTHON) -m verify measure --word $(WORD) --data $(DATA) --split $(SPLIT) --verifier $(VERIFIER) \
+		$(if $(RATE),--rate $(RATE))
 verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WORD's wakes
 	$(verifier_given)
 	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \

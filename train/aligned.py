@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
-from train.data import RATE, DataError, load_corpus
-from train.fit import FEATURE_SCALE, Budget, Trainer
+from train.data import RATE, load_corpus
+from train.fit import FEATURE_SCALE, Trainer, trained
 from train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
 from train.pool import render_pool
 from train.trials import Sound, Trials, conditions
@@ -58,16 +58,15 @@ def go_on(word: Word, data: Path, run: Path, cache: Path, method: str) -> Path:
     final = run / f"ends-{method}.keras"
     if final.is_file():
         return final
-    trained = run / "model.keras"
-    if not trained.is_file():
-        raise DataError(f"{trained}: not found; `make train` makes it")
+    model, budget = trained(run)
     keras.utils.set_random_seed(1)
-    budget = Budget()
     corpus = load_corpus(data, "train", cache, word.data)
-    positive = render_pool(corpus, word, run / "pool", "positive", "train", budget.positives, 1001)
-    negative = render_pool(corpus, word, run / "pool", "negative", "train", budget.negatives, 1002)
+    positive, negative = (
+        render_pool(corpus, word, run / "pool", kind, part, clips, budget.seed * 1000 + seed)
+        for part, kind, clips, seed in budget.pools(corpus, word)[:2]
+    )
     trainer = Trainer(word, run / "unused", budget)
-    trainer.model = keras.saving.load_model(trained, compile=False)
+    trainer.model = model
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, BATCHES)
     loss = aligned_loss if method == "aligned" else window_loss
     trainer.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.augment import augment
-from train.data import RATE, DataError, find_manifest, load_corpus
+from train.data import RATE, Corpus, DataError, find_manifest, load_corpus
 from train.model import ENDPOINT_HOPS, build_model, metadata_vectors, window_loss
 from train.pool import Pool, joined, render_pool, window_ends
 from words import Word
@@ -46,6 +46,29 @@ class Budget:
     batch: int = 128
     rate: float = 2e-3
     seed: int = 1
+
+    def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
+        """(part, kind, clips, what is added to the seed) of every pool of scenes."""
+        near = min(self.near, self.negatives // 2)
+        if not any(c.label == "near" for c in corpus.negatives(word)):
+            near = 0
+        pools = [
+            ("train", "positive", self.positives, 1),
+            ("train", "negative", self.negatives - near, 2),
+            ("held", "positive", self.held_positives, 3),
+            ("held", "negative", self.held_negatives, 4),
+            ("train", "near", near, 5),
+        ]
+        return [pool for pool in pools if pool[2]]
+
+
+def trained(run: Path) -> tuple[keras.Model, Budget]:
+    """The network of a finished run, and what it was trained on. DataError."""
+    model, config = run / "model.keras", run / "config.json"
+    if not model.is_file():
+        raise DataError(f"{model}: not found; `make train` makes it")
+    return (keras.saving.load_model(model, compile=False),
+            Budget(**json.loads(config.read_text())["budget"]))  # fmt: skip
 
 
 def fit(
@@ -84,16 +107,14 @@ def fit(
     corpus = load_corpus(data, "train", cache, word.data, also)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
 
-    def pool(kind: str, part: str, clips: int, seed: int) -> Pool:
-        return render_pool(corpus, word, shards, kind, part, clips, first + seed)
-
-    positive = pool("positive", "train", budget.positives, 1)
-    near = budget.near if any(c.label == "near" for c in corpus.negatives(word)) else 0
-    negative = pool("negative", "train", budget.negatives - near, 2)
-    if near:
-        negative = joined(negative, pool("near", "train", near, 5))
-    held = (pool("positive", "held", budget.held_positives, 3),
-            pool("negative", "held", budget.held_negatives, 4))  # fmt: skip
+    pool = {
+        (part, kind): render_pool(corpus, word, shards, kind, part, clips, first + seed)
+        for part, kind, clips, seed in budget.pools(corpus, word)
+    }
+    positive, negative = pool["train", "positive"], pool["train", "negative"]
+    if ("train", "near") in pool:
+        negative = joined(negative, pool.pop(("train", "near")))
+    held = (pool["held", "positive"], pool["held", "negative"])
     trainer = Trainer(word, run, budget)
     trainer.run_rounds(positive, negative, held)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
@@ -165,8 +186,11 @@ class Trainer:
 
     def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """Logits of every clip, or of the given ones, float32[n, steps]."""
-        clips = np.arange(len(pool)) if clips is None else clips
-        parts = [np.asarray(self.model.predict_on_batch(self._inputs(pool, pick)))[:, :, 0, 0]
+        return self.outputs(pool, np.arange(len(pool)) if clips is None else clips)[:, :, 0]
+
+    def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Logit, start and end at every step of the given clips, float32[n, steps, 3]."""
+        parts = [np.asarray(self.model.predict_on_batch(self._inputs(pool, pick)))[:, :, 0]
                  for pick in np.array_split(clips, -(-len(clips) // 500))]  # fmt: skip
         return np.concatenate(parts)
 

@@ -16,6 +16,7 @@ from words import WordError, load_word
 
 BAUD = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path("build/cache")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,6 +114,41 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=1)
     bench.add_argument("--audio", type=Path, help="WAV (default: models/WORD/sample.wav)")
 
+    fit = commands.add_parser(
+        "train",
+        help="train a network of the second look; goes on after a kill",
+        description="Learns from the scenes that the first network was trained on, where that one "
+        "wakes or nearly does. Writes RUN/verifier: verifier.json and verifier.npz.",
+    )
+    _add_data(fit)
+    fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
+                     help="the other folders that the first was trained on")  # fmt: skip
+    fit.add_argument("--first", type=Path, metavar="RUN",
+                     help="run folder of the first network (default: runs/WORD)")  # fmt: skip
+    fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
+    fit.add_argument("--kind", choices=("cra", "cnn195", "cnn100", "cnn76"), default="cra",
+                     help="network, by verify/networks.py (default: cra)")  # fmt: skip
+    fit.add_argument("--cuts", choices=("aligned", "misaligned"), default="aligned",
+                     help="at the start told, or off by 0.5 s (default: aligned)")  # fmt: skip
+    fit.add_argument("--seed", type=int, default=1)
+    fit.add_argument("--epochs", type=_positive, default=8)
+
+    whole = commands.add_parser(
+        "measure",
+        help="misses and false accepts with and without the second look",
+        description="Streams a split through the compiled first network at the threshold that "
+        "gives --rate false accepts an hour, and asks the verifier about each wake.",
+    )
+    _add_data(whole)
+    whole.add_argument(
+        "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
+    )
+    whole.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+    whole.add_argument("--split", default="dev", help="default: dev")
+    whole.add_argument("--rate", type=float, default=0.0, metavar="FA/H",
+                       help="of the first look (default: as it ships)")  # fmt: skip
+    whole.add_argument("--out", type=Path, help="JSON (default: build/WORD/verify.json)")
+
     fuzzing = commands.add_parser(
         "fuzz",
         help="frames over a bad line: none wrong accepted, none whole refused",
@@ -173,6 +209,43 @@ def _add_served(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
     )
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--word", default="alexa", help="words/WORD.toml (default: alexa)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
+
+
+def _train(args: argparse.Namespace) -> int:
+    from train.data import DataError  # the extra `train`
+    from verify.fit import Recipe, train
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs)
+    first = args.first or Path("runs") / word.name
+    run = args.run or Path("runs/verify") / word.name
+    try:
+        print(train(word, args.data, args.also, CACHE, first, run, recipe))
+    except DataError as error:
+        raise GatewayError(str(error)) from None
+    return 0
+
+
+def _measure(args: argparse.Namespace) -> int:
+    from train.data import DataError
+    from train.device import DeviceError
+    from verify.infer import Verifier
+    from verify.measure import System, measure
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    verifier = Verifier.load(_folder(args))
+    library = args.library or Path("build/host") / word.name / "libwakestate.so"
+    try:
+        system = System(word, library, verifier, args.data, args.split, CACHE, args.rate)
+        print(measure(system, args.out or Path("build") / word.name / "verify.json"))
+    except (DataError, DeviceError) as error:
+        raise GatewayError(str(error)) from None
+    return 0
 
 
 def _gateway(args: argparse.Namespace) -> int:
@@ -290,6 +363,8 @@ _COMMANDS = {
     "serve": _serve,
     "demo": _demo,
     "bench-service": _bench,
+    "train": _train,
+    "measure": _measure,
     "fuzz": _fuzz,
 }
 _SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette", "threadpoolctl")

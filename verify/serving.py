@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import ipaddress
 import os
 import signal
@@ -19,6 +18,7 @@ import uvicorn
 from threadpoolctl import threadpool_limits
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from verify import infer
 from verify.api import Settings
 from verify.batching import Verifier
 from verify.gateway import GatewayError
@@ -26,7 +26,6 @@ from verify.service import create_app
 
 KEYS = "WAKESTATE_KEYS"
 _KEY_LEAST = 16  # characters
-_FILES = ("verifier.json", "verifier.npz")
 HEAD_S = 10.0  # for a request's head; and for what still comes of one that was answered
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -40,19 +39,18 @@ _LATE_BODY = (
 
 def missing(word: str, folder: Path) -> str:
     """Which file of a trained verifier is not there, and the mend; "" where all are."""
-    for name in _FILES:
+    for name in (infer.FACTS, infer.WEIGHTS):
         if not (folder / name).is_file():
             return f"{folder / name}: no such file; `make verify-train WORD={word}` makes it"
     return ""
 
 
-def load_verifier(word: str, folder: Path) -> Verifier:
+def load_verifier(word: str, folder: Path) -> infer.Verifier:
     """The trained network of a model folder. GatewayError."""
     problem = missing(word, folder)
     if problem:
         raise GatewayError(problem)
-    verifier: Verifier = importlib.import_module("verify.infer").Verifier.load(folder)
-    return verifier
+    return infer.Verifier.load(folder)
 
 
 def load_keys(path: Path | None) -> tuple[str, ...]:
