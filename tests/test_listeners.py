@@ -237,7 +237,8 @@ def test_the_float_network_steps_as_the_device_does() -> None:
         warm = word.model.receptive_hops // word.model.stride + word.detector.smoothing_steps
         shifted = [np.corrcoef(ours[warm:-1], theirs[warm + k : len(theirs) - 1 + k])[0, 1]
                    for k in (-1, 0, 1)]  # fmt: skip
-        assert shifted[1] > 0.8 and shifted[1] > max(shifted[0], shifted[2])
+        # In one state the toy's logit moves by no more than five int8 steps.
+        assert shifted[1] > 0.7 and shifted[1] > 0.15 + max(shifted[0], shifted[2])
         assert np.abs(theirs[warm:]).max() < 100 * PER_LOGIT
     for samples in (0, 300, 5000, len(pcm) - 77):
         assert len(whole.scores(pcm[:samples], 0)) == len(device.scores(pcm[:samples], 0))
