@@ -41,6 +41,9 @@ def main() -> int:
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
     fit.add_argument("--batches", type=_positive, help="batches in a round")
+    fit.add_argument("--near", type=_natural, metavar="CLIPS",
+        help="of the scenes without the word, so many mixed around a near miss (default: as many "
+        "as chance gives; docs/experiments/detector.md)")  # fmt: skip
     fit.add_argument(
         "--pool",
         type=Path,
@@ -212,7 +215,8 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
-    given = {key: getattr(args, key) for key in ("rounds", "batches") if getattr(args, key)}
+    keys = ("rounds", "batches", "near")
+    given = {key: getattr(args, key) for key in keys if getattr(args, key)}
     if args.conditioning:
         model = word.model.model_copy(update={"conditioning": args.conditioning})
         word = word.model_copy(update={"model": model})

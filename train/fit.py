@@ -37,11 +37,11 @@ class Budget:
     """How long and on how much to train."""
 
     positives: int = 40000
-    negatives: int = 96000
-    near: int = 16000  # of the negatives, those with a near miss, if the data has any
+    negatives: int = 120000
+    near: int = 0  # of the negatives, those mixed around a near miss
     held_positives: int = 2000
     held_negatives: int = 8000
-    rounds: int = 50
+    rounds: int = 40
     batches: int = 500
     batch: int = 128
     rate: float = 2e-3
@@ -49,15 +49,14 @@ class Budget:
 
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
         """(part, kind, clips, what is added to the seed) of every pool of scenes."""
-        near = min(self.near, self.negatives // 2)
-        if not any(c.label == "near" for c in corpus.negatives(word)):
-            near = 0
+        if self.near and not any(c.label == "near" for c in corpus.negatives(word)):
+            raise DataError("--near: no recording with the label 'near' to mix; `make data`")
         pools = [
             ("train", "positive", self.positives, 1),
-            ("train", "negative", self.negatives - near, 2),
+            ("train", "negative", self.negatives - self.near, 2),
             ("held", "positive", self.held_positives, 3),
             ("held", "negative", self.held_negatives, 4),
-            ("train", "near", near, 5),
+            ("train", "near", self.near, 5),
         ]
         return [pool for pool in pools if pool[2]]
 
