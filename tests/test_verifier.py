@@ -29,7 +29,7 @@ from verify.fitter import Fitter, Recipe
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
 from verify.infer import SCALE, Verifier
-from verify.measure import lowest
+from verify.measure import System, lowest, measure
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from words import Word
 
@@ -333,6 +333,32 @@ def test_wakes_of_a_split_are_those_of_the_device(
     monkeypatch.setattr("verify.compare.FirstLook", None)  # the second time it is kept
     kept, _ = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     assert np.array_equal(kept.features, cuts.features) and np.array_equal(kept.who, cuts.who)
+
+
+@pytest.mark.parametrize("logit", [-1.0, 1.0])
+def test_the_whole_is_counted_with_and_without_the_second_look(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logit: float
+) -> None:
+    class Sure:
+        frames, threshold = FRAMES, 0.0
+
+        def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+            assert features.shape[1:] == (FRAMES, TOY.word.frontend.bands)
+            return (np.full(len(features), logit),) * 3
+
+    library = build_toy("toy", "host").folder / "libwakestate.so"
+    monkeypatch.setattr("verify.measure.conditions", lambda word, ser: conditions(word, ser)[:2])
+    sure: Any = Sure()
+    system = System(TOY.word, library, sure, sounds, "dev", tmp_path, 2000.0)
+    text = measure(system, tmp_path / "verify.json")
+    rows = json.loads((tmp_path / "verify.json").read_text())
+    assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
+    for row in rows:
+        (one, both), (missed, missed_both) = row["accepts"], row["misses"]
+        assert one > 0 and both == (one if logit > 0 else 0)
+        assert missed_both == (missed if logit > 0 else row["trials"])
+    one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
+    assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:
