@@ -29,7 +29,8 @@ MORE ?=
 #? HOST=127.0.0.1 PORT=8080 KEYS=file   where verify-serve listens; who may ask, needed off loopback
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
-#? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5   what verify-experiment trains; share of the usual scenes
+#? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
+#?                    of the usual scenes, and how long
 #? VARIANTS='none both' SEEDS='1 2 3' ROUNDS=40 BATCHES=500   what experiment trains
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
@@ -125,8 +126,10 @@ endef
 SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
 SERVED = --word $(WORD) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
-VERIFY = $(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT)
+VERIFY = $(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
+	--epochs $(EPOCHS)
 AMOUNT ?= 1
+EPOCHS ?= 8
 .PHONY: verify-train verify-measure verify-experiment verify-serve demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER; resumes
 	$(word_given)
