@@ -29,6 +29,8 @@ MORE ?=
 #? HOST=127.0.0.1 PORT=8080 KEYS=file   where verify-serve listens; who may ask, needed off loopback
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
+#? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
+#?                    of the usual scenes, and how long
 #? VARIANTS='none both' SEEDS='1 2 3' ROUNDS=40 BATCHES=500   what experiment trains
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
@@ -124,11 +126,27 @@ endef
 SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
 SERVED = --word $(WORD) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
-.PHONY: verify-train verify-measure verify-serve demo-two-stage
-verify-train: $(VENV)/.train ## Train WORD's second look on the scenes of RUN, into VERIFIER; resumes
+VERIFY = $(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
+	--epochs $(EPOCHS)
+AMOUNT ?= 1
+EPOCHS ?= 8
+.PHONY: verify-train verify-measure verify-experiment verify-serve demo-two-stage
+verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER; resumes
 	$(word_given)
-	$(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --first $(RUN) --run $(VERIFY_RUN)
+	+@$(BUILD) BOARD=host library >&2
+	$(VERIFY) --run $(VERIFY_RUN)
 	mkdir -p $(VERIFIER) && cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/
+# Each kind, way of cutting and seed; what is there already is not done again.
+KINDS ?= cra cnn195 cnn100 cnn76 dnn-hmm
+CUTS ?= aligned misaligned
+VERIFY_RUNS ?= runs/verify/$(WORD)-experiment
+verify-experiment: $(VENV)/.train ## CRA, CNNs and a DNN-HMM as the second look, at equal misses: KINDS x CUTS x SEEDS
+	$(word_given)
+	+@$(BUILD) BOARD=host library >&2
+	@set -e; for seed in $(SEEDS); do for cuts in $(CUTS); do for kind in $(KINDS); do \
+		run=$(VERIFY_RUNS)/$$kind-$$cuts-$$seed; ls $$run/verifier/*.json >/dev/null 2>&1 || \
+		$(VERIFY) --kind $$kind --cuts $$cuts --seed $$seed --run $$run; done; done; done
+	$(PYTHON) -m verify compare $(VERIFY_RUNS) --word $(WORD) --data $(DATA) --split $(SPLIT) $(if $(RATE),--rate $(RATE))
 verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER; RATE=10 FA/h
 	$(verifier_given)
 	+@$(BUILD) BOARD=host library >&2

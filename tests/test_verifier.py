@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from convert.hostlib import Extractor
 from tests.executors import TOY
-from tests.small_data import beep
-from train.data import RATE, DataError
-from train.fit import Budget, fit
-from train.model import ENDPOINT_HOPS
-from train.pool import Pool, window_ends
+from tests.firmware_build import build as build_toy
+from tests.small_data import BEEP
+from train.data import RATE, Corpus, DataError, load_corpus, voice
+from train.device import Device, Steps, wakes
+from train.trials import Sound, Trials, conditions
+from verify.compare import Judged, draws, first_look, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
-from verify.cuts import Wakes, cut, find_wakes
-from verify.fit import Recipe, _Fitter, folded, train, verify_loss
+from verify.cuts import EDGE, WIDE, Amounts, Cuts, Miner, columns_of, seen, wide, woken
+from verify.fit import folded, train, verify_loss
+from verify.fitter import Fitter, Recipe
 from verify.gateway import GatewayError
+from verify.hmm import DnnHmm, decode, evidence, phones
 from verify.infer import SCALE, Verifier
+from verify.measure import System, lowest, measure
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from words import Word
 
 BANDS = 16
+FEW = Amounts(24, 24, 1, 12, 12, 1)
+BEEP_WORD = Word.model_validate(tomllib.loads(BEEP.replace("SNR", "20")))
 
 
 def verifier(model: keras.Model, bands: int) -> Verifier:
@@ -59,47 +71,82 @@ def test_a_network_that_sees_less_sees_the_word() -> None:
         build("dnn", BANDS)
 
 
-def numbered(clips: int, hops: int) -> Pool:
-    """A pool whose columns hold their own number."""
-    columns = np.arange(hops, dtype=np.int8)[None, :, None]
-    return Pool(np.tile(columns, (clips, 1, BANDS)), np.zeros((clips, 48), np.int8),
-                np.zeros(clips, np.uint8), np.full((clips, 2), -1, np.int32))  # fmt: skip
+def numbered(*told: int) -> Cuts:
+    """Cuts whose columns hold their own number, the first a word."""
+    columns = np.arange(WIDE).astype(np.int8)[None, :, None]
+    place = np.full((len(told), 2), np.nan, np.float32)
+    place[0] = (102.0, 150.0)
+    return Cuts(np.tile(columns, (len(told), 1, BANDS)), place, np.array(["a", "b"]),
+                np.array(["", ""]))  # fmt: skip
 
 
 def test_cuts_begin_half_a_second_before_the_start_told() -> None:
-    pool = numbered(2, 120)
-    wakes = Wakes(np.array([0, 1]), np.array([60.2, 20.0]),
-                  np.array([[62.0, 110.0], [np.nan, np.nan]]), np.array([True, False]))  # fmt: skip
-    features, targets = cut(pool, wakes, np.array([0, 1, 0]), np.array([0.0, 0.0, -7.0]))
+    word, extract = BEEP_WORD, Extractor(BEEP_WORD.frontend)
+    pcm = np.random.default_rng(2).integers(-9000, 9000, 5 * RATE).astype(np.int16)
+    hop, told = word.frontend.hop_samples, 2 * RATE + 77
+    found = wide(extract, pcm, told)
+    first = told - (PREROLL_FRAMES + EDGE) * hop
+    assert np.array_equal(found, extract.features(pcm[first:])[:WIDE])
+    early = wide(extract, pcm, 9 * hop)  # the sound begins later than the cut
+    assert (early[: EDGE + PREROLL_FRAMES - 9] == SILENCE).all()
+    assert np.array_equal(early[EDGE + PREROLL_FRAMES - 9 :], extract.features(pcm)[: WIDE - 91])
+    place = columns_of(word, told, (told + 3 * hop, told + 50 * hop))
+    assert place == [EDGE + PREROLL_FRAMES + 3, EDGE + PREROLL_FRAMES + 50]
+    assert np.isnan(columns_of(word, told, (-1, -1))).all()
+
+
+def test_a_network_sees_the_start_off_by_what_is_said() -> None:
+    cuts = numbered(0, 0)
+    features, targets = seen(cuts, np.array([0, 0, 1]), np.array([0.0, -7.2, 80.0]))
     assert features.shape == (3, FRAMES, BANDS)
-    assert features[0, :, 0].tolist() == [*range(10, 120), *[SILENCE] * (FRAMES - 110)]
-    assert features[1, :30, 0].tolist() == [SILENCE] * 30 and features[1, 30, 0] == 0
-    assert features[2, PREROLL_FRAMES, 0] == 53  # the start told, off by 7 hops
-    assert targets[0].tolist() == [1.0, 52.0, 100.0] and targets[2, 1] == 59.0
-    assert targets[1, 0] == 0.0 and np.isnan(targets[1, 1:]).all()
+    assert features[0, :50, 3].tolist() == list(range(EDGE, EDGE + 50))
+    assert features[1, 0, 0] == EDGE - 7 and features[2, 0, 0] == 2 * EDGE  # no further than that
+    assert targets[0].tolist() == [1.0, 52.0, 100.0] and targets[1].tolist() == [1.0, 59.0, 107.0]
+    assert targets[2, 0] == 0.0 and np.isnan(targets[2, 1:]).all()
 
 
-def test_wakes_are_where_the_first_network_says() -> None:
-    word, pool = TOY.word, numbered(3, 200)
-    pool.labels[0, 10:12] = 1
-    pool.words[0] = (RATE // 2, RATE)
-    outputs = np.full((3, 48, 3), -1.0, np.float32)
-    outputs[0, 5, 0] = 9.0  # in the word, but not after its end
-    outputs[0, 11] = (2.0, 5.0, 1.0)
-    outputs[1, 30] = (1.0, 4.0, 2.0)  # a wake without the word; none in clip 2
+class Loud:
+    """Stands for a device: the louder the last 0.1 s, the higher the score."""
 
-    class First:
-        def outputs(self, pool: Pool, clips: Any) -> Any:
-            return outputs[clips]
+    step_samples, refractory_steps = 320, 50
 
-    found = find_wakes(word, First(), pool, "test")  # type: ignore[arg-type]
-    f = word.frontend
-    ended = window_ends(word) * f.sample_rate / f.hop_samples
-    assert found.clip.tolist() == [0, 1] and found.is_word.tolist() == [True, False]
-    expected = [ended[11] - 5 * ENDPOINT_HOPS, ended[30] - 4 * ENDPOINT_HOPS]
-    np.testing.assert_allclose(found.told, expected, atol=1e-4)
-    hop = f.sample_rate / f.hop_samples
-    np.testing.assert_allclose(found.truth[0], [hop / 2, hop])
+    def __init__(self, library: Path, word: Word) -> None:
+        pass
+
+    def step_end(self, step: int) -> int:
+        return 1600 + 320 * step
+
+    def threshold(self, state: int) -> int:
+        return 70
+
+    def steps(self, pcm: NDArray[np.int16], state: int) -> Steps:
+        power = np.lib.stride_tricks.sliding_window_view(pcm.astype(float) ** 2, 1600)[::320]
+        scores = (10 * np.log10(power.mean(axis=1) + 1)).astype(np.int16)
+        ends = self.step_end(0) + 320 * np.arange(len(scores))
+        return Steps(scores, ends - 6400, ends)
+
+    def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
+        return self.steps(pcm, state).scores
+
+
+def test_wakes_are_where_the_device_says() -> None:
+    device: Any = Loud(Path(), BEEP_WORD)
+    pcm = np.zeros(3 * RATE, np.int16)
+    pcm[RATE : RATE + 1600] = 3000  # 70 dB
+    pcm[2 * RATE + 3200 : 2 * RATE + 4800] = 30000
+
+    def told(place: tuple[int, int], seed: int = 1, low: float = 60.0) -> int | None:
+        rng = np.random.default_rng(seed)
+        return woken(rng, device, pcm, 0, (low, 69.0), place)
+
+    found = [told((RATE - 1600, RATE + 1600), seed) for seed in range(20)]
+    assert all(f is not None and RATE - 6400 <= f <= RATE - 4800 for f in found)
+    assert len(set(found)) > 1  # thresholds differ
+    assert told((0, 1600)) is None or told((0, 1600)) < RATE  # type: ignore[operator]
+    assert told((100, 200), low=95.0) is None
+    anywhere = [told((-1, -1), seed, low=95.0) for seed in range(60)]
+    assert 0 < sum(f is not None for f in anywhere) < 20  # only some quiet scenes
+    assert {f for f in anywhere if f is not None} <= {2 * RATE + 4800 - 6400}
 
 
 def test_only_words_have_a_place_to_learn() -> None:
@@ -110,46 +157,208 @@ def test_only_words_have_a_place_to_learn() -> None:
 
 
 @pytest.fixture(scope="module")
-def first(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A first network of a small word, hardly trained, with its scenes."""
-    folder = tmp_path_factory.mktemp("first")
-    budget = Budget(60, 60, 0, 40, 40, rounds=1, batches=20, batch=24)
-    fit(beep(folder, 20.0), sounds, folder / "run", cache, budget)
-    return folder
+def mined(
+    sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Callable[..., Path]]]:
+    """A folder, and training in it on few wakes of a device that wakes on what is loud."""
+    folder = tmp_path_factory.mktemp("mined")
+    (folder / "lib.so").write_bytes(b"a device")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("verify.cuts.Device", Loud)
+        patch.setattr("verify.cuts.SHARD", 12)
+
+        def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
+            return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "wakes",
+                         folder / name, recipe, amounts)  # fmt: skip
+
+        yield folder, run
 
 
-def test_training_is_the_same_after_a_kill(
-    first: Path, sounds: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    word = beep(first, 20.0)
-    recipe = Recipe(kind="cnn76", epochs=2, batches=2, batch=8)
+@pytest.mark.parametrize("kind", ["cnn76", "dnn-hmm"])
+def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
+    folder, run = mined
+    recipe = Recipe(kind=kind, epochs=4 if kind == "dnn-hmm" else 2, batches=2, batch=8)
+    whole = run(f"whole-{kind}", recipe)
+    written = Fitter._write_curve
 
-    def run(name: str, recipe: Recipe = recipe) -> Path:
-        return train(word, sounds, [], cache, first / "run", first / name, recipe)
+    def killed(self: Fitter, epoch: int, loss: float) -> None:
+        raise KeyboardInterrupt  # the checkpoint is there, its line in the curve not yet
 
-    def killed(self: _Fitter, epoch: int, loss: float) -> None:
-        written(self, epoch, loss)
-        raise KeyboardInterrupt
-
-    whole = run("whole")
-    written = _Fitter._write_curve
-    with monkeypatch.context() as patch:
-        patch.setattr(_Fitter, "_write_curve", killed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fitter, "_write_curve", killed)
         with pytest.raises(KeyboardInterrupt):
-            run("killed")
-    assert not (first / "killed/verifier").exists()
-    for folder in (run("killed"), run("killed")):  # the second has nothing left to do
-        for name in ("verifier.json", "verifier.npz"):
-            assert (folder / name).read_bytes() == (whole / name).read_bytes()
-    facts = json.loads((whole / "verifier.json").read_text())
+            run(f"killed-{kind}", recipe)
+    assert Fitter._write_curve is written and not (folder / f"killed-{kind}/verifier").exists()
+    again = run(f"killed-{kind}", recipe)
+    names = sorted(p.name for p in whole.iterdir())
+    assert names == sorted(p.name for p in again.iterdir())
+    for name in names:
+        if not name.endswith(".keras"):  # zip files tell the time
+            assert (again / name).read_bytes() == (whole / name).read_bytes(), name
+    x = np.random.default_rng(1).integers(-128, 128, (4, FRAMES, 16)).astype(np.float32)
+    load = DnnHmm.load if kind == "dnn-hmm" else Verifier.load
+    logit = load(whole).score(x)[0]
+    assert np.isfinite(logit).all() and np.array_equal(logit, load(again).score(x)[0])
+
+
+def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> None:
+    folder, run = mined
+    recipe = Recipe(kind="cnn76", epochs=1, batches=1, batch=8)
+    out = run("facts", recipe)
+    facts = json.loads((out / "verifier.json").read_text())
     assert facts["held_out"]["words"] > 0 and facts["held_out"]["others"] > 0
-    one = Verifier.load(whole)
+    one = Verifier.load(out)
     assert (one.frames, one.bands, one.kind) == (FRAMES, 16, "cnn76")
     assert np.isfinite(one.threshold)
-    with pytest.raises(DataError, match="started with other settings"):
-        run("whole", Recipe(kind="cra"))
-    with pytest.raises(DataError, match=r"model\.keras: not found; `make train` makes it"):
-        train(word, sounds, [], cache, first / "nowhere", first / "new", recipe)
+    with pytest.raises(DataError, match="this run was started with another recipe"):
+        run("facts", Recipe(kind="cra"))
+    with pytest.raises(DataError, match="these cuts were made with another amounts"):
+        run("facts", recipe, Amounts(48, 24, 0, 12, 12, 0))
+    (folder / "lib.so").write_bytes(b"another")
+    with pytest.raises(DataError, match="another library_sha256; name another folder"):
+        run("facts", recipe)
+    (folder / "lib.so").unlink()
+    with pytest.raises(DataError, match=r"lib\.so: not found; build it"):
+        run("facts", recipe)
+
+
+def test_train_and_held_out_hear_different_voices(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verify.cuts.Device", Loud)
+    said = {
+        part: {voice(c) for c in Miner(corpus, BEEP_WORD, Path(), part).renderer.real}
+        for part in ("train", "held")
+    }
+    assert said["train"] and said["held"] and not said["train"] & said["held"]
+
+
+def test_decoding_finds_the_word() -> None:
+    rng = np.random.default_rng(4)
+    states = 6
+    gain = rng.normal(-1.0, 0.3, (3, 80, states)).astype(np.float32)
+    bounds = np.array([[20, 23, 30, 31, 40, 44, 50], [0, 5, 9, 13, 17, 21, 25],
+                       [50, 55, 60, 65, 70, 75, 80]])  # fmt: skip
+    for row, path in zip(gain, bounds, strict=True):
+        for s in range(states):
+            row[path[s] : path[s + 1], s] = 2.0
+    top, path = decode(gain, 0.8)
+    assert np.array_equal(path, bounds)
+    lasts = np.diff(bounds, axis=1)
+    expected = 2.0 * lasts.sum(axis=1) + np.log(0.8) * (lasts - 1).sum(axis=1) + 6 * np.log(0.2)
+    np.testing.assert_allclose(top, expected, rtol=1e-4)
+    facts = evidence(gain, top, path)
+    assert facts.shape == (3, 2 * 2 + 2)
+    np.testing.assert_allclose(facts[:, :2], 2.0, rtol=1e-4)
+    np.testing.assert_allclose(facts[:, 2], np.log(bounds[:, 3] - bounds[:, 0]), rtol=1e-4)
+    barred = np.where(np.arange(80)[None, :, None] < 5, gain, -np.inf)
+    assert np.isinf(decode(barred, 0.8)[0]).all()  # too short for six states
+
+
+def test_decoding_is_the_best_of_all_paths() -> None:
+    gain = np.random.default_rng(5).normal(0, 1, (4, 9, 3)).astype(np.float32)
+    top, path = decode(gain, 0.7)
+    for row in range(4):
+        best = -np.inf, ()
+        for bounds in combinations(range(10), 4):
+            value = sum(gain[row, bounds[s] : bounds[s + 1], s].sum() for s in range(3))
+            value += np.log(0.7) * (bounds[3] - bounds[0] - 3) + 3 * np.log(0.3)
+            best = max(best, (float(value), bounds))
+        np.testing.assert_allclose(top[row], best[0], rtol=1e-5)
+        assert tuple(path[row].tolist()) == best[1]
+
+
+def test_phones_are_those_of_the_dictionary() -> None:
+    assert phones("alexa") == ["AH", "L", "EH", "K", "S", "AH"]
+    with pytest.raises(DataError, match="'qqzz': not in the CMU dictionary"):
+        phones("hey qqzz")
+
+
+def test_false_accepts_are_counted_at_equal_misses() -> None:
+    logits = np.array([*np.arange(100.0), 0.5, 1.5, 4.5, 50.0, 200.0])
+    is_word = np.arange(105) < 100
+    once = np.ones((1, 105))
+    for missed, expected in ((0.0, 5), (0.01, 4), (0.05, 2), (0.9, 1)):
+        assert passed(logits, is_word, missed, once) == expected
+    twice = once.copy()
+    twice[0, 100:] = (0, 0, 3, 0, 2)  # of a draw that holds some voices more than once
+    assert passed(logits, is_word, 0.02, twice) == 5
+    weight = draws(np.array(["a", "a", "b", "c"]), 50)
+    assert (weight[0] == 1).all() and (weight[:, 0] == weight[:, 1]).all()
+    assert (weight[1:, [0, 2, 3]].sum(axis=1) == 3).all() and len(np.unique(weight[1:, 0])) > 1
+
+
+def test_the_table_compares_runs_of_the_same_training() -> None:
+    rng = np.random.default_rng(6)
+    who = np.array([f"voice-{i % 40}" for i in range(400)])
+    place = np.where(np.arange(400)[:, None] < 200, 1.0, np.nan) * np.ones((400, 2))
+    cuts = Cuts(np.zeros((400, 1, 1), np.int8), place.astype(np.float32), who, who)
+
+    def run(kind: str, seed: int, apart: float) -> Judged:
+        logits = rng.normal(0, 1, 400) + apart * cuts.is_word
+        return Judged(kind, "aligned", seed, {"aligned": logits, "misaligned": -logits})
+
+    judged = [run("cra", 1, 5.0), run("cra", 2, 5.0), run("dnn-hmm", 1, 2.0)]
+    rows = table(judged, cuts)
+    assert [(r["kind"], r["cut"], r["seeds"]) for r in rows] == [
+        ("cra", "aligned", [1, 2]), ("dnn-hmm", "aligned", [1]),
+        ("cra", "misaligned", [1, 2]), ("dnn-hmm", "misaligned", [1]),
+    ]  # fmt: skip
+    for mine, theirs in zip(rows[0]["at"], rows[1]["at"], strict=True):
+        assert mine["false_accepts"] == np.mean(mine["of_seeds"]) < theirs["false_accepts"]
+        assert mine["fewer"] == 1 - mine["false_accepts"] / theirs["false_accepts"]
+        assert mine["fewer_low"] <= mine["fewer"] <= mine["fewer_high"] <= 1
+        assert "fewer" not in theirs
+    facts = {"words": 200, "speakers": 40, "false_accepts": 200, "hours": 3.0, "rows": rows}
+    assert "| dnn-hmm | aligned | misaligned |" in markdown(facts)
+
+
+def test_wakes_of_a_split_are_those_of_the_device(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = build_toy("toy", "host").folder / "libwakestate.so"
+    monkeypatch.setattr("verify.compare.conditions", lambda word, ser: conditions(word, ser)[:2])
+    cuts, hours = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
+    trials = Trials(TOY.word, load_corpus(sounds, "dev", tmp_path, TOY.word.data), 1, 3)
+    stream = trials.stream(Sound())
+    assert hours == pytest.approx(len(stream) / RATE / 3600)  # both conditions hear it: once
+    device = Device(library, TOY.word)
+    scores = device.scores(stream, 0)
+    threshold = lowest(device, scores, hours, 2000.0)
+    count = len(wakes(scores, threshold, device.refractory_steps))
+    assert (~cuts.is_word).sum() == count <= 2000 * hours
+    assert len(wakes(scores, threshold - 1, device.refractory_steps)) > 2000 * hours
+    assert cuts.features.shape[1:] == (WIDE, TOY.word.frontend.bands)
+    assert set(cuts.who[cuts.is_word]) <= {voice(c) for c in trials.positives}
+    monkeypatch.setattr("verify.compare.FirstLook", None)  # the second time it is kept
+    kept, _ = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
+    assert np.array_equal(kept.features, cuts.features) and np.array_equal(kept.who, cuts.who)
+
+
+@pytest.mark.parametrize("logit", [-1.0, 1.0])
+def test_the_whole_is_counted_with_and_without_the_second_look(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logit: float
+) -> None:
+    class Sure:
+        frames, threshold = FRAMES, 0.0
+
+        def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+            assert features.shape[1:] == (FRAMES, TOY.word.frontend.bands)
+            return (np.full(len(features), logit),) * 3
+
+    library = build_toy("toy", "host").folder / "libwakestate.so"
+    monkeypatch.setattr("verify.measure.conditions", lambda word, ser: conditions(word, ser)[:2])
+    sure: Any = Sure()
+    system = System(TOY.word, library, sure, sounds, "dev", tmp_path, 2000.0)
+    text = measure(system, tmp_path / "verify.json")
+    rows = json.loads((tmp_path / "verify.json").read_text())
+    assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
+    for row in rows:
+        (one, both), (missed, missed_both) = row["accepts"], row["misses"]
+        assert one > 0 and both == (one if logit > 0 else 0)
+        assert missed_both == (missed if logit > 0 else row["trials"])
+    one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
+    assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:

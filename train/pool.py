@@ -45,25 +45,29 @@ def joined(*pools: Pool) -> Pool:
                   for field in fields(Pool)))  # fmt: skip
 
 
-def clip_hops(word: Word) -> int:
-    """Hops of one training clip: STEPS outputs."""
-    return word.model.receptive_hops + (STEPS - 1) * word.model.stride
+def clip_hops(word: Word, steps: int = STEPS) -> int:
+    """Hops of a clip that gives so many outputs."""
+    return word.model.receptive_hops + (steps - 1) * word.model.stride
 
 
-def window_ends(word: Word) -> NDArray[np.float64]:
+def window_ends(word: Word, steps: int = STEPS) -> NDArray[np.float64]:
     """End of each step's window, seconds from the start of the clip."""
     f = word.frontend
-    last = word.model.receptive_hops - 1 + np.arange(STEPS) * word.model.stride
+    last = word.model.receptive_hops - 1 + np.arange(steps) * word.model.stride
     return np.asarray((last * f.hop_samples + f.window_samples) / f.sample_rate)
 
 
 class Renderer:
     """Makes clips of one kind from one part ("train", "held").
 
-    "positive": the word is in it; "negative": it is not; "near": a near miss is.
+    "positive": the word is in it; "negative": it is not; "near": a near miss is. A clip has `steps`
+    network steps. `ends_s`: from and to where the word may end, seconds; default: anywhere.
     """
 
-    def __init__(self, corpus: Corpus, word: Word, part: str) -> None:
+    def __init__(
+        self, corpus: Corpus, word: Word, part: str, steps: int = STEPS,
+        ends_s: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
         mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
         self.stage = Stage(mine if part == "train" else _with_sounds(corpus, mine), word)
         self.word = word
@@ -86,7 +90,9 @@ class Renderer:
         idle = [i for i, player in enumerate(players) if player not in PLAYBACK_KINDS]
         self.idle = idle or list(range(len(players)))
         f = word.frontend
-        self.samples = (clip_hops(word) - 1) * f.hop_samples + f.window_samples
+        self.samples = (clip_hops(word, steps) - 1) * f.hop_samples + f.window_samples
+        self.windows = window_ends(word, steps)
+        self.ends_s = ends_s or (self.windows[0] + 0.05, self.windows[-1] - 0.15)
 
     def clip(
         self, rng: np.random.Generator, kind: str
@@ -102,14 +108,14 @@ class Renderer:
         state = int(rng.integers(len(self.word.states)))
         if rng.random() < 0.35:
             state = self.idle[rng.integers(len(self.idle))]  # what the device mostly is
-        labels = np.zeros(STEPS, np.int8)
+        labels = np.zeros(len(self.windows), np.int8)
         place = (-1, -1)
         if kind == "positive":
             speech, start, end = self._positive(rng)
-            after = window_ends(self.word) - end / RATE
+            after = self.windows - end / RATE
             labels[:] = -1
             labels[(after >= WANTED_S[0]) & (after <= WANTED_S[1])] = 1
-            labels[window_ends(self.word) < (start + 0.4 * (end - start)) / RATE] = 0
+            labels[self.windows < (start + 0.4 * (end - start)) / RATE] = 0
             labels[after > 1.2] = 0
             active = active_rms(speech[start:end])
             place = (start, end)
@@ -136,8 +142,7 @@ class Renderer:
         if rng.random() < 0.3:  # the word alone, cut out
             x = x[max(0, start - 800) : end + 800]
             start, end = min(start, 800), min(start, 800) + end - start
-        ends = window_ends(self.word)
-        at = int(rng.uniform(ends[0] + 0.05, ends[-1] - 0.15) * RATE)
+        at = int(rng.uniform(*self.ends_s) * RATE)
         out = np.zeros(self.samples, np.float32)
         shift = at - end
         first, last = max(0, shift), min(self.samples, shift + len(x))

@@ -17,6 +17,7 @@ from words import WordError, load_word
 BAUD = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("build/cache")
+_KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,21 +118,26 @@ def _parser() -> argparse.ArgumentParser:
     fit = commands.add_parser(
         "train",
         help="train a network of the second look; goes on after a kill",
-        description="Learns from the scenes that the first network was trained on, where that one "
-        "wakes or nearly does. Writes RUN/verifier: verifier.json and verifier.npz.",
+        description="Mixes scenes as for the first network and lets the compiled device hear them; "
+        "learns from its wakes at a low threshold. Writes RUN/verifier: verifier.json and "
+        "verifier.npz. dnn-hmm is what the networks are compared with; it is not served.",
     )
     _add_data(fit)
     fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
-                     help="the other folders that the first was trained on")  # fmt: skip
-    fit.add_argument("--first", type=Path, metavar="RUN",
-                     help="run folder of the first network (default: runs/WORD)")  # fmt: skip
+                     help="more data folders, whose train split is taken as well")  # fmt: skip
+    fit.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+    fit.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, made "
+                     "once for all runs (default: runs/verify/WORD-wakes)")  # fmt: skip
+    fit.add_argument("--amount", type=_amount, default=1.0,
+                     help="of the usual 84,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
-    fit.add_argument("--kind", choices=("cra", "cnn195", "cnn100", "cnn76"), default="cra",
+    fit.add_argument("--kind", choices=_KINDS, default="cra",
                      help="network, by verify/networks.py (default: cra)")  # fmt: skip
     fit.add_argument("--cuts", choices=("aligned", "misaligned"), default="aligned",
                      help="at the start told, or off by 0.5 s (default: aligned)")  # fmt: skip
     fit.add_argument("--seed", type=int, default=1)
     fit.add_argument("--epochs", type=_positive, default=8)
+    fit.add_argument("--batches", type=_positive, default=400, help="of an epoch (default: 400)")
 
     whole = commands.add_parser(
         "measure",
@@ -148,6 +154,21 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--rate", type=float, default=0.0, metavar="FA/H",
                        help="of the first look (default: as it ships)")  # fmt: skip
     whole.add_argument("--out", type=Path, help="JSON (default: build/WORD/verify.json)")
+
+    table = commands.add_parser(
+        "compare",
+        help="networks of the second look and the DNN-HMM, at equal misses",
+        description="Lets the compiled device hear a split at a low threshold, asks every run in "
+        "FOLDER about each wake, cut as told and cut up to 0.5 s off, and counts the false accepts "
+        "that are left where as many words are rejected. Intervals: bootstrap over speakers.",
+    )
+    _add_data(table)
+    table.add_argument("folder", type=Path, help="with the runs of `train`")
+    table.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+    table.add_argument("--split", default="dev", help="default: dev")
+    table.add_argument("--rate", type=float, default=20.0, metavar="FA/H",
+                       help="of the first look, in each condition (default: 20)")  # fmt: skip
+    table.add_argument("--out", type=Path, help="JSON (default: FOLDER/compare.json)")
 
     fuzzing = commands.add_parser(
         "fuzz",
@@ -168,6 +189,13 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"given {text}; allowed: 1 or more")
+    return number
+
+
+def _amount(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 100:
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: over 0, up to 100")
     return number
 
 
@@ -218,15 +246,38 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     from train.data import DataError  # the extra `train`
-    from verify.fit import Recipe, train
+    from train.device import DeviceError
+    from verify.cuts import Amounts
+    from verify.fit import train
+    from verify.fitter import Recipe
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
-    recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs)
-    first = args.first or Path("runs") / word.name
+    recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
     run = args.run or Path("runs/verify") / word.name
+    wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes"
+    amounts = Amounts().times(args.amount)
     try:
-        print(train(word, args.data, args.also, CACHE, first, run, recipe))
-    except DataError as error:
+        print(train(word, args.data, args.also, CACHE, _library(args), wakes, run, recipe, amounts))
+    except (DataError, DeviceError) as error:
+        raise GatewayError(str(error)) from None
+    return 0
+
+
+def _library(args: argparse.Namespace) -> Path:
+    return args.library or Path("build/host") / args.word / "libwakestate.so"
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from train.data import DataError
+    from train.device import DeviceError
+    from verify.compare import compare
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    out = args.out or args.folder / "compare.json"
+    try:
+        print(compare(word, args.data, args.split, CACHE, _library(args), args.folder, args.rate,
+                      out))  # fmt: skip
+    except (DataError, DeviceError) as error:
         raise GatewayError(str(error)) from None
     return 0
 
@@ -239,9 +290,8 @@ def _measure(args: argparse.Namespace) -> int:
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     verifier = Verifier.load(_folder(args))
-    library = args.library or Path("build/host") / word.name / "libwakestate.so"
     try:
-        system = System(word, library, verifier, args.data, args.split, CACHE, args.rate)
+        system = System(word, _library(args), verifier, args.data, args.split, CACHE, args.rate)
         print(measure(system, args.out or Path("build") / word.name / "verify.json"))
     except (DataError, DeviceError) as error:
         raise GatewayError(str(error)) from None
@@ -365,6 +415,7 @@ _COMMANDS = {
     "bench-service": _bench,
     "train": _train,
     "measure": _measure,
+    "compare": _compare,
     "fuzz": _fuzz,
 }
 _SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette", "threadpoolctl")

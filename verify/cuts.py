@@ -1,83 +1,244 @@
 """What the second look learns from: the sound around each wake of the first, as feature columns.
 
-The scenes are those that the first network was trained on (train/pool.py), heard by that network:
-where its logit is over LOWEST it might have woken, on the word or, of the others, on what sounds
-most like it. The columns are cut where it tells the word's start.
+Scenes are mixed as for the first network (train/pool.py), but longer, and the compiled device hears
+them: its wakes at a low threshold, on the word or on something else, are cut where it tells the
+word's start. What is cut is wider than what a network sees, so that a start may be moved later.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import multiprocessing
+import os
+from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.data import RATE
-from train.fit import Trainer
-from train.model import ENDPOINT_HOPS
-from train.pool import Pool, window_ends
-from verify.cut import FRAMES, SILENCE
+from convert.hostlib import Extractor
+from train.data import RATE, Corpus, DataError
+from train.device import Device
+from train.pool import SHARD, Renderer
+from verify.cut import FRAMES, Cut
 from verify.networks import PREROLL_FRAMES
 from words import Word
 
-LOWEST = 0.0  # logit of the first network, far below what it ships with
-BLOCK = 2000
+EDGE = 50  # columns more than a network sees, on either side
+WIDE = FRAMES + 2 * EDGE
+SCENE_S = 4.2
+ENDS_S = (1.9, 2.3)  # of the word in a scene: its cut is whole
+LOW = 2 / 3  # of the way from a device's score of silence to its shipped threshold: a low one
+QUIET = 0.1  # share of the scenes without a wake that are cut at their highest score all the same
 
 
 @dataclass(frozen=True)
-class Wakes:
-    """Clips of a pool at which the first network might have woken.
-
-    `clip` int[n]; `told` float[n]: the start it tells, hops; `truth` float[n, 2]: start and end of
-    the word, hops, NaN where there is none; `is_word` bool[n].
+class Cuts:
+    """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
+    `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
+    none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition.
     """
 
-    clip: NDArray[np.intp]
-    told: NDArray[np.float64]
-    truth: NDArray[np.float64]
-    is_word: NDArray[np.bool_]
+    features: NDArray[np.int8]
+    place: NDArray[np.float32]
+    who: NDArray[np.str_]
+    where: NDArray[np.str_]
 
     def __len__(self) -> int:
-        return len(self.clip)
+        return len(self.place)
+
+    @property
+    def is_word(self) -> NDArray[np.bool_]:
+        """bool[n]"""
+        return ~np.isnan(self.place[:, 0])
+
+    def pick(self, rows: NDArray[np.bool_]) -> Cuts:
+        """Those rows."""
+        return Cuts(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def find_wakes(word: Word, first: Trainer, pool: Pool, what: str) -> Wakes:
-    """At the best step of each clip; of clips with the word, of the steps just after it."""
-    f = word.frontend
-    hops_ended = window_ends(word) * f.sample_rate / f.hop_samples
-    places = pool.words * (f.sample_rate / RATE / f.hop_samples)
-    found: list[tuple[NDArray[np.intp], NDArray[np.float64]]] = []
-    for at in tqdm(range(0, len(pool), BLOCK), desc=f"wakes, {what}", unit="block"):
-        clips = np.arange(at, min(at + BLOCK, len(pool)))
-        outputs = first.outputs(pool, clips)
-        is_word = pool.words[clips, 0] >= 0
-        allowed = np.where(is_word[:, None], pool.labels[clips] == 1, True)
-        best = np.where(allowed, outputs[:, :, 0], -np.inf).argmax(axis=1)
-        top = outputs[np.arange(len(clips)), best]
-        woke = (top[:, 0] > LOWEST) & allowed.any(axis=1)
-        told = hops_ended[best] - top[:, 1] * ENDPOINT_HOPS
-        found.append((clips[woke], told[woke]))
-    clip, told = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    is_word = pool.words[clip, 0] >= 0
-    truth = np.where(is_word[:, None], places[clip], np.nan)
-    return Wakes(clip, told, truth, is_word)
+def joined(parts: list[Cuts]) -> Cuts:
+    """All cuts of the parts, one after the other."""
+    return Cuts(*(np.concatenate([getattr(p, field.name) for p in parts])
+                  for field in fields(Cuts)))  # fmt: skip
 
 
-def cut(
-    pool: Pool, wakes: Wakes, pick: NDArray[np.intp], off: NDArray[np.float64]
+def seen(
+    cuts: Cuts, pick: NDArray[np.intp], off: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Columns int8[n, FRAMES, bands] around the picked wakes, and targets float32[n, 3]: whether
-    it is the word, its start and end in columns. `off`: hops by which the told start is off.
+    """What a network sees of some cuts, int8[n, FRAMES, bands], and targets float32[n, 3]: whether
+    it is the word, its start and end in columns. `off`: columns by which the start told is off.
     """
-    features = pool.features
-    hops = features.shape[1]
-    out = np.full((len(pick), FRAMES, features.shape[2]), SILENCE, np.int8)
-    begins = np.rint(wakes.told[pick] + off).astype(int) - PREROLL_FRAMES
-    for row, (clip, begin) in enumerate(zip(wakes.clip[pick], begins, strict=True)):
-        low, high = max(0, begin), min(hops, begin + FRAMES)
-        if low < high:
-            out[row, low - begin : high - begin] = features[clip, low:high]
-    place = wakes.truth[pick] - begins[:, None]
-    targets = np.concatenate([wakes.is_word[pick, None], place], axis=1)
-    return out, targets.astype(np.float32)
+    first = EDGE + np.clip(np.rint(off).astype(int), -EDGE, EDGE)
+    columns = first[:, None] + np.arange(FRAMES)
+    place = cuts.place[pick] - first[:, None]
+    word = ~np.isnan(place[:, :1])
+    return cuts.features[pick[:, None], columns], np.hstack([word, place]).astype(np.float32)
+
+
+def wide(extract: Extractor, pcm: NDArray[np.int16], start: int) -> NDArray[np.int8]:
+    """int8[WIDE, bands] around a word told to start at a sample."""
+    cut = Cut(extract, start - EDGE * extract.frontend.hop_samples, WIDE)
+    cut.feed(pcm)
+    return cut.features().astype(np.int8)
+
+
+def columns_of(word: Word, told: int, samples: tuple[int, int]) -> list[float]:
+    """Where samples lie in a wide cut; NaN for those below 0."""
+    hop = word.frontend.hop_samples
+    return [
+        EDGE + PREROLL_FRAMES + (sample - told) / hop if sample >= 0 else float("nan")
+        for sample in samples
+    ]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Scenes of each part; about nine in ten with the word wake, one in seven without."""
+
+    positive: int = 16000
+    negative: int = 40000
+    near: int = 16000
+    held_positive: int = 2000
+    held_negative: int = 8000
+    held_near: int = 2000
+
+    def times(self, share: float) -> Amounts:
+        """More, or fewer."""
+        return Amounts(*(max(1, round(share * n)) for n in asdict(self).values()))
+
+    def all(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int]]:
+        """(part, kind, scenes); of near misses only where there are any."""
+        near = any(c.label == "near" for c in corpus.negatives(word))
+        parts = [
+            ("train", "positive", self.positive),
+            ("train", "negative", self.negative),
+            ("train", "near", self.near if near else 0),
+            ("held", "positive", self.held_positive),
+            ("held", "negative", self.held_negative),
+            ("held", "near", self.held_near if near else 0),
+        ]
+        return [part for part in parts if part[2]]
+
+
+class Miner:
+    """Finds the device's wakes in scenes of one part."""
+
+    def __init__(self, corpus: Corpus, word: Word, library: Path, part: str) -> None:
+        step = word.model.stride * word.frontend.hop_samples / RATE
+        self.renderer = Renderer(corpus, word, part, round(SCENE_S / step), ENDS_S)
+        self.device, self.word = Device(library, word), word
+        silence = np.zeros(self.renderer.samples, np.int16)
+        rest = [float(self.device.scores(silence, i)[-1]) for i in range(len(word.states))]
+        shipped = [self.device.threshold(i) for i in range(len(word.states))]
+        self.thresholds = [(r + LOW * (t - r), t) for r, t in zip(rest, shipped, strict=True)]
+
+    def wake(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.int8], list[float]] | None:
+        """A scene's wide cut and the word's place in it; None where the device does not wake."""
+        pcm, _, state, place = self.renderer.scene(rng, kind)
+        told = woken(rng, self.device, pcm, state, self.thresholds[state], place)
+        if told is None:
+            return None
+        return wide(self.renderer.extract, pcm, told), columns_of(self.word, told, place)
+
+
+def woken(
+    rng: np.random.Generator, device: Device, pcm: NDArray[np.int16], state: int,
+    thresholds: tuple[float, float], place: tuple[int, int],
+) -> int | None:  # fmt: skip
+    """The start that the device tells when it wakes, in samples.
+
+    At a threshold drawn between the two; with a word in the scene (`place`, samples) from its start
+    to a second after its end.
+    """
+    steps = device.steps(pcm, state)
+    ends = device.step_end(0) + np.arange(len(steps.scores)) * device.step_samples
+    inside = np.ones(len(ends), bool)
+    if place[0] >= 0:
+        inside = (ends >= place[0]) & (ends <= place[1] + RATE)
+    scores = np.where(inside, steps.scores, np.iinfo(np.int16).min)
+    best = int(scores.max())
+    low, high = thresholds
+    quiet, share = rng.random() < QUIET, rng.random()
+    if best < low and (place[0] >= 0 or not quiet):
+        return None
+    threshold = best if best < low else low + share * (min(best, high) - low)
+    return int(steps.start[int(np.argmax(scores >= threshold))])
+
+
+_miner: Miner
+
+
+def _mine_shard(job: tuple[Path, int, str, int]) -> None:
+    path, seed, kind, number = job
+    rng = np.random.default_rng([seed, number, len(kind)])
+    found = [f for f in (_miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
+    bands = _miner.word.frontend.bands
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, features=np.array([f[0] for f in found], np.int8).reshape(-1, WIDE, bands),
+                 place=np.array([f[1] for f in found], np.float32).reshape(-1, 2))  # fmt: skip
+    partial.replace(path)
+
+
+def mine(
+    corpus: Corpus, word: Word, library: Path, folder: Path, seed: int, amounts: Amounts
+) -> dict[str, Cuts]:
+    """The cuts of "train" and "held" speakers (train/data.held_out), kept in `folder` in shards.
+
+    A killed call goes on where it was. DataError where the folder holds those of another device.
+    """
+    global _miner
+    if not library.is_file():
+        raise DataError(f"{library}: not found; build it with `make build BOARD=host`")
+    config = {
+        "library_sha256": sha256(library.read_bytes()).hexdigest(), "seed": seed,
+        "word": word.model_dump(mode="json"), "amounts": asdict(amounts),
+        "voices_sha256": sha256("".join(c.path for c in corpus.clips).encode()).hexdigest(),
+    }  # fmt: skip
+    keep_config(folder / "config.json", config, "these cuts were made with another")
+    out: dict[str, list[Cuts]] = {"train": [], "held": []}
+    for number, (part, kind, scenes) in enumerate(amounts.all(corpus, word)):
+        paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(-(-scenes // SHARD))]
+        jobs = [(p, 1000 * seed + number, kind, i) for i, p in enumerate(paths) if not p.is_file()]
+        if jobs:
+            _miner = Miner(corpus, word, library, part)
+            for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed call
+                stale.unlink(missing_ok=True)
+            workers = min(len(jobs), os.cpu_count() or 1)
+            with multiprocessing.get_context("fork").Pool(workers) as team:
+                what = f"wakes, {part} {kind}"
+                done = team.imap_unordered(_mine_shard, jobs)
+                for _ in tqdm(done, total=len(jobs), desc=what, unit="shard"):
+                    pass
+        for path in paths:
+            with np.load(path) as shard:
+                count = len(shard["place"])
+                out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
+                                      np.full(count, kind)))  # fmt: skip
+    cuts = {part: joined(parts) for part, parts in out.items()}
+    for part, found in cuts.items():
+        if not found.is_word.any() or found.is_word.all():
+            missing = "something else" if found.is_word.any() else "the word"
+            raise DataError(f"{library}: does not wake on {missing} in the scenes of {part}; "
+                            "train the first network, or mine more scenes")  # fmt: skip
+    return cuts
+
+
+def keep_config(path: Path, config: dict[str, object], what: str) -> None:
+    """Write a folder's settings; DataError (`what`) where it has others."""
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        other = [key for key in config if kept.get(key) != config[key]]
+        if other:
+            raise DataError(f"{path}: {what} {' and '.join(other)}; name another folder, "
+                            "or remove this one")  # fmt: skip
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(config, indent=1) + "\n")
+    partial.replace(path)

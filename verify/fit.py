@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +12,20 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from train.augment import augment
-from train.data import DataError, load_corpus
-from train.fit import Trainer, trained
-from train.pool import render_pool
+from train.data import load_corpus
 from verify.cut import FRAMES
-from verify.cuts import Wakes, cut, find_wakes
+from verify.cuts import Amounts, Cuts, keep_config, mine, seen
+from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from words import Word
 
 MISSED = 0.005  # share of held-out words that the shipped threshold rejects
 PLACE_WEIGHT = 0.1
-OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is trained, and how long."""
-
-    kind: str = "cra"
-    cuts: str = "aligned"
-    seed: int = 1
-    epochs: int = 8
-    batches: int = 400
-    batch: int = 128
-    rate: float = 1e-3
+HMM = "dnn-hmm"
+ALL_KINDS = (*KINDS, HMM)
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -53,116 +39,66 @@ def verify_loss(targets: Any, outputs: Any) -> Any:
     return ops.softplus(z) - label * z + PLACE_WEIGHT * ops.mean(off, axis=1)
 
 
-def train(word: Word, data: Path, also: list[Path], cache: Path, first_run: Path, run: Path,
-          recipe: Recipe) -> Path:  # fmt: skip
-    """Train in the folder `run` on the pool of `first_run`; returns the folder of the verifier.
+def train(
+    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, cuts: Path, run: Path,
+    recipe: Recipe, amounts: Amounts,
+) -> Path:  # fmt: skip
+    """Train in the folder `run` on wakes of the compiled device `library`, which `cuts` keeps for
+    several runs; returns the folder of what was trained.
 
     Each epoch ends with a checkpoint; the same call goes on after a kill. DataError.
     """
-    config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json")}
-    kept = run / "config.json"
-    if kept.is_file() and json.loads(kept.read_text()) != config:
-        raise DataError(f"{kept}: this run was started with other settings; name another --run")
-    run.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(config, indent=1) + "\n")
-    keras.utils.set_random_seed(recipe.seed)
-    model, budget = trained(first_run)
     corpus = load_corpus(data, "train", cache, word.data, also)
-    first = Trainer(word, run / "unused", budget)
-    first.model = model
-    scenes, seed = first_run / "pool", 1000 * budget.seed
-    pools = {
-        f"{part} {kind}": render_pool(corpus, word, scenes, kind, part, clips, seed + more)
-        for part, kind, clips, more in budget.pools(corpus, word)
-    }
-    wakes = {name: find_wakes(word, first, pool, name) for name, pool in pools.items()}
-    fitter = _Fitter(word, run, recipe)
-    train_set, held = (
-        [(pools[n], wakes[n]) for n in pools if n.startswith(part)] for part in ("train", "held")
-    )
-    fitter.run_epochs(train_set)
-    return fitter.export(held)
+    mined = mine(corpus, word, library, cuts, 1, amounts)
+    config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json"),
+              "cuts": json.loads((cuts / "config.json").read_text())}  # fmt: skip
+    keep_config(run / "config.json", config, "this run was started with another")
+    keras.utils.set_random_seed(recipe.seed)
+    fitter: Fitter
+    if recipe.kind == HMM:
+        from verify.hmm import HmmFitter
+
+        fitter = HmmFitter(word, run, recipe)
+    else:
+        fitter = VerifierFitter(word, run, recipe)
+    fitter.run_epochs(mined["train"])
+    return fitter.export(mined["train"], mined["held"])
 
 
-class _Fitter:
-    """A network, its optimizer, and what a checkpoint keeps."""
+class VerifierFitter(Fitter):
+    """Trains a network of verify/networks.py."""
 
-    def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
-        self.word, self.run, self.recipe = word, run, recipe
-        self.model = build(recipe.kind, word.frontend.bands)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            recipe.rate, recipe.epochs * recipe.batches, alpha=0.02
-        )
-        self.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=verify_loss)
-        self.epoch = 0
-        self._state = run / "checkpoint.keras"
-        self._curve = run / "curve.csv"
-        if self._state.is_file() and self._curve.is_file():
-            self.model = keras.saving.load_model(self._state)
-            with self._curve.open(newline="") as file:
-                self.epoch = len(list(csv.DictReader(file)))
-            print(f"resume after epoch {self.epoch}")
+    def build(self) -> tuple[keras.Model, Any]:
+        return build(self.recipe.kind, self.word.frontend.bands), verify_loss
 
-    def run_epochs(self, sets: list[tuple[Any, Wakes]]) -> None:
-        """Half of each batch words, half what was taken for them."""
-        words = [s for s in sets if len(s[1]) and s[1].is_word.any()]
-        others = [s for s in sets if len(s[1]) and not s[1].is_word.any()]
-        if not words or not others:
-            raise DataError("the first network woke on no word, or on nothing else; train it")
-        recipe = self.recipe
-        for epoch in range(self.epoch, recipe.epochs):
-            rng = np.random.default_rng([recipe.seed, epoch])
-            losses = []
-            for _ in tqdm(range(recipe.batches), desc=f"epoch {epoch + 1}", unit="batch"):
-                x, y = self._draw(rng, words, recipe.batch // 2)
-                more, targets = self._draw(rng, others, recipe.batch - recipe.batch // 2)
-                x, y = np.concatenate([x, more]), np.concatenate([y, targets])
-                x = augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :]
-                losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
-            partial = self.run / "partial.keras"
-            self.model.save(partial)
-            partial.replace(self._state)
-            self._write_curve(epoch + 1, float(np.mean(losses)))
+    def begin(self, cuts: Cuts) -> None:
+        self._pick = draw(cuts)
 
-    def _draw(self, rng: np.random.Generator, sets: list[tuple[Any, Wakes]], count: int) -> Any:
-        sizes = np.array([len(wakes) for _, wakes in sets])
-        share = rng.multinomial(count, sizes / sizes.sum())
-        parts = []
-        for (pool, wakes), n in zip(sets, share, strict=True):
-            pick = rng.integers(len(wakes), size=n)
-            most = OFF[self.recipe.cuts]
-            features, targets = cut(pool, wakes, pick, rng.uniform(-most, most, n))
-            parts.append((features.astype(np.float32) * SCALE, targets))
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
+        pick = self._pick(rng, self.recipe.batch)
+        features, targets = seen(cuts, pick, moved(rng, self.recipe, len(pick)))
+        x = features.astype(np.float32) * SCALE
+        return augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :], targets
 
-    def _write_curve(self, epoch: int, loss: float) -> None:
-        lines = self._curve.read_text().splitlines()[:epoch] if epoch > 1 else ["epoch,loss"]
-        partial = self._curve.with_suffix(".partial")
-        partial.write_text("\n".join([*lines, f"{epoch},{loss:.5f}"]) + "\n")
-        partial.replace(self._curve)
-        print(f"epoch {epoch}: loss {loss:.4f}")
-
-    def export(self, held: list[tuple[Any, Wakes]]) -> Path:
+    def export(self, train: Cuts, held: Cuts) -> Path:
         """Write `run`/verifier, its threshold set on held-out wakes."""
-        scores: dict[bool, list[NDArray[np.float32]]] = {True: [], False: []}
-        for pool, wakes in held:
-            for pick in np.array_split(np.arange(len(wakes)), max(1, len(wakes) // 500)):
-                if len(pick):
-                    features, targets = cut(pool, wakes, pick, np.zeros(len(pick)))
-                    logit = self.model.predict_on_batch(features.astype(np.float32) * SCALE)[:, 0]
-                    for label in (True, False):
-                        scores[label].append(np.asarray(logit)[(targets[:, 0] == 1) == label])
-        word, other = (np.concatenate(scores[label]) for label in (True, False))
+        off = moved(np.random.default_rng([self.recipe.seed, 8]), self.recipe, len(held))
+        logit = np.concatenate([
+            np.asarray(self.model.predict_on_batch(
+                seen(held, rows, off[rows])[0].astype(np.float32) * SCALE))[:, 0]
+            for rows in np.array_split(np.arange(len(held)), -(-len(held) // 500))
+        ])  # fmt: skip
+        word, other = logit[held.is_word], logit[~held.is_word]
         threshold = float(np.quantile(word, MISSED))
         passed = float(np.mean(other >= threshold))
         out = self.run / "verifier"
         out.mkdir(exist_ok=True)
         kind, bands = self.recipe.kind, self.word.frontend.bands
-        seen = KINDS[kind]
         facts = {
             "word": self.word.name, "kind": kind, "frames": FRAMES, "bands": bands,
-            "first": first_frame(seen), "seen": seen, "preroll_frames": PREROLL_FRAMES,
-            "frames_per_unit": PER_UNIT, "threshold": round(threshold, 4),
+            "first": first_frame(KINDS[kind]), "seen": KINDS[kind],
+            "preroll_frames": PREROLL_FRAMES, "frames_per_unit": PER_UNIT,
+            "threshold": round(threshold, 4),
             "held_out": {"words": len(word), "missed": MISSED, "others": len(other),
                          "others_passed": round(passed, 4)},
             "recipe": asdict(self.recipe),

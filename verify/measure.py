@@ -70,14 +70,11 @@ class System:
         """Of the lowest threshold at which the first look keeps to the rate."""
         device, state = self.device, self.word.states.index(condition.state)
         stream = self.trials.stream(condition.sound.stream)
-        steps = device.steps(stream, state)
         hours = len(stream) / RATE / 3600
-        thresholds = sweep(steps.scores, NEVER) if self.rate else [device.threshold(state)]
+        steps = device.steps(stream, state)
+        threshold = device.threshold(state)
         if self.rate:
-            counts = [len(wakes(steps.scores, int(t), device.refractory_steps)) for t in thresholds]
-            over = np.flatnonzero(np.array(counts) / hours > self.rate)
-            thresholds = thresholds[int(over[-1]) + 1 if len(over) else 0 :]
-        threshold = int(thresholds[0])
+            threshold = lowest(device, steps.scores, hours, self.rate)
         found = wakes(steps.scores, threshold, device.refractory_steps)
         false = (len(found), int(self.accepted(stream, steps, found).sum()))
         missed: tuple[list[bool], list[bool]] = ([], [])
@@ -95,6 +92,15 @@ class System:
         )
         return Row(condition.name, threshold, hours, len(speakers), false,
                    (sum(missed[0]), sum(missed[1])), frr)  # type: ignore[arg-type]  # fmt: skip
+
+
+def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float) -> int:
+    """The lowest threshold from which on a stream wakes the device at most `rate` times an hour."""
+    thresholds = sweep(scores, NEVER)
+    thresholds = thresholds[thresholds <= int(scores.max()) + 1]
+    counts = [len(wakes(scores, int(t), device.refractory_steps)) for t in thresholds]
+    over = np.flatnonzero(np.array(counts) / hours > rate)
+    return int(thresholds[int(over[-1]) + 1 if len(over) else 0])
 
 
 _system: System
@@ -124,9 +130,13 @@ def measure(system: System, out: Path) -> str:
         frr = [f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for m, a, b in row.frr]
         lines.append(f"| {row.condition} | {row.accepts[0]} | {row.accepts[1]} | {frr[0]} | "
                      f"{frr[1]} | {row.trials} |")  # fmt: skip
-    one, both = (sum(row.accepts[i] for row in rows) for i in (0, 1))
+    # Conditions that differ in the recordings alone hear one stream: it counts once.
+    streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}.values()
+    hours = sum(row.hours for row in streams)
+    one, both = (sum(row.accepts[i] for row in streams) for i in (0, 1))
     misses = [100 * sum(row.misses[i] for row in rows) / sum(row.trials for row in rows)
               for i in (0, 1)]  # fmt: skip
-    lines.append(f"| **all** | {one} | {both} | {misses[0]:.1f} | {misses[1]:.1f} | "
+    lines.append(f"| **all**, {hours:.1f} h | {one}, {one / hours:.2f}/h | "
+                 f"{both}, {both / hours:.2f}/h | {misses[0]:.1f} | {misses[1]:.1f} | "
                  f"{sum(row.trials for row in rows)} |")  # fmt: skip
     return "\n".join(lines)

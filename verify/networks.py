@@ -34,18 +34,18 @@ def build(kind: str, bands: int) -> keras.Model:
     first, frames = first_frame(KINDS[kind]), KINDS[kind]
     x = layers.Cropping1D((first, FRAMES - first - frames), name="crop")(features)
     x = layers.Reshape((frames, bands, 1), name="image")(x)
-    for i, (channels, strides) in enumerate([(12, (2, 2)), (24, (2, 2)), (24, (1, 2))]):
+    for i, (channels, strides) in enumerate([(16, (2, 2)), (32, (2, 2)), (32, (1, 2))]):
         x = layers.Conv2D(channels, 3, strides=strides, use_bias=False, name=f"conv{i}")(x)
         x = layers.BatchNormalization(momentum=0.98, name=f"norm{i}")(x)
         x = layers.ReLU(name=f"relu{i}")(x)
     x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]), name="columns")(x)
-    x = layers.Dense(64, activation="relu", name="column")(x)
+    x = layers.Dense(96, activation="relu", name="column")(x)
     if kind == "cra":
-        x = layers.GRU(64, return_sequences=True, name="gru")(x)
+        x = layers.GRU(96, return_sequences=True, name="gru")(x)
         weights = layers.Dense(1, name="attention")(
             layers.Dense(32, activation="tanh", name="attend")(x)
         )
         x = layers.Dot(1, name="attended")([layers.Softmax(1, name="share")(weights), x])
     x = layers.Flatten(name="flat")(x)
-    x = layers.Dense(48, activation="relu", name="last")(x)
+    x = layers.Dense(64, activation="relu", name="last")(x)
     return keras.Model(features, layers.Dense(3, name="outputs")(x), name=kind)

@@ -1,0 +1,115 @@
+"""How a network of the second look is trained in epochs, and what a checkpoint keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from verify.cuts import Cuts
+from words import Word
+
+OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained, and how long."""
+
+    kind: str = "cra"
+    cuts: str = "aligned"
+    seed: int = 1
+    epochs: int = 8
+    batches: int = 400
+    batch: int = 128
+    rate: float = 1e-3
+
+
+def moved(rng: np.random.Generator, recipe: Recipe, count: int) -> NDArray[np.float64]:
+    """By how many columns the starts of some cuts are off."""
+    most = OFF[recipe.cuts]
+    return rng.uniform(-most, most, count)
+
+
+def draw(cuts: Cuts) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
+    """Draws so many cuts: half of them words, half what was taken for them."""
+    words, others = np.flatnonzero(cuts.is_word), np.flatnonzero(~cuts.is_word)
+
+    def pick(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
+        some = words[rng.integers(len(words), size=count // 2)]
+        return np.concatenate([some, others[rng.integers(len(others), size=count - count // 2)]])
+
+    return pick
+
+
+class Fitter:
+    """A network, its optimizer, and the epochs that are done. A subclass says what it learns."""
+
+    rounds = 1  # epochs of the recipe in one of this fitter
+
+    def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
+        self.word, self.run, self.recipe = word, run, recipe
+        self.epochs = max(1, recipe.epochs // self.rounds)
+        self.model, loss = self.build()
+        schedule = keras.optimizers.schedules.CosineDecay(
+            recipe.rate, self.epochs * self.rounds * recipe.batches, alpha=0.02
+        )
+        self.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
+        self._batches = self.rounds * recipe.batches
+        self._state = run / "checkpoint.keras"
+        self._curve = run / "curve.csv"
+        if self._state.is_file():
+            self.model = keras.saving.load_model(self._state)
+            print(f"resume after epoch {self.epoch}")
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return int(self.model.optimizer.iterations) // self._batches
+
+    def build(self) -> tuple[keras.Model, Any]:
+        """The untrained network and its loss."""
+        raise NotImplementedError
+
+    def begin(self, cuts: Cuts) -> None:
+        """Before each epoch; what it makes follows from the cuts and the checkpoint alone."""
+        raise NotImplementedError
+
+    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
+        """Inputs and targets of one batch."""
+        raise NotImplementedError
+
+    def export(self, train: Cuts, held: Cuts) -> Path:
+        """Write what was learned into the folder `run`/verifier."""
+        raise NotImplementedError
+
+    def run_epochs(self, cuts: Cuts) -> None:
+        """All epochs that are left, each with a checkpoint."""
+        while (epoch := self.epoch) < self.epochs:
+            self.begin(cuts)
+            rng = np.random.default_rng([self.recipe.seed, epoch])
+            losses = []
+            for _ in tqdm(range(self._batches), desc=f"epoch {epoch + 1}", unit="batch"):
+                losses.append(float(np.asarray(self.model.train_on_batch(*self.batch(rng, cuts)))))
+            self.checkpoint(epoch + 1)
+            self._write_curve(epoch + 1, float(np.mean(losses)))
+
+    def checkpoint(self, epoch: int) -> None:
+        """Written whole or not at all."""
+        partial = self.run / "partial.keras"
+        self.model.save(partial)
+        partial.replace(self._state)
+
+    def _write_curve(self, epoch: int, loss: float) -> None:
+        """One more line; a kill may have taken that of an epoch before."""
+        lines = self._curve.read_text().splitlines() if self._curve.is_file() else ["epoch,loss"]
+        partial = self._curve.with_suffix(".partial")
+        partial.write_text("\n".join([*lines, f"{epoch},{loss:.5f}"]) + "\n")
+        partial.replace(self._curve)
+        print(f"epoch {epoch}: loss {loss:.4f}")
