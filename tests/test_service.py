@@ -3,129 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.parse
-import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 pytest.importorskip("fastapi")
 
-from boards.schema import load_board
 from convert.hostlib import Extractor
-from tests.firmware_build import ROOT, build, skip_without_qemu
-from tests.test_gateway import START
+from tests.running_service import (
+    FRONTEND,
+    NEEDED,
+    QUERY,
+    Running,
+    answer,
+    chunk,
+    sound,
+    started,
+    until,
+)
 from verify import posting, serving
-from verify.__main__ import main
 from verify.cut import FRAMES, SILENCE, Cut, needed
-from verify.demo import demo
-from verify.frames import PREROLL, Audio, End, Frame, Kind, Start, encode
-from verify.gateway import Gateway, GatewayError
-from verify.posting import Poster, Service, Verdict
-from words import load_word
+from verify.frames import PREROLL
+from verify.gateway import GatewayError
 
-FRONTEND = load_word(ROOT / "words/alexa.toml").frontend
-NEEDED = needed(FRONTEND, PREROLL)
-QUERY = {"word": "alexa", "startIndexInSamples": PREROLL, "endIndexInSamples": 17600}
 KEY = "0123456789abcdef0123456789abcdef"
-SAMPLE = ROOT / "models/alexa/sample.wav"
-CALL = [sys.executable, "-m", "tests.loud_service"]
-
-
-def sound(begin: int = 8000, end: int = 17600, samples: int = NEEDED) -> NDArray[np.int16]:
-    """Noise from `begin` to `end`, and silence around it."""
-    noise = np.random.default_rng(1).normal(0, 8000, samples).astype(np.int16)
-    noise[:begin] = noise[end:] = 0
-    return noise
-
-
-@dataclass
-class Running:
-    process: subprocess.Popen[str]
-    host: str
-
-    def open(self, query: dict[str, Any] = QUERY, **headers: str) -> http.client.HTTPConnection:
-        """A chunked upload that has begun."""
-        connection = http.client.HTTPConnection(self.host, timeout=60)
-        connection.putrequest("POST", f"/v1/verify?{urllib.parse.urlencode(query)}")
-        for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
-            connection.putheader(name.replace("_", "-"), value)
-        connection.endheaders()
-        return connection
-
-    def post(
-        self, body: bytes, query: dict[str, Any] = QUERY, **headers: str
-    ) -> tuple[int, dict[str, Any]]:
-        """Status and answer of an upload with Content-Length."""
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask("POST", f"/v1/verify?{urllib.parse.urlencode(query)}", body, names)
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: Any = None
-    ) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPConnection(self.host, timeout=60)
-        try:
-            connection.request(method, path, body, headers or {})
-            return answer(connection)
-        finally:
-            connection.close()
-
-    def metric(self, name: str) -> float:
-        connection = http.client.HTTPConnection(self.host, timeout=60)
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-        connection.close()
-        return next((float(v) for n, v in (x.rsplit(" ", 1) for x in lines) if n == name), 0.0)
-
-
-def chunk(connection: http.client.HTTPConnection, data: bytes) -> None:
-    connection.send(b"%x\r\n%s\r\n" % (len(data), data))
-
-
-def answer(connection: http.client.HTTPConnection) -> tuple[int, dict[str, Any]]:
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def started(*options: str, log: Path | None = None, **environment: str) -> Iterator[Running]:
-    with contextlib.ExitStack() as stack:
-        err = stack.enter_context(log.open("w")) if log else None
-        process = subprocess.Popen(
-            [*CALL, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=err, text=True,
-            env={**os.environ, **environment},
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            yield Running(process, address.removeprefix("http://"))
-        finally:
-            process.terminate()
-            process.communicate(timeout=60)
-        assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -413,125 +323,3 @@ def test_the_cut_is_the_front_end_s_columns_around_the_word() -> None:
     assert (early.features()[:25] == SILENCE).all()
     assert (early.features()[25 : 25 + len(columns)] == columns).all()
     assert (early.features()[25 + len(columns) :] == SILENCE).all()
-
-
-# The gateway's side.
-
-
-def message(pcm: NDArray[np.int16], utterance: int = 1) -> list[bytes]:
-    start = Start(**{**START.__dict__, "utterance": utterance, "state": "player=idle,volume=low"})
-    payloads = [(Kind.START, start.payload())]
-    for at in range(0, len(pcm), 160):
-        payloads.append((Kind.AUDIO, Audio(utterance, at, pcm[at : at + 160]).payload()))
-    payloads.append((Kind.END, End(utterance, 0, len(pcm), 0, 0).payload()))
-    return [encode(Frame(kind, i, data)) for i, (kind, data) in enumerate(payloads)]
-
-
-def posted(
-    url: str, *parts: bytes, key: str | None = None, between: Callable[[], None] = lambda: None
-) -> tuple[list[Verdict], list[bytes]]:
-    """Verdicts, and what the device was told; `between` is called before the last part."""
-    told: list[Verdict] = []
-    replies: list[bytes] = []
-    poster = Poster(Service(url, key), told.append)
-    gateway = Gateway(poster, replies.append)
-    for part in parts[:-1]:
-        gateway.feed(part)
-    between()
-    gateway.feed(parts[-1])
-    gateway.close()
-    poster.close()
-    return told, replies
-
-
-def test_the_gateway_posts_and_stops_the_device(service: Running) -> None:
-    frames = message(sound(8000, 17000, 60000), utterance=3)
-    told, replies = posted(f"http://{service.host}", *frames)
-    (verdict,) = told
-    line = json.loads(verdict.line())
-    assert line["accept"] is True and line["utterance"] == 3 and line["t"] == 2.565
-    # 24,040 samples were heard before the first one sent.
-    assert abs(line["start"] - 2.0025) < 0.03 and abs(line["end"] - 2.565) < 0.03
-    assert replies == [b"stop 3\n", b"uplink off\n"]
-
-
-def test_the_gateway_asks_again(narrow: Running) -> None:
-    """Of a busy service; the device's frames are taken all the while."""
-    busy = [narrow.open(), narrow.open()]
-    until(lambda: narrow.metric("wakestate_verify_streams") == 2)
-    name = 'wakestate_verify_requests_total{status="429"}'
-    before = narrow.metric(name)
-
-    def free() -> None:
-        until(lambda: narrow.metric(name) > before)
-        for connection in busy:
-            connection.close()
-
-    frames = message(sound(8000, 17000))
-    told, _ = posted(f"http://{narrow.host}/", b"".join(frames[:-1]), frames[-1], between=free)
-    assert [verdict.answer and verdict.answer["accept"] for verdict in told] == [True]
-
-
-def test_the_gateway_tells_why_there_is_no_answer(
-    service: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(posting, "GIVE_UP_S", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    frames = message(sound(8000, 17000))
-    for url, says in (
-        (away, "no answer: "),
-        (f"http://{service.host}/elsewhere", "404: path: POST /elsewhere/v1/verify: Not Found"),
-    ):
-        ((verdict,), _) = posted(url, *frames)
-        assert verdict.answer is None and says in verdict.problem, verdict.problem
-        assert json.loads(verdict.line())["problem"] == verdict.problem
-    for url in (
-        "localhost:8080",
-        "ftp://x",
-        "http://",
-        "http://x:port",
-        "http://me@x",
-        "http://x?a",
-    ):
-        with pytest.raises(GatewayError, match="allowed: http://HOST:PORT"):
-            Service(url)
-
-
-def test_the_gateway_command(
-    service: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "stream").write_bytes(b"".join(message(sound(8000, 17000, 40000))))
-    call = ["gateway", "--from", str(tmp_path / "stream"), "--post", f"http://{service.host}"]
-    assert main([*call, "--out", str(tmp_path / "out")]) == 0
-    said = capfd.readouterr()
-    assert json.loads(said.out)["accept"] is True
-    assert "00001-alexa.wav: 2.500 s" in said.err
-    assert main(call[:3]) == 2
-    assert "give --post URL, --out FOLDER, or both" in capfd.readouterr().err
-
-
-def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    demo_call = ["demo", "--board", "host", "--program", "none", "x.wav"]
-    for call in (["serve"], ["bench-service"], demo_call):
-        assert main([call[0], "--verifier", str(tmp_path), *call[1:]]) == 2
-        said = capsys.readouterr().err
-        assert said == (
-            f"{tmp_path}/verifier.json: no such file; `make verify-train WORD=alexa` makes it\n"
-        )
-
-
-@pytest.mark.parametrize("board", ["host", "mps2-an386"])
-def test_the_demonstration(board: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A real device image on its emulated serial port, in real time; and the host's emulator."""
-    skip_without_qemu(board) if board != "host" else None
-    with wave.open(str(SAMPLE)) as whole, wave.open(str(tmp_path / "x.wav"), "wb") as first:
-        first.setparams(whole.getparams())
-        first.writeframes(whole.readframes(16000 * 4))
-    made = build("alexa", board)
-    program = made.program("emulator" if board == "host" else "device")
-    assert demo(load_board(board), program, [str(tmp_path / "x.wav")], CALL) == 0
-    out = capfd.readouterr().out
-    (row,) = [line for line in out.splitlines() if " wake  word " in line]
-    assert re.match(r"   1\.[89]\d\d s  wake  word 1\.\d{3}-1\.\d{3} .*  accept  word ", row)
-    assert "1 wakes; 1 accepted, 0 rejected, 0 without an answer." in out
