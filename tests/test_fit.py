@@ -53,9 +53,9 @@ KILLS = {
     "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
               Trainer, "_write_curve"),
     "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
-              train.fit, "_write_json"),
+              train.fit, "write_json"),
     "result": (signal.SIGKILL, lambda path, content: "after" if path.name == "result.json" else "",
-               train.fit, "_write_json"),
+               train.fit, "write_json"),
 }
 
 def attempt(run, kill, **budget):

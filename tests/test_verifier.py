@@ -19,7 +19,7 @@ from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.small_data import BEEP
 from train.data import RATE, Corpus, DataError, load_corpus, voice
-from train.device import Device, Steps, wakes
+from train.device import Device, DeviceError, Steps, wakes
 from train.trials import Sound, Trials, conditions
 from verify.compare import Judged, draws, first_look, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
@@ -218,7 +218,7 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> 
     with pytest.raises(DataError, match="another library_sha256; name another folder"):
         run("facts", recipe)
     (folder / "lib.so").unlink()
-    with pytest.raises(DataError, match=r"lib\.so: not found; build it"):
+    with pytest.raises(DeviceError, match=r"lib\.so: not found; build it"):
         run("facts", recipe)
 
 

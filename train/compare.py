@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from train.count import first_within
 from train.data import DataError
 from train.trials import fields
 
@@ -58,8 +59,7 @@ def frr_at(curve: Sequence[tuple[float, float]], rate: float) -> float:
 
     `curve`: (FA/h, FRR) from the lowest threshold up.
     """
-    over = [i for i, (fa, _) in enumerate(curve) if fa > rate]
-    return curve[over[-1] + 1][1] if over else curve[0][1]
+    return curve[first_within(np.array([fa for fa, _ in curve]), rate)][1]
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:

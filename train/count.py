@@ -39,8 +39,7 @@ class Heard:
 
     def index(self, rate: float) -> int:
         """The lowest threshold from which on the false accepts an hour are within `rate`."""
-        over = np.flatnonzero(self.accepts / self.hours > rate)
-        return int(over[-1]) + 1 if len(over) else 0
+        return first_within(self.accepts / self.hours, rate)
 
     def at(self, index: int, seed: int) -> dict[str, float]:
         """Threshold, false accepts, misses and FRR with its interval."""
@@ -60,6 +59,12 @@ class Heard:
             for a, f in zip(self.accepts, frr, strict=True)
         ]
         return [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
+
+
+def first_within(rates: NDArray[np.float64], rate: float) -> int:
+    """The index from which on all `rates` are within `rate`; their number where there is none."""
+    over = np.flatnonzero(rates > rate)
+    return int(over[-1]) + 1 if len(over) else 0
 
 
 def sweep(stream: Scores, highest: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,18 @@ class Steps:
     end: NDArray[np.int64]  # 0 <= start < end <= Device.step_end
 
 
+def library_hash(library: Path) -> str:
+    """sha256 of the compiled library; DeviceError where it is missing."""
+    if not library.is_file():
+        raise DeviceError(f"{library}: not found; build it with `make build BOARD=host`")
+    return sha256(library.read_bytes()).hexdigest()
+
+
 class Device:
     """build/host/<word>/libwakestate.so: what the emulator and the board run."""
 
     def __init__(self, library: Path, word: Word) -> None:
-        if not library.is_file():
-            raise DeviceError(f"{library}: not found; build it with `make build BOARD=host`")
+        library_hash(library)
         try:
             self._lib = ctypes.CDLL(str(library.resolve()))
         except OSError as error:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from train.augment import augment
 from train.data import RATE, Corpus, DataError, find_manifest, load_corpus
+from train.kept import joined, keep_config, write_json
 from train.model import ENDPOINT_HOPS, build_model, metadata_vectors, window_loss
-from train.pool import Pool, joined, render_pool, window_ends
+from train.pool import Pool, render_pool, window_ends
 from words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
@@ -46,6 +47,11 @@ class Budget:
     batch: int = 128
     rate: float = 2e-3
     seed: int = 1
+
+    def times(self, share: float) -> Budget:
+        """On more scenes, or on fewer; as long."""
+        scenes = ("positives", "negatives", "near", "held_positives", "held_negatives")
+        return replace(self, **{name: round(share * getattr(self, name)) for name in scenes})
 
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
         """(part, kind, clips, what is added to the seed) of every pool of scenes."""
@@ -88,44 +94,26 @@ def fit(
             b"".join(find_manifest(folder).read_bytes() for folder in (data, *also))
         ).hexdigest(),
     }
-    config_path = run / "config.json"
-    if config_path.is_file():
-        kept = json.loads(config_path.read_text())
-        other = [key for key in config if kept.get(key, config[key]) != config[key]]
-        if other:
-            raise DataError(
-                f"{config_path}: this run was started with another {' and '.join(other)}; "
-                "name another RUN=, or remove the folder"
-            )
-    run.mkdir(parents=True, exist_ok=True)
-    _write_json(config_path, config)
+    keep_config(run / "config.json", config, "this run was started")
     final = run / "model.keras"
     if final.is_file():
         return final
     keras.utils.set_random_seed(budget.seed)
     corpus = load_corpus(data, "train", cache, word.data, also)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
-
     pool = {
         (part, kind): render_pool(corpus, word, shards, kind, part, clips, first + seed)
         for part, kind, clips, seed in budget.pools(corpus, word)
     }
     positive, negative = pool["train", "positive"], pool["train", "negative"]
     if ("train", "near") in pool:
-        negative = joined(negative, pool.pop(("train", "near")))
+        negative = joined([negative, pool.pop(("train", "near"))])
     held = (pool["held", "positive"], pool["held", "negative"])
     trainer = Trainer(word, run, budget)
     trainer.run_rounds(positive, negative, held)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
     trainer.finish(final, held)
     return final
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Written whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
 
 
 def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int) -> None:
@@ -246,7 +234,7 @@ class Trainer:
         self._write_curve(row)
         checkpoint = _checkpoint(self.run, number)
         self.model.save(checkpoint)
-        _write_json(self.run / "state.json", {"round": number, "checkpoint": checkpoint.name})
+        write_json(self.run / "state.json", {"round": number, "checkpoint": checkpoint.name})
         kept = {_checkpoint(self.run, n) for n in (*self._averaged(), number)}
         for path in set(self.run.glob("round-*.keras")) - kept:
             path.unlink()
@@ -297,7 +285,7 @@ class Trainer:
             print(f"mean of the last {span} rounds: {rates}")
         _, span, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
-        _write_json(self.run / "result.json", {"averaged_rounds": span, **rates})
+        write_json(self.run / "result.json", {"averaged_rounds": span, **rates})
         partial = final.with_name("partial.keras")
         self.model.save(partial)
         partial.replace(final)

@@ -5,19 +5,16 @@ A shard depends on the seed and its own number alone, so a killed rendering goes
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from convert.hostlib import Extractor
 from train.acoustics import Stage, active_rms, resample
 from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
+from train.kept import Arrays, Make, make_shards
 from words import Word
 
 STEPS = 48  # network steps in one clip
@@ -37,12 +34,6 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.states)
-
-
-def joined(*pools: Pool) -> Pool:
-    """All clips of the pools, one pool after the other."""
-    return Pool(*(np.concatenate([getattr(pool, field.name) for pool in pools])
-                  for field in fields(Pool)))  # fmt: skip
 
 
 def clip_hops(word: Word, steps: int = STEPS) -> int:
@@ -193,40 +184,25 @@ def _with_sounds(corpus: Corpus, part: Corpus) -> Corpus:
     return corpus.only([c for c in part.clips if c not in lent] + sounds)
 
 
-_renderer: Renderer
-
-
-def _render_shard(job: tuple[Path, int, str, int]) -> Path:
-    path, seed, kind, number = job
-    rng = np.random.default_rng([seed, number, len(kind)])
-    clips = [_renderer.clip(rng, kind) for _ in range(SHARD)]
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, features=np.stack([c[0] for c in clips]),
-                 labels=np.stack([c[1] for c in clips]),
-                 states=np.array([c[2] for c in clips], np.uint8),
-                 words=np.array([c[3] for c in clips], np.int32))  # fmt: skip
-    partial.replace(path)
-    return path
-
-
 def render_pool(
     corpus: Corpus, word: Word, folder: Path, kind: str, part: str, clips: int, seed: int
 ) -> Pool:
     """Render (or read what is already rendered of) `clips` clips into `folder`."""
-    global _renderer
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(-(-clips // SHARD))]
-    jobs = [(p, seed, kind, i) for i, p in enumerate(paths) if not p.is_file()]
-    if jobs:
-        _renderer = Renderer(corpus, word, part)
-        for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed rendering
-            stale.unlink(missing_ok=True)
-        workers = min(len(jobs), os.cpu_count() or 1)
-        with multiprocessing.get_context("fork").Pool(workers) as team:
-            done: Iterator[Path] = team.imap_unordered(_render_shard, jobs)
-            for _ in tqdm(done, total=len(jobs), desc=f"render {part} {kind}", unit="shard"):
-                pass
+
+    def begin() -> Make:
+        renderer = Renderer(corpus, word, part)
+
+        def shard(rng: np.random.Generator) -> Arrays:
+            features, labels, states, words = zip(
+                *(renderer.clip(rng, kind) for _ in range(SHARD)), strict=True
+            )
+            return {"features": np.stack(features), "labels": np.stack(labels),
+                    "states": np.array(states, np.uint8),
+                    "words": np.array(words, np.int32)}  # fmt: skip
+
+        return shard
+
+    paths = make_shards(folder, part, kind, -(-clips // SHARD), seed, begin, "render")
     pool = Pool(
         np.empty((clips, clip_hops(word), word.frontend.bands), np.int8),
         np.empty((clips, STEPS), np.int8),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from boards.schema import BoardError, load_board
@@ -12,11 +14,12 @@ from verify.gateway import Folder, Gateway, GatewayError, Sink
 from verify.link import opened, pass_on, write
 from verify.native import NativeError
 from verify.posting import Both, Poster, Service, Verdict, load_key
-from words import WordError, load_word
+from words import Word, WordError, load_word
 
 BAUD = 1_000_000
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("build/cache")
+# As in verify/networks.py and verify/fit.py, which take Keras' seconds to load.
 _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
 
 
@@ -125,7 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(fit)
     fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
                      help="more data folders, whose train split is taken as well")  # fmt: skip
-    fit.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     fit.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, made "
                      "once for all runs (default: runs/verify/WORD-wakes)")  # fmt: skip
     fit.add_argument("--amount", type=_amount, default=1.0,
@@ -149,7 +151,6 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument(
         "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
     )
-    whole.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     whole.add_argument("--split", default="dev", help="default: dev")
     whole.add_argument("--rate", type=float, default=0.0, metavar="FA/H",
                        help="of the first look (default: as it ships)")  # fmt: skip
@@ -164,7 +165,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_data(table)
     table.add_argument("folder", type=Path, help="with the runs of `train`")
-    table.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     table.add_argument("--split", default="dev", help="default: dev")
     table.add_argument("--rate", type=float, default=20.0, metavar="FA/H",
                        help="of the first look, in each condition (default: 20)")  # fmt: skip
@@ -242,59 +242,53 @@ def _add_served(parser: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--word", default="alexa", help="words/WORD.toml (default: alexa)")
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
+    parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+
+
+@contextlib.contextmanager
+def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
+    """The word and its compiled device; what training says is wrong becomes one line."""
+    from train.data import DataError  # the extra `train`
+    from train.device import DeviceError
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    try:
+        yield word, args.library or Path("build/host") / args.word / "libwakestate.so"
+    except (DataError, DeviceError) as error:
+        raise GatewayError(str(error)) from None
 
 
 def _train(args: argparse.Namespace) -> int:
-    from train.data import DataError  # the extra `train`
-    from train.device import DeviceError
-    from verify.cuts import Amounts
-    from verify.fit import train
-    from verify.fitter import Recipe
+    with _learning(args) as (word, library):
+        from verify.cuts import Amounts
+        from verify.fit import train
+        from verify.fitter import Recipe
 
-    word = load_word(ROOT / "words" / f"{args.word}.toml")
-    recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
-    run = args.run or Path("runs/verify") / word.name
-    wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes"
-    amounts = Amounts().times(args.amount)
-    try:
-        print(train(word, args.data, args.also, CACHE, _library(args), wakes, run, recipe, amounts))
-    except (DataError, DeviceError) as error:
-        raise GatewayError(str(error)) from None
+        recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
+        run = args.run or Path("runs/verify") / word.name
+        wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes"
+        amounts = Amounts().times(args.amount)
+        print(train(word, args.data, args.also, CACHE, library, wakes, run, recipe, amounts))
     return 0
 
 
-def _library(args: argparse.Namespace) -> Path:
-    return args.library or Path("build/host") / args.word / "libwakestate.so"
-
-
 def _compare(args: argparse.Namespace) -> int:
-    from train.data import DataError
-    from train.device import DeviceError
-    from verify.compare import compare
+    with _learning(args) as (word, library):
+        from verify.compare import compare
 
-    word = load_word(ROOT / "words" / f"{args.word}.toml")
-    out = args.out or args.folder / "compare.json"
-    try:
-        print(compare(word, args.data, args.split, CACHE, _library(args), args.folder, args.rate,
-                      out))  # fmt: skip
-    except (DataError, DeviceError) as error:
-        raise GatewayError(str(error)) from None
+        out = args.out or args.folder / "compare.json"
+        print(compare(word, args.data, args.split, CACHE, library, args.folder, args.rate, out))
     return 0
 
 
 def _measure(args: argparse.Namespace) -> int:
-    from train.data import DataError
-    from train.device import DeviceError
-    from verify.infer import Verifier
-    from verify.measure import System, measure
+    with _learning(args) as (word, library):
+        from verify.infer import Verifier
+        from verify.measure import System, measure
 
-    word = load_word(ROOT / "words" / f"{args.word}.toml")
-    verifier = Verifier.load(_folder(args))
-    try:
-        system = System(word, _library(args), verifier, args.data, args.split, CACHE, args.rate)
+        verifier = Verifier.load(_folder(args))
+        system = System(word, library, verifier, args.data, args.split, CACHE, args.rate)
         print(measure(system, args.out or Path("build") / word.name / "verify.json"))
-    except (DataError, DeviceError) as error:
-        raise GatewayError(str(error)) from None
     return 0
 
 
@@ -368,7 +362,6 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _bench(args: argparse.Namespace) -> int:
     import asyncio
-    import contextlib
 
     from verify import bench
     from verify.child import running

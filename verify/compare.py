@@ -23,9 +23,10 @@ from tqdm import tqdm
 
 from convert.hostlib import Extractor
 from train.data import RATE, Clip, DataError, find_manifest, load_corpus, voice
-from train.device import Device, wakes
+from train.device import Device, library_hash, wakes
+from train.kept import joined, save_arrays, write_json
 from train.trials import Condition, Trials, conditions
-from verify.cuts import WIDE, Cuts, columns_of, joined, seen, wide
+from verify.cuts import WIDE, Cuts, columns_of, seen, wide
 from verify.fit import HMM
 from verify.fitter import OFF
 from verify.infer import Verifier
@@ -109,10 +110,8 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
     """All wakes in the conditions of verify/measure.py, and the hours of the streams; kept in
     `cache` for the same device, data and rate."""
     global _look
-    if not library.is_file():
-        raise DataError(f"{library}: not found; build it with `make build BOARD=host`")
-    key = sha256(library.read_bytes() + find_manifest(data).read_bytes())
-    key.update(f"{word.model_dump_json()} {split} {rate}".encode())
+    key = sha256(find_manifest(data).read_bytes())
+    key.update(f"{library_hash(library)} {word.model_dump_json()} {split} {rate}".encode())
     kept = cache / f"wakes-{key.hexdigest()[:16]}.npz"
     if not kept.is_file():
         jobs, heard = [], set()
@@ -127,11 +126,8 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
             found = list(tqdm(team.imap(_wakes, jobs), total=len(jobs), desc=f"wakes, {split}",
                               unit="condition"))  # fmt: skip
         cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
-        partial = kept.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, features=cuts.features, place=cuts.place, who=cuts.who,
-                     where=cuts.where, hours=hours)  # fmt: skip
-        partial.replace(kept)
+        save_arrays(kept, {"features": cuts.features, "place": cuts.place, "who": cuts.who,
+                           "where": cuts.where, "hours": np.array(hours)})  # fmt: skip
     with np.load(kept) as file:
         cuts = Cuts(file["features"], file["place"], file["who"], file["where"])
         return cuts, float(file["hours"])
@@ -239,11 +235,9 @@ def compare(word: Word, data: Path, split: str, cache: Path, library: Path, fold
         "word": word.name, "split": split, "rate": rate, "hours": hours,
         "words": int(cuts.is_word.sum()), "speakers": len(np.unique(cuts.who[cuts.is_word])),
         "false_accepts": int((~cuts.is_word).sum()),
-        "library_sha256": sha256(library.read_bytes()).hexdigest(), "rows": rows,
+        "library_sha256": library_hash(library), "rows": rows,
     }  # fmt: skip
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(facts, indent=1) + "\n")
-    partial.replace(out)
+    write_json(out, facts)
     return markdown(facts)
 
 

@@ -7,20 +7,18 @@ word's start. What is cut is wider than what a network sees, so that a start may
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from convert.hostlib import Extractor
 from train.data import RATE, Corpus, DataError
-from train.device import Device
+from train.device import Device, library_hash
+from train.kept import Arrays, Make, joined, keep_config, make_shards
 from train.pool import SHARD, Renderer
 from verify.cut import FRAMES, Cut
 from verify.networks import PREROLL_FRAMES
@@ -57,12 +55,6 @@ class Cuts:
     def pick(self, rows: NDArray[np.bool_]) -> Cuts:
         """Those rows."""
         return Cuts(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-def joined(parts: list[Cuts]) -> Cuts:
-    """All cuts of the parts, one after the other."""
-    return Cuts(*(np.concatenate([getattr(p, field.name) for p in parts])
-                  for field in fields(Cuts)))  # fmt: skip
 
 
 def seen(
@@ -170,19 +162,16 @@ def woken(
     return int(steps.start[int(np.argmax(scores >= threshold))])
 
 
-_miner: Miner
+def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> Make:
+    miner = Miner(corpus, word, library, part)
 
+    def shard(rng: np.random.Generator) -> Arrays:
+        found = [f for f in (miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
+        features = np.array([f[0] for f in found], np.int8)
+        return {"features": features.reshape(-1, WIDE, word.frontend.bands),
+                "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2)}  # fmt: skip
 
-def _mine_shard(job: tuple[Path, int, str, int]) -> None:
-    path, seed, kind, number = job
-    rng = np.random.default_rng([seed, number, len(kind)])
-    found = [f for f in (_miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
-    bands = _miner.word.frontend.bands
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.savez(file, features=np.array([f[0] for f in found], np.int8).reshape(-1, WIDE, bands),
-                 place=np.array([f[1] for f in found], np.float32).reshape(-1, 2))  # fmt: skip
-    partial.replace(path)
+    return shard
 
 
 def mine(
@@ -192,29 +181,17 @@ def mine(
 
     A killed call goes on where it was. DataError where the folder holds those of another device.
     """
-    global _miner
-    if not library.is_file():
-        raise DataError(f"{library}: not found; build it with `make build BOARD=host`")
     config = {
-        "library_sha256": sha256(library.read_bytes()).hexdigest(), "seed": seed,
+        "library_sha256": library_hash(library), "seed": seed,
         "word": word.model_dump(mode="json"), "amounts": asdict(amounts),
         "voices_sha256": sha256("".join(c.path for c in corpus.clips).encode()).hexdigest(),
     }  # fmt: skip
-    keep_config(folder / "config.json", config, "these cuts were made with another")
+    keep_config(folder / "config.json", config, "these cuts were made")
     out: dict[str, list[Cuts]] = {"train": [], "held": []}
     for number, (part, kind, scenes) in enumerate(amounts.all(corpus, word)):
-        paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(-(-scenes // SHARD))]
-        jobs = [(p, 1000 * seed + number, kind, i) for i, p in enumerate(paths) if not p.is_file()]
-        if jobs:
-            _miner = Miner(corpus, word, library, part)
-            for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed call
-                stale.unlink(missing_ok=True)
-            workers = min(len(jobs), os.cpu_count() or 1)
-            with multiprocessing.get_context("fork").Pool(workers) as team:
-                what = f"wakes, {part} {kind}"
-                done = team.imap_unordered(_mine_shard, jobs)
-                for _ in tqdm(done, total=len(jobs), desc=what, unit="shard"):
-                    pass
+        begin = partial(_begin, corpus, word, library, part, kind)
+        paths = make_shards(folder, part, kind, -(-scenes // SHARD), 1000 * seed + number, begin,
+                            "wakes,")  # fmt: skip
         for path in paths:
             with np.load(path) as shard:
                 count = len(shard["place"])
@@ -227,18 +204,3 @@ def mine(
             raise DataError(f"{library}: does not wake on {missing} in the scenes of {part}; "
                             "train the first network, or mine more scenes")  # fmt: skip
     return cuts
-
-
-def keep_config(path: Path, config: dict[str, object], what: str) -> None:
-    """Write a folder's settings; DataError (`what`) where it has others."""
-    if path.is_file():
-        kept = json.loads(path.read_text())
-        other = [key for key in config if kept.get(key) != config[key]]
-        if other:
-            raise DataError(f"{path}: {what} {' and '.join(other)}; name another folder, "
-                            "or remove this one")  # fmt: skip
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(config, indent=1) + "\n")
-    partial.replace(path)

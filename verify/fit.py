@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from train.augment import augment
 from train.data import load_corpus
+from train.kept import keep_config, save_arrays, write_json
 from verify.cut import FRAMES
-from verify.cuts import Amounts, Cuts, keep_config, mine, seen
+from verify.cuts import Amounts, Cuts, mine, seen
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
@@ -25,7 +26,6 @@ from words import Word
 MISSED = 0.005  # share of held-out words that the shipped threshold rejects
 PLACE_WEIGHT = 0.1
 HMM = "dnn-hmm"
-ALL_KINDS = (*KINDS, HMM)
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -52,7 +52,7 @@ def train(
     mined = mine(corpus, word, library, cuts, 1, amounts)
     config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json"),
               "cuts": json.loads((cuts / "config.json").read_text())}  # fmt: skip
-    keep_config(run / "config.json", config, "this run was started with another")
+    keep_config(run / "config.json", config, "this run was started")
     keras.utils.set_random_seed(recipe.seed)
     fitter: Fitter
     if recipe.kind == HMM:
@@ -103,12 +103,8 @@ class VerifierFitter(Fitter):
                          "others_passed": round(passed, 4)},
             "recipe": asdict(self.recipe),
         }  # fmt: skip
-        with (out / "weights.partial").open("wb") as file:
-            weights: dict[str, Any] = folded(self.model)
-            np.savez(file, **weights)
-        (out / "weights.partial").replace(out / WEIGHTS)
-        (out / "facts.partial").write_text(json.dumps(facts, indent=1) + "\n")
-        (out / "facts.partial").replace(out / FACTS)
+        save_arrays(out / WEIGHTS, folded(self.model))
+        write_json(out / FACTS, facts)
         print(
             f"held out: of {len(word)} words {MISSED:.1%} are rejected, of {len(other)} wakes on "
             f"what is none {passed:.1%} pass"

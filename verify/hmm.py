@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from train.augment import augment
 from train.data import DataError
+from train.kept import write_json
 from verify.cuts import EDGE, WIDE, Cuts, seen
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import SCALE
@@ -207,8 +208,7 @@ class HmmFitter(Fitter):
         return np.array(json.loads(path.read_text()), np.float32)
 
     def checkpoint(self, epoch: int) -> None:
-        path = self.run / f"prior-{epoch}.json"
-        path.write_text(json.dumps([float(p) for p in self._prior]))
+        write_json(self.run / f"prior-{epoch}.json", [float(p) for p in self._prior])
         super().checkpoint(epoch)
 
     def _draw_frames(
@@ -257,8 +257,7 @@ class HmmFitter(Fitter):
         model.second.save(out / SECOND)
         kept = {"kind": self.recipe.kind, "phones": phones(self.word.phrase), "stay": self._stay,
                 "prior": [float(p) for p in self._prior_kept()]}  # fmt: skip
-        (out / "facts.partial").write_text(json.dumps(kept, indent=1) + "\n")
-        (out / "facts.partial").replace(out / FACTS)
+        write_json(out / FACTS, kept)
         return out
 
 

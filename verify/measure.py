@@ -6,7 +6,6 @@ is cut where the device tells the word's start, and the verifier's answer counts
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from dataclasses import asdict, dataclass
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
-from train.count import bootstrap, sweep
+from train.count import bootstrap, first_within, sweep
 from train.data import RATE, load_corpus, voice
 from train.device import Device, Steps, wakes
+from train.kept import write_json
 from train.trials import Condition, Pcm, Trials, conditions
 from verify.cut import Cut, needed
 from verify.frames import PREROLL
@@ -99,8 +99,7 @@ def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float)
     thresholds = sweep(scores, NEVER)
     thresholds = thresholds[thresholds <= int(scores.max()) + 1]
     counts = [len(wakes(scores, int(t), device.refractory_steps)) for t in thresholds]
-    over = np.flatnonzero(np.array(counts) / hours > rate)
-    return int(thresholds[int(over[-1]) + 1 if len(over) else 0])
+    return int(thresholds[first_within(np.array(counts) / hours, rate)])
 
 
 _system: System
@@ -118,10 +117,7 @@ def measure(system: System, out: Path) -> str:
     workers = min(len(todo), os.cpu_count() or 1)
     with multiprocessing.get_context("fork").Pool(workers) as team:
         rows = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    partial.replace(out)
+    write_json(out, [asdict(row) for row in rows])
     lines = [
         "| condition | false accepts, one look | both | misses %, one look | both | trials |",
         "|---|---|---|---|---|---|",
