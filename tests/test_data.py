@@ -156,3 +156,17 @@ def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
     nobody = [Clip(f"{i}.wav", "", "", "unknown", 0, 0) for i in range(2000)]
     for clips in (many, nobody):
         assert 0.07 < np.mean([held_out(c) for c in clips]) < 0.14
+
+
+def test_speech_with_the_word_in_its_text_is_left_out(tmp_path: Path) -> None:
+    """Where in it the word is nobody knows, and speech without it it is not."""
+    said = [("", "A toy, please."), ("", "Toys and toyshops."), ("toy", "Toy.")]
+    rows = [[f"train/{i}.wav", "train", "speech", label, "a", 1.0, text, "", ""]
+            for i, (label, text) in enumerate(said)]  # fmt: skip
+    write_manifest(tmp_path, rows)
+    (tmp_path / "train").mkdir()
+    for i in range(len(rows)):
+        soundfile.write(tmp_path / f"train/{i}.wav", np.ones(RATE, np.int16), RATE)
+    found = load_corpus(tmp_path, "train", tmp_path / "cache", TOY.word.data)
+    assert [c.path for c in found.clips] == ["train/1.wav", "train/2.wav"]
+    assert len(load_corpus(tmp_path, "train", tmp_path / "cache").clips) == 3

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,8 @@ def _load_folder(
     clips = []
     for row, (offset, samples) in zip(rows, index, strict=True):
         start, end, path = -1, -1, Path(row["path"])
+        if spoken and row["label"] not in spoken.positive and _says(row, spoken.positive):
+            continue  # neither a word to learn, as nobody knows where it is, nor speech without it
         if path.stem in places:
             start, end = (min(round(s * RATE), samples) for s in places[path.stem])
         elif row["kind"] in (row["label"], "tts") and (
@@ -171,6 +174,12 @@ def _load_folder(
                  start, end, number)
         )  # fmt: skip
     return clips, pcm
+
+
+def _says(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
+    """Whether a recording's text, where the manifest has one, holds one of the phrases."""
+    text = row.get("text") or ""
+    return any(re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) for phrase in phrases)
 
 
 def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: Path) -> None:
