@@ -14,12 +14,14 @@ STREAM ?=
 PEERS ?= ../shared/peers
 HOURS ?= 0.1
 ALSO ?=
+DEV ?=
 POSITIVES ?= 3000
 MORE ?=
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
 #? ALSO=data/alexa    more data folders to train on, each made by data or like DATA
+#? DEV=data/hey_samuel   more data folders whose SPLIT evaluate and report hear
 #? POSITIVES=3000 MORE='--near 500'  clips of the word that data makes; more of what it takes
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
 #? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
@@ -29,9 +31,11 @@ MORE ?=
 #? HOST=127.0.0.1 PORT=8080 KEYS=file   where verify-serve listens; who may ask, needed off loopback
 #? TFLITE=x.tflite STREAM=yes   what compile takes; STREAM: column by column, axis 1 is time
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
+#? ROUNDS=40 BATCHES=500 AMOUNT=0.5   how long train and experiment train, on what share of the usual
+#?                    scenes
+#? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
-#? VARIANTS='none both' SEEDS='1 2 3' ROUNDS=40 BATCHES=500   what experiment trains
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
@@ -228,7 +232,8 @@ voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
-	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN)
+	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
+		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
@@ -245,7 +250,8 @@ EXPERIMENT ?= runs/experiment/$(WORD)
 define experiment_run
 $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(EXPERIMENT)/$(1) \
-		--pool $(EXPERIMENT)/pool --conditioning $(2) --seed $(3) --rounds $(ROUNDS) --batches $(BATCHES)
+		--pool $(EXPERIMENT)/pool --conditioning $(2) --seed $(3) --rounds $(ROUNDS) --batches $(BATCHES) \
+		--amount $(AMOUNT)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml \
 		--keras $(EXPERIMENT)/$(1)/model.keras --calibration $(EXPERIMENT)/$(1)/calibration.npy \
 		--out $(EXPERIMENT)/$(1)/model
@@ -267,7 +273,7 @@ scenes: $(VENV)/.train ## Examples of the sound that WORD is trained on, as WAV 
 
 RESULTS ?= build/$(WORD)
 FLOAT ?= $(wildcard $(MODEL)/$(WORD).keras)
-MEASURED = --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --out $(RESULTS) \
+MEASURED = --word words/$(WORD).toml --data $(DATA) $(DEV:%=--also %) --split $(SPLIT) --out $(RESULTS) \
 	$(if $(FLOAT),--float $(FLOAT))
 .PHONY: evaluate report
 evaluate: $(VENV)/.train $(VENV)/.peers ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside

@@ -35,8 +35,7 @@ def main() -> int:
         "checkpoint each round, and at the end model.keras, calibration.npy and result.json. "
         "The same command goes on after a kill.")  # fmt: skip
     _common(fit)
-    fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
-        help="another data folder to train on (may be repeated)")  # fmt: skip
+    _also(fit, "whose train split is taken as well")
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
@@ -44,6 +43,8 @@ def main() -> int:
     fit.add_argument("--near", type=_natural, metavar="CLIPS",
         help="of the scenes without the word, so many mixed around a near miss (default: as many "
         "as chance gives; docs/experiments/detector.md)")  # fmt: skip
+    fit.add_argument("--amount", type=_amount, default=1.0, metavar="SHARE",
+        help="of the usual 170,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument(
         "--pool",
         type=Path,
@@ -73,6 +74,7 @@ def main() -> int:
         description="Goes on training RUN/model.keras by regression of start and end, and with "
         "aligned detectors, on the same pool; prints what both tell on a split.")  # fmt: skip
     _common(ends)
+    _also(ends, "that RUN was trained on")
     ends.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     ends.add_argument("--split", default="dev", help="split to measure on (default: dev)")
     ends.set_defaults(command=_aligned)
@@ -166,8 +168,14 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
 
 
+def _also(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
+                        help=f"another data folder {what} (may be repeated)")  # fmt: skip
+
+
 def _measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="dev", help="split of the manifest (default: dev)")
+    _also(parser, "whose split is heard as well")
     parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     parser.add_argument("--out", type=Path, help="folder of the results (default: build/WORD)")
     parser.add_argument("--seed", type=_natural, default=1)
@@ -210,6 +218,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _amount(text: str) -> float:
+    """argparse type: a share of the usual scenes."""
+    number = float(text)
+    if not 0.001 <= number <= 100:
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: 0.001 to 100")
+    return number
+
+
 def _fit(args: argparse.Namespace, word: Word) -> None:
     for folder in (args.data, *args.also):
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
@@ -221,7 +237,8 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         model = word.model.model_copy(update={"conditioning": args.conditioning})
         word = word.model_copy(update={"model": model})
     run = args.run or Path("runs") / word.name
-    fit(word, args.data, run, CACHE, Budget(seed=args.seed, **given), args.pool, args.also)
+    budget = Budget(seed=args.seed, **given).times(args.amount)
+    fit(word, args.data, run, CACHE, budget, args.pool, args.also)
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
@@ -234,7 +251,8 @@ def _aligned(args: argparse.Namespace, word: Word) -> None:
     from train.aligned import go_on, measure
 
     run = args.run or Path("runs") / word.name
-    models = {m: go_on(word, args.data, run, CACHE, m) for m in ("regression", "aligned")}
+    models = {method: go_on(word, args.data, args.also, run, CACHE, method)
+              for method in ("regression", "aligned")}  # fmt: skip
     print(measure(word, args.data, args.split, CACHE, models))
 
 
@@ -299,7 +317,8 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
     if args.float and not args.float.is_file():
         raise DataError(f"{args.float}: not found; give the .keras file of this model")
     rates = tuple(sorted({1.0, 0.5, word.detector.false_accepts_per_hour}, reverse=True))
-    return Options(args.seed, args.draws, ratios, rates, not args.no_peers, args.float)
+    return Options(args.seed, args.draws, ratios, rates, not args.no_peers, args.float,
+                   tuple(args.also))  # fmt: skip
 
 
 def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:

@@ -8,7 +8,7 @@ on from the same trained network with the same data and budget, and are measured
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from train.trials import Sound, Trials, conditions
 from words import Word
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
-REACH = 10  # network steps around the wake in which a detector's highest step is looked for
+REACH = 20  # network steps around the wake in which a detector's highest step is looked for
 BATCHES, LEARNING_RATE = 3000, 5e-4
 
 
@@ -53,14 +53,16 @@ def aligned_loss(targets: Any, outputs: Any) -> Any:
     )
 
 
-def go_on(word: Word, data: Path, run: Path, cache: Path, method: str) -> Path:
+def go_on(
+    word: Word, data: Path, also: Sequence[Path], run: Path, cache: Path, method: str
+) -> Path:
     """BATCHES more on the pool of `run`, by one of the methods; returns the .keras file."""
     final = run / f"ends-{method}.keras"
     if final.is_file():
         return final
     model, budget = trained(run)
     keras.utils.set_random_seed(1)
-    corpus = load_corpus(data, "train", cache, word.data)
+    corpus = load_corpus(data, "train", cache, word.data, also)
     positive, negative = (
         render_pool(corpus, word, run / "pool", kind, part, clips, budget.seed * 1000 + seed)
         for part, kind, clips, seed in budget.pools(corpus, word)[:2]

@@ -86,6 +86,7 @@ class Options:
     rates: tuple[float, ...] = (1.0, 0.5)
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
+    also: tuple[Path, ...] = ()  # more data folders whose split is heard
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
 
 
@@ -341,7 +342,7 @@ def evaluate(
     """
     global _evaluation, _played
     device = Device(library, word)
-    corpus = load_corpus(data, split, cache, word.data)
+    corpus = load_corpus(data, split, cache, word.data, options.also)
     _evaluation = Evaluation(word, device, Trials(word, corpus, options.seed, options.draws),
                              data, cache, options)  # fmt: skip
     *played, near = _parallel(_call, _evaluation.jobs(), "listen")
