@@ -259,7 +259,7 @@ $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
 		--kernels plain --out $(EXPERIMENT)/$(1)/c
 	+@$(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) \
 		PYTHON=$(PYTHON) BOARD=host GENERATED=$(EXPERIMENT)/$(1)/c OUT=$(EXPERIMENT)/$(1)/host library >&2
-	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers \
+	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers --short \
 		--library $(EXPERIMENT)/$(1)/host/libwakestate.so --out $(EXPERIMENT)/$(1)
 endef
 $(foreach v,$(VARIANTS),$(foreach s,$(SEEDS),$(eval $(call experiment_run,$(v)-$(s),$(v),$(s)))))

@@ -347,3 +347,11 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
         name: data for name, data in before.items() if name != "model.json"
     }
     assert (TOY.folder / "model.json").read_bytes() == before["model.json"]
+
+    more = [*command[:-2], "--also", sounds, "--short", "--no-peers"]
+    done = subprocess.run(more, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    short = json.loads((tmp_path / "out/evaluate.json").read_text())
+    assert [row["condition"]["name"] for row in short["rows"]] == names and not short["near"]
+    assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
+    assert short["rows"][0]["hours"] == pytest.approx(2 * rows[0]["hours"])

@@ -86,6 +86,8 @@ def main() -> int:
         "wrongly. Writes evaluate.json.")  # fmt: skip
     _common(test)
     _measuring(test)
+    test.add_argument("--short", action="store_true",
+                      help="leave out wrong states, input levels and near misses")  # fmt: skip
     test.add_argument(
         "--set-thresholds", type=Path, metavar="MODEL",
         help="write the thresholds found at false_accepts_per_hour into MODEL/model.json",
@@ -344,7 +346,7 @@ def _evaluate(args: argparse.Namespace, word: Word) -> None:
     model = args.set_thresholds
     if model:  # ten minutes' work should not end in a refusal
         check_manifest(model, word)
-    options = replace(_options(args, word), set_thresholds=bool(model))
+    options = replace(_options(args, word), set_thresholds=bool(model), short=args.short)
     measured = _measure(args, word, options, (args.out or _build(word)) / "evaluate.json")
     if model:
         set_thresholds(model, word, measured.thresholds)

@@ -87,6 +87,7 @@ class Options:
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
     also: tuple[Path, ...] = ()  # more data folders whose split is heard
+    short: bool = False  # no wrong states, levels or near misses
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
 
 
@@ -111,7 +112,8 @@ class Evaluation:
                  options: Options) -> None:  # fmt: skip
         self.word, self.device, self.trials = word, device, trials
         self.data, self.cache, self.options = data, cache, options
-        self.conditions = conditions(word, options.ser_db)
+        self.conditions = [c for c in conditions(word, options.ser_db)
+                           if not options.short or c.part in ("sound", "state")]  # fmt: skip
 
     @cached_property
     def others(self) -> dict[str, Any]:
@@ -233,6 +235,8 @@ class Evaluation:
 
     def near(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
         """Scores of every near miss, and of the word said by the same voices; device idle."""
+        if self.options.short:
+            return []
         said = spoken(self.trials, (self.word.phrase, *self.word.data.near))
         sounds = [("synthetic", phrase, pcms) for phrase, pcms in said.items()]
         said = recorded(self.trials, self.data)

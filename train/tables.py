@@ -40,7 +40,8 @@ def tables(found: dict[str, Any]) -> list[Table]:
     made = [_main(of["sound"] + of["state"], others), _shipped(of["sound"] + of["state"], others)]
     if of["told"]:
         made.append(_told(of["told"], rows))
-    made.append(_gain(of["gain"], rows[0], others))
+    if of["gain"]:
+        made.append(_gain(of["gain"], rows[0], others))
     if FLOAT in rows[0]["others"]:
         made.append(_float(of["sound"] + of["state"]))
     if found["near"]:
