@@ -15,7 +15,7 @@ from train.data import DataError
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:
     rows = [
         {"condition": {"name": name, "ser_db": ser, "part": part, "state": f"player={name}"},
-         "curve": [[3.0, 0.0], [0.4, frr], [0.0, 1.0]]}
+         "curve": [[3.0, 0.0, 5], [0.4, frr, 9], [0.0, 1.0, 20]]}
         for name, ser, part, frr in [
             ("clean", None, "sound", clean),
             ("music", 0.0, "state", music),
@@ -38,12 +38,27 @@ def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -
     assert "| music | 30.0 ± 127.1 | 20.0 ± 0.0 |" in found
     assert "| both | 0.5 | -25.0 ± 317.8 | -25.0 ± 317.8 | -25.0 ± 0.0 |" in found
     assert "| both | 0.1 | +0.0 ± 0.0 | +0.0 ± 0.0 | +0.0 ± 0.0 |" in found
+    # One threshold: 9 lets 0.4 FA/h through in both rows; a threshold for each state the same.
+    for title in ("one threshold for all rows", "a threshold for each state; none has one"):
+        part = found[found.index(f"| {title}") :]
+        assert "| both | 0.5 | -25.0 ± 317.8 | -25.0 ± 317.8 | -25.0 ± 0.0 |" in part
     assert "77" not in found and "none: 1, 2" in found
 
 
 def test_frr_is_taken_where_fewer_false_accepts_begin() -> None:
-    curve = [(9.0, 0.0), (2.0, 0.1), (3.0, 0.2), (1.0, 0.3), (0.0, 0.4)]
-    assert [frr_at(curve, rate) for rate in (10, 2.5, 1, 0.5)] == [0.0, 0.3, 0.3, 0.4]
+    curve = [(9.0, 0.0, 1), (2.0, 0.1, 2), (3.0, 0.2, 3), (1.0, 0.3, 4), (0.0, 0.4, 5)]
+    for rate, frr in ((10, 0.0), (2.5, 0.3), (1, 0.3), (0.5, 0.4)):
+        assert frr_at([curve], ["row"], rate) == [frr]
+
+
+def test_rows_of_a_group_share_a_threshold() -> None:
+    quiet = [(2.0, 0.1, 3), (0.0, 0.5, 8)]
+    loud = [(9.0, 0.0, 1), (4.0, 0.2, 6), (2.0, 0.3, 7), (0.0, 0.9, 10)]
+    assert frr_at([quiet, loud], ["a", "b"], 2) == [0.1, 0.3]
+    assert frr_at([quiet, loud], ["all", "all"], 2) == [0.1, 0.3]  # 7: (2 + 2) / 2
+    assert frr_at([quiet, loud], ["all", "all"], 1) == [0.5, 0.3]  # 8: (0 + 2) / 2
+    found = frr_at([quiet, loud, loud], ["", "b", "b"], 3)
+    assert np.isnan(found[0]) and found[1:] == [0.3, 0.3]
 
 
 def test_the_interval_is_students() -> None:
@@ -61,6 +76,10 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         table(tmp_path, "none", [0.5])
     write(tmp_path, "none-1", 0.1, 0.1, 0.1)
     path = tmp_path / "none-1/evaluate.json"
-    path.write_text(path.read_text().replace("music", "radio"))
+    text = path.read_text()
+    path.write_text(text.replace("[3.0, 0.0, 5]", "[3.0, 0.0]"))
+    with pytest.raises(DataError, match=r"none-1/evaluate\.json: has no thresholds"):
+        table(tmp_path, "none", [0.5])
+    path.write_text(text.replace("music", "radio"))
     with pytest.raises(DataError, match="other conditions than the runs before it"):
         table(tmp_path, "none", [0.5])

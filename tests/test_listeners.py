@@ -82,7 +82,9 @@ def test_a_rate_is_held_from_its_threshold_on() -> None:
         at = heard.at(heard.index(rate), 1)
         assert (at["threshold"], at["misses"]) == (threshold, misses)
         assert at["false_accepts"] <= rate
-    assert heard.curve() == [(3.0, 0.0), (2.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
+    assert heard.curve() == [
+        (3.0, 0.0, 1), (2.0, 0.0, 11), (1.0, 0.0, 21), (1.0, 1.0, 26), (0.0, 1.0, 31),
+    ]  # fmt: skip
 
 
 def test_bootstrap_draws_speakers() -> None:

@@ -51,14 +51,15 @@ class Heard:
             "frr_low": low, "frr_high": high,
         }  # fmt: skip
 
-    def curve(self) -> list[tuple[float, float]]:
-        """(FA/h, FRR) from the lowest threshold up, each pair once."""
+    def curve(self) -> list[tuple[float, float, int]]:
+        """(FA/h, FRR, threshold) from the lowest threshold up, where either of the first changes;
+        a point holds up to the next one's threshold."""
         frr = 1.0 - self.caught.mean(axis=0)
         points = [
-            (round(float(a / self.hours), 4), round(float(f), 6))
-            for a, f in zip(self.accepts, frr, strict=True)
+            (round(float(a / self.hours), 4), round(float(f), 6), int(t))
+            for a, f, t in zip(self.accepts, frr, self.thresholds, strict=True)
         ]
-        return [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
+        return [p for i, p in enumerate(points) if i == 0 or p[:2] != points[i - 1][:2]]
 
 
 def first_within(rates: NDArray[np.float64], rate: float) -> int:

@@ -43,7 +43,7 @@ class Result:
 
     at: dict[str, dict[str, float]] = field(default_factory=dict)  # by FA/h
     shipped: dict[str, float] = field(default_factory=dict)  # at the threshold it ships with
-    curve: list[tuple[float, float]] = field(default_factory=list)  # FA/h, FRR
+    curve: list[tuple[float, float, int]] = field(default_factory=list)  # FA/h, FRR, threshold
     ratio: dict[str, dict[str, float] | None] = field(default_factory=dict)  # our misses / its
 
 
@@ -57,7 +57,7 @@ class Row:
     hours: float
     at: dict[str, dict[str, float]]
     shipped: dict[str, float]
-    curve: list[tuple[float, float]]
+    curve: list[tuple[float, float, int]]
     others: dict[str, Result] = field(default_factory=dict)
     endpoints: dict[str, float] | None = None
     lfbe_db: list[float] = field(default_factory=list)  # mean of each band while the word is said

@@ -120,7 +120,7 @@ def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
 
 def _det(axes: Axes, row: dict[str, Any], ink: Ink) -> None:
     for (name, found), colour in zip(listeners(row).items(), ink.series, strict=False):
-        rate, frr = np.array(found["curve"]).T
+        rate, frr = np.array([point[:2] for point in found["curve"]]).T
         axes.step(np.maximum(rate, NONE_HEARD), np.maximum(100 * frr, LEAST), where="post",
                   color=colour, linewidth=2 if name == OURS else 1.5, label=name)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(NONE_HEARD, 20), ylim=(LEAST, 100))
