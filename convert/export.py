@@ -44,7 +44,7 @@ from convert.manifest import (
     two_input_file,
     write_manifest,
 )
-from train.model import ENDPOINT_HOPS, build_model, metadata_vectors
+from train.model import ENDPOINT_HOPS, build_model, endpoint_range, metadata_vectors
 from words import Word
 
 __all__ = ["export", "set_thresholds"]
@@ -150,9 +150,7 @@ def _write_states(
     states = [fold(model, word, vector) for vector in metadata_vectors(word)]
     low = dict.fromkeys(layer_names(word), 0.0)
     high = dict.fromkeys(layer_names(word), 0.0)
-    # The endpoints' range is known; wild values, where there is no word, may saturate. So they
-    # cost the logit, whose scale they share, no more resolution than they need.
-    low["logit"], high["logit"] = -2.0, word.model.receptive_hops / ENDPOINT_HOPS
+    low["logit"], high["logit"] = endpoint_range(word)
     for folded in states:
         set_folded(plain, folded)
         for first in range(0, len(windows), 64):

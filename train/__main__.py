@@ -40,6 +40,9 @@ def main() -> int:
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
     fit.add_argument("--batches", type=_positive, help="batches in a round")
+    fit.add_argument("--rounded", type=_natural, metavar="ROUNDS",
+        help="of the rounds, so many of the last compute as int8 will (quantization-aware "
+        "training; default: none)")  # fmt: skip
     fit.add_argument("--near", type=_natural, metavar="CLIPS",
         help="of the scenes without the word, so many mixed around a near miss (default: as many "
         "as chance gives; docs/experiments/detector.md)")  # fmt: skip
@@ -233,7 +236,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
-    keys = ("rounds", "batches", "near")
+    keys = ("rounds", "batches", "rounded", "near")
     given = {key: getattr(args, key) for key in keys if getattr(args, key)}
     if args.conditioning:
         model = word.model.model_copy(update={"conditioning": args.conditioning})

@@ -21,7 +21,13 @@ from tqdm import tqdm
 from train.augment import augment
 from train.data import RATE, Corpus, DataError, find_manifest, load_corpus
 from train.kept import joined, keep_config, write_json
-from train.model import ENDPOINT_HOPS, build_model, metadata_vectors, window_loss
+from train.model import (
+    ENDPOINT_HOPS,
+    build_model,
+    metadata_vectors,
+    take_weights,
+    window_loss,
+)
 from train.pool import Pool, render_pool, window_ends
 from words import Word
 
@@ -43,6 +49,7 @@ class Budget:
     held_positives: int = 2000
     held_negatives: int = 8000
     rounds: int = 40
+    rounded: int = 0  # of the rounds, the last ones compute as int8 will
     batches: int = 500
     batch: int = 128
     rate: float = 2e-3
@@ -135,18 +142,30 @@ class Trainer:
 
     def __init__(self, word: Word, run: Path, budget: Budget) -> None:
         self.word, self.run, self.budget = word, run, budget
-        self.model = build_model(word)
-        total = budget.rounds * budget.batches
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, total, warmup_target=budget.rate, warmup_steps=total // 20, alpha=0.01
-        )
-        self.model.compile(
-            keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0), loss=window_loss
-        )
+        self.model = self._compiled(rounded=budget.rounded >= budget.rounds)
         self.meta = metadata_vectors(word)
         self.ends = window_ends(word)
         self.round = 0
         self._resume()
+
+    def _compiled(self, rounded: bool) -> keras.Model:
+        model = build_model(self.word, rounded=rounded)
+        total = self.budget.rounds * self.budget.batches
+        schedule = keras.optimizers.schedules.CosineDecay(
+            0.0, total, warmup_target=self.budget.rate, warmup_steps=total // 20, alpha=0.01
+        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0)
+        model.compile(optimizer, loss=window_loss)
+        optimizer.build(model.trainable_variables)
+        return model
+
+    def _round(self) -> None:
+        """Go on with the same weights and optimizer, computing as int8 will."""
+        before = self.model
+        self.model = take_weights(self._compiled(rounded=True), before)
+        kept = {variable.name: variable for variable in before.optimizer.variables}
+        for variable in self.model.optimizer.variables:
+            variable.assign(kept[variable.name])
 
     def _resume(self) -> None:
         state = self.run / "state.json"
@@ -186,6 +205,8 @@ class Trainer:
         with _StopFlag() as stop:
             for number in range(self.round, self.budget.rounds):
                 rng = np.random.default_rng([self.budget.seed, number])
+                if number == self.budget.rounds - self.budget.rounded:
+                    self._round()
                 began = time.monotonic()
                 hard = self._mine(number, negative)
                 losses = []
@@ -273,9 +294,11 @@ class Trainer:
     def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
         """Take the mean of the last rounds' weights, over the span that misses fewest held-out
         words; write result.json and the model."""
-        weights = [keras.saving.load_model(_checkpoint(self.run, n), compile=False).get_weights()
-                   for n in self._averaged()]  # fmt: skip
         self.model = build_model(self.word)
+        weights = []
+        for n in self._averaged():
+            checkpoint = keras.saving.load_model(_checkpoint(self.run, n), compile=False)
+            weights.append(take_weights(self.model, checkpoint).get_weights())
         tried = []
         for span in (s for s in SPANS if s <= len(weights)):
             mean = [np.mean(ws, axis=0) for ws in zip(*weights[-span:], strict=True)]

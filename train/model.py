@@ -16,6 +16,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from train.quantized import Rounded, RoundedConv2D, RoundedDepthwiseConv2D
 from words import Word
 
 MIN_SCALE = 0.05
@@ -69,7 +70,13 @@ def metadata_vectors(word: Word) -> NDArray[np.float32]:
     return np.asarray(rows, np.float32)
 
 
-def build_model(word: Word, hops: int | None = None) -> keras.Model:
+def endpoint_range(word: Word) -> tuple[float, float]:
+    """What START and END may be; wild values, where there is no word, may saturate. So they cost
+    the logit, whose scale they share, no more resolution than they need."""
+    return -2.0, word.model.receptive_hops / ENDPOINT_HOPS
+
+
+def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> keras.Model:
     """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> outputs.
 
     With `hops` None any length of at least the receptive field is taken; the output is
@@ -78,9 +85,15 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
     ended, in units of ENDPOINT_HOPS hops. START is 0 .. receptive_hops / ENDPOINT_HOPS, END about
     -2 (not yet over) .. 8; neither means anything where no word is. The regression from the shared
     trunk is that of Jose et al., "Accurate detection of wake word start and end using a CNN"
-    (Interspeech 2020).
+    (Interspeech 2020). `rounded`: the same weights, used as int8 will (train/quantized.py).
     """
     m = word.model
+    conv = RoundedConv2D if rounded else layers.Conv2D
+    depthwise = RoundedDepthwiseConv2D if rounded else layers.DepthwiseConv2D
+
+    def kept(x: Any, name: str, low: float = 0.0, high: float = 0.0) -> Any:
+        return Rounded(low, high, name=f"{name}_kept")(x) if rounded else x
+
     features = keras.Input((hops, 1, word.frontend.bands), name="features")
     metadata = keras.Input((metadata_width(word),), name="metadata")
     e = layers.Dense(m.embedding, name="embedding")(metadata)
@@ -90,20 +103,21 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
             center=False, scale=False, momentum=0.98, name=f"{name}_norm"
         )(x)
         scale = ConditionalScale(m.conditioning in ("both", "norm"), name=f"{name}_cond")
-        return layers.ReLU(name=f"{name}_relu")(scale([x, e]))
+        return kept(layers.ReLU(name=f"{name}_relu")(scale([x, e])), name)
 
-    x = layers.Conv2D(
+    x = conv(
         m.first_channels, (m.first_kernel, 1), strides=(m.stride, 1), use_bias=False, name="first"
     )(features)
     x = norm(x, "first")
     for i, block in enumerate(m.blocks):
-        x = layers.DepthwiseConv2D(
+        x = depthwise(
             (block.kernel, 1), dilation_rate=(block.dilation, 1), use_bias=False, name=f"time{i}"
         )(x)
-        x = layers.Conv2D(block.channels, 1, use_bias=False, name=f"mix{i}")(x)
+        x = kept(x, f"time{i}")
+        x = conv(block.channels, 1, use_bias=False, name=f"mix{i}")(x)
         x = norm(x, f"mix{i}")
     # Conv2D over the last head_steps columns is the flatten and dense layer of every window.
-    x = layers.Conv2D(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x)
+    x = kept(conv(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x), "flat")
     joined = layers.Dense(m.metadata_dense, activation="relu", name="meta")(e)
     joins = m.conditioning in ("both", "join")
     joined = layers.Dense(
@@ -111,12 +125,22 @@ def build_model(word: Word, hops: int | None = None) -> keras.Model:
         kernel_initializer="glorot_uniform" if joins else "zeros",
     )(joined)  # fmt: skip
     # W [x; m] + b = Wx x + (Wm m + b): the concatenation written as its two halves.
-    x = layers.Conv2D(m.dense, 1, name="last")(x)
+    x = conv(m.dense, 1, name="last")(x)
     x = layers.ReLU(name="last_relu")(
         layers.Add(name="join")([x, layers.Reshape((1, 1, m.dense), name="meta_cast")(joined)])
     )
-    outputs = layers.Conv2D(3, 1, name="logit")(x)
+    outputs = conv(3, 1, name="logit")(kept(x, "last"))
+    outputs = kept(outputs, "logit", *endpoint_range(word))
     return keras.Model([features, metadata], outputs, name=word.name)
+
+
+def take_weights(model: keras.Model, of: keras.Model) -> keras.Model:
+    """`model` with the weights of another one, layer by layer: rounded and plain networks have the
+    same layers with weights, in another order."""
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights(of.get_layer(layer.name).get_weights())
+    return model
 
 
 @keras.saving.register_keras_serializable("wakestate")
