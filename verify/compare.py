@@ -12,7 +12,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from train.data import RATE, Clip, DataError, find_manifest, load_corpus, voice
 from train.device import Device, library_hash, wakes
 from train.kept import joined, save_arrays, write_json
 from train.trials import Condition, Trials, conditions
-from verify.cuts import WIDE, Cuts, columns_of, seen, wide
+from verify.cuts import LOWERED, WIDE, Cuts, columns_of, seen, wide
 from verify.fit import HMM
 from verify.fitter import OFF
 from verify.infer import Verifier
@@ -89,7 +89,8 @@ class FirstLook:
         cuts = Cuts(features.reshape(-1, WIDE, bands),
                     np.array([row[1] for row in rows], np.float32).reshape(-1, 2),
                     np.array([row[2] for row in rows], str),
-                    np.full(len(rows), condition.name))  # fmt: skip
+                    np.full(len(rows), condition.name),
+                    np.full(len(rows), LOWERED, np.int8))  # fmt: skip
         return cuts, hours if with_stream else 0.0
 
     def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
@@ -126,10 +127,10 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
             found = list(tqdm(team.imap(_wakes, jobs), total=len(jobs), desc=f"wakes, {split}",
                               unit="condition"))  # fmt: skip
         cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
-        save_arrays(kept, {"features": cuts.features, "place": cuts.place, "who": cuts.who,
-                           "where": cuts.where, "hours": np.array(hours)})  # fmt: skip
+        arrays = {field.name: getattr(cuts, field.name) for field in fields(Cuts)}
+        save_arrays(kept, {**arrays, "hours": np.array(hours)})
     with np.load(kept) as file:
-        cuts = Cuts(file["features"], file["place"], file["who"], file["where"])
+        cuts = Cuts(*(file[field.name] for field in fields(Cuts)))
         return cuts, float(file["hours"])
 
 

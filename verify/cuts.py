@@ -2,7 +2,8 @@
 
 Scenes are mixed as for the first network (train/pool.py), but longer, and the compiled device hears
 them: its wakes at a low threshold, on the word or on something else, are cut where it tells the
-word's start. What is cut is wider than what a network sees, so that a start may be moved later.
+word's start. A scene without the word that does not wake it is cut where it came nearest to it.
+What is cut is wider than what a network sees, so that a start may be moved later.
 """
 
 from __future__ import annotations
@@ -29,20 +30,22 @@ WIDE = FRAMES + 2 * EDGE
 SCENE_S = 4.2
 ENDS_S = (1.9, 2.3)  # of the word in a scene: its cut is whole
 LOW = 2 / 3  # of the way from a device's score of silence to its shipped threshold: a low one
-QUIET = 0.1  # share of the scenes without a wake that are cut at their highest score all the same
+NEAREST, LOWERED, SHIPPED = 0, 1, 2  # whether the device woke, and at which threshold
 
 
 @dataclass(frozen=True)
 class Cuts:
     """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
     `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
-    none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition.
+    none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition;
+    `woke` int8[n]: NEAREST, LOWERED or SHIPPED.
     """
 
     features: NDArray[np.int8]
     place: NDArray[np.float32]
     who: NDArray[np.str_]
     where: NDArray[np.str_]
+    woke: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.place)
@@ -88,7 +91,7 @@ def columns_of(word: Word, told: int, samples: tuple[int, int]) -> list[float]:
 
 @dataclass(frozen=True)
 class Amounts:
-    """Scenes of each part; about nine in ten with the word wake, one in seven without."""
+    """Scenes of each part; about nine in ten with the word wake, one in fourteen without."""
 
     positive: int = 16000
     negative: int = 40000
@@ -129,23 +132,24 @@ class Miner:
 
     def wake(
         self, rng: np.random.Generator, kind: str
-    ) -> tuple[NDArray[np.int8], list[float]] | None:
-        """A scene's wide cut and the word's place in it; None where the device does not wake."""
+    ) -> tuple[NDArray[np.int8], list[float], int] | None:
+        """A scene's wide cut, the word's place in it and whether the device woke; None where it
+        should have."""
         pcm, _, state, place = self.renderer.scene(rng, kind)
-        told = woken(rng, self.device, pcm, state, self.thresholds[state], place)
-        if told is None:
+        told, woke = woken(rng, self.device, pcm, state, self.thresholds[state], place)
+        if place[0] >= 0 and not woke:
             return None
-        return wide(self.renderer.extract, pcm, told), columns_of(self.word, told, place)
+        return wide(self.renderer.extract, pcm, told), columns_of(self.word, told, place), woke
 
 
 def woken(
     rng: np.random.Generator, device: Device, pcm: NDArray[np.int16], state: int,
     thresholds: tuple[float, float], place: tuple[int, int],
-) -> int | None:  # fmt: skip
-    """The start that the device tells when it wakes, in samples.
+) -> tuple[int, int]:  # fmt: skip
+    """The start that the device tells when it wakes, in samples, and whether it woke.
 
     At a threshold drawn between the two; with a word in the scene (`place`, samples) from its start
-    to a second after its end.
+    to a second after its end. Where it does not wake, at its highest score.
     """
     steps = device.steps(pcm, state)
     ends = device.step_end(0) + np.arange(len(steps.scores)) * device.step_samples
@@ -155,11 +159,10 @@ def woken(
     scores = np.where(inside, steps.scores, np.iinfo(np.int16).min)
     best = int(scores.max())
     low, high = thresholds
-    quiet, share = rng.random() < QUIET, rng.random()
-    if best < low and (place[0] >= 0 or not quiet):
-        return None
+    share = rng.random()
     threshold = best if best < low else low + share * (min(best, high) - low)
-    return int(steps.start[int(np.argmax(scores >= threshold))])
+    woke = NEAREST if best < low else LOWERED if best < high else SHIPPED
+    return int(steps.start[int(np.argmax(scores >= threshold))]), woke
 
 
 def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> Make:
@@ -169,7 +172,8 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
         found = [f for f in (miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
         features = np.array([f[0] for f in found], np.int8)
         return {"features": features.reshape(-1, WIDE, word.frontend.bands),
-                "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2)}  # fmt: skip
+                "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
+                "woke": np.array([f[2] for f in found], np.int8)}  # fmt: skip
 
     return shard
 
@@ -196,11 +200,13 @@ def mine(
             with np.load(path) as shard:
                 count = len(shard["place"])
                 out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
-                                      np.full(count, kind)))  # fmt: skip
+                                      np.full(count, kind), shard["woke"]))  # fmt: skip
     cuts = {part: joined(parts) for part, parts in out.items()}
     for part, found in cuts.items():
-        if not found.is_word.any() or found.is_word.all():
-            missing = "something else" if found.is_word.any() else "the word"
+        words = found.is_word & (found.woke == SHIPPED)
+        others = ~found.is_word & (found.woke > NEAREST)
+        if not words.any() or not others.any():
+            missing = "something else" if words.any() else "the word"
             raise DataError(f"{library}: does not wake on {missing} in the scenes of {part}; "
                             "train the first network, or mine more scenes")  # fmt: skip
     return cuts

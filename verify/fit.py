@@ -17,7 +17,7 @@ from train.augment import augment
 from train.data import load_corpus
 from train.kept import keep_config, save_arrays, write_json
 from verify.cut import FRAMES
-from verify.cuts import Amounts, Cuts, mine, seen
+from verify.cuts import NEAREST, SHIPPED, Amounts, Cuts, mine, seen
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
@@ -88,7 +88,9 @@ class VerifierFitter(Fitter):
                 seen(held, rows, off[rows])[0].astype(np.float32) * SCALE))[:, 0]
             for rows in np.array_split(np.arange(len(held)), -(-len(held) // 500))
         ])  # fmt: skip
-        word, other = logit[held.is_word], logit[~held.is_word]
+        # Words as the shipped device sends them; of other things it sends too few to judge by.
+        word = logit[held.is_word & (held.woke == SHIPPED)]
+        other = logit[~held.is_word & (held.woke > NEAREST)]
         threshold = float(np.quantile(word, MISSED))
         passed = float(np.mean(other >= threshold))
         out = self.run / "verifier"

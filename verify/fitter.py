@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from verify.cuts import Cuts
+from verify.cuts import NEAREST, Cuts
 from words import Word
 
 OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
@@ -38,12 +38,17 @@ def moved(rng: np.random.Generator, recipe: Recipe, count: int) -> NDArray[np.fl
 
 
 def draw(cuts: Cuts) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Draws so many cuts: half of them words, half what was taken for them."""
+    """Draws so many cuts: half of them words, a quarter what was taken for them, a quarter any."""
     words, others = np.flatnonzero(cuts.is_word), np.flatnonzero(~cuts.is_word)
+    taken = np.flatnonzero(~cuts.is_word & (cuts.woke > NEAREST))
 
     def pick(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
-        some = words[rng.integers(len(words), size=count // 2)]
-        return np.concatenate([some, others[rng.integers(len(others), size=count - count // 2)]])
+        shares = (
+            (words, count // 2),
+            (taken, count // 4),
+            (others, count - count // 2 - count // 4),
+        )
+        return np.concatenate([rows[rng.integers(len(rows), size=n)] for rows, n in shares])
 
     return pick
 
