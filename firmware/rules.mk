@@ -25,9 +25,7 @@ endif
 CC := $(BOARD_PREFIX)gcc
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
 # The device code must be free of float and of recursion; the stack use tells the deepest frames.
-# Hours of sound go through the host; on a board each byte counts.
-OPTIMIZE := $(if $(filter host,$(BOARD_KIND)),-O3,-O2)
-CFLAGS = -std=c11 $(OPTIMIZE) -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
+CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
 	-Ifirmware -I$(GENERATED) $(BOARD_CFLAGS) $(SANITIZERS)
 # No debug paths of this very folder in what is built.
 CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
