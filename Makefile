@@ -128,9 +128,9 @@ $(if $(wildcard $(VERIFIER)/verifier.json),,@echo "$(VERIFIER)/verifier.json: no
 endef
 # Nothing is installed or built where there is nothing to serve.
 SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
-SERVED = --word $(WORD) --verifier $(VERIFIER)
+SERVED = --word $(WORD) --model $(MODEL) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
-VERIFY = $(PYTHON) -m verify train --word $(WORD) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
+VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
 	--epochs $(EPOCHS)
 AMOUNT ?= 1
 EPOCHS ?= 8
@@ -154,7 +154,8 @@ verify-experiment: $(VENV)/.train ## CRA, CNNs and a DNN-HMM as the second look,
 verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER; RATE=10 FA/h
 	$(verifier_given)
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m verify measure --word $(WORD) --data $(DATA) --split $(SPLIT) --verifier $(VERIFIER) \
+	$(PYTHON) -m verify measure --word $(WORD) --model $(MODEL) --verifier $(VERIFIER) \
+		--data $(DATA) --split $(SPLIT) \
 		$(if $(RATE),--rate $(RATE))
 verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WORD's wakes
 	$(verifier_given)

@@ -13,7 +13,7 @@ import numpy as np
 
 from verify import serving
 from verify.api import Settings
-from verify.batching import Floats
+from verify.batching import Floats, States
 from verify.cut import FRAMES
 from words import load_word
 
@@ -28,7 +28,7 @@ class Loud:
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
 
-    def score(self, features: Floats) -> tuple[Floats, Floats, Floats]:
+    def score(self, features: Floats, states: States) -> tuple[Floats, Floats, Floats]:
         """float32[n, 195, 64] -> logit, start, end, float32[n] each."""
         time.sleep(self.delay_s)
         level = features.mean(axis=2)

@@ -15,11 +15,13 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.hostlib import Extractor
+from convert.manifest import read_manifest
 from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.small_data import BEEP
 from train.data import RATE, Corpus, DataError, load_corpus, voice
 from train.device import Device, DeviceError, Steps, wakes
+from train.kept import save_arrays, write_json
 from train.trials import Sound, Trials, conditions
 from verify.compare import Judged, draws, first_look, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
@@ -36,26 +38,28 @@ from verify.cuts import (
     wide,
     woken,
 )
-from verify.fit import folded, train, verify_loss
+from verify.first import FirstLook, SecondLook
+from verify.fit import WEIGHTS_OF_FIRST, folded, train, verify_loss
 from verify.fitter import Fitter, Recipe, draw
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
-from verify.infer import SCALE, Verifier
+from verify.infer import SCALE, Network
 from verify.measure import System, lowest, measure
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from words import Word
+from words import Word, load_word
 
+ROOT = Path(__file__).resolve().parent.parent
 BANDS = 16
 FEW = Amounts(24, 24, 1, 12, 12, 1)
 BEEP_WORD = Word.model_validate(tomllib.loads(BEEP.replace("SNR", "20")))
 
 
-def verifier(model: keras.Model, bands: int) -> Verifier:
+def network(model: keras.Model, bands: int) -> Network:
     seen = KINDS[model.name]
     facts = {"kind": model.name, "frames": FRAMES, "bands": bands, "threshold": 0.0,
              "first": first_frame(seen), "seen": seen, "preroll_frames": PREROLL_FRAMES,
              "frames_per_unit": PER_UNIT}  # fmt: skip
-    return Verifier(facts, folded(model))
+    return Network(facts, folded(model))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,7 +72,7 @@ def test_numpy_says_what_keras_says(kind: str) -> None:
                        if w.ndim == 1 else w for w in model.get_weights()])  # fmt: skip
     x = rng.integers(-128, 128, (5, FRAMES, BANDS)).astype(np.float32)
     expected = np.asarray(model.predict_on_batch(x * SCALE))
-    logit, start, end = verifier(model, BANDS).score(x)
+    logit, start, end = network(model, BANDS).score(x)
     assert np.ptp(logit) > 1e-3
     np.testing.assert_allclose(logit, expected[:, 0], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(start, PREROLL_FRAMES + PER_UNIT * expected[:, 1], atol=1e-3)
@@ -89,7 +93,7 @@ def numbered(*told: int) -> Cuts:
     place = np.full((len(told), 2), np.nan, np.float32)
     place[0] = (102.0, 150.0)
     return Cuts(np.tile(columns, (len(told), 1, BANDS)), place, np.array(["a", "b"]),
-                np.array(["", ""]), np.zeros(2, np.int8))  # fmt: skip
+                np.array(["", ""]), np.zeros(2, np.int8), np.zeros(2, np.uint8))  # fmt: skip
 
 
 def test_cuts_begin_half_a_second_before_the_start_told() -> None:
@@ -165,7 +169,8 @@ def test_a_batch_is_words_wakes_and_others() -> None:
     place = np.where(np.arange(90)[:, None] < 30, 1.0, np.nan) * np.ones((90, 2))
     woke = np.where(np.arange(90) < 60, SHIPPED, NEAREST).astype(np.int8)
     none = np.full(90, "")
-    cuts = Cuts(np.zeros((90, 1, 1), np.int8), place.astype(np.float32), none, none, woke)
+    cuts = Cuts(np.zeros((90, 1, 1), np.int8), place.astype(np.float32), none, none, woke,
+                np.zeros(90, np.uint8))  # fmt: skip
     pick = draw(cuts)(np.random.default_rng(1), 400)
     assert (pick[:200] < 30).all() and (pick[200:300] // 30 == 1).all()
     assert set(pick[300:] // 30) == {1, 2}
@@ -178,6 +183,19 @@ def test_only_words_have_a_place_to_learn() -> None:
     np.testing.assert_allclose(loss, [np.log(2) + 0.1 * 0.5, np.log(2)], rtol=1e-6)
 
 
+class Level:
+    """Stands for the first look: the louder, the surer."""
+
+    identity = "of the first network"
+
+    def __init__(self, word: Word, folder: Path) -> None:
+        self.thresholds = [45] * len(word.states)
+
+    def sureness(self, features: NDArray[Any], states: NDArray[Any]) -> NDArray[np.float32]:
+        assert len(features) == len(states)
+        return features.mean(axis=(1, 2), dtype=np.float32)
+
+
 @pytest.fixture(scope="module")
 def mined(
     sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
@@ -188,10 +206,11 @@ def mined(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("verify.cuts.Device", Loud)
         patch.setattr("verify.cuts.SHARD", 12)
+        patch.setattr("verify.fit.FirstLook", Level)
 
         def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
-            return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "wakes",
-                         folder / name, recipe, amounts)  # fmt: skip
+            return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
+                         folder / "wakes", folder / name, recipe, amounts)  # fmt: skip
 
         yield folder, run
 
@@ -218,7 +237,7 @@ def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
         if not name.endswith(".keras"):  # zip files tell the time
             assert (again / name).read_bytes() == (whole / name).read_bytes(), name
     x = np.random.default_rng(1).integers(-128, 128, (4, FRAMES, 16)).astype(np.float32)
-    load = DnnHmm.load if kind == "dnn-hmm" else Verifier.load
+    load = DnnHmm.load if kind == "dnn-hmm" else Network.load
     logit = load(whole).score(x)[0]
     assert np.isfinite(logit).all() and np.array_equal(logit, load(again).score(x)[0])
 
@@ -229,9 +248,12 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> 
     out = run("facts", recipe)
     facts = json.loads((out / "verifier.json").read_text())
     assert facts["held_out"]["words"] > 0 and facts["held_out"]["others"] > 0
-    one = Verifier.load(out)
+    one = Network.load(out)
     assert (one.frames, one.bands, one.kind) == (FRAMES, 16, "cnn76")
-    assert np.isfinite(one.threshold)
+    assert np.isfinite(facts["threshold"])
+    assert facts["beside"]["weight"] in WEIGHTS_OF_FIRST
+    assert facts["beside"]["model"] == Level.identity
+    assert facts["beside"]["thresholds"] == dict.fromkeys(BEEP_WORD.states, 45)
     with pytest.raises(DataError, match="this run was started with another recipe"):
         run("facts", Recipe(kind="cra"))
     with pytest.raises(DataError, match="these cuts were made with another amounts"):
@@ -315,7 +337,12 @@ def test_the_table_compares_runs_of_the_same_training() -> None:
     who = np.array([f"voice-{i % 40}" for i in range(400)])
     place = np.where(np.arange(400)[:, None] < 200, 1.0, np.nan) * np.ones((400, 2))
     cuts = Cuts(
-        np.zeros((400, 1, 1), np.int8), place.astype(np.float32), who, who, np.ones(400, np.int8)
+        np.zeros((400, 1, 1), np.int8),
+        place.astype(np.float32),
+        who,
+        who,
+        np.ones(400, np.int8),
+        np.zeros(400, np.uint8),
     )
 
     def run(kind: str, seed: int, apart: float) -> Judged:
@@ -366,7 +393,10 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
     class Sure:
         frames, threshold = FRAMES, 0.0
 
-        def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+        def score(
+            self, features: NDArray[np.float32], states: NDArray[Any]
+        ) -> tuple[NDArray[np.float64], ...]:
+            assert len(states) == len(features) and states[0] < len(TOY.word.states)
             assert features.shape[1:] == (FRAMES, TOY.word.frontend.bands)
             return (np.full(len(features), logit),) * 3
 
@@ -378,17 +408,66 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
     rows = json.loads((tmp_path / "verify.json").read_text())
     assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
     for row in rows:
-        (one, both), (missed, missed_both) = row["accepts"], row["misses"]
-        assert one > 0 and both == (one if logit > 0 else 0)
-        assert missed_both == (missed if logit > 0 else row["trials"])
+        (one, first, both), misses = row["accepts"], row["misses"]
+        assert first > 0 and both == (first if logit > 0 else 0)
+        shipped, low = row["thresholds"]
+        assert shipped < low and one > first and misses[0] <= misses[1]  # this toy ships loose
+        assert misses[2] == (misses[1] if logit > 0 else row["trials"])
     one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
     assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
 
 
+def test_the_first_look_is_heard_again_as_the_device_heard_it() -> None:
+    word, smoothing = TOY.word, TOY.word.detector.smoothing_steps
+    device = Device(build_toy("toy", "host").folder / "libwakestate.so", word)
+    extract, f = Extractor(word.frontend), word.frontend
+    rng = np.random.default_rng(4)
+    samples = (FRAMES - 1) * f.hop_samples + f.window_samples
+    pcm = (rng.normal(0, 1, (4, samples)) * 10 ** rng.uniform(1, 4, (4, 1))).astype(np.int16)
+    states = np.array([1, 0, len(word.states) - 1, 1])
+    features = np.stack([extract.features(x) for x in pcm]).astype(np.float32)
+    first = FirstLook(word, TOY.folder)
+    sure = first.sureness(features, states)
+    scale = read_manifest(TOY.folder).logit.scale
+    whole = -(-word.model.receptive_hops // word.model.stride) - 1  # the first step of real sound
+    for i, state in enumerate(states.tolist()):
+        scores = device.scores(pcm[i], state)[whole + smoothing - 1 :]
+        above = int(scores.max()) - device.threshold(state)
+        assert sure[i] == pytest.approx(above * scale / smoothing, abs=1e-5)
+    assert np.ptp(sure) > 0
+
+
+def test_both_looks_decide(tmp_path: Path) -> None:
+    word, folder = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"
+    bands = word.frontend.bands
+    model, first = build("cra", bands), FirstLook(word, folder)
+    one = network(model, bands)
+    save_arrays(tmp_path / "verifier.npz", folded(model))
+    thresholds = {state: 7 * i for i, state in enumerate(word.states)}
+    beside = {"weight": 0.5, "model": first.identity, "thresholds": thresholds}
+    write_json(tmp_path / "verifier.json", one.facts | {"threshold": 1.5, "beside": beside})
+    both = SecondLook.load(tmp_path, word, folder)
+    assert (both.frames, both.bands, both.threshold) == (FRAMES, bands, 1.5)
+    x = np.random.default_rng(5).integers(-128, 128, (3, FRAMES, bands)).astype(np.float32)
+    states = np.array([1, 0, 1])
+    first.thresholds = list(thresholds.values())  # those of the training, not the model's own
+    expected = one.score(x)[0] + 0.5 * first.sureness(x, states)
+    np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
+    write_json(tmp_path / "verifier.json",
+               one.facts | {"threshold": 1.5, "beside": beside | {"model": "another"}})  # fmt: skip
+    with pytest.raises(GatewayError, match="trained beside another network than that in"):
+        SecondLook.load(tmp_path, word, folder)
+    write_json(tmp_path / "verifier.json", one.facts | {"threshold": 1.5})
+    with pytest.raises(GatewayError, match=r"'beside' is missing in it; `make verify-train`"):
+        SecondLook.load(tmp_path, word, folder)
+    with pytest.raises(GatewayError, match=r"model\.json: no such file"):
+        SecondLook.load(tmp_path, word, tmp_path)
+
+
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(GatewayError, match=r"no verifier can be read from it: .*verifier\.json"):
-        Verifier.load(tmp_path)
+        Network.load(tmp_path)
     (tmp_path / "verifier.json").write_text("{}")
     (tmp_path / "verifier.npz").write_bytes(b"nothing")
     with pytest.raises(GatewayError, match=r"`make verify-train` writes verifier\.json"):
-        Verifier.load(tmp_path)
+        Network.load(tmp_path)

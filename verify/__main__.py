@@ -126,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         "verifier.npz. dnn-hmm is what the networks are compared with; it is not served.",
     )
     _add_data(fit)
+    _add_model(fit)
     fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
                      help="more data folders, whose train split is taken as well")  # fmt: skip
     fit.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, made "
@@ -148,9 +149,8 @@ def _parser() -> argparse.ArgumentParser:
         "gives --rate false accepts an hour, and asks the verifier about each wake.",
     )
     _add_data(whole)
-    whole.add_argument(
-        "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
-    )
+    _add_model(whole)
+    _add_verifier(whole)
     whole.add_argument("--split", default="dev", help="default: dev")
     whole.add_argument("--rate", type=float, default=0.0, metavar="FA/H",
                        help="of the first look (default: as it ships)")  # fmt: skip
@@ -234,8 +234,18 @@ def _fuzz(args: argparse.Namespace) -> int:
 
 def _add_served(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--word", default="alexa", help="words/WORD.toml (default: alexa)")
+    _add_model(parser)
+    _add_verifier(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, metavar="FOLDER",
+                        help="the first network (default: models/WORD)")  # fmt: skip
+
+
+def _add_verifier(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--verifier", type=Path, metavar="FOLDER", help="default: models/WORD/verifier"
+        "--verifier", type=Path, metavar="FOLDER", help="default: verifier in that of --model"
     )
 
 
@@ -268,7 +278,8 @@ def _train(args: argparse.Namespace) -> int:
         run = args.run or Path("runs/verify") / word.name
         wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes"
         amounts = Amounts().times(args.amount)
-        print(train(word, args.data, args.also, CACHE, library, wakes, run, recipe, amounts))
+        print(train(word, args.data, args.also, CACHE, library, _model(args), wakes, run, recipe,
+                    amounts))  # fmt: skip
     return 0
 
 
@@ -283,10 +294,10 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from verify.infer import Verifier
+        from verify.first import SecondLook
         from verify.measure import System, measure
 
-        verifier = Verifier.load(_folder(args))
+        verifier = SecondLook.load(_folder(args), word, _model(args))
         system = System(word, library, verifier, args.data, args.split, CACHE, args.rate)
         print(measure(system, args.out or Path("build") / word.name / "verify.json"))
     return 0
@@ -349,7 +360,7 @@ def _serve(args: argparse.Namespace) -> int:
         patience_s=args.patience,
         batch=args.batch,
     )
-    verifier = load_verifier(args.word, _folder(args))
+    verifier = load_verifier(word, _folder(args), _model(args))
     serve(verifier, settings, args.host, args.port, access_log=args.access_log)
     return 0
 
@@ -386,8 +397,12 @@ def _bench(args: argparse.Namespace) -> int:
     return 1 if any(outcome.problem for outcome in outcomes) else 0
 
 
+def _model(args: argparse.Namespace) -> Path:
+    return args.model or Path("models") / args.word
+
+
 def _folder(args: argparse.Namespace) -> Path:
-    return args.verifier or Path("models") / args.word / "verifier"
+    return args.verifier or _model(args) / "verifier"
 
 
 def _own_service(args: argparse.Namespace) -> list[str]:
@@ -398,7 +413,7 @@ def _own_service(args: argparse.Namespace) -> list[str]:
     problem = missing(args.word, _folder(args))
     if problem:
         raise GatewayError(problem)
-    return call(args.word, "--verifier", str(_folder(args)))
+    return call(args.word, "--model", str(_model(args)), "--verifier", str(_folder(args)))
 
 
 _COMMANDS = {

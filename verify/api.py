@@ -60,7 +60,7 @@ class About(BaseModel):
     )  # fmt: skip
     state: str | None = Field(
         None, max_length=200, examples=["player=idle,volume=low"],
-        description="the device's state when it woke; counted in the metrics",
+        description="the device's state when it woke; not given: its first",
     )  # fmt: skip
 
     @property
@@ -73,7 +73,7 @@ class Answer(BaseModel):
     """What the second look says."""
 
     accept: bool = Field(description="the word was said: score is at least threshold")
-    score: float = Field(description="log odds that it was")
+    score: float = Field(description="how sure, about log odds")
     threshold: float
     start: int = Field(
         serialization_alias="startIndexInSamples",

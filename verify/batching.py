@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+States = NDArray[np.integer]
 
 
 class Verifier(Protocol):
-    """The network of the second look, and what it takes.
+    """What decides in the second look, and what it takes.
 
-    `frames`, `bands`: of its input. `threshold`: the least logit that is accepted.
+    `frames`, `bands`: of its input. `threshold`: the least score that is accepted.
     """
 
     @property
@@ -30,8 +31,9 @@ class Verifier(Protocol):
     @property
     def threshold(self) -> float: ...
 
-    def score(self, features: Floats) -> tuple[Floats, Floats, Floats]:
-        """float32[n, frames, bands], in int8 steps of the front end -> logit[n], start[n], end[n].
+    def score(self, features: Floats, states: States) -> tuple[Floats, Floats, Floats]:
+        """float32[n, frames, bands], in int8 steps of the front end, and the device's states as
+        indices, int[n] -> score[n], start[n], end[n].
 
         Start and end of the word are in frames from the first. Called by one thread at a time.
         """
@@ -40,9 +42,9 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """What the network says of one utterance: `start` and `end` in frames."""
+    """What is said of one utterance: `start` and `end` in frames."""
 
-    logit: float
+    score: float
     start: float
     end: float
 
@@ -58,7 +60,7 @@ class Batcher:
         self, verifier: Verifier, most: int, on_batch: Callable[[int], None] = lambda size: None
     ) -> None:
         self._verifier, self._most, self._on_batch = verifier, most, on_batch
-        self._waiting: asyncio.Queue[tuple[Floats, asyncio.Future[Look]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[Floats, int, asyncio.Future[Look]]] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "network")
         self._task: asyncio.Task[None] | None = None
 
@@ -77,10 +79,11 @@ class Batcher:
                 await self._task
         self._thread.shutdown()
 
-    async def look(self, features: Floats) -> Look:
-        """float32[frames, bands] -> what the network says. Raises what the network raised."""
+    async def look(self, features: Floats, state: int) -> Look:
+        """float32[frames, bands] and the device's state -> what is said. Raises what the verifier
+        raised."""
         answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((features, answer))
+        self._waiting.put_nowait((features, state, answer))
         return await answer
 
     async def _run(self) -> None:
@@ -90,20 +93,21 @@ class Batcher:
                 batch.append(self._waiting.get_nowait())
             self._on_batch(len(batch))
             try:
-                stacked = np.stack([features for features, _ in batch])
+                stacked = np.stack([features for features, _, _ in batch])
+                states = np.array([state for _, state, _ in batch])
                 loop = asyncio.get_running_loop()
-                looks = await loop.run_in_executor(self._thread, self._looks, stacked)
+                looks = await loop.run_in_executor(self._thread, self._looks, stacked, states)
             except Exception as error:  # the network's; each request of the batch reports it
-                for _, answer in batch:
+                for *_, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
-            for (_, answer), look in zip(batch, looks, strict=True):
+            for (*_, answer), look in zip(batch, looks, strict=True):
                 if not answer.done():  # whoever asked may have gone
                     answer.set_result(look)
 
-    def _looks(self, stacked: Floats) -> list[Look]:
-        outputs = self._verifier.score(stacked)
+    def _looks(self, stacked: Floats, states: States) -> list[Look]:
+        outputs = self._verifier.score(stacked, states)
         if not all(np.isfinite(output).all() for output in outputs):
             raise FloatingPointError("the verifier gave a score that is no number")
         return [Look(*map(float, values)) for values in zip(*outputs, strict=True)]

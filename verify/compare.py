@@ -29,7 +29,7 @@ from train.trials import Condition, Trials, conditions
 from verify.cuts import LOWERED, WIDE, Cuts, columns_of, seen, wide
 from verify.fit import HMM
 from verify.fitter import OFF
-from verify.infer import Verifier
+from verify.infer import Network
 from verify.measure import SER_DB, lowest
 from words import Word
 
@@ -90,7 +90,8 @@ class FirstLook:
                     np.array([row[1] for row in rows], np.float32).reshape(-1, 2),
                     np.array([row[2] for row in rows], str),
                     np.full(len(rows), condition.name),
-                    np.full(len(rows), LOWERED, np.int8))  # fmt: skip
+                    np.full(len(rows), LOWERED, np.int8),
+                    np.full(len(rows), state, np.uint8))  # fmt: skip
         return cuts, hours if with_stream else 0.0
 
     def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
@@ -154,7 +155,7 @@ def judge(folder: Path, cuts: Cuts) -> Judged:
 
         scorer = DnnHmm.load(folder / "verifier")
     else:
-        scorer = Verifier.load(folder / "verifier")
+        scorer = Network.load(folder / "verifier")
     logits = {}
     for how, most in OFF.items():
         rng = np.random.default_rng([recipe["seed"], 11])

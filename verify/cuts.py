@@ -38,7 +38,7 @@ class Cuts:
     """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
     `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
     none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition;
-    `woke` int8[n]: NEAREST, LOWERED or SHIPPED.
+    `woke` int8[n]: NEAREST, LOWERED or SHIPPED; `state` uint8[n]: the device's, as told.
     """
 
     features: NDArray[np.int8]
@@ -46,6 +46,7 @@ class Cuts:
     who: NDArray[np.str_]
     where: NDArray[np.str_]
     woke: NDArray[np.int8]
+    state: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.place)
@@ -132,14 +133,15 @@ class Miner:
 
     def wake(
         self, rng: np.random.Generator, kind: str
-    ) -> tuple[NDArray[np.int8], list[float], int] | None:
-        """A scene's wide cut, the word's place in it and whether the device woke; None where it
-        should have."""
+    ) -> tuple[NDArray[np.int8], list[float], int, int] | None:
+        """A scene's wide cut, the word's place in it, whether the device woke and its state; None
+        where it should have woken."""
         pcm, _, state, place = self.renderer.scene(rng, kind)
         told, woke = woken(rng, self.device, pcm, state, self.thresholds[state], place)
         if place[0] >= 0 and not woke:
             return None
-        return wide(self.renderer.extract, pcm, told), columns_of(self.word, told, place), woke
+        cut = wide(self.renderer.extract, pcm, told)
+        return cut, columns_of(self.word, told, place), woke, state
 
 
 def woken(
@@ -173,7 +175,8 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
         features = np.array([f[0] for f in found], np.int8)
         return {"features": features.reshape(-1, WIDE, word.frontend.bands),
                 "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
-                "woke": np.array([f[2] for f in found], np.int8)}  # fmt: skip
+                "woke": np.array([f[2] for f in found], np.int8),
+                "state": np.array([f[3] for f in found], np.uint8)}  # fmt: skip
 
     return shard
 
@@ -200,7 +203,8 @@ def mine(
             with np.load(path) as shard:
                 count = len(shard["place"])
                 out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
-                                      np.full(count, kind), shard["woke"]))  # fmt: skip
+                                      np.full(count, kind), shard["woke"],
+                                      shard["state"]))  # fmt: skip
     cuts = {part: joined(parts) for part, parts in out.items()}
     for part, found in cuts.items():
         words = found.is_word & (found.woke == SHIPPED)

@@ -18,12 +18,17 @@ from train.data import load_corpus
 from train.kept import keep_config, save_arrays, write_json
 from verify.cut import FRAMES
 from verify.cuts import NEAREST, SHIPPED, Amounts, Cuts, mine, seen
+from verify.first import FirstLook
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from words import Word
 
 MISSED = 0.005  # share of held-out words that the shipped threshold rejects
+TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard
+AT_ONCE = 500
+WEIGHTS_OF_FIRST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+JUDGED_AT = (0.005, 0.01, 0.02, 0.05)  # shares of words rejected, at which a weight is judged
 PLACE_WEIGHT = 0.1
 HMM = "dnn-hmm"
 
@@ -40,11 +45,11 @@ def verify_loss(targets: Any, outputs: Any) -> Any:
 
 
 def train(
-    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, cuts: Path, run: Path,
-    recipe: Recipe, amounts: Amounts,
+    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, model: Path,
+    cuts: Path, run: Path, recipe: Recipe, amounts: Amounts,
 ) -> Path:  # fmt: skip
-    """Train in the folder `run` on wakes of the compiled device `library`, which `cuts` keeps for
-    several runs; returns the folder of what was trained.
+    """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
+    the folder `model`, which `cuts` keeps for several runs; returns the folder of what was trained.
 
     Each epoch ends with a checkpoint; the same call goes on after a kill. DataError.
     """
@@ -60,19 +65,42 @@ def train(
 
         fitter = HmmFitter(word, run, recipe)
     else:
-        fitter = VerifierFitter(word, run, recipe)
+        fitter = VerifierFitter(word, run, recipe, FirstLook(word, model))
     fitter.run_epochs(mined["train"])
     return fitter.export(mined["train"], mined["held"])
 
 
 class VerifierFitter(Fitter):
-    """Trains a network of verify/networks.py."""
+    """Trains a network of verify/networks.py; `first`: beside which it decides."""
+
+    def __init__(self, word: Word, run: Path, recipe: Recipe, first: FirstLook) -> None:
+        super().__init__(word, run, recipe)
+        self.first = first
 
     def build(self) -> tuple[keras.Model, Any]:
         return build(self.recipe.kind, self.word.frontend.bands), verify_loss
 
     def begin(self, cuts: Cuts) -> None:
-        self._pick = draw(cuts)
+        """From the second epoch on the hard ones are those that it takes for words itself."""
+        hard = None
+        if self.epoch:
+            rng = np.random.default_rng([self.recipe.seed, self.epoch, 6])
+            others = np.flatnonzero(~cuts.is_word)
+            tried = rng.permutation(others)[: -(-len(others) // TRIED)]
+            logit = self.logits(cuts, tried, moved(rng, self.recipe, len(tried)))
+            hard = tried[np.argsort(-logit, kind="stable")[: -(-len(tried) // KEPT)]]
+        self._pick = draw(cuts, hard)
+
+    def logits(
+        self, cuts: Cuts, pick: NDArray[np.intp], off: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Of some cuts whose starts are off by so many columns, float32[n]."""
+        parts = np.array_split(np.arange(len(pick)), -(-len(pick) // AT_ONCE))
+        return np.concatenate([
+            np.asarray(self.model.predict_on_batch(
+                seen(cuts, pick[rows], off[rows])[0].astype(np.float32) * SCALE))[:, 0]
+            for rows in parts
+        ])  # fmt: skip
 
     def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
         pick = self._pick(rng, self.recipe.batch)
@@ -81,16 +109,26 @@ class VerifierFitter(Fitter):
         return augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :], targets
 
     def export(self, train: Cuts, held: Cuts) -> Path:
-        """Write `run`/verifier, its threshold set on held-out wakes."""
+        """Write `run`/verifier; what the first look weighs and the threshold are set on held-out
+        wakes."""
         off = moved(np.random.default_rng([self.recipe.seed, 8]), self.recipe, len(held))
-        logit = np.concatenate([
-            np.asarray(self.model.predict_on_batch(
-                seen(held, rows, off[rows])[0].astype(np.float32) * SCALE))[:, 0]
-            for rows in np.array_split(np.arange(len(held)), -(-len(held) // 500))
+        every = np.arange(len(held))
+        logit = self.logits(held, every, off)
+        sure = np.concatenate([
+            self.first.sureness(seen(held, rows, off[rows])[0], held.state[rows])
+            for rows in np.array_split(every, -(-len(held) // AT_ONCE))
         ])  # fmt: skip
         # Words as the shipped device sends them; of other things it sends too few to judge by.
-        word = logit[held.is_word & (held.woke == SHIPPED)]
-        other = logit[~held.is_word & (held.woke > NEAREST)]
+        is_word = held.is_word & (held.woke == SHIPPED)
+        is_other = ~held.is_word & (held.woke > NEAREST)
+
+        def pass_on(weight: float) -> float:
+            score = logit + weight * sure
+            limits = np.quantile(score[is_word], JUDGED_AT)
+            return float(np.mean(score[is_other][:, None] >= limits))
+
+        weight = min(WEIGHTS_OF_FIRST, key=pass_on)
+        word, other = ((logit + weight * sure)[rows] for rows in (is_word, is_other))
         threshold = float(np.quantile(word, MISSED))
         passed = float(np.mean(other >= threshold))
         out = self.run / "verifier"
@@ -100,6 +138,9 @@ class VerifierFitter(Fitter):
             "word": self.word.name, "kind": kind, "frames": FRAMES, "bands": bands,
             "first": first_frame(KINDS[kind]), "seen": KINDS[kind],
             "preroll_frames": PREROLL_FRAMES, "frames_per_unit": PER_UNIT,
+            "beside": {"weight": weight, "model": self.first.identity,
+                      "thresholds": dict(zip(self.word.states, self.first.thresholds,
+                                             strict=True))},
             "threshold": round(threshold, 4),
             "held_out": {"words": len(word), "missed": MISSED, "others": len(other),
                          "others_passed": round(passed, 4)},

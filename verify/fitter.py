@@ -37,10 +37,13 @@ def moved(rng: np.random.Generator, recipe: Recipe, count: int) -> NDArray[np.fl
     return rng.uniform(-most, most, count)
 
 
-def draw(cuts: Cuts) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Draws so many cuts: half of them words, a quarter what was taken for them, a quarter any."""
+def draw(
+    cuts: Cuts, hard: NDArray[np.intp] | None = None
+) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
+    """Draws so many cuts: half of them words, a quarter `hard` ones (none given: what the first
+    look took for words), a quarter any without the word."""
     words, others = np.flatnonzero(cuts.is_word), np.flatnonzero(~cuts.is_word)
-    taken = np.flatnonzero(~cuts.is_word & (cuts.woke > NEAREST))
+    taken = np.flatnonzero(~cuts.is_word & (cuts.woke > NEAREST)) if hard is None else hard
 
     def pick(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
         shares = (

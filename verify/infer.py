@@ -22,19 +22,19 @@ SCALE = np.float32(1 / 32)  # of the front end's int8 steps
 STRIDES = ((2, 2), (2, 2), (1, 2))
 
 
-class Verifier:
-    """`frames`, `bands`: of its input; `threshold`: the least logit that is accepted."""
+class Network:
+    """`facts`: of verifier.json; `frames`, `bands`: of its input."""
 
     def __init__(self, facts: dict[str, Any], weights: dict[str, Floats]) -> None:
+        self.facts = facts
         self.kind: str = facts["kind"]
         self.frames, self.bands = int(facts["frames"]), int(facts["bands"])
-        self.threshold = float(facts["threshold"])
         self._first, self._seen = int(facts["first"]), int(facts["seen"])
         self._preroll, self._unit = int(facts["preroll_frames"]), int(facts["frames_per_unit"])
         self._w = weights
 
     @classmethod
-    def load(cls, folder: Path) -> Verifier:
+    def load(cls, folder: Path) -> Network:
         """Of a folder that training wrote. GatewayError, naming the file."""
         try:
             facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))

@@ -212,9 +212,10 @@ class Service:
                 "send the sound as fast as it is spoken, or faster", connection="close",
             ) from None  # fmt: skip
         there = time.perf_counter()
-        look = await self._batcher.look(cut.features())
+        state = 0 if about.state is None else word.states.index(about.state)
+        look = await self._batcher.look(cut.features(), state)
         spent = time.perf_counter() - there
-        accept = look.logit >= self._verifier.threshold
+        accept = look.score >= self._verifier.threshold
         self.metrics.waited.observe(spent)
         self.metrics.answers.labels(
             "accept" if accept else "reject", about.state or "not given"
@@ -222,7 +223,7 @@ class Service:
         self.metrics.requests.labels(200).inc()
         return Answer(
             accept=accept,
-            score=round(look.logit, 4),
+            score=round(look.score, 4),
             threshold=round(self._verifier.threshold, 4),
             start=about.origin + cut.sample(look.start),
             end=about.origin + cut.sample(look.end),

@@ -21,8 +21,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from verify import infer
 from verify.api import Settings
 from verify.batching import Verifier
+from verify.first import SecondLook
 from verify.gateway import GatewayError
 from verify.service import create_app
+from words import Word
 
 KEYS = "WAKESTATE_KEYS"
 _KEY_LEAST = 16  # characters
@@ -45,12 +47,12 @@ def missing(word: str, folder: Path) -> str:
     return ""
 
 
-def load_verifier(word: str, folder: Path) -> infer.Verifier:
-    """The trained network of a model folder. GatewayError."""
-    problem = missing(word, folder)
+def load_verifier(word: Word, folder: Path, model: Path) -> SecondLook:
+    """Of a verifier's folder and the first network's. GatewayError."""
+    problem = missing(word.name, folder)
     if problem:
         raise GatewayError(problem)
-    return infer.Verifier.load(folder)
+    return SecondLook.load(folder, word, model)
 
 
 def load_keys(path: Path | None) -> tuple[str, ...]:
