@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
+from train.ahead import ahead
 from train.data import RATE, load_corpus
 from train.fit import FEATURE_SCALE, Trainer, trained
 from train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
@@ -73,12 +75,12 @@ def go_on(
     loss = aligned_loss if method == "aligned" else window_loss
     trainer.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
     rng = np.random.default_rng([1, 8])
-    everything = np.arange(len(negative))
-    for _ in tqdm(range(BATCHES), desc=method, unit="batch"):
-        trainer.batch(rng, positive, negative, everything)
-    partial = final.with_name(f"partial-{method}.keras")
-    trainer.model.save(partial)
-    partial.replace(final)
+    make = partial(trainer.batch, rng, positive, negative, np.arange(len(negative)))
+    for x, y in tqdm(ahead(make, BATCHES), method, BATCHES, unit="batch"):
+        trainer.model.train_on_batch(x, y)
+    unfinished = final.with_name(f"partial-{method}.keras")
+    trainer.model.save(unfinished)
+    unfinished.replace(final)
     return final
 
 

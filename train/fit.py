@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from train.ahead import ahead
 from train.augment import augment
 from train.data import RATE, Corpus, DataError, find_manifest, load_corpus
 from train.kept import joined, keep_config, write_json
@@ -209,9 +211,11 @@ class Trainer:
                     self._round()
                 began = time.monotonic()
                 hard = self._mine(number, negative)
+                make = partial(self.batch, rng, positive, negative, hard)
                 losses = []
-                for _ in tqdm(range(self.budget.batches), desc=f"round {number + 1}", unit="batch"):
-                    losses.append(self.batch(rng, positive, negative, hard))
+                for x, y in tqdm(ahead(make, self.budget.batches), f"round {number + 1}",
+                                 self.budget.batches, unit="batch"):  # fmt: skip
+                    losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
                     stop.obey(number)
                 self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
                 stop.obey(number + 1)
@@ -241,8 +245,8 @@ class Trainer:
 
     def batch(
         self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
-    ) -> float:
-        """Train on one batch, a third of it words and a third `hard` negatives; its loss."""
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+        """Inputs and targets of a batch, a third of it words and a third `hard` negatives."""
         b = self.budget.batch
         parts = [(positive, rng.integers(len(positive), size=b // 3)),
                  (negative, hard[rng.integers(len(hard), size=b // 3)]),
@@ -251,7 +255,7 @@ class Trainer:
              zip(*(self._inputs(pool, pick) for pool, pick in parts), strict=True)]  # fmt: skip
         y = np.concatenate([self._targets(pool, pick) for pool, pick in parts])
         x[0] = augment(rng, x[0], self.word.frontend)
-        return float(np.asarray(self.model.train_on_batch(x, y)))
+        return x, y
 
     def _judge(self, number: int, loss: float, held: tuple[Pool, Pool], seconds: float) -> None:
         """Score the held-out clips, write the curve and the checkpoint."""

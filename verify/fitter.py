@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from train.ahead import ahead
 from verify.cuts import NEAREST, Cuts
 from words import Word
 
@@ -103,8 +105,9 @@ class Fitter:
             self.begin(cuts)
             rng = np.random.default_rng([self.recipe.seed, epoch])
             losses = []
-            for _ in tqdm(range(self._batches), desc=f"epoch {epoch + 1}", unit="batch"):
-                losses.append(float(np.asarray(self.model.train_on_batch(*self.batch(rng, cuts)))))
+            for x, y in tqdm(ahead(partial(self.batch, rng, cuts), self._batches),
+                             f"epoch {epoch + 1}", self._batches, unit="batch"):  # fmt: skip
+                losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
             self.checkpoint(epoch + 1)
             self._write_curve(epoch + 1, float(np.mean(losses)))
 
