@@ -78,9 +78,10 @@ def test_playback_may_start_or_end_midway(corpus: Corpus, tmp_path: Path) -> Non
     assert sum(a != b for a, b in ends) >= 8
 
 
-def test_splits_have_other_rooms(corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", ["dev", "check"])
+def test_splits_have_other_rooms(corpus: Corpus, tmp_path: Path, split: str) -> None:
     word = beep(tmp_path, 10)
     other = corpus.only(corpus.clips)
-    other.split = "dev"
+    other.split = split
     one, two = (Stage(c, word)._speaker_rooms for c in (corpus, other))
     assert not any(np.array_equal(a, b) for a in one[:8] for b in two)

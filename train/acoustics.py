@@ -6,6 +6,7 @@ every random choice from the generator they are given.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,11 +81,17 @@ class Stage:
             have += len(parts[-2]) + len(parts[-1])
         return np.concatenate(parts)[:samples]
 
+    @property
+    def _rooms_of_split(self) -> int:
+        """A seed: no split stands in the rooms of another. Measured models know those of two."""
+        split = self.corpus.split
+        return {"train": 5, "dev": 3}.get(split) or zlib.crc32(split.encode())
+
     @cached_property
     def _speaker_rooms(self) -> list[Wave]:
-        """Simulated responses from a speaker; "train" and "dev" have other ones."""
+        """Simulated responses from a speaker."""
         a = self.word.acoustics
-        rng = np.random.default_rng([len(self.corpus.split), 1])
+        rng = np.random.default_rng([self._rooms_of_split, 1])
         return [rooms.response(rng, rng.uniform(*a.distance_m), rng.uniform(*a.rt60_s))
                 for _ in range(SPEAKER_ROOMS)]  # fmt: skip
 
@@ -92,7 +99,7 @@ class Stage:
     def _device_rooms(self) -> list[Wave]:
         """Simulated responses from the device's loudspeaker to its microphone."""
         a = self.word.acoustics
-        rng = np.random.default_rng([len(self.corpus.split), 2])
+        rng = np.random.default_rng([self._rooms_of_split, 2])
         return [rooms.response(rng, rng.uniform(*DEVICE_M), rng.uniform(*a.rt60_s))
                 for _ in range(DEVICE_ROOMS)]  # fmt: skip
 
