@@ -33,6 +33,8 @@ MORE ?=
 #? PEERS=../shared/peers  other engines' models, which bench compiles and counts where they are
 #? ROUNDS=40 BATCHES=500 AMOUNT=0.5   how long train and experiment train, on what share of the usual
 #?                    scenes
+#? ROUNDED=6 NEAR=16000   of train's rounds, the last that compute as int8 will; of its scenes, those
+#?                    mixed around a near miss
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
@@ -234,7 +236,7 @@ voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
-		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT)
+		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
@@ -247,6 +249,8 @@ VARIANTS ?= none join norm both
 SEEDS ?= 1 2 3
 ROUNDS ?= 40
 BATCHES ?= 500
+ROUNDED ?= 0
+NEAR ?= 0
 EXPERIMENT ?= runs/experiment/$(WORD)
 define experiment_run
 $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
