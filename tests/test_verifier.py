@@ -27,6 +27,7 @@ from verify.compare import Judged, draws, first_look, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
 from verify.cuts import (
     EDGE,
+    LOWERED,
     NEAREST,
     SHIPPED,
     WIDE,
@@ -39,7 +40,7 @@ from verify.cuts import (
     woken,
 )
 from verify.first import FirstLook, SecondLook
-from verify.fit import WEIGHTS_OF_FIRST, folded, train, verify_loss
+from verify.fit import WEIGHTS_OF_FIRST, as_many_words, folded, train, verify_loss
 from verify.fitter import Fitter, Recipe, draw
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
@@ -247,10 +248,11 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> 
     recipe = Recipe(kind="cnn76", epochs=1, batches=1, batch=8)
     out = run("facts", recipe)
     facts = json.loads((out / "verifier.json").read_text())
-    assert facts["held_out"]["words"] > 0 and facts["held_out"]["others"] > 0
+    for counts in facts["held_out"].values():
+        assert counts["wakes"] >= max(counts["one_look"], counts["both"]) > 0
     one = Network.load(out)
     assert (one.frames, one.bands, one.kind) == (FRAMES, 16, "cnn76")
-    assert np.isfinite(facts["threshold"])
+    assert set(facts["thresholds"]) == set(BEEP_WORD.states)
     assert facts["beside"]["weight"] in WEIGHTS_OF_FIRST
     assert facts["beside"]["model"] == Level.identity
     assert facts["beside"]["thresholds"] == dict.fromkeys(BEEP_WORD.states, 45)
@@ -437,27 +439,45 @@ def test_the_first_look_is_heard_again_as_the_device_heard_it() -> None:
     assert np.ptp(sure) > 0
 
 
+def test_both_looks_accept_as_many_words_as_one() -> None:
+    rng = np.random.default_rng(7)
+    is_word, state = rng.random(4000) < 0.5, rng.integers(0, 3, 4000).astype(np.uint8)
+    state[is_word & (state == 2)] = 0  # no word is known in the last state
+    woke = rng.choice([NEAREST, LOWERED, SHIPPED], 4000).astype(np.int8)
+    woke[is_word & (woke == NEAREST)] = LOWERED
+    place = np.where(is_word[:, None], 1.0, np.nan) * np.ones((4000, 2))
+    none = np.full(4000, "")
+    cuts = Cuts(np.zeros((4000, 1, 1), np.int8), place.astype(np.float32), none, none, woke, state)
+    score = rng.normal(0, 1, 4000).astype(np.float32)
+    limits = as_many_words(cuts, score, 3)
+    for one in (0, 1):
+        words = is_word & (state == one)
+        assert (words & (score >= limits[one])).sum() == (words & (woke == SHIPPED)).sum()
+    assert (is_word & (score >= limits[2])).sum() == (is_word & (woke == SHIPPED)).sum()
+    assert (as_many_words(cuts, score, 3, 0.9) > limits).all()
+
+
 def test_both_looks_decide(tmp_path: Path) -> None:
     word, folder = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"
     bands = word.frontend.bands
     model, first = build("cra", bands), FirstLook(word, folder)
     one = network(model, bands)
     save_arrays(tmp_path / "verifier.npz", folded(model))
-    thresholds = {state: 7 * i for i, state in enumerate(word.states)}
-    beside = {"weight": 0.5, "model": first.identity, "thresholds": thresholds}
-    write_json(tmp_path / "verifier.json", one.facts | {"threshold": 1.5, "beside": beside})
+    of_first = {state: 7 * i for i, state in enumerate(word.states)}
+    beside = {"weight": 0.5, "model": first.identity, "thresholds": of_first}
+    facts = one.facts | {"thresholds": {state: i / 4 for i, state in enumerate(word.states)}}
+    write_json(tmp_path / "verifier.json", facts | {"beside": beside})
     both = SecondLook.load(tmp_path, word, folder)
-    assert (both.frames, both.bands, both.threshold) == (FRAMES, bands, 1.5)
+    assert (both.frames, both.bands, both.threshold) == (FRAMES, bands, 0.0)
     x = np.random.default_rng(5).integers(-128, 128, (3, FRAMES, bands)).astype(np.float32)
     states = np.array([1, 0, 1])
-    first.thresholds = list(thresholds.values())  # those of the training, not the model's own
-    expected = one.score(x)[0] + 0.5 * first.sureness(x, states)
+    first.thresholds = list(of_first.values())  # those of the training, not the model's own
+    expected = one.score(x)[0] + 0.5 * first.sureness(x, states) - states / 4
     np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
-    write_json(tmp_path / "verifier.json",
-               one.facts | {"threshold": 1.5, "beside": beside | {"model": "another"}})  # fmt: skip
+    write_json(tmp_path / "verifier.json", facts | {"beside": beside | {"model": "another"}})
     with pytest.raises(GatewayError, match="trained beside another network than that in"):
         SecondLook.load(tmp_path, word, folder)
-    write_json(tmp_path / "verifier.json", one.facts | {"threshold": 1.5})
+    write_json(tmp_path / "verifier.json", facts)
     with pytest.raises(GatewayError, match=r"'beside' is missing in it; `make verify-train`"):
         SecondLook.load(tmp_path, word, folder)
     with pytest.raises(GatewayError, match=r"model\.json: no such file"):

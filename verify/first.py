@@ -58,12 +58,14 @@ class FirstLook:
 
 @dataclass(frozen=True)
 class SecondLook:
-    """What decides: the network's logit and `weight` times how sure the first look was."""
+    """What decides: the network's logit and `weight` times how sure the first look was, together
+    over the threshold of the device's state."""
 
     network: Network
     first: FirstLook
     weight: float
-    threshold: float
+    thresholds: Floats
+    threshold = 0.0
 
     @property
     def frames(self) -> int:
@@ -79,8 +81,10 @@ class SecondLook:
         network, first = Network.load(folder), FirstLook(word, model)
         facts = network.facts
         try:
-            weight, threshold = float(facts["beside"]["weight"]), float(facts["threshold"])
-            identity, thresholds = facts["beside"]["model"], facts["beside"]["thresholds"]
+            beside = facts["beside"]
+            weight, identity = float(beside["weight"]), beside["model"]
+            first.thresholds = [int(beside["thresholds"][state]) for state in word.states]
+            thresholds = [float(facts["thresholds"][state]) for state in word.states]
         except (KeyError, TypeError, ValueError) as error:
             raise GatewayError(
                 f"{folder}: {error} is missing in it; `make verify-train` writes it anew"
@@ -90,11 +94,11 @@ class SecondLook:
                 f"{folder}: trained beside another network than that in {model}; give its folder, "
                 "or train anew with `make verify-train`"
             )
-        first.thresholds = [int(thresholds[state]) for state in word.states]
-        return cls(network, first, weight, threshold)
+        return cls(network, first, weight, np.array(thresholds, np.float32))
 
     def score(self, features: Floats, states: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
         """float32[n, frames, bands], in int8 steps of the front end, and the device's states as
         indices -> score[n], start[n], end[n]. Start and end are in frames from the first."""
         logit, start, end = self.network.score(features)
-        return logit + np.float32(self.weight) * self.first.sureness(features, states), start, end
+        score = logit + np.float32(self.weight) * self.first.sureness(features, states)
+        return score - self.thresholds[states], start, end
