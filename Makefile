@@ -38,6 +38,8 @@ MORE ?=
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
+#? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes   where verify-train keeps what
+#?                    it makes; other ones for another MODEL
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
@@ -133,7 +135,8 @@ SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_
 SERVED = --word $(WORD) --model $(MODEL) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
 VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
-	--epochs $(EPOCHS)
+	--epochs $(EPOCHS) --wakes $(VERIFY_WAKES)
+VERIFY_WAKES ?= runs/verify/$(WORD)-wakes
 AMOUNT ?= 1
 EPOCHS ?= 8
 .PHONY: verify-train verify-measure verify-experiment verify-serve demo-two-stage
@@ -153,12 +156,11 @@ verify-experiment: $(VENV)/.train ## CRA, CNNs and a DNN-HMM as the second look,
 		run=$(VERIFY_RUNS)/$$kind-$$cuts-$$seed; ls $$run/verifier/*.json >/dev/null 2>&1 || \
 		$(VERIFY) --kind $$kind --cuts $$cuts --seed $$seed --run $$run; done; done; done
 	$(PYTHON) -m verify compare $(VERIFY_RUNS) --word $(WORD) --data $(DATA) --split $(SPLIT) $(if $(RATE),--rate $(RATE))
-verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER; RATE=10 FA/h
+verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER
 	$(verifier_given)
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m verify measure --word $(WORD) --model $(MODEL) --verifier $(VERIFIER) \
-		--data $(DATA) --split $(SPLIT) \
-		$(if $(RATE),--rate $(RATE))
+		--data $(DATA) --split $(SPLIT)
 verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WORD's wakes
 	$(verifier_given)
 	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \

@@ -145,15 +145,14 @@ def _parser() -> argparse.ArgumentParser:
     whole = commands.add_parser(
         "measure",
         help="misses and false accepts with and without the second look",
-        description="Streams a split through the compiled first network at the threshold that "
-        "gives --rate false accepts an hour, and asks the verifier about each wake.",
+        description="Streams a split through the compiled first network, as it ships and at "
+        "the lower thresholds of the verifier's folder; asks the verifier about each wake of "
+        "these.",
     )
     _add_data(whole)
     _add_model(whole)
     _add_verifier(whole)
     whole.add_argument("--split", default="dev", help="default: dev")
-    whole.add_argument("--rate", type=float, default=0.0, metavar="FA/H",
-                       help="of the first look (default: as it ships)")  # fmt: skip
     whole.add_argument("--out", type=Path, help="JSON (default: build/WORD/verify.json)")
 
     table = commands.add_parser(
@@ -298,7 +297,7 @@ def _measure(args: argparse.Namespace) -> int:
         from verify.measure import System, measure
 
         verifier = SecondLook.load(_folder(args), word, _model(args))
-        system = System(word, library, verifier, args.data, args.split, CACHE, args.rate)
+        system = System(word, library, verifier, args.data, args.split, CACHE)
         print(measure(system, args.out or Path("build") / word.name / "verify.json"))
     return 0
 

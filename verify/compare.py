@@ -71,18 +71,21 @@ class FirstLook:
         hours = len(stream) / RATE / 3600
         steps = device.steps(stream, state)
         threshold = lowest(device, steps.scores, hours, self.rate)
-        rows: list[tuple[NDArray[np.int8], list[float], str]] = []
+        rows: list[tuple[NDArray[np.int8], list[float], str, int]] = []
+        newest = device.refractory_steps  # as of that wake
         for i in wakes(steps.scores, threshold, device.refractory_steps) if with_stream else []:
             told = int(steps.start[i])
             who = voice(self.speaks(told))
-            rows.append((self._wide(stream, told), [float("nan")] * 2, who))
+            best = int(steps.scores[i : i + newest].max())
+            rows.append((self._wide(stream, told), [float("nan")] * 2, who, best))
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
             steps = device.steps(pcm, state)
             for i in wakes(steps.scores, threshold, device.refractory_steps):
                 if start <= device.step_end(i) <= end + RATE:
                     told = int(steps.start[i])
                     place = columns_of(self.word, told, (start, end))
-                    rows.append((self._wide(pcm, told), place, voice(clip)))
+                    best = int(steps.scores[i : i + newest].max())
+                    rows.append((self._wide(pcm, told), place, voice(clip), best))
                     break
         bands = self.word.frontend.bands
         features = np.array([row[0] for row in rows], np.int8)
@@ -91,7 +94,8 @@ class FirstLook:
                     np.array([row[2] for row in rows], str),
                     np.full(len(rows), condition.name),
                     np.full(len(rows), LOWERED, np.int8),
-                    np.full(len(rows), state, np.uint8))  # fmt: skip
+                    np.full(len(rows), state, np.uint8),
+                    np.array([row[3] for row in rows], np.int16))  # fmt: skip
         return cuts, hours if with_stream else 0.0
 
     def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
@@ -113,9 +117,10 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
     `cache` for the same device, data and rate."""
     global _look
     key = sha256(find_manifest(data).read_bytes())
-    key.update(f"{library_hash(library)} {word.model_dump_json()} {split} {rate}".encode())
-    kept = cache / f"wakes-{key.hexdigest()[:16]}.npz"
-    if not kept.is_file():
+    kept = [field.name for field in fields(Cuts)]
+    key.update(f"{library_hash(library)} {word.model_dump_json()} {split} {rate} {kept}".encode())
+    path = cache / f"wakes-{key.hexdigest()[:16]}.npz"
+    if not path.is_file():
         jobs, heard = [], set()
         for condition in conditions(word, SER_DB):
             if condition.part in ("sound", "state"):
@@ -128,10 +133,10 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
             found = list(tqdm(team.imap(_wakes, jobs), total=len(jobs), desc=f"wakes, {split}",
                               unit="condition"))  # fmt: skip
         cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
-        arrays = {field.name: getattr(cuts, field.name) for field in fields(Cuts)}
-        save_arrays(kept, {**arrays, "hours": np.array(hours)})
-    with np.load(kept) as file:
-        cuts = Cuts(*(file[field.name] for field in fields(Cuts)))
+        arrays = {name: getattr(cuts, name) for name in kept}
+        save_arrays(path, {**arrays, "hours": np.array(hours)})
+    with np.load(path) as file:
+        cuts = Cuts(*(file[name] for name in kept))
         return cuts, float(file["hours"])
 
 

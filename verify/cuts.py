@@ -38,7 +38,8 @@ class Cuts:
     """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
     `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
     none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition;
-    `woke` int8[n]: NEAREST, LOWERED or SHIPPED; `state` uint8[n]: the device's, as told.
+    `woke` int8[n]: NEAREST, LOWERED or SHIPPED; `state` uint8[n]: the device's, as told; `best`
+    int16[n]: its highest score.
     """
 
     features: NDArray[np.int8]
@@ -47,6 +48,7 @@ class Cuts:
     where: NDArray[np.str_]
     woke: NDArray[np.int8]
     state: NDArray[np.uint8]
+    best: NDArray[np.int16]
 
     def __len__(self) -> int:
         return len(self.place)
@@ -126,29 +128,37 @@ class Miner:
         step = word.model.stride * word.frontend.hop_samples / RATE
         self.renderer = Renderer(corpus, word, part, round(SCENE_S / step), ENDS_S)
         self.device, self.word = Device(library, word), word
-        silence = np.zeros(self.renderer.samples, np.int16)
-        rest = [float(self.device.scores(silence, i)[-1]) for i in range(len(word.states))]
-        shipped = [self.device.threshold(i) for i in range(len(word.states))]
-        self.thresholds = [(r + LOW * (t - r), t) for r, t in zip(rest, shipped, strict=True)]
+        self.thresholds = between(self.device)
 
     def wake(
         self, rng: np.random.Generator, kind: str
-    ) -> tuple[NDArray[np.int8], list[float], int, int] | None:
-        """A scene's wide cut, the word's place in it, whether the device woke and its state; None
-        where it should have woken."""
+    ) -> tuple[NDArray[np.int8], list[float], int, int, int] | None:
+        """A scene's wide cut, the word's place in it, whether the device woke, its state and
+        highest score; None where it should have woken."""
         pcm, _, state, place = self.renderer.scene(rng, kind)
-        told, woke = woken(rng, self.device, pcm, state, self.thresholds[state], place)
+        told, woke, best = woken(rng, self.device, pcm, state, self.thresholds[state], place)
         if place[0] >= 0 and not woke:
             return None
         cut = wide(self.renderer.extract, pcm, told)
-        return cut, columns_of(self.word, told, place), woke, state
+        return cut, columns_of(self.word, told, place), woke, state, best
+
+
+def between(device: Device) -> list[tuple[float, int]]:
+    """The thresholds of each state between which cuts are made: a low one and the shipped one."""
+    out = []
+    for state in range(len(device.states)):
+        rest = float(device.scores(np.zeros(round(SCENE_S * RATE), np.int16), state)[-1])
+        shipped = device.threshold(state)
+        out.append((rest + LOW * (shipped - rest), shipped))
+    return out
 
 
 def woken(
     rng: np.random.Generator, device: Device, pcm: NDArray[np.int16], state: int,
     thresholds: tuple[float, float], place: tuple[int, int],
-) -> tuple[int, int]:  # fmt: skip
-    """The start that the device tells when it wakes, in samples, and whether it woke.
+) -> tuple[int, int, int]:  # fmt: skip
+    """The start that the device tells when it wakes, in samples, whether it woke, and its highest
+    score.
 
     At a threshold drawn between the two; with a word in the scene (`place`, samples) from its start
     to a second after its end. Where it does not wake, at its highest score.
@@ -164,7 +174,7 @@ def woken(
     share = rng.random()
     threshold = best if best < low else low + share * (min(best, high) - low)
     woke = NEAREST if best < low else LOWERED if best < high else SHIPPED
-    return int(steps.start[int(np.argmax(scores >= threshold))]), woke
+    return int(steps.start[int(np.argmax(scores >= threshold))]), woke, best
 
 
 def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> Make:
@@ -176,7 +186,8 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
         return {"features": features.reshape(-1, WIDE, word.frontend.bands),
                 "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
                 "woke": np.array([f[2] for f in found], np.int8),
-                "state": np.array([f[3] for f in found], np.uint8)}  # fmt: skip
+                "state": np.array([f[3] for f in found], np.uint8),
+                "best": np.array([f[4] for f in found], np.int16)}  # fmt: skip
 
     return shard
 
@@ -190,6 +201,7 @@ def mine(
     """
     config = {
         "library_sha256": library_hash(library), "seed": seed,
+        "kept": [field.name for field in fields(Cuts)],
         "word": word.model_dump(mode="json"), "amounts": asdict(amounts),
         "voices_sha256": sha256("".join(c.path for c in corpus.clips).encode()).hexdigest(),
     }  # fmt: skip
@@ -204,7 +216,7 @@ def mine(
                 count = len(shard["place"])
                 out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
                                       np.full(count, kind), shard["woke"],
-                                      shard["state"]))  # fmt: skip
+                                      shard["state"], shard["best"]))  # fmt: skip
     cuts = {part: joined(parts) for part, parts in out.items()}
     for part, found in cuts.items():
         words = found.is_word & (found.woke == SHIPPED)

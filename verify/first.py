@@ -1,12 +1,13 @@
 """What the first look heard in the sound of a wake: its int8 network, run again beside the second.
 
-The device tells only that it woke. How sure it became until the word's end decides as much as what
-a larger network finds, and both together more than either (docs/experiments/verification.md). The
-features are the device's, so the integer reference gives the very logits that the device had.
+The device tells only that it woke. How sure its network becomes of the word decides as much as what
+a larger one finds, and both together more than either (docs/experiments/verification.md). The
+device steps every few hops; here all of these steps' phases are heard, which tells more than one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,16 +21,19 @@ from convert.errors import ConvertError
 from convert.manifest import check_manifest
 from convert.reference import whole
 from verify.gateway import GatewayError
-from verify.infer import Network
+from verify.infer import FACTS, Network
 from words import Word
 
 Floats = NDArray[np.float32]
 
 
 class FirstLook:
-    """The int8 network of a model folder; `identity`: a hash of its files."""
+    """The int8 network of a model folder; `identity`: a hash of its files.
 
-    def __init__(self, word: Word, folder: Path) -> None:
+    `thresholds`: one for each state, above which it is sure; default: those of the folder.
+    """
+
+    def __init__(self, word: Word, folder: Path, thresholds: Sequence[int] | None = None) -> None:
         """GatewayError, naming the file."""
         try:
             manifest = check_manifest(folder, word)
@@ -37,34 +41,41 @@ class FirstLook:
         except ConvertError as error:
             raise GatewayError(str(error)) from None
         self.identity = sha256(" ".join(sorted(manifest.files.values())).encode()).hexdigest()
-        self.thresholds = [manifest.thresholds[state] for state in word.states]
+        self.thresholds = thresholds or [manifest.thresholds[state] for state in word.states]
         self._scale = manifest.logit.scale
         self._smoothing = word.detector.smoothing_steps
 
     def sureness(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
-        above the threshold of the state, float32[n]; windows that begin before the cut are left
-        out."""
+        above the state's threshold, the mean over the phases, float32[n]. Windows that do not lie
+        in the cut are left out."""
+        phases = range(self._network.stride)
         out = np.empty(len(features), np.float32)
         for state in np.unique(states):
             rows = np.flatnonzero(states == state)
             columns = features[rows].astype(np.int8)
-            steps = whole(self._network, int(state), columns)[self._network.layers[-1].name]
-            logits = np.pad(np.cumsum(steps[:, :, 0], axis=1, dtype=np.int64), ((0, 0), (1, 0)))
-            sums = logits[:, self._smoothing :] - logits[:, : -self._smoothing]
-            out[rows] = sums.max(axis=1) - self.thresholds[state]
+            best = [self._best(columns[:, phase:], int(state)) for phase in phases]
+            out[rows] = np.mean(best, axis=0) - self.thresholds[state]
         return out * np.float32(self._scale / self._smoothing)
+
+    def _best(self, columns: NDArray[np.int8], state: int) -> NDArray[np.int64]:
+        """The highest score, as the device counts it: the sum of the newest logits."""
+        steps = whole(self._network, state, columns)[self._network.layers[-1].name][:, :, 0]
+        total = np.pad(np.cumsum(steps, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
+        return (total[:, self._smoothing :] - total[:, : -self._smoothing]).max(axis=1)
 
 
 @dataclass(frozen=True)
 class SecondLook:
     """What decides: the network's logit and `weight` times how sure the first look was, together
-    over the threshold of the device's state."""
+    over the limit of the device's state. `wakes`: from which score on the device asks, by state.
+    """
 
     network: Network
     first: FirstLook
     weight: float
-    thresholds: Floats
+    limits: Floats
+    wakes: tuple[int, ...]
     threshold = 0.0
 
     @property
@@ -78,27 +89,27 @@ class SecondLook:
     @classmethod
     def load(cls, folder: Path, word: Word, model: Path) -> SecondLook:
         """Of a folder that training wrote, beside the first network's. GatewayError."""
-        network, first = Network.load(folder), FirstLook(word, model)
+        network = Network.load(folder)
         facts = network.facts
+        anew = f"`make verify-train MODEL={model}` writes it anew"
         try:
-            beside = facts["beside"]
-            weight, identity = float(beside["weight"]), beside["model"]
-            first.thresholds = [int(beside["thresholds"][state]) for state in word.states]
-            thresholds = [float(facts["thresholds"][state]) for state in word.states]
-        except (KeyError, TypeError, ValueError) as error:
-            raise GatewayError(
-                f"{folder}: {error} is missing in it; `make verify-train` writes it anew"
-            ) from None
-        if identity != first.identity:
-            raise GatewayError(
-                f"{folder}: trained beside another network than that in {model}; give its folder, "
-                "or train anew with `make verify-train`"
+            weight, identity = float(facts["weight"]), facts["first"]
+            shipped, wakes, limits = (
+                [float(facts[name][state]) for state in word.states]
+                for name in ("shipped", "wakes", "limits")
             )
-        return cls(network, first, weight, np.array(thresholds, np.float32))
+        except KeyError as error:
+            raise GatewayError(f"{folder / FACTS}: {error} is missing; {anew}") from None
+        except (TypeError, ValueError) as error:
+            raise GatewayError(f"{folder / FACTS}: cannot be read: {error}; {anew}") from None
+        first = FirstLook(word, model, [int(t) for t in shipped])
+        if identity != first.identity:
+            raise GatewayError(f"{folder}: trained beside another network than {model}; {anew}")
+        return cls(network, first, weight, np.array(limits, np.float32), tuple(map(int, wakes)))
 
     def score(self, features: Floats, states: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
         """float32[n, frames, bands], in int8 steps of the front end, and the device's states as
         indices -> score[n], start[n], end[n]. Start and end are in frames from the first."""
         logit, start, end = self.network.score(features)
         score = logit + np.float32(self.weight) * self.first.sureness(features, states)
-        return score - self.thresholds[states], start, end
+        return score - self.limits[states], start, end

@@ -14,10 +14,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from train.augment import augment
-from train.data import load_corpus
+from train.data import DataError, load_corpus
+from train.device import Device
 from train.kept import keep_config, save_arrays, write_json
 from verify.cut import FRAMES
-from verify.cuts import NEAREST, SHIPPED, Amounts, Cuts, mine, seen
+from verify.cuts import SCENE_S, SHIPPED, Amounts, Cuts, between, mine, seen
 from verify.first import FirstLook
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
@@ -26,6 +27,8 @@ from words import Word
 
 TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard
 AT_ONCE = 500
+FIRST_RATE = 20.0  # times an hour that held-out scenes without the word wake the first of two looks
+FEW = 30
 WEIGHTS_OF_FIRST = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 JUDGED_AT = (0.9, 1.0, 1.1)  # shares of the words one look accepts, at which a weight is judged
 PLACE_WEIGHT = 0.1
@@ -52,6 +55,12 @@ def train(
 
     Each epoch ends with a checkpoint; the same call goes on after a kill. DataError.
     """
+    first = FirstLook(word, model)
+    device = Device(library, word)
+    if first.thresholds != [device.threshold(state) for state in range(len(word.states))]:
+        raise DataError(f"{library}: compiled of another model than {model}; "
+                        f"`make verify-train MODEL={model}` compiles it")  # fmt: skip
+    lows = [low for low, _ in between(device)]
     corpus = load_corpus(data, "train", cache, word.data, also)
     mined = mine(corpus, word, library, cuts, 1, amounts)
     config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json"),
@@ -64,17 +73,20 @@ def train(
 
         fitter = HmmFitter(word, run, recipe)
     else:
-        fitter = VerifierFitter(word, run, recipe, FirstLook(word, model))
+        fitter = VerifierFitter(word, run, recipe, first, lows)
     fitter.run_epochs(mined["train"])
     return fitter.export(mined["train"], mined["held"])
 
 
 class VerifierFitter(Fitter):
-    """Trains a network of verify/networks.py; `first`: beside which it decides."""
+    """Trains a network of verify/networks.py; `first`: beside which it decides; `lows`: the least
+    thresholds by state at which cuts were made."""
 
-    def __init__(self, word: Word, run: Path, recipe: Recipe, first: FirstLook) -> None:
+    def __init__(
+        self, word: Word, run: Path, recipe: Recipe, first: FirstLook, lows: Sequence[float]
+    ) -> None:
         super().__init__(word, run, recipe)
-        self.first = first
+        self.first, self.lows = first, lows
 
     def build(self) -> tuple[keras.Model, Any]:
         return build(self.recipe.kind, self.word.frontend.bands), verify_loss
@@ -108,8 +120,7 @@ class VerifierFitter(Fitter):
         return augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :], targets
 
     def export(self, train: Cuts, held: Cuts) -> Path:
-        """Write `run`/verifier; what the first look weighs and the threshold are set on held-out
-        wakes."""
+        """Write `run`/verifier; what the first look weighs, and limits, from held-out cuts."""
         off = moved(np.random.default_rng([self.recipe.seed, 8]), self.recipe, len(held))
         every = np.arange(len(held))
         logit = self.logits(held, every, off)
@@ -117,62 +128,74 @@ class VerifierFitter(Fitter):
             self.first.sureness(seen(held, rows, off[rows])[0], held.state[rows])
             for rows in np.array_split(every, -(-len(held) // AT_ONCE))
         ])  # fmt: skip
-        weight = min(WEIGHTS_OF_FIRST,
-                     key=lambda weight: _judge(held, logit + weight * sure))  # fmt: skip
-        score = logit + weight * sure
-        thresholds = as_many_words(held, score, len(self.word.states))
-        accepted, word = score >= thresholds[held.state], held.is_word
+        states = self.word.states
+        wakes = lowered(held, self.first.thresholds, self.lows)
+        asked = held.best >= np.array(wakes)[held.state]
         once = held.woke == SHIPPED
+
+        def judge(weight: float) -> float:
+            """What else passes, at limits about those that will be set."""
+            score = logit + weight * sure
+            each = [limits(held, score, asked, len(states), share) for share in JUDGED_AT]
+            return float(np.mean([(score >= e[held.state])[asked & ~held.is_word] for e in each]))
+
+        weight = min(WEIGHTS_OF_FIRST, key=judge)
+        limit = limits(held, logit + weight * sure, asked, len(states))
+        accepted = asked & (logit + weight * sure >= limit[held.state])
+        counts = {
+            name: {"asked": int((rows & asked).sum()), "one look": int((rows & once).sum()),
+                   "both": int((rows & accepted).sum())}
+            for name, rows in (("words", held.is_word), ("others", ~held.is_word))
+        }  # fmt: skip
         out = self.run / "verifier"
         out.mkdir(exist_ok=True)
         kind, bands = self.recipe.kind, self.word.frontend.bands
-        woke = held.woke > NEAREST
-        held_out = {
-            name: {"wakes": int((rows & woke).sum()), "one_look": int((rows & once).sum()),
-                   "both": int((rows & woke & accepted).sum())}
-            for name, rows in (("words", word), ("others", ~word))
-        }  # fmt: skip
+
+        def named(values: Sequence[float]) -> dict[str, float]:
+            return dict(zip(states, values, strict=True))
+
         facts = {
             "word": self.word.name, "kind": kind, "frames": FRAMES, "bands": bands,
-            "first": first_frame(KINDS[kind]), "seen": KINDS[kind],
+            "first_column": first_frame(KINDS[kind]), "seen": KINDS[kind],
             "preroll_frames": PREROLL_FRAMES, "frames_per_unit": PER_UNIT,
-            "beside": {"weight": weight, "model": self.first.identity,
-                      "thresholds": dict(zip(self.word.states, self.first.thresholds,
-                                             strict=True))},
-            "thresholds": dict(zip(self.word.states, map(float, thresholds.round(4)), strict=True)),
-            "held_out": held_out,
-            "recipe": asdict(self.recipe),
+            "first": self.first.identity, "shipped": named(self.first.thresholds),
+            "wakes": named(wakes), "weight": weight, "limits": named(limit.tolist()),
+            "held_out": counts, "recipe": asdict(self.recipe),
         }  # fmt: skip
         save_arrays(out / WEIGHTS, folded(self.model))
         write_json(out / FACTS, facts)
-        counts = held_out["others"]
-        print(f"held out: of {counts['wakes']} wakes on what is none one look takes "
-              f"{counts['one_look']} and both take {counts['both']}, of words as many")  # fmt: skip
+        for name, count in counts.items():
+            print(f"held out, {name}: " + ", ".join(f"{k} {n}" for k, n in count.items()))
         return out
 
 
-def as_many_words(cuts: Cuts, score: NDArray[np.floating], states: int,
-                  share: float = 1.0) -> NDArray[np.float32]:  # fmt: skip
-    """The threshold of each state, float32[states], at which both looks accept that share of the
-    words that wake the device as it ships; they may be others, which wake a lowered one."""
-    words = cuts.is_word & (cuts.woke > NEAREST)
-    out = np.empty(states, np.float32)
-    for state in range(states):
-        here = words & (cuts.state == state)
-        here = here if here.any() else words
-        wanted = round(share * int((cuts.woke[here] == SHIPPED).sum()))
-        out[state] = np.sort(score[here])[::-1][np.clip(wanted, 1, here.sum()) - 1]
+def lowered(cuts: Cuts, shipped: Sequence[int], lows: Sequence[float]) -> list[int]:
+    """The threshold of each state from which on the device asks for a second look: where it wakes
+    FIRST_RATE times an hour in scenes without the word; from `lows` up to the shipped one."""
+    out = []
+    for state, (low, high) in enumerate(zip(lows, shipped, strict=True)):
+        best = np.sort(cuts.best[(cuts.where == "negative") & (cuts.state == state)])[::-1]
+        allowed = int(FIRST_RATE * len(best) * SCENE_S / 3600)
+        over = int(best[allowed]) + 1 if allowed < len(best) else high
+        out.append(int(np.clip(over, np.ceil(low), high)))
     return out
 
 
-def _judge(cuts: Cuts, score: NDArray[np.floating]) -> float:
-    """How much else passes, at thresholds about those that will be set."""
-    states = int(cuts.state.max()) + 1
-    return float(np.mean([
-        (score >= as_many_words(cuts, score, states, share)[cuts.state])[
-            ~cuts.is_word & (cuts.woke > NEAREST)].mean()
-        for share in JUDGED_AT
-    ]))  # fmt: skip
+def limits(
+    cuts: Cuts, score: NDArray[np.floating], asked: NDArray[np.bool_], states: int,
+    share: float = 1.0,
+) -> NDArray[np.float64]:  # fmt: skip
+    """What the score must reach in each state, float64[states], so that of the words asked about
+    as many are accepted as wake the device as it ships, times `share`; they may be others. A state
+    with fewer than FEW words has the limit of all."""
+    words = cuts.is_word & asked
+    out = np.empty(states)
+    for state in range(states):
+        here = words & (cuts.state == state)
+        here = here if here.sum() >= FEW else words
+        wanted = round(share * int((cuts.woke[here] == SHIPPED).sum()))
+        out[state] = np.sort(score[here])[::-1][np.clip(wanted, 1, here.sum()) - 1]
+    return np.floor(out * 1e4) / 1e4  # as written, and no word below it
 
 
 def folded(model: keras.Model) -> dict[str, NDArray[np.float32]]:

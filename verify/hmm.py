@@ -121,7 +121,7 @@ def background(features: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 class DnnHmm:
-    """Says of cuts what verify/infer.Verifier says: logit, start and end."""
+    """Says of cuts what verify/infer.Network says: logit, start and end."""
 
     def __init__(self, network: keras.Model, prior: Floats, stay: float) -> None:
         self.network, self.prior, self.stay = network, prior, stay

@@ -1,6 +1,6 @@
 """A trained network of the second look in NumPy: the service needs no training framework.
 
-A folder holds verifier.json (kind, shapes, threshold) and verifier.npz (weights by layer; the norms
+A folder holds verifier.json (kind, shapes, limits) and verifier.npz (weights by layer; the norms
 are folded into the convolutions). verify/networks.py says what the layers are.
 """
 
@@ -29,7 +29,7 @@ class Network:
         self.facts = facts
         self.kind: str = facts["kind"]
         self.frames, self.bands = int(facts["frames"]), int(facts["bands"])
-        self._first, self._seen = int(facts["first"]), int(facts["seen"])
+        self._first, self._seen = int(facts["first_column"]), int(facts["seen"])
         self._preroll, self._unit = int(facts["preroll_frames"]), int(facts["frames_per_unit"])
         self._w = weights
 

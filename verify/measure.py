@@ -1,8 +1,8 @@
 """The whole system, with and without the second look: python -m verify measure.
 
-One look: the device as it ships, counted as in train/evaluate.py. With a second look the first may
-wake more often, at the FA/h asked for: each of its wakes is cut where the device tells the word's
-start, and the verifier's answer counts.
+One look: the device as it ships, counted as in train/evaluate.py. With a second look the first
+wakes from the lower thresholds on that the verifier was made for: each of its wakes is cut where
+the device tells the word's start, and the verifier's answer counts.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class System:
     """Device and verifier, and what they hear."""
 
     def __init__(self, word: Word, library: Path, verifier: SecondLook, data: Path, split: str,
-                 cache: Path, rate: float) -> None:  # fmt: skip
-        self.word, self.verifier, self.rate = word, verifier, rate
+                 cache: Path) -> None:  # fmt: skip
+        self.word, self.verifier = word, verifier
         self.device = Device(library, word)
         self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
         self.extract = Extractor(word.frontend)
@@ -70,14 +70,12 @@ class System:
         return self.verifier.score(np.stack(cuts), states)[0] >= self.verifier.threshold
 
     def row(self, condition: Condition) -> Row:
-        """The first of two looks at the lowest threshold that keeps to the rate."""
+        """All that one condition counts."""
         device, state = self.device, self.word.states.index(condition.state)
         stream = self.trials.stream(condition.sound.stream)
         hours = len(stream) / RATE / 3600
         steps = device.steps(stream, state)
-        shipped = low = device.threshold(state)
-        if self.rate:
-            low = lowest(device, steps.scores, hours, self.rate)
+        shipped, low = device.threshold(state), self.verifier.wakes[state]
         once = device.detections(steps.scores, shipped)
         found = device.detections(steps.scores, low)
         false = (len(once), len(found), int(self.accepted(stream, steps, found, state).sum()))
