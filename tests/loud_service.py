@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Loud:
-    """Accepts where the loudest ten columns are well above the floor; the word is what is loud."""
+    """Accepts where the loudest ten columns are well above the floor; the word is what is loud. A
+    state's index is added to the score."""
 
     frames, bands, threshold = FRAMES, 64, 0.0
 
@@ -33,7 +34,7 @@ class Loud:
         time.sleep(self.delay_s)
         level = features.mean(axis=2)
         loud = level > -60
-        logit = np.sort(level, axis=1)[:, -10:].mean(axis=1) + 60
+        logit = np.sort(level, axis=1)[:, -10:].mean(axis=1) + 60 + states
         start = np.where(loud.any(axis=1), loud.argmax(axis=1), 0)
         end = np.where(loud.any(axis=1), FRAMES - loud[:, ::-1].argmax(axis=1), 0)
         return logit.astype(np.float32), start.astype(np.float32), end.astype(np.float32)

@@ -23,6 +23,7 @@ from tests.running_service import (
     FRONTEND,
     NEEDED,
     QUERY,
+    ROOT,
     Running,
     answer,
     chunk,
@@ -34,6 +35,7 @@ from verify import posting, serving
 from verify.cut import FRAMES, SILENCE, Cut, needed
 from verify.frames import PREROLL
 from verify.gateway import GatewayError
+from words import load_word
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -104,6 +106,16 @@ def test_indices_that_count_from_elsewhere(service: Running) -> None:
     assert said["score"] == plain["score"]
     status, said = service.post(sound()[8000:].tobytes(), {**query, "preroll": 0})
     assert status == 200 and abs(said["startIndexInSamples"] - 1_000_000) <= 400
+
+
+def test_the_state_is_told_to_the_verifier(service: Running) -> None:
+    word = load_word(ROOT / "words/alexa.toml")
+    _, plain = service.post(sound().tobytes())
+    with ThreadPoolExecutor() as clients:  # so that they go through it together
+        said = list(clients.map(
+            lambda state: service.post(sound().tobytes(), {**QUERY, "state": state})[1]["score"],
+            word.states))  # fmt: skip
+    assert said == pytest.approx([plain["score"] + i for i in range(len(word.states))], abs=1e-3)
 
 
 BODY = sound().tobytes()
