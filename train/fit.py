@@ -221,8 +221,7 @@ class Trainer:
                 stop.obey(number + 1)
 
     def _mine(self, number: int, negative: Pool) -> NDArray[np.intp]:
-        """A twentieth of the negatives: those that came nearest to firing when last scored, as many
-        of each state, which has its own threshold, and as many near misses."""
+        """The twentieth of the negatives that came nearest to firing when last scored."""
         if number == 0:
             return np.arange(len(negative))
         path = self.run / "mined.npy"
@@ -236,12 +235,7 @@ class Trainer:
         partial = path.with_name("mined.partial.npy")
         np.save(partial, worst)
         partial.replace(path)
-        by_chance = np.arange(len(negative)) < len(negative) - self.budget.near
-        group = np.where(by_chance, negative.states, len(self.word.states))
-        groups = np.unique(group)
-        each = -(-len(negative) // (20 * len(groups)))
-        order = np.argsort(-worst, kind="stable")
-        return np.concatenate([order[group[order] == one][:each] for one in groups])
+        return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
     def batch(
         self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
