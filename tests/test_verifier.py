@@ -23,7 +23,7 @@ from train.data import RATE, Corpus, DataError, load_corpus, voice
 from train.device import Device, DeviceError, Steps, wakes
 from train.kept import save_arrays, write_json
 from train.trials import Sound, Trials, conditions
-from verify.compare import Judged, draws, first_look, markdown, passed, table
+from verify.compare import Judged, draws, first_look, lowest, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
 from verify.cuts import (
     EDGE,
@@ -46,7 +46,7 @@ from verify.fitter import Fitter, Recipe, draw
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
 from verify.infer import SCALE, Network
-from verify.measure import System, lowest, measure
+from verify.measure import System, measure
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from words import Word, load_word
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
+from train.count import first_within, sweep
 from train.data import RATE, Clip, DataError, find_manifest, load_corpus, voice
 from train.device import Device, library_hash, wakes
 from train.kept import joined, save_arrays, write_json
@@ -30,12 +31,13 @@ from verify.cuts import LOWERED, WIDE, Cuts, columns_of, seen, wide
 from verify.fit import HMM
 from verify.fitter import OFF
 from verify.infer import Network
-from verify.measure import SER_DB, lowest
+from verify.measure import SER_DB
 from words import Word
 
 MISSED = (0.01, 0.02, 0.05)  # shares of the words that woke the device and are rejected
 DRAWS = 500  # of speakers
 AT_ONCE = 250
+NEVER = 32767  # above all scores
 
 Floats = NDArray[np.float64]
 
@@ -102,6 +104,14 @@ class FirstLook:
         """The same as verify/cuts.wide of the whole, without going through all of it."""
         begin = max(0, told - 2 * RATE)
         return wide(self.extract, pcm[begin : begin + 5 * RATE], told - begin)
+
+
+def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float) -> int:
+    """The lowest threshold from which on a stream wakes the device at most `rate` times an hour."""
+    thresholds = sweep(scores, NEVER)
+    thresholds = thresholds[thresholds <= int(scores.max()) + 1]
+    counts = [len(wakes(scores, int(t), device.refractory_steps)) for t in thresholds]
+    return int(thresholds[first_within(np.array(counts) / hours, rate)])
 
 
 _look: FirstLook

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
-from train.count import bootstrap, first_within, sweep
+from train.count import bootstrap
 from train.data import RATE, load_corpus, voice
-from train.device import Device, Steps, wakes
+from train.device import Device, Steps
 from train.kept import write_json
 from train.trials import Condition, Pcm, Trials, conditions
 from verify.cut import Cut, needed
@@ -27,7 +27,6 @@ from verify.first import SecondLook
 from verify.frames import PREROLL
 from words import Word
 
-NEVER = 32767  # above all scores
 SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}
 SYSTEMS = ("one look", "the first of two", "both")
 
@@ -98,14 +97,6 @@ class System:
         one, first, both = (int(m.sum()) for m in each)
         return Row(condition.name, (shipped, low), hours, len(speakers), false, (one, first, both),
                    frr)  # fmt: skip
-
-
-def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float) -> int:
-    """The lowest threshold from which on a stream wakes the device at most `rate` times an hour."""
-    thresholds = sweep(scores, NEVER)
-    thresholds = thresholds[thresholds <= int(scores.max()) + 1]
-    counts = [len(wakes(scores, int(t), device.refractory_steps)) for t in thresholds]
-    return int(thresholds[first_within(np.array(counts) / hours, rate)])
 
 
 _system: System
