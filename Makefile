@@ -139,7 +139,8 @@ VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA
 VERIFY_WAKES ?= runs/verify/$(WORD)-wakes
 AMOUNT ?= 1
 EPOCHS ?= 8
-.PHONY: verify-train verify-measure verify-experiment verify-serve demo-two-stage
+FIRST_OF_TWO = build/$(WORD)/first-of-two
+.PHONY: verify-train verify-measure verify-experiment verify-serve first-of-two demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER; resumes
 	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
@@ -165,9 +166,13 @@ verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WOR
 	$(verifier_given)
 	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
 		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
+first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes sooner, for devices whose wakes VERIFIER hears again
+	$(verifier_given)
+	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO)
 demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples
 	$(verifier_given)
-	+@$(BUILD) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
+	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO) >&2
+	+@$(BUILD) MODEL=$(FIRST_OF_TWO) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
 	@$(PYTHON) -m verify demo $(SERVED) --board $(BOARD) \
 		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) $(or $(AUDIO),$(SAMPLES))
 

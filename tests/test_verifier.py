@@ -15,21 +15,18 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.hostlib import Extractor
-from convert.manifest import read_manifest
 from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.small_data import BEEP
+from tests.untrained import network
 from train.data import RATE, Corpus, DataError, load_corpus, voice
 from train.device import Device, DeviceError, Steps, wakes
-from train.kept import save_arrays, write_json
 from train.trials import Sound, Trials, conditions
 from verify.compare import Judged, draws, first_look, lowest, markdown, passed, table
 from verify.cut import FRAMES, SILENCE
 from verify.cuts import (
     EDGE,
-    LOWERED,
     NEAREST,
-    SCENE_S,
     SHIPPED,
     WIDE,
     Amounts,
@@ -40,28 +37,19 @@ from verify.cuts import (
     wide,
     woken,
 )
-from verify.first import FirstLook, SecondLook
-from verify.fit import FIRST_RATE, WEIGHTS_OF_FIRST, folded, limits, lowered, train, verify_loss
+from verify.fit import WEIGHTS_OF_FIRST, train, verify_loss
 from verify.fitter import Fitter, Recipe, draw
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
 from verify.infer import SCALE, Network
 from verify.measure import System, measure
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from words import Word, load_word
+from words import Word
 
 ROOT = Path(__file__).resolve().parent.parent
 BANDS = 16
 FEW = Amounts(24, 24, 1, 12, 12, 1)
 BEEP_WORD = Word.model_validate(tomllib.loads(BEEP.replace("SNR", "20")))
-
-
-def network(model: keras.Model, bands: int) -> Network:
-    seen = KINDS[model.name]
-    facts = {"kind": model.name, "frames": FRAMES, "bands": bands,
-             "first_column": first_frame(seen), "seen": seen, "preroll_frames": PREROLL_FRAMES,
-             "frames_per_unit": PER_UNIT}  # fmt: skip
-    return Network(facts, folded(model))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -421,95 +409,6 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
         assert misses[2] == (misses[1] if logit > 0 else row["trials"])
     one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
     assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
-
-
-def test_the_first_look_is_heard_again_as_the_device_heard_it() -> None:
-    word, smoothing = TOY.word, TOY.word.detector.smoothing_steps
-    device = Device(build_toy("toy", "host").folder / "libwakestate.so", word)
-    extract, f = Extractor(word.frontend), word.frontend
-    rng = np.random.default_rng(4)
-    samples = (FRAMES - 1) * f.hop_samples + f.window_samples
-    pcm = (rng.normal(0, 1, (4, samples)) * 10 ** rng.uniform(1, 4, (4, 1))).astype(np.int16)
-    states = np.array([1, 0, len(word.states) - 1, 1])
-    features = np.stack([extract.features(x) for x in pcm]).astype(np.float32)
-    first = FirstLook(word, TOY.folder)
-    sure = first.sureness(features, states)
-    scale = read_manifest(TOY.folder).logit.scale
-    whole = -(-word.model.receptive_hops // word.model.stride) - 1  # the first step of real sound
-    for i, state in enumerate(states.tolist()):
-        best = [
-            int(
-                device.scores(pcm[i, phase * f.hop_samples :], state)[whole + smoothing - 1 :].max()
-            )
-            for phase in range(word.model.stride)
-        ]
-        above = np.mean(best) - device.threshold(state)
-        assert sure[i] == pytest.approx(above * scale / smoothing, abs=1e-5)
-    assert np.ptp(sure) > 0
-
-
-def test_both_looks_accept_as_many_words_as_one() -> None:
-    rng = np.random.default_rng(7)
-    is_word, state = rng.random(4000) < 0.5, rng.integers(0, 3, 4000).astype(np.uint8)
-    state[is_word & (state == 2)] = 0  # no word is known in the last state
-    best = rng.integers(20, 160, 4000).astype(np.int16)
-    woke = np.select([best >= 100, best >= 40], [SHIPPED, LOWERED], NEAREST).astype(np.int8)
-    place = np.where(is_word[:, None], 1.0, np.nan) * np.ones((4000, 2))
-    none, kind = np.full(4000, ""), np.where(is_word, "positive", "negative")
-    cuts = Cuts(np.zeros((4000, 1, 1), np.int8), place.astype(np.float32), none, kind, woke, state,
-                best)  # fmt: skip
-    wakes = lowered(cuts, [100, 100, 100], [40.0, 130.0, 40.0])
-    assert wakes[1] == 100  # never above what ships, whatever the least is
-    for one in (0, 2):
-        others = best[~is_word & (state == one)]
-        allowed = int(FIRST_RATE * len(others) * SCENE_S / 3600)
-        assert wakes[one] == min(100, np.sort(others)[::-1][allowed] + 1)
-    asked = best >= 70
-    score = rng.normal(0, 1, 4000)
-    limit = limits(cuts, score, asked, 3)
-    for one in (0, 1):
-        words = is_word & asked & (state == one)
-        accepted = (words & (score >= limit[one])).sum()
-        assert abs(int(accepted) - int((words & (woke == SHIPPED)).sum())) <= 1  # as written
-    words = is_word & asked
-    assert (
-        abs(int((words & (score >= limit[2])).sum()) - int((words & (woke == SHIPPED)).sum())) < 3
-    )
-    assert (limits(cuts, score, asked, 3, 0.9) > limit).all()
-
-
-def test_both_looks_decide(tmp_path: Path) -> None:
-    word, folder = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"
-    bands = word.frontend.bands
-    model, own = build("cra", bands), FirstLook(word, folder)
-    one = network(model, bands)
-    save_arrays(tmp_path / "verifier.npz", folded(model))
-    shipped = {state: 7 * i for i, state in enumerate(word.states)}
-    facts = one.facts | {
-        "weight": 0.5, "first": own.identity, "shipped": shipped,
-        "wakes": {state: i for i, state in enumerate(word.states)},
-        "limits": {state: i / 4 for i, state in enumerate(word.states)},
-    }  # fmt: skip
-    write_json(tmp_path / "verifier.json", facts)
-    both = SecondLook.load(tmp_path, word, folder)
-    assert (both.frames, both.bands, both.threshold) == (FRAMES, bands, 0.0)
-    assert both.wakes == tuple(range(len(word.states)))
-    x = np.random.default_rng(5).integers(-128, 128, (3, FRAMES, bands)).astype(np.float32)
-    states = np.array([1, 0, 1])
-    first = FirstLook(word, folder, list(shipped.values()))  # of the training, not the model's own
-    expected = one.score(x)[0] + 0.5 * first.sureness(x, states) - states / 4
-    np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
-    for wrong, said in (
-        (facts | {"first": "another"}, "trained beside another network than"),
-        (facts | {"weight": None}, "cannot be read: "),
-        ({k: v for k, v in facts.items() if k != "limits"}, "'limits' is missing"),
-    ):
-        write_json(tmp_path / "verifier.json", wrong)
-        with pytest.raises(GatewayError, match=said + ".*`make verify-train MODEL=.*models/alexa`"):
-            SecondLook.load(tmp_path, word, folder)
-    write_json(tmp_path / "verifier.json", facts)
-    with pytest.raises(GatewayError, match=r"model\.json: no such file"):
-        SecondLook.load(tmp_path, word, tmp_path)
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:

@@ -155,6 +155,15 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--split", default="dev", help="default: dev")
     whole.add_argument("--out", type=Path, help="JSON (default: build/WORD/verify.json)")
 
+    copy = commands.add_parser(
+        "lower",
+        help="a model folder for devices whose wakes are looked at again",
+        description="Copies the first network's folder to OUT with the thresholds that the "
+        "verifier's folder has for the first of two looks: it wakes sooner, and on more else.",
+    )
+    _add_served(copy)
+    copy.add_argument("--out", type=Path, help="default: build/WORD/first-of-two")
+
     table = commands.add_parser(
         "compare",
         help="networks of the second look and the DNN-HMM, at equal misses",
@@ -302,6 +311,17 @@ def _measure(args: argparse.Namespace) -> int:
     return 0
 
 
+def _lower(args: argparse.Namespace) -> int:
+    from verify.first import SecondLook, copy_lowered
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    out = args.out or Path("build") / word.name / "first-of-two"
+    look = SecondLook.load(_folder(args), word, _model(args))
+    copy_lowered(look, word, _model(args), out)
+    print(out)
+    return 0
+
+
 def _gateway(args: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -422,6 +442,7 @@ _COMMANDS = {
     "bench-service": _bench,
     "train": _train,
     "measure": _measure,
+    "lower": _lower,
     "compare": _compare,
     "fuzz": _fuzz,
 }

@@ -7,9 +7,10 @@ device steps every few hops; here all of these steps' phases are heard, which te
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from convert.emit import load_network
 from convert.errors import ConvertError
-from convert.manifest import check_manifest
+from convert.manifest import NAME, check_manifest, read_manifest, sha256, write_manifest
 from convert.reference import whole
 from verify.gateway import GatewayError
 from verify.infer import FACTS, Network
@@ -40,7 +41,8 @@ class FirstLook:
             self._network = load_network(word, folder)
         except ConvertError as error:
             raise GatewayError(str(error)) from None
-        self.identity = sha256(" ".join(sorted(manifest.files.values())).encode()).hexdigest()
+        files = " ".join(sorted(manifest.files.values()))
+        self.identity = hashlib.sha256(files.encode()).hexdigest()
         self.thresholds = thresholds or [manifest.thresholds[state] for state in word.states]
         self._scale = manifest.logit.scale
         self._smoothing = word.detector.smoothing_steps
@@ -113,3 +115,22 @@ class SecondLook:
         logit, start, end = self.network.score(features)
         score = logit + np.float32(self.weight) * self.first.sureness(features, states)
         return score - self.limits[states], start, end
+
+
+def copy_lowered(look: SecondLook, word: Word, model: Path, out: Path) -> None:
+    """Copy the model folder `model` to `out` with the thresholds of the first of two looks, for
+    devices whose wakes are looked at again. What is there already stays as it is. GatewayError."""
+    out.mkdir(parents=True, exist_ok=True)
+    if out.samefile(model):
+        raise GatewayError(f"{out}: is the model itself; name another folder")
+    try:
+        manifest = check_manifest(model, word)
+        for name, wanted in manifest.files.items():
+            if not (out / name).is_file() or sha256(out / name) != wanted:
+                shutil.copyfile(model / name, out / name)
+        lowered = dict(zip(word.states, look.wakes, strict=True))
+        manifest = manifest.model_copy(update={"thresholds": lowered})
+        if not (out / NAME).is_file() or read_manifest(out) != manifest:
+            write_manifest(out, manifest)
+    except ConvertError as error:
+        raise GatewayError(str(error)) from None

@@ -1,0 +1,143 @@
+"""The first look beside the second: heard again, in the sum that decides, and as lowered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.hostlib import Extractor
+from convert.manifest import check_manifest, read_manifest
+from tests.executors import TOY
+from tests.firmware_build import build as build_toy
+from tests.untrained import network
+from train.device import Device
+from train.kept import save_arrays, write_json
+from verify.__main__ import main
+from verify.cut import FRAMES
+from verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
+from verify.first import FirstLook, SecondLook
+from verify.fit import FIRST_RATE, folded, limits, lowered
+from verify.gateway import GatewayError
+from verify.networks import build
+from words import load_word
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_first_look_is_heard_again_as_the_device_heard_it() -> None:
+    word, smoothing = TOY.word, TOY.word.detector.smoothing_steps
+    device = Device(build_toy("toy", "host").folder / "libwakestate.so", word)
+    extract, f = Extractor(word.frontend), word.frontend
+    rng = np.random.default_rng(4)
+    samples = (FRAMES - 1) * f.hop_samples + f.window_samples
+    pcm = (rng.normal(0, 1, (4, samples)) * 10 ** rng.uniform(1, 4, (4, 1))).astype(np.int16)
+    states = np.array([1, 0, len(word.states) - 1, 1])
+    features = np.stack([extract.features(x) for x in pcm]).astype(np.float32)
+    first = FirstLook(word, TOY.folder)
+    sure = first.sureness(features, states)
+    scale = read_manifest(TOY.folder).logit.scale
+    whole = -(-word.model.receptive_hops // word.model.stride) - 1  # the first step of real sound
+    for i, state in enumerate(states.tolist()):
+        best = [
+            int(
+                device.scores(pcm[i, phase * f.hop_samples :], state)[whole + smoothing - 1 :].max()
+            )
+            for phase in range(word.model.stride)
+        ]
+        above = np.mean(best) - device.threshold(state)
+        assert sure[i] == pytest.approx(above * scale / smoothing, abs=1e-5)
+    assert np.ptp(sure) > 0
+
+
+def test_both_looks_accept_as_many_words_as_one() -> None:
+    rng = np.random.default_rng(7)
+    is_word, state = rng.random(4000) < 0.5, rng.integers(0, 3, 4000).astype(np.uint8)
+    state[is_word & (state == 2)] = 0  # no word is known in the last state
+    best = rng.integers(20, 160, 4000).astype(np.int16)
+    woke = np.select([best >= 100, best >= 40], [SHIPPED, LOWERED], NEAREST).astype(np.int8)
+    place = np.where(is_word[:, None], 1.0, np.nan) * np.ones((4000, 2))
+    none, kind = np.full(4000, ""), np.where(is_word, "positive", "negative")
+    cuts = Cuts(np.zeros((4000, 1, 1), np.int8), place.astype(np.float32), none, kind, woke, state,
+                best)  # fmt: skip
+    wakes = lowered(cuts, [100, 100, 100], [40.0, 130.0, 40.0])
+    assert wakes[1] == 100  # never above what ships, whatever the least is
+    for one in (0, 2):
+        others = best[~is_word & (state == one)]
+        allowed = int(FIRST_RATE * len(others) * SCENE_S / 3600)
+        assert wakes[one] == min(100, np.sort(others)[::-1][allowed] + 1)
+    asked = best >= 70
+    score = rng.normal(0, 1, 4000)
+    limit = limits(cuts, score, asked, 3)
+    for one in (0, 1):
+        words = is_word & asked & (state == one)
+        accepted = (words & (score >= limit[one])).sum()
+        assert abs(int(accepted) - int((words & (woke == SHIPPED)).sum())) <= 1  # as written
+    words = is_word & asked
+    assert (
+        abs(int((words & (score >= limit[2])).sum()) - int((words & (woke == SHIPPED)).sum())) < 3
+    )
+    assert (limits(cuts, score, asked, 3, 0.9) > limit).all()
+
+
+WORD, FOLDER = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"
+SHIPPED_AT = {state: 7 * i for i, state in enumerate(WORD.states)}
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """An untrained verifier beside the shipped model in `folder`; its facts."""
+    model = build("cra", WORD.frontend.bands)
+    save_arrays(folder / "verifier.npz", folded(model))
+    facts = network(model, WORD.frontend.bands).facts | {
+        "weight": 0.5, "first": FirstLook(WORD, FOLDER).identity, "shipped": SHIPPED_AT,
+        "wakes": {state: i for i, state in enumerate(WORD.states)},
+        "limits": {state: i / 4 for i, state in enumerate(WORD.states)},
+    }  # fmt: skip
+    write_json(folder / "verifier.json", facts)
+    return facts
+
+
+def test_both_looks_decide(tmp_path: Path) -> None:
+    facts = written(tmp_path)
+    both = SecondLook.load(tmp_path, WORD, FOLDER)
+    assert (both.frames, both.bands, both.threshold) == (FRAMES, WORD.frontend.bands, 0.0)
+    assert both.wakes == tuple(range(len(WORD.states)))
+    shape = (3, FRAMES, WORD.frontend.bands)
+    x = np.random.default_rng(5).integers(-128, 128, shape).astype(np.float32)
+    states = np.array([1, 0, 1])
+    # Thresholds of the training, not the model's own.
+    first = FirstLook(WORD, FOLDER, list(SHIPPED_AT.values()))
+    expected = both.network.score(x)[0] + 0.5 * first.sureness(x, states) - states / 4
+    np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
+    for wrong, said in (
+        (facts | {"first": "another"}, "trained beside another network than"),
+        (facts | {"weight": None}, "cannot be read: "),
+        ({k: v for k, v in facts.items() if k != "limits"}, "'limits' is missing"),
+    ):
+        write_json(tmp_path / "verifier.json", wrong)
+        with pytest.raises(GatewayError, match=said + ".*`make verify-train MODEL=.*models/alexa`"):
+            SecondLook.load(tmp_path, WORD, FOLDER)
+    write_json(tmp_path / "verifier.json", facts)
+    with pytest.raises(GatewayError, match=r"model\.json: no such file"):
+        SecondLook.load(tmp_path, WORD, tmp_path)
+
+
+def test_a_lowered_copy_is_the_model_but_for_its_thresholds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verifier, out = tmp_path / "verifier", tmp_path / "first-of-two"
+    verifier.mkdir()
+    written(verifier)
+    call = ["lower", "--model", str(FOLDER), "--verifier", str(verifier), "--out"]
+    assert main([*call, str(out)]) == 0 and capsys.readouterr().out == f"{out}\n"
+    copy, own = check_manifest(out, WORD), check_manifest(FOLDER, WORD)
+    assert copy.thresholds == {state: i for i, state in enumerate(WORD.states)}
+    assert copy.model_copy(update={"thresholds": own.thresholds}) == own
+    assert SecondLook.load(verifier, WORD, out).wakes == tuple(range(len(WORD.states)))
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert main([*call, str(out)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert main([*call, str(FOLDER)]) == 2
+    assert "is the model itself" in capsys.readouterr().err

@@ -1,0 +1,18 @@
+"""Networks of the second look as training would write them, but untrained."""
+
+from __future__ import annotations
+
+import keras
+
+from verify.cut import FRAMES
+from verify.fit import folded
+from verify.infer import Network
+from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
+
+
+def network(model: keras.Model, bands: int) -> Network:
+    seen = KINDS[model.name]
+    facts = {"kind": model.name, "frames": FRAMES, "bands": bands,
+             "first_column": first_frame(seen), "seen": seen, "preroll_frames": PREROLL_FRAMES,
+             "frames_per_unit": PER_UNIT}  # fmt: skip
+    return Network(facts, folded(model))
