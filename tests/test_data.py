@@ -145,6 +145,12 @@ def test_interrupted_decoding_leaves_nothing(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_what_is_held_out_is_a_split_of_its_own(sounds: Path, cache: Path, corpus: Corpus) -> None:
+    held = load_corpus(sounds, "held", cache)
+    assert held.split == "held" and held.clips == [c for c in corpus.clips if held_out(c)]
+    assert np.array_equal(held.audio(held.clips[-1]), corpus.audio(held.clips[-1]))
+
+
 def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
     sides: dict[str, set[bool]] = {}
     for clip in corpus.clips:

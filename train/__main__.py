@@ -179,7 +179,8 @@ def _also(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _measuring(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", default="dev", help="split of the manifest (default: dev)")
+    parser.add_argument("--split", default="dev", help="split of the manifest, or held: "
+                        "train's held-out voices (default: dev)")  # fmt: skip
     _also(parser, "whose split is heard as well")
     parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     parser.add_argument("--out", type=Path, help="folder of the results (default: build/WORD)")

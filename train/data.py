@@ -24,6 +24,7 @@ from train.locate import RATE as RATE  # the rate of all recordings
 from train.locate import locate_word, tts_timings
 from words import Data, Word
 
+HELD = "held"  # a split: of train, what held_out() keeps
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds")
 # Kinds a device plays itself, by the player state they belong to.
 PLAYBACK_KINDS = {"music": "music", "speech": "device_speech", "alarm": "alarms"}
@@ -111,7 +112,7 @@ def load_corpus(
     data: Path, split: str, cache: Path, spoken: Data | None = None, also: Sequence[Path] = ()
 ) -> Corpus:
     """Read one split ("train" or "dev") of `data`/manifest.csv, and of the folders in `also`;
-    decode it on first use.
+    decode it on first use. HELD: the voices of train that nothing learns from.
 
     `spoken`: where recordings hold the word, as a word file's [data] tells it.
     Raises DataError naming the file and what is wrong with it.
@@ -119,8 +120,9 @@ def load_corpus(
     clips: list[Clip] = []
     pcm = []
     for number, folder in enumerate((data, *also)):
-        more, samples = _load_folder(folder, split, cache, spoken, number)
-        clips += more
+        of = "train" if split == HELD else split
+        more, samples = _load_folder(folder, of, cache, spoken, number)
+        clips += [clip for clip in more if split != HELD or held_out(clip)]
         pcm.append(samples)
     return Corpus(clips, pcm, split)
 
