@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from train.acoustics import to_int16
 from train.data import load_corpus
 from train.locate import RATE, locate_word, tts_timings
 from words import Data
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def spoken(stop: float = 0.08) -> Samples:
@@ -113,3 +116,15 @@ def test_nothing_to_locate() -> None:
     assert locate_word(np.zeros(100, np.int16)) == (-1, -1)
     assert locate_word(np.zeros(RATE, np.int16)) == (-1, -1)
     assert locate_word(to_int16(chirp()), (5.0, 0.1, False)) == (-1, -1)
+
+
+def test_words_are_where_the_eye_sees_them(data: Path) -> None:
+    """The table of docs/experiments/places.md: read off spectrograms, locate_word not asked."""
+    table = (ROOT / "docs/experiments/places.md").read_text()
+    rows = re.findall(r"\| (dev/\S+\.flac) \| ([\d.]+) \| ([\d.]+) \|", table)
+    assert len(rows) == 12
+    for path, start, end in rows:
+        pcm, rate = soundfile.read(data / path, dtype="int16")
+        assert rate == RATE
+        found = np.array(locate_word(pcm)) / RATE
+        np.testing.assert_allclose(found, [float(start), float(end)], atol=0.035, err_msg=path)
