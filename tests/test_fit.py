@@ -58,14 +58,15 @@ KILLS = {
                train.fit, "write_json"),
 }
 
-def attempt(run, kill, **budget):
+def attempt(run, kill, teachers=(), **budget):
     pid = os.fork()
     if pid == 0:
         status = 99
         try:
             if kill:
                 signal_at(*KILLS[kill])
-            train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget))
+            train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
+                          teachers=teachers)
             status = 0
         except SystemExit as stop:
             status = stop.code
@@ -83,6 +84,8 @@ for kill in ("batch", "curve", "state", "result", ""):
 statuses["again"] = attempt("killed", "")
 statuses["whole"] = attempt("whole", "")
 statuses["other budget"] = attempt("killed", "", batch=18)
+statuses["taught"] = attempt("taught", "", [Path("whole/model.keras")] * 2, rounds=1, rounded=0)
+statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
 Path("statuses.json").write_text(json.dumps(statuses))
 """
 
@@ -108,7 +111,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     statuses = json.loads((trained / "statuses.json").read_text())
     assert statuses == {
         "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
-        "other budget": 1,
+        "other budget": 1, "taught": 0, "taught by none": 1,
     }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
     names = {
         run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
@@ -156,6 +159,34 @@ def test_same_seed_same_weights(trained: Path) -> None:
         assert np.allclose(mean, np.mean(rounds, axis=0), atol=1e-6)
     first = weights("whole/round-001.keras")
     assert any(not np.array_equal(a, b) for a, b in zip(first, kept[-1], strict=True))
+
+
+def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
+    import keras
+
+    from train.fit import FEATURE_SCALE
+    from train.model import metadata_vectors
+    from train.teach import loaded
+
+    said = np.load(trained / "taught/soft-positive.npy")
+    shard = np.load(sorted((trained / "taught/pool").glob("train-positive-*.npz"))[0])
+    x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
+    teacher = keras.saving.load_model(trained / "whole/model.keras", compile=False)
+    logits = teacher.predict_on_batch([x, metadata_vectors(TOY.word)[shard["states"]]])[:, :, 0, 0]
+    assert said.shape[0] == 30
+    np.testing.assert_allclose(said[: len(x)], np.clip(logits, -12, 12), atol=0.01)
+    one, other = (
+        keras.saving.load_model(trained / run / "round-001.keras", compile=False).get_weights()
+        for run in ("taught", "whole")
+    )
+    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert "none.keras: no such file" in (trained / "stderr").read_text()
+    hops, bands = x.shape[1], x.shape[3]
+    width = metadata_vectors(TOY.word).shape[1]
+    with pytest.raises(DataError, match=r"makes \d+ steps of a scene, 48 are needed"):
+        loaded(trained / "whole/model.keras", (hops + 30, bands), width)
+    with pytest.raises(DataError, match="takes other features or states"):
+        loaded(trained / "whole/model.keras", (hops, bands + 1), width)
 
 
 def test_calibration_windows_come_from_the_pool(trained: Path) -> None:

@@ -134,6 +134,19 @@ def test_window_loss_by_hand() -> None:
     assert np.allclose(loss(labels, z, off=3.0, wrong=-2.0) - expected, 2 * ENDPOINT_WEIGHT)
 
 
+def test_what_teachers_say_counts_near_firing() -> None:
+    from train.model import TAUGHT_WEIGHT, window_loss
+
+    targets = np.full((3, 2, 4), np.nan, np.float32)
+    targets[:, :, 0] = -1.0  # no label matters
+    targets[:, :, 3] = [[4, -20], [-20, -20], [2, 2]]
+    z = np.array([[7, -30], [-30, -10], [2, 2]], np.float32)
+    outputs = np.stack([z, 0 * z, 0 * z], axis=2)[:, :, None]
+    found = np.asarray(window_loss(targets, outputs))
+    np.testing.assert_allclose(found, [TAUGHT_WEIGHT * 3 / 2, 0, 0], atol=2e-3)
+    assert np.allclose(window_loss(targets[:, :, :3], outputs), 0)
+
+
 @pytest.mark.parametrize("conditioning", ["both", "norm", "join", "none"])
 def test_a_baseline_does_not_know_the_state(conditioning: str) -> None:
     """Trained or not: where the metadata does not go in, it changes nothing."""

@@ -46,6 +46,9 @@ def main() -> int:
     fit.add_argument("--near", type=_natural, metavar="CLIPS",
         help="of the scenes without the word, so many mixed around a near miss (default: as many "
         "as chance gives; docs/experiments/detector.md)")  # fmt: skip
+    fit.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS",
+        help="model.keras of another run, larger or trained otherwise, to learn from as well; "
+        "of several (may be repeated) the mean")  # fmt: skip
     fit.add_argument("--amount", type=_amount, default=1.0, metavar="SHARE",
         help="of the usual 170,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument(
@@ -244,7 +247,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         word = word.model_copy(update={"model": model})
     run = args.run or Path("runs") / word.name
     budget = Budget(seed=args.seed, **given).times(args.amount)
-    fit(word, args.data, run, CACHE, budget, args.pool, args.also)
+    fit(word, args.data, run, CACHE, budget, args.pool, args.also, args.teacher)
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:

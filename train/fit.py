@@ -31,6 +31,7 @@ from train.model import (
     window_loss,
 )
 from train.pool import Pool, render_pool, window_ends
+from train.teach import identities, taught
 from words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
@@ -87,11 +88,12 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
 
 def fit(
     word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None,
-    also: Sequence[Path] = (),
+    also: Sequence[Path] = (), teachers: Sequence[Path] = (),
 ) -> Path:  # fmt: skip
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
     `also`: more data folders, whose train split is taken as well.
+    `teachers`: .keras files of other runs, whose mean it learns from as well.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
     with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
@@ -103,6 +105,8 @@ def fit(
             b"".join(find_manifest(folder).read_bytes() for folder in (data, *also))
         ).hexdigest(),
     }
+    if teachers:
+        config["teachers_sha256"] = identities(teachers)
     keep_config(run / "config.json", config, "this run was started")
     final = run / "model.keras"
     if final.is_file():
@@ -117,8 +121,11 @@ def fit(
     positive, negative = pool["train", "positive"], pool["train", "negative"]
     if ("train", "near") in pool:
         negative = joined([negative, pool.pop(("train", "near"))])
+    if teachers:
+        for part, learned in (("positive", positive), ("negative", negative)):
+            taught(word, learned, teachers, float(FEATURE_SCALE), run / f"soft-{part}.npy")
     held = (pool["held", "positive"], pool["held", "negative"])
-    trainer = Trainer(word, run, budget)
+    trainer = Trainer(word, run, budget, taught=bool(teachers))
     trainer.run_rounds(positive, negative, held)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
     trainer.finish(final, held)
@@ -142,8 +149,8 @@ def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int
 class Trainer:
     """Optimizer, weights and their average, and the state that a checkpoint keeps."""
 
-    def __init__(self, word: Word, run: Path, budget: Budget) -> None:
-        self.word, self.run, self.budget = word, run, budget
+    def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False) -> None:
+        self.word, self.run, self.budget, self.taught = word, run, budget, taught
         self.model = self._compiled(rounded=budget.rounded >= budget.rounds)
         self.meta = metadata_vectors(word)
         self.ends = window_ends(word)
@@ -182,7 +189,7 @@ class Trainer:
         return [x, self.meta[pool.states[pick]]]
 
     def _targets(self, pool: Pool, pick: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What window_loss takes: float32[n, steps, 3]."""
+        """What window_loss takes: float32[n, steps, 3], or 4 with teachers."""
         f = self.word.frontend
         unit = ENDPOINT_HOPS * f.hop_samples / f.sample_rate
         words = np.where(pool.words[pick] >= 0, pool.words[pick] / RATE, np.nan)
@@ -190,7 +197,10 @@ class Trainer:
         low, high = ENDPOINT_RANGE
         seen = ((off >= low) & (off <= high)).all(axis=2, keepdims=True)
         labels = pool.labels[pick].astype(np.float32)[:, :, None]
-        return np.concatenate([labels, np.where(seen, off, np.nan).astype(np.float32)], axis=2)
+        targets = [labels, np.where(seen, off, np.nan).astype(np.float32)]
+        if self.taught:
+            targets.append(pool.soft[pick, :, None].astype(np.float32))
+        return np.concatenate(targets, axis=2)
 
     def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """Logits of every clip, or of the given ones, float32[n, steps]."""

@@ -22,6 +22,7 @@ from words import Word
 MIN_SCALE = 0.05
 ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
+TAUGHT_WEIGHT = 0.5  # of what teachers say
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -147,10 +148,11 @@ def take_weights(model: keras.Model, of: keras.Model) -> keras.Model:
 def window_loss(targets: Any, outputs: Any) -> Any:
     """Endpoint-tolerant loss per clip, float[batch].
 
-    targets [batch, steps, 3]: label, start, end. Label: 1 where the word has just ended, 0 where
-    nothing may fire, -1 where it does not matter. Of the 1s the best step counts (a smooth
-    maximum); of the 0s the mean and, as one firing is enough for a false accept, the worst. Start
-    and end count where they are no NaN: the mean absolute error.
+    targets [batch, steps, 3 or 4]: label, start, end, teachers' logit. Label: 1 where the word has
+    just ended, 0 where nothing may fire, -1 where it does not matter. Of the 1s the best step
+    counts (a smooth maximum); of the 0s the mean and, as one firing is enough for a false accept,
+    the worst. Start and end count where they are no NaN: the mean absolute error. So does the logit
+    of teachers, the more the nearer they or the network are to firing.
     """
     z, labels = outputs[:, :, 0, 0], targets[:, :, 0]
     far = ops.full_like(z, -1e4)
@@ -160,8 +162,14 @@ def window_loss(targets: Any, outputs: Any) -> Any:
     hit = ops.where(ops.any(wanted, axis=1), ops.softplus(-best), ops.zeros_like(best))
     quiet = ops.where(barred, ops.softplus(z), ops.zeros_like(z))
     mean = ops.sum(quiet, axis=1) / ops.maximum(ops.sum(ops.cast(barred, z.dtype), axis=1), 1.0)
-    where, known = targets[:, :, 1:], ops.logical_not(ops.isnan(targets[:, :, 1:]))
+    where, known = targets[:, :, 1:3], ops.logical_not(ops.isnan(targets[:, :, 1:3]))
     off = ops.abs(ops.where(known, outputs[:, :, 0, 1:] - ops.where(known, where, 0.0), 0.0))
     marks = ops.maximum(ops.sum(ops.cast(known, z.dtype), axis=(1, 2)), 1.0)
     ends = ops.sum(off, axis=(1, 2)) / marks
-    return hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1) + ENDPOINT_WEIGHT * ends
+    loss = hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1) + ENDPOINT_WEIGHT * ends
+    if targets.shape[-1] == 3:
+        return loss
+    said = targets[:, :, 3]
+    counts = ops.stop_gradient(ops.sigmoid(ops.maximum(z, said)))
+    taught = ops.sum(counts * ops.abs(z - said), axis=1) / (ops.sum(counts, axis=1) + 1.0)
+    return loss + TAUGHT_WEIGHT * taught

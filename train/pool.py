@@ -25,12 +25,14 @@ WANTED_S = (-0.03, 0.30)  # a window that ends this long after the word may, and
 @dataclass
 class Pool:
     """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], states uint8[n] as
-    the device tells them, words int32[n, 2]: first and last sample of the word, or -1."""
+    the device tells them, words int32[n, 2]: first and last sample of the word, or -1; soft
+    float16[n, steps]: what teachers say (train/teach.py), NaN without any."""
 
     features: NDArray[np.int8]
     labels: NDArray[np.int8]
     states: NDArray[np.uint8]
     words: NDArray[np.int32]
+    soft: NDArray[np.float16]
 
     def __len__(self) -> int:
         return len(self.states)
@@ -208,6 +210,7 @@ def render_pool(
         np.empty((clips, STEPS), np.int8),
         np.empty(clips, np.uint8),
         np.empty((clips, 2), np.int32),
+        np.full((clips, STEPS), np.nan, np.float16),
     )
     for i, path in enumerate(paths):  # one open file and one copy at a time
         part_of = slice(i * SHARD, min((i + 1) * SHARD, clips))

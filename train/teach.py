@@ -1,0 +1,66 @@
+"""What larger or more networks say of the scenes that a small one learns from (distillation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from train.data import DataError
+from train.model import metadata_vectors
+from train.pool import STEPS, Pool
+from words import Word
+
+AT_ONCE = 200
+LIMIT = 12.0  # logits beyond are all the same to a student
+
+
+def taught(word: Word, pool: Pool, teachers: Sequence[Path], scale: float, kept: Path) -> None:
+    """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
+    kept in the file `kept`. `scale`: of features. DataError names the teacher that does not fit."""
+    if kept.is_file() and len(found := np.load(kept)) == len(pool):
+        pool.soft[:] = found
+        return
+    meta, total = metadata_vectors(word), np.zeros(pool.soft.shape, np.float32)
+    for path in teachers:
+        model = loaded(path, pool.features.shape[1:], meta.shape[1])
+        parts = np.array_split(np.arange(len(pool)), -(-len(pool) // AT_ONCE))
+        for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
+            x = pool.features[rows].astype(np.float32)[:, :, None, :] * np.float32(scale)
+            outputs = np.asarray(model.predict_on_batch([x, meta[pool.states[rows]]]))
+            total[rows] += np.clip(outputs[:, :, 0, 0], -LIMIT, LIMIT)
+    pool.soft[:] = total / len(teachers)
+    partial = kept.with_name("soft.partial.npy")
+    np.save(partial, pool.soft)
+    partial.replace(kept)
+
+
+def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:
+    """A teacher that takes features of `shape` [hops, bands] and `width` of metadata."""
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    x: NDArray[np.float32] = np.zeros((1, shape[0], 1, shape[1]), np.float32)
+    try:
+        steps = np.shape(model.predict_on_batch([x, np.zeros((1, width), np.float32)]))[1]
+    except ValueError as error:
+        raise DataError(f"{path}: takes other features or states: {error}") from None
+    if steps != STEPS:
+        raise DataError(f"{path}: makes {steps} steps of a scene, {STEPS} are needed: a teacher's "
+                        "stride and receptive field must be the word's")  # fmt: skip
+    return model
+
+
+def identities(teachers: Sequence[Path]) -> list[str]:
+    """A hash of each; DataError where one is missing."""
+    for path in teachers:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; a teacher is the model.keras of another run")
+    return [sha256(path.read_bytes()).hexdigest() for path in teachers]
