@@ -36,7 +36,7 @@ MORE ?=
 #? ROUNDED=6 NEAR=16000   of train's rounds, the last that compute as int8 will; of its scenes, those
 #?                    mixed around a near miss
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
-#? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=16   what verify-experiment trains, on what share
+#? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=6   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
 #? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes   where verify-train keeps what
 #?                    it makes; other ones for another MODEL
@@ -138,7 +138,7 @@ VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA
 	--epochs $(EPOCHS) --wakes $(VERIFY_WAKES)
 VERIFY_WAKES ?= runs/verify/$(WORD)-wakes
 AMOUNT ?= 1
-EPOCHS ?= 8
+EPOCHS ?= 30
 FIRST_OF_TWO = build/$(WORD)/first-of-two
 .PHONY: verify-train verify-measure verify-experiment verify-serve first-of-two demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER; resumes

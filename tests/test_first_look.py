@@ -19,7 +19,7 @@ from verify.__main__ import main
 from verify.cut import FRAMES
 from verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
 from verify.first import FirstLook, SecondLook
-from verify.fit import FIRST_RATE, folded, limits, lowered
+from verify.fit import FIRST_RATE, folded, heaviest, limits, lowered
 from verify.gateway import GatewayError
 from verify.networks import build
 from words import load_word
@@ -80,6 +80,11 @@ def test_both_looks_accept_as_many_words_as_one() -> None:
         abs(int((words & (score >= limit[2])).sum()) - int((words & (woke == SHIPPED)).sum())) < 3
     )
     assert (limits(cuts, score, asked, 3, 0.9) > limit).all()
+
+
+def test_the_first_look_weighs_as_much_as_it_costs_nothing() -> None:
+    assert heaviest({0.0: 100, 0.1: 96, 0.25: 105, 0.5: 107, 1.0: 300}) == 0.25
+    assert heaviest({0.0: 100, 0.5: 300}) == 0.0
 
 
 WORD, FOLDER = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"

@@ -136,10 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
     fit.add_argument("--kind", choices=_KINDS, default="cra",
                      help="network, by verify/networks.py (default: cra)")  # fmt: skip
-    fit.add_argument("--cuts", choices=("aligned", "misaligned"), default="aligned",
-                     help="at the start told, or off by 0.5 s (default: aligned)")  # fmt: skip
+    fit.add_argument("--cuts", choices=("aligned", "misaligned"), default="misaligned",
+                     help="at the start told, or off by 0.5 s (default: misaligned)")  # fmt: skip
     fit.add_argument("--seed", type=int, default=1)
-    fit.add_argument("--epochs", type=_positive, default=8)
+    fit.add_argument("--epochs", type=_positive, default=30)
     fit.add_argument("--batches", type=_positive, default=400, help="of an epoch (default: 400)")
 
     whole = commands.add_parser(
