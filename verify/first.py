@@ -51,20 +51,27 @@ class FirstLook:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
         above the state's threshold, the mean over the phases, float32[n]. Windows that do not lie
         in the cut are left out."""
-        phases = range(self._network.stride)
         out = np.empty(len(features), np.float32)
         for state in np.unique(states):
             rows = np.flatnonzero(states == state)
-            columns = features[rows].astype(np.int8)
-            best = [self._best(columns[:, phase:], int(state)) for phase in phases]
-            out[rows] = np.mean(best, axis=0) - self.thresholds[state]
+            best = self._best(features[rows].astype(np.int8), int(state))
+            out[rows] = best.mean(axis=0) - self.thresholds[state]
         return out * np.float32(self._scale / self._smoothing)
 
     def _best(self, columns: NDArray[np.int8], state: int) -> NDArray[np.int64]:
-        """The highest score, as the device counts it: the sum of the newest logits."""
-        steps = whole(self._network, state, columns)[self._network.layers[-1].name][:, :, 0]
-        total = np.pad(np.cumsum(steps, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
-        return (total[:, self._smoothing :] - total[:, : -self._smoothing]).max(axis=1)
+        """The highest score of each phase, int64[phases, n], as the device counts it: the sum of
+        the newest logits."""
+        network, (count, frames) = self._network, columns.shape[:2]
+        phases = range(network.stride)
+        moved = np.concatenate([np.roll(columns, -phase, axis=1) for phase in phases])
+        logits = whole(network, state, moved)[network.layers[-1].name][:, :, 0]
+        total = np.pad(np.cumsum(logits, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
+        scores = total[:, self._smoothing :] - total[:, : -self._smoothing]
+        scores = scores.reshape(len(phases), count, -1)
+        for phase in phases:  # without the windows that came round
+            steps = (frames - phase - network.hops) // network.stride + 1
+            scores[phase, :, max(1, steps - self._smoothing + 1) :] = np.iinfo(np.int16).min
+        return np.asarray(scores.max(axis=2))
 
 
 @dataclass(frozen=True)
