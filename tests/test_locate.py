@@ -101,6 +101,15 @@ def test_timings_choose_between_two(tmp_path: Path) -> None:
         assert abs(clip.start / RATE - at) < 0.05 and abs(clip.end / RATE - at - 0.4) < 0.05
 
 
+def test_a_timing_spans_a_long_and_faint_middle() -> None:
+    """A stop and a weak /s/ after it, 0.3 s together, do not end a word whose timing is known."""
+    pcm = spoken(stop=0.3)
+    pcm = to_int16(np.pad(pcm, (4000, 8000)).astype(np.float32))
+    whole = (0.25, (len(pcm) - 8000) / RATE, True)
+    assert locate_word(pcm, whole)[1] == pytest.approx(len(pcm) - 8000, abs=480)
+    assert locate_word(pcm)[1] < len(pcm) - 8000 - RATE // 4
+
+
 def test_timings_of_a_phrase_span_its_words(tmp_path: Path) -> None:
     path = tmp_path / "words.csv"
     groups = [["sˈi", 0.0, 0.1], ["hˈA", 0.2, 0.4], ["sˈæmjəl", 0.5, 0.9], ["sˈɪt", 1.0, 1.2]]

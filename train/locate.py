@@ -25,9 +25,10 @@ def locate_word(
     """Start and end sample of the word: the timing if given, trimmed by energy; (-1, -1) if none.
 
     How far each of 32 mel bands lies above its background (a low percentile), averaged over the
-    bands, so that neither hum nor loud vowels decide alone; clicks are taken out. Of the stretches
-    without a pause of 0.22 s the one with the most of it is the word. Predicted starts run about
-    65 ms late and the last word of a clip takes in trailing silence, hence the margins.
+    bands, so that neither hum nor loud vowels decide alone; clicks are taken out. Without a timing,
+    of the stretches without a pause of 0.22 s the one with the most of it is the word. Predicted
+    starts run about 65 ms late and the last word of a clip takes in trailing silence, hence the
+    margins.
     """
     if len(pcm) < RUN * HOP or not pcm.any():
         return -1, -1
@@ -41,7 +42,9 @@ def locate_word(
     runs = [run for run in _split(marks, 2) if len(run) >= RUN]
     if not runs:
         return -1, -1
-    word = max(_split(np.concatenate(runs), GAP), key=lambda run: float(excess[run].sum()))
+    word = np.concatenate(runs)
+    if timing is None:
+        word = max(_split(word, GAP), key=lambda run: float(excess[run].sum()))
     return int(word[0]) * HOP, min((int(word[-1]) + 1) * HOP, len(pcm))
 
 
