@@ -35,11 +35,12 @@ MORE ?=
 #?                    scenes
 #? ROUNDED=6 NEAR=16000   of train's rounds, the last that compute as int8 will; of its scenes, those
 #?                    mixed around a near miss
+#? TEACHERS='runs/x/model.keras'   networks of other runs, from which train learns as well
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=6   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
-#? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes   where verify-train keeps what
-#?                    it makes; other ones for another MODEL
+#? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes-1   where verify-train keeps what
+#?                    it makes; other ones for another MODEL or ALSO
 #? HOURS=0.1           of audio for bench-host
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
@@ -136,16 +137,18 @@ SERVED = --word $(WORD) --model $(MODEL) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
 VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
 	--epochs $(EPOCHS) --wakes $(VERIFY_WAKES)
-VERIFY_WAKES ?= runs/verify/$(WORD)-wakes
+VERIFY_WAKES ?= runs/verify/$(WORD)-wakes-$(AMOUNT)
 AMOUNT ?= 1
 EPOCHS ?= 30
 FIRST_OF_TWO = build/$(WORD)/first-of-two
 .PHONY: verify-train verify-measure verify-experiment verify-serve first-of-two demo-two-stage
-verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER; resumes
+verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER if it is empty; resumes
 	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
 	$(VERIFY) --run $(VERIFY_RUN)
-	mkdir -p $(VERIFIER) && cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/
+	@if [ -e $(VERIFIER)/verifier.json ]; then \
+		echo "$(VERIFIER) stays as it was; to ship the new one: cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/"; \
+		else mkdir -p $(VERIFIER) && cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/; fi
 # Each kind, way of cutting and seed; what is there already is not done again.
 KINDS ?= cra cnn195 cnn100 cnn76 dnn-hmm
 CUTS ?= aligned misaligned
@@ -243,7 +246,7 @@ voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
-		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR)
+		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR) $(TEACHERS:%=--teacher %)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \

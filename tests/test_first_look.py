@@ -10,6 +10,7 @@ import pytest
 
 from convert.hostlib import Extractor
 from convert.manifest import check_manifest, read_manifest
+from convert.reference import whole
 from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.untrained import network
@@ -19,7 +20,7 @@ from verify.__main__ import main
 from verify.cut import FRAMES
 from verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
 from verify.first import FirstLook, SecondLook
-from verify.fit import FIRST_RATE, folded, heaviest, limits, lowered
+from verify.fit import FIRST_RATE, folded, heaviest, limits, lowered, most_words
 from verify.gateway import GatewayError
 from verify.networks import build
 from words import load_word
@@ -85,6 +86,28 @@ def test_both_looks_accept_as_many_words_as_one() -> None:
 def test_the_first_look_weighs_as_much_as_it_costs_nothing() -> None:
     assert heaviest({0.0: 100, 0.1: 96, 0.25: 105, 0.5: 107, 1.0: 300}) == 0.25
     assert heaviest({0.0: 100, 0.5: 300}) == 0.0
+
+
+def test_both_accept_more_words_where_few_others_pass() -> None:
+    passing = {1.0: 4, 1.02: 9, 1.05: 30}
+    assert [most_words(passing, allowed) for allowed in (30, 10, 4, 3)] == [1.05, 1.02, 1.0, 1.0]
+
+
+def test_no_phase_hears_what_came_round() -> None:
+    """The cut's beginning, moved behind its end, would change some of these scores."""
+    look = FirstLook(WORD, FOLDER)
+    network, newest = look._network, WORD.detector.smoothing_steps
+    columns = np.random.default_rng(1).integers(-128, 128, (48, FRAMES, WORD.frontend.bands))
+    columns[:, :20] = -128
+    columns = columns.astype(np.int8)
+    expected, wrapped = [], []
+    for phase in range(network.stride):
+        for out, x in ((expected, columns[:, phase:]), (wrapped, np.roll(columns, -phase, 1))):
+            logits = whole(network, 1, x)[network.layers[-1].name][:, :, 0].astype(int)
+            windows = np.lib.stride_tricks.sliding_window_view(logits, newest, axis=1)
+            out.append(windows.sum(axis=2).max(axis=1))
+    assert np.array_equal(look._best(columns, 1), expected)
+    assert not np.array_equal(wrapped, expected)
 
 
 WORD, FOLDER = load_word(ROOT / "words/alexa.toml"), ROOT / "models/alexa"

@@ -84,7 +84,10 @@ for kill in ("batch", "curve", "state", "result", ""):
 statuses["again"] = attempt("killed", "")
 statuses["whole"] = attempt("whole", "")
 statuses["other budget"] = attempt("killed", "", batch=18)
-statuses["taught"] = attempt("taught", "", [Path("whole/model.keras")] * 2, rounds=1, rounded=0)
+teachers = [Path("whole/model.keras"), Path("killed/round-001.keras")]
+statuses["taught"] = attempt("taught", "", teachers, rounds=1, rounded=0)
+statuses["taught by others"] = attempt("taught", "", teachers[:1], rounds=1, rounded=0)
+statuses["untaught"] = attempt("untaught", "", rounds=1, rounded=0)
 statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
 Path("statuses.json").write_text(json.dumps(statuses))
 """
@@ -111,7 +114,8 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     statuses = json.loads((trained / "statuses.json").read_text())
     assert statuses == {
         "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
-        "other budget": 1, "taught": 0, "taught by none": 1,
+        "other budget": 1, "taught": 0, "taught by others": 1,
+        "untaught": 0, "taught by none": 1,
     }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
     names = {
         run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
@@ -171,13 +175,18 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     said = np.load(trained / "taught/soft-positive.npy")
     shard = np.load(sorted((trained / "taught/pool").glob("train-positive-*.npz"))[0])
     x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
-    teacher = keras.saving.load_model(trained / "whole/model.keras", compile=False)
-    logits = teacher.predict_on_batch([x, metadata_vectors(TOY.word)[shard["states"]]])[:, :, 0, 0]
+    meta = metadata_vectors(TOY.word)[shard["states"]]
+    logits = [
+        keras.saving.load_model(trained / path, compile=False).predict_on_batch([x, meta])[
+            :, :, 0, 0
+        ]
+        for path in ("whole/model.keras", "killed/round-001.keras")
+    ]
     assert said.shape[0] == 30
-    np.testing.assert_allclose(said[: len(x)], np.clip(logits, -12, 12), atol=0.01)
+    np.testing.assert_allclose(said[: len(x)], np.mean(np.clip(logits, -12, 12), 0), atol=0.01)
     one, other = (
         keras.saving.load_model(trained / run / "round-001.keras", compile=False).get_weights()
-        for run in ("taught", "whole")
+        for run in ("taught", "untaught")
     )
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert "none.keras: no such file" in (trained / "stderr").read_text()

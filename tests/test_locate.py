@@ -136,4 +136,5 @@ def test_words_are_where_the_eye_sees_them(data: Path) -> None:
         pcm, rate = soundfile.read(data / path, dtype="int16")
         assert rate == RATE
         found = np.array(locate_word(pcm)) / RATE
-        np.testing.assert_allclose(found, [float(start), float(end)], atol=0.035, err_msg=path)
+        off = np.abs(found - [float(start), float(end)])
+        assert off[0] < 0.015 and off[1] < 0.035, path

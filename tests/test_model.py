@@ -137,13 +137,14 @@ def test_window_loss_by_hand() -> None:
 def test_what_teachers_say_counts_near_firing() -> None:
     from train.model import TAUGHT_WEIGHT, window_loss
 
-    targets = np.full((3, 2, 4), np.nan, np.float32)
+    targets = np.full((5, 2, 4), np.nan, np.float32)
     targets[:, :, 0] = -1.0  # no label matters
-    targets[:, :, 3] = [[4, -20], [-20, -20], [2, 2]]
-    z = np.array([[7, -30], [-30, -10], [2, 2]], np.float32)
+    targets[:, :, 3] = [[4, -12], [-12, -12], [2, 2], [6, -12], [12, -12]]
+    z = np.array([[7, -30], [-30, -10], [2, 2], [-6, -12], [20, -12]], np.float32)
     outputs = np.stack([z, 0 * z, 0 * z], axis=2)[:, :, None]
     found = np.asarray(window_loss(targets, outputs))
-    np.testing.assert_allclose(found, [TAUGHT_WEIGHT * 3 / 2, 0, 0], atol=2e-3)
+    np.testing.assert_allclose(found, [TAUGHT_WEIGHT * 3 / 2, 0, 0, TAUGHT_WEIGHT * 12 / 2, 0],
+                               atol=1e-2)  # fmt: skip
     assert np.allclose(window_loss(targets[:, :, :3], outputs), 0)
 
 

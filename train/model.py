@@ -23,6 +23,7 @@ MIN_SCALE = 0.05
 ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
 TAUGHT_WEIGHT = 0.5  # of what teachers say
+TAUGHT_LIMIT = 12.0  # logits beyond are all the same to a student
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -169,7 +170,7 @@ def window_loss(targets: Any, outputs: Any) -> Any:
     loss = hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1) + ENDPOINT_WEIGHT * ends
     if targets.shape[-1] == 3:
         return loss
-    said = targets[:, :, 3]
+    said, z = targets[:, :, 3], ops.clip(z, -TAUGHT_LIMIT, TAUGHT_LIMIT)
     counts = ops.stop_gradient(ops.sigmoid(ops.maximum(z, said)))
     taught = ops.sum(counts * ops.abs(z - said), axis=1) / (ops.sum(counts, axis=1) + 1.0)
     return loss + TAUGHT_WEIGHT * taught

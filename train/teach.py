@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.data import DataError
-from train.model import metadata_vectors
+from train.model import TAUGHT_LIMIT, metadata_vectors
 from train.pool import STEPS, Pool
 from words import Word
 
 AT_ONCE = 200
-LIMIT = 12.0  # logits beyond are all the same to a student
 
 
 def taught(word: Word, pool: Pool, teachers: Sequence[Path], scale: float, kept: Path) -> None:
@@ -34,7 +33,7 @@ def taught(word: Word, pool: Pool, teachers: Sequence[Path], scale: float, kept:
         for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
             x = pool.features[rows].astype(np.float32)[:, :, None, :] * np.float32(scale)
             outputs = np.asarray(model.predict_on_batch([x, meta[pool.states[rows]]]))
-            total[rows] += np.clip(outputs[:, :, 0, 0], -LIMIT, LIMIT)
+            total[rows] += np.clip(outputs[:, :, 0, 0], -TAUGHT_LIMIT, TAUGHT_LIMIT)
     pool.soft[:] = total / len(teachers)
     partial = kept.with_name("soft.partial.npy")
     np.save(partial, pool.soft)

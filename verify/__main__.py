@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
                      help="more data folders, whose train split is taken as well")  # fmt: skip
     fit.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, made "
-                     "once for all runs (default: runs/verify/WORD-wakes)")  # fmt: skip
+                     "once for all runs (default: runs/verify/WORD-wakes-AMOUNT)")  # fmt: skip
     fit.add_argument("--amount", type=_amount, default=1.0,
                      help="of the usual 84,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
@@ -284,7 +284,7 @@ def _train(args: argparse.Namespace) -> int:
 
         recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
         run = args.run or Path("runs/verify") / word.name
-        wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes"
+        wakes = args.wakes or Path("runs/verify") / f"{word.name}-wakes-{args.amount:g}"
         amounts = Amounts().times(args.amount)
         print(train(word, args.data, args.also, CACHE, library, _model(args), wakes, run, recipe,
                     amounts))  # fmt: skip

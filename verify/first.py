@@ -70,7 +70,7 @@ class FirstLook:
         scores = scores.reshape(len(phases), count, -1)
         for phase in phases:  # without the windows that came round
             steps = (frames - phase - network.hops) // network.stride + 1
-            scores[phase, :, max(1, steps - self._smoothing + 1) :] = np.iinfo(np.int16).min
+            scores[phase, :, steps - self._smoothing + 1 :] = np.iinfo(np.int16).min
         return np.asarray(scores.max(axis=2))
 
 

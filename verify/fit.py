@@ -142,13 +142,10 @@ class VerifierFitter(Fitter):
             limit = limits(held, score, asked, len(states), share)
             return int((score >= limit[held.state])[asked & ~held.is_word].sum())
 
-        weight = heaviest(
-            {w: sum(passing(w, share) for share in JUDGED_AT) for w in WEIGHTS_OF_FIRST}
-        )
+        judged = {w: [passing(w, share) for share in JUDGED_AT] for w in WEIGHTS_OF_FIRST}
+        weight = heaviest({w: float(np.mean(counts)) for w, counts in judged.items()})
         allowed = int((once & ~held.is_word).sum()) / FEWER
-        share = max(
-            (s for s in MORE_WORDS if passing(weight, s) <= allowed), default=min(MORE_WORDS)
-        )
+        share = most_words({s: passing(weight, s) for s in MORE_WORDS}, allowed)
         limit = limits(held, logit + weight * sure, asked, len(states), share)
         accepted = asked & (logit + weight * sure >= limit[held.state])
         counts = {
@@ -178,11 +175,16 @@ class VerifierFitter(Fitter):
         return out
 
 
-def heaviest(passing: dict[float, int]) -> float:
+def heaviest(passing: dict[float, float]) -> float:
     """The largest weight at which no more passes than at the best one, but for chance (a standard
     deviation): what is new to the second look's network is best judged by both."""
     fewest = min(passing.values())
     return max(weight for weight, count in passing.items() if count <= fewest + fewest**0.5)
+
+
+def most_words(passing: dict[float, int], allowed: float) -> float:
+    """The largest share of words at which no more than allowed passes; if none is, the least."""
+    return max((s for s, count in passing.items() if count <= allowed), default=min(passing))
 
 
 def lowered(cuts: Cuts, shipped: Sequence[int], lows: Sequence[float]) -> list[int]:

@@ -25,9 +25,9 @@ class Recipe:
     """What is trained, and how long."""
 
     kind: str = "cra"
-    cuts: str = "aligned"
+    cuts: str = "misaligned"
     seed: int = 1
-    epochs: int = 8
+    epochs: int = 30
     batches: int = 400
     batch: int = 128
     rate: float = 1e-3
