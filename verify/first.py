@@ -100,7 +100,7 @@ class SecondLook:
         """Of a folder that training wrote, beside the first network's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
-        anew = f"`make verify-train MODEL={model}` writes it anew"
+        anew = f"`make verify-train MODEL={model}` trains it anew"
         try:
             weight, identity = float(facts["weight"]), facts["first"]
             shipped, wakes, limits = (
