@@ -101,6 +101,9 @@ def test_bootstrap_draws_speakers() -> None:
     assert low < 0.1 < high
     even = interval(spread, [str(i) for i in range(200)])
     assert even[0] < 0.1 < even[1] and even[1] - even[0] < (high - low) / 1.5
+    either = np.array([1, -1], np.int8)  # each of two detectors misses what the other hears
+    assert bootstrap(np.random.default_rng(1), either, ["a", "a"]) == (0.0, 0.0)
+    assert bootstrap(np.random.default_rng(1), either, ["a", "b"]) == (-1.0, 1.0)
 
 
 def test_ratio_of_misses() -> None:

@@ -409,6 +409,9 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
         assert misses[2] == (misses[1] if logit > 0 else row["trials"])
     one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
     assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
+    trials = sum(row["trials"] for row in rows)
+    more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials
+    assert f"Both miss {more:+.1f} points more" in text
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:

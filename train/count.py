@@ -13,6 +13,7 @@ from train.data import RATE
 from train.device import wakes
 
 Scores = NDArray[np.int16]
+Missed = NDArray[np.bool_] | NDArray[np.int8]  # of each trial
 
 
 class Listener(Protocol):
@@ -103,10 +104,9 @@ def caught(
     return np.asarray(out, np.bool_)
 
 
-def bootstrap(
-    rng: np.random.Generator, missed: NDArray[np.bool_], speakers: list[str]
-) -> tuple[float, float]:
-    """95 % interval of the miss rate, speakers drawn with replacement (1,000 times)."""
+def bootstrap(rng: np.random.Generator, missed: Missed, speakers: list[str]) -> tuple[float, float]:
+    """95 % interval of the miss rate, speakers drawn with replacement (1,000 times); of two
+    detectors' difference if `missed` is 1 where only the first misses, -1 where the other does."""
     misses, counts, pick = _draws(rng, missed, speakers)
     rates = misses[pick].sum(axis=1) / counts[pick].sum(axis=1)
     return float(np.quantile(rates, 0.025)), float(np.quantile(rates, 0.975))
@@ -132,9 +132,9 @@ def miss_ratio(
 
 
 def _draws(
-    rng: np.random.Generator, missed: NDArray[np.bool_], speakers: list[str]
+    rng: np.random.Generator, missed: Missed, speakers: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[int]] = {}
     for m, speaker in zip(missed.tolist(), speakers, strict=True):
         groups.setdefault(speaker, []).append(m)
     misses = np.array([sum(g) for g in groups.values()])

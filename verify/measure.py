@@ -44,6 +44,14 @@ class Row:
     frr: tuple[tuple[float, float, float], ...]
 
 
+@dataclass(frozen=True)
+class Trialled:
+    """Of each trial: which of SYSTEMS missed the word, bool[3, trials], and who spoke."""
+
+    missed: NDArray[np.bool_]
+    speakers: list[str]
+
+
 class System:
     """Device and verifier, and what they hear."""
 
@@ -68,7 +76,7 @@ class System:
         states = np.full(len(cuts), state)
         return self.verifier.score(np.stack(cuts), states)[0] >= self.verifier.threshold
 
-    def row(self, condition: Condition) -> Row:
+    def row(self, condition: Condition) -> tuple[Row, Trialled]:
         """All that one condition counts."""
         device, state = self.device, self.word.states.index(condition.state)
         stream = self.trials.stream(condition.sound.stream)
@@ -95,14 +103,15 @@ class System:
             (float(m.mean()), *bootstrap(np.random.default_rng([1, 3]), m, speakers)) for m in each
         )
         one, first, both = (int(m.sum()) for m in each)
-        return Row(condition.name, (shipped, low), hours, len(speakers), false, (one, first, both),
-                   frr)  # fmt: skip
+        row = Row(condition.name, (shipped, low), hours, len(speakers), false, (one, first, both),
+                  frr)  # fmt: skip
+        return row, Trialled(each, speakers)
 
 
 _system: System
 
 
-def _row(condition: Condition) -> Row:
+def _row(condition: Condition) -> tuple[Row, Trialled]:
     return _system.row(condition)
 
 
@@ -113,7 +122,8 @@ def measure(system: System, out: Path) -> str:
     todo = [c for c in conditions(system.word, SER_DB) if c.part in ("sound", "state")]
     workers = min(len(todo), os.cpu_count() or 1)
     with multiprocessing.get_context("fork").Pool(workers) as team:
-        rows = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
+        found = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
+    rows = [row for row, _ in found]
     write_json(out, [asdict(row) for row in rows])
     lines = [
         "| condition | " + " | ".join(f"{s}: false accepts | misses %" for s in SYSTEMS)
@@ -135,4 +145,10 @@ def measure(system: System, out: Path) -> str:
         misses = 100 * sum(row.misses[i] for row in rows) / trials
         cells.append(f"{accepts}, {accepts / hours:.2f}/h | {misses:.1f}")
     lines.append(f"| **all**, {hours:.1f} h | {' | '.join(cells)} | {trials} |")
+    missed = np.concatenate([trialled.missed for _, trialled in found], axis=1)
+    speakers = [who for _, trialled in found for who in trialled.speakers]
+    more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
+    low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
+    lines += ["", f"Both miss {100 * more.mean():+.1f} points more than the one look "
+              f"[{100 * low:+.1f}, {100 * high:+.1f}]."]  # fmt: skip
     return "\n".join(lines)
