@@ -59,6 +59,11 @@ def no_such_split(folder: Path) -> str:
     return r"manifest\.csv: no row has split 'train'; there are: dev"
 
 
+def reserved_split(folder: Path) -> str:
+    write_manifest(folder, [["x.wav", "held", "noise", "", "", 1, "", "", ""]])
+    return r"manifest\.csv: row 2: a split cannot be named 'held'"
+
+
 def not_utf8(folder: Path) -> str:
     (folder / "manifest.csv").write_bytes(b"path,split,kind,label,speaker,seconds\n\xff,,,,,\n")
     return r"manifest\.csv: not UTF-8"
@@ -93,6 +98,7 @@ def empty_file(folder: Path) -> str:
         missing_column,
         short_row,
         no_such_split,
+        reserved_split,
         not_utf8,
         wrong_rate,
         missing_file,

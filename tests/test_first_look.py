@@ -177,3 +177,6 @@ def test_a_lowered_copy_is_the_model_but_for_its_thresholds(
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
     assert main([*call, str(FOLDER)]) == 2
     assert "is the model itself" in capsys.readouterr().err
+    (out / "model.json").write_text(own.model_copy(update={"word": "other"}).model_dump_json())
+    assert main([*call, str(out)]) == 2
+    assert "holds the model of 'other'; name another folder" in capsys.readouterr().err

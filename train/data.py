@@ -144,6 +144,9 @@ def _load_folder(
     for line, row in enumerate(everything, 2):
         if any(row[c] is None for c in COLUMNS):
             raise DataError(f"{manifest}: row {line} has too few columns: {row['path']}")
+        if row["split"] == HELD:
+            raise DataError(f"{manifest}: row {line}: a split cannot be named '{HELD}', which "
+                            "stands for the voices of train that nothing learns from")  # fmt: skip
     rows = [row for row in everything if row["split"] == split]
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"

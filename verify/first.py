@@ -132,6 +132,8 @@ def copy_lowered(look: SecondLook, word: Word, model: Path, out: Path) -> None:
         raise GatewayError(f"{out}: is the model itself; name another folder")
     try:
         manifest = check_manifest(model, word)
+        if (out / NAME).is_file() and (other := read_manifest(out).word) != word.name:
+            raise GatewayError(f"{out}: holds the model of '{other}'; name another folder")
         for name, wanted in manifest.files.items():
             if not (out / name).is_file() or sha256(out / name) != wanted:
                 shutil.copyfile(model / name, out / name)
