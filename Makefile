@@ -169,7 +169,7 @@ verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WOR
 	$(verifier_given)
 	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
 		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
-first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes sooner, for devices whose wakes VERIFIER hears again
+first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes more readily, for devices whose wakes VERIFIER hears again
 	$(verifier_given)
 	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO)
 demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples

@@ -162,6 +162,9 @@ def test_errors_name_what_and_the_mend(tmp_path: Path, capsys: pytest.CaptureFix
         assert says in capsys.readouterr().err
     assert main(["gateway", "--from", str(tmp_path / "file"), "--out", str(tmp_path)]) == 0
     assert "no utterance in it" in capsys.readouterr().err
+    sound = str(ROOT / "models" / "alexa" / "sample.wav")
+    assert main(["gateway", "--from", sound, "--out", str(tmp_path), "--quiet"]) == 2
+    assert "is not what `wake-emulator --uplink FILE` writes" in capsys.readouterr().err
 
 
 def test_a_device_on_a_serial_port(tmp_path: Path) -> None:

@@ -145,6 +145,11 @@ def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixtur
         )
 
 
+def test_the_demonstration_names_a_missing_recording(tmp_path: Path) -> None:
+    with pytest.raises(GatewayError, match=r"none\.wav: no such file; give a recording with AUDIO"):
+        demo(load_board("host"), tmp_path, [str(tmp_path / "none.wav")], CALL)
+
+
 @pytest.mark.parametrize("board", ["host", "mps2-an386"])
 def test_the_demonstration(board: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A real device image on its emulated serial port, in real time; and the host's emulator."""

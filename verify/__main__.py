@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "lower",
         help="a model folder for devices whose wakes are looked at again",
         description="Copies the first network's folder to OUT with the thresholds that the "
-        "verifier's folder has for the first of two looks: it wakes sooner, and on more else.",
+        "verifier's folder has for the first of two looks: it wakes more easily, and on more else.",
     )
     _add_served(copy)
     copy.add_argument("--out", type=Path, help="default: build/WORD/first-of-two")
@@ -363,6 +363,8 @@ def _gateway(args: argparse.Namespace) -> int:
         say(f"{args.source}: {reader.damaged} frames damaged, {reader.lost} missing")
     if gateway.utterances == 0:
         say(f"{args.source}: no utterance in it")
+        if reader.damaged and not port:
+            raise GatewayError(f"{args.source}: is not what `wake-emulator --uplink FILE` writes")
     return 0
 
 

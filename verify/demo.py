@@ -69,6 +69,9 @@ def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]
     """
     if not program.exists():
         raise GatewayError(f"{program}: not built; `make build BOARD={board.name}` does")
+    for path in audio:
+        if not Path(path).is_file():
+            raise GatewayError(f"{path}: no such file; give a recording with AUDIO=FILE")
     shown = _Shown()
     with running(serve) as url:
         heads = (title(board), f"verifier, {url}")
