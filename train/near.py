@@ -26,7 +26,8 @@ from train.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
 from words import Word
 
 NOISE_SNR_DB = 20.0
-# Voices of free engines that no training data in this project comes from; what is installed speaks.
+# What is installed speaks. `make data` keeps these espeak-ng voices from training; flite's and
+# Festival's are strange to a network only if its data were made without flite (--engines).
 ESPEAK = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-gb", "en-gb-x-rp+f3",
           "en-gb-scotland")  # fmt: skip
 FLITE = ("awb", "kal16", "rms", "slt")

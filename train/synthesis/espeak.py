@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from train.near import ESPEAK
 from train.synthesis.engine import Engine, Speech, run_program, to_int16_at
 
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",
            "en-gb-x-gbcwmd", "en-029")  # fmt: skip
 UNLIKE_PEOPLE = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
+JUDGES = {voice.partition("+")[2] for voice in ESPEAK}  # kept from training, to judge near misses
 WORDS_A_MINUTE = 165
 
 
@@ -33,10 +35,10 @@ class Espeak(Engine):
 
     @cache  # noqa: B019  (one engine lives as long as the program)
     def voices(self) -> list[str]:
-        """The voice variants but robots and whispers."""
+        """The voice variants but robots, whispers and those that judge near misses."""
         lines = run_program(["espeak-ng", "--voices=variant"]).splitlines()
         names = re.findall(r"!v/(\S+)", "\n".join(lines))
-        return sorted(n for n in set(names) if not UNLIKE_PEOPLE.search(n))
+        return sorted(n for n in set(names) - JUDGES if not UNLIKE_PEOPLE.search(n))
 
     def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
         """An accent and a variant: "en-gb+f3"."""
