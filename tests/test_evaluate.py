@@ -196,8 +196,9 @@ def test_clean_trials_and_stream_are_the_recordings(trials: Trials) -> None:
     found = list(trials.recordings(Sound()))
     assert len(found) == len(trials.positives)
     for clip, pcm, start, end in found:
-        assert np.array_equal(pcm[:-TAIL], trials.corpus.audio(clip))
-        assert not pcm[-TAIL:].any() and (start, end) == (clip.start, clip.end)
+        assert np.array_equal(pcm[LEAD:-TAIL], trials.corpus.audio(clip))
+        assert not pcm[:LEAD].any() and not pcm[-TAIL:].any()
+        assert (start, end) == (clip.start + LEAD, clip.end + LEAD)
     stream = trials.stream(Sound())
     clips = trials.negatives
     assert {c.kind for c in clips} == {"speech", "device_speech", "music", "noise"}
@@ -215,7 +216,8 @@ def test_recordings_at_a_level_are_only_scaled(trials: Trials) -> None:
         assert 20 * np.log10(active_rms(word) / 32768) == pytest.approx(-42, abs=0.1)
         speech = trials.corpus.audio(clip).astype(np.float32)
         scaled = speech * (active_rms(word) / active_rms(speech[clip.start : clip.end]))
-        assert np.abs(pcm[:-TAIL] - scaled).max() < 1.5 and not pcm[-TAIL:].any()
+        assert np.abs(pcm[LEAD:-TAIL] - scaled).max() < 1.5
+        assert not pcm[:LEAD].any() and not pcm[-TAIL:].any()
 
 
 def test_a_scene_has_the_word_where_it_says(trials: Trials) -> None:

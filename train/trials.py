@@ -20,7 +20,7 @@ Pcm = NDArray[np.int16]
 
 LEVEL_DBFS = -30.0  # speech where something is mixed in; clean recordings stay as they are
 TAIL = RATE  # silence, or what is mixed in, after a recording: time to answer
-LEAD = RATE  # the same before it, where something is mixed in
+LEAD = RATE  # the same before it: a device has been on for a while
 CHUNK_S = 30.0  # own sound is drawn anew this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
 
@@ -142,16 +142,14 @@ class Trials:
         mixed = bool(sound.noise) or sound.ser_db is not None
         state = self.word.states.index(sound.plays) if sound.plays else 0
         rng = np.random.default_rng([self.seed, 2, state, len(sound.noise)])
+        level = dbfs(LEVEL_DBFS)
         for _ in range(self.draws if mixed else 1):
             for clip in self.positives:
-                x = self.corpus.audio(clip)
-                if not mixed:
-                    if sound.level_dbfs is not None:
-                        x = to_int16(_at_level(x, clip, sound.level_dbfs))
-                    yield clip, np.concatenate([x, np.zeros(TAIL, np.int16)]), clip.start, clip.end
-                    continue
-                level = dbfs(LEVEL_DBFS)
-                y = np.pad(_at_level(x, clip, LEVEL_DBFS), (LEAD, TAIL))
+                y = self.corpus.audio(clip).astype(np.float32)
+                spoken = LEVEL_DBFS if mixed else sound.level_dbfs
+                if spoken is not None:
+                    y = _at_level(y, clip, spoken)
+                y = np.pad(y, (LEAD, TAIL))
                 if sound.noise:
                     other = self.stage.stretch(rng, self.corpus.of(sound.noise), len(y))
                     y = y + other * np.float32(level * gain(sound.snr_db) / rms(other))
@@ -197,8 +195,7 @@ def gain(ratio_db: float) -> float:
     return float(10 ** (-ratio_db / 20))
 
 
-def _at_level(x: Pcm, clip: Clip, level_dbfs: float) -> Wave:
+def _at_level(x: Wave, clip: Clip, level_dbfs: float) -> Wave:
     """The recording with its word at a level, dBFS RMS while speaking."""
-    y = x.astype(np.float32)
-    level = dbfs(level_dbfs) / max(active_rms(y[clip.start : clip.end]), 1.0)
-    return np.asarray(y * np.float32(level), np.float32)
+    level = dbfs(level_dbfs) / max(active_rms(x[clip.start : clip.end]), 1.0)
+    return np.asarray(x * np.float32(level), np.float32)
