@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,19 +192,12 @@ def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: 
     index_path.parent.mkdir(parents=True, exist_ok=True)
     index, offset = [], 0
     partial = pcm_path.with_suffix(f".{os.getpid()}.partial")
+    paths = [data / row["path"] for row in rows]
     try:
-        with partial.open("wb") as out:
-            for row in tqdm(rows, desc=f"decode {rows[0]['split']}", unit="file"):
-                path = data / row["path"]
-                try:
-                    pcm, rate = soundfile.read(path, dtype="int16", always_2d=True)
-                except (OSError, soundfile.LibsndfileError) as error:
-                    raise DataError(f"{path}: cannot be read: {error}") from None
-                if rate != RATE:
-                    raise DataError(f"{path}: {rate} Hz; resample it to {RATE} Hz")
-                if not len(pcm):
-                    raise DataError(f"{path}: holds no samples; take it out of the manifest")
-                out.write(pcm[:, 0].tobytes())
+        with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as team:
+            read = team.map(_read, paths)
+            for pcm in tqdm(read, f"decode {rows[0]['split']}", len(rows), unit="file"):
+                out.write(pcm.tobytes())
                 index.append((offset, len(pcm)))
                 offset += len(pcm)
         partial.replace(pcm_path)
@@ -211,3 +205,16 @@ def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: 
         partial.replace(index_path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> NDArray[np.int16]:
+    """A file's first channel."""
+    try:
+        pcm, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if rate != RATE:
+        raise DataError(f"{path}: {rate} Hz; resample it to {RATE} Hz")
+    if not len(pcm):
+        raise DataError(f"{path}: holds no samples; take it out of the manifest")
+    return pcm[:, 0]
