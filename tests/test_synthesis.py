@@ -22,7 +22,7 @@ from train.synthesis.kokoro import Kokoro
 from train.synthesis.make import Recipe, groups, make_data
 from train.synthesis.near import distance, near_misses, pronounce
 from train.synthesis.piper import Piper
-from train.synthesis.recorded import Source
+from train.synthesis.recorded import Source, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import WordError, load_word
 
@@ -159,7 +159,7 @@ def test_a_made_folder_is_read_by_training_and_resumes(
         assert 0.2 * RATE < clip.end - clip.start < 0.45 * RATE, rows[clip.path]["text"]
     assert corpus.negatives(word)
 
-    clips = sorted((data / "train/tts").glob("*.flac"))
+    clips = sorted((data / "train/tts").glob("*.opus"))
     times = {clip: clip.stat().st_mtime_ns for clip in clips}
     lost = clips[3]
     (data / "made/tone" / f"{lost.stem}.json").unlink()  # as after a kill
@@ -169,7 +169,7 @@ def test_a_made_folder_is_read_by_training_and_resumes(
     assert {c for c in clips if c.stat().st_mtime_ns != times[c]} == {lost}
 
     make_small(monkeypatch, tmp_path, Counts(4, 2, 1))  # fewer: what is too many goes
-    assert len(list(data.glob("*/tts/*.flac"))) == 7
+    assert len(list(data.glob("*/tts/*.opus"))) == 7
 
 
 def test_a_folder_of_recordings_is_not_touched(
@@ -191,6 +191,18 @@ def test_a_carrier_has_the_phrase_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
+@pytest.mark.parametrize("samples", [800, 1001, 6543, 15999, 40000])
+def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> None:
+    t = np.arange(samples) / 16000
+    said = np.rint(8000 * np.sin(2 * np.pi * (300 + 200 * t) * t)).astype(np.int16)
+    write_opus(tmp_path / "x.opus", said)
+    heard, rate = soundfile.read(tmp_path / "x.opus", dtype="int16")
+    assert rate == 16000 and heard.shape == said.shape
+    middle = slice(samples // 4, -samples // 4)
+    assert np.corrcoef(heard[middle], said[middle])[0, 1] > 0.98
+    assert [p.name for p in tmp_path.iterdir()] == ["x.opus"]
+
+
 def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     share = tmp_path / "tree/usr/share/prompts"

@@ -28,7 +28,7 @@ from train.synthesis.flite import Flite
 from train.synthesis.kokoro import Kokoro
 from train.synthesis.near import near_misses
 from train.synthesis.piper import Piper
-from train.synthesis.recorded import Source, download, extract, sources, write_flac
+from train.synthesis.recorded import Source, download, extract, sources, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import Word
 
@@ -153,7 +153,7 @@ def _record(data: Path, line: Line) -> Path:
 
 
 def _clip_path(line: Line) -> str:
-    return f"{line.split}/tts/{line.stem}.flac"
+    return f"{line.split}/tts/{line.stem}.opus"
 
 
 def _speak(line: Line) -> None:
@@ -163,7 +163,7 @@ def _speak(line: Line) -> None:
     said = said.cut(line.lead_s, line.trail_s)
     if not len(said.pcm):
         raise DataError(f"{engine.name}: said nothing: {line.text!r}, voice {line.voice}")
-    write_flac(_data / _clip_path(line), said.pcm)
+    write_opus(_data / _clip_path(line), said.pcm)
     record = {"seconds": len(said.pcm) / RATE, "groups": groups(line, said)}
     _write(_record(_data, line), json.dumps(record))
 
@@ -218,7 +218,7 @@ def _spoken_rows(
             out = csv.writer(file)
             out.writerow(["path", "label", "text", "voice", "speed", "words"])
             for line, named in found:
-                out.writerow([f"{line.stem}.flac", line.label, line.text, line.voice, line.speed,
+                out.writerow([f"{line.stem}.opus", line.label, line.text, line.voice, line.speed,
                               json.dumps(named, ensure_ascii=False)])  # fmt: skip
     return rows
 

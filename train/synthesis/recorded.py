@@ -21,7 +21,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -31,6 +30,8 @@ from train.data import RATE, DataError
 TABLE = Path(__file__).with_name("recorded.toml")
 AUDIO = {".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac", ".gsm", ".g722"}
 GAP_S, JOINED_S = 0.4, 60.0
+OPUS_RATE, OPUS_EFFORT = 32000, "5"  # bit/s; of 10, which takes three times as long
+OGG = {"page_duration": "20000"}  # µs: libsndfile reads no file of a single page
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ def extract(package: Path, source: Source, out: Path) -> list[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
         for (split, voice, number), x in _clips(Path(folder) / "usr/share", source):
-            path = f"{split}/{source.kind}/{source.package}-{number:04d}.flac"
-            write_flac(out / path, np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16))
+            path = f"{split}/{source.kind}/{source.package}-{number:04d}.opus"
+            write_opus(out / path, np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16))
             rows.append({
                 "path": path, "split": split, "kind": source.kind,
                 "label": source.label or source.kind, "speaker": voice,
@@ -191,9 +192,14 @@ def _clips(
         yield (*place, next(number)), np.concatenate(parts)
 
 
-def write_flac(path: Path, pcm: NDArray[np.int16]) -> None:
-    """int16[samples] at 16 kHz to a FLAC file, replaced whole."""
+def write_opus(path: Path, pcm: NDArray[np.int16]) -> None:
+    """int16[samples] at 16 kHz to an Ogg Opus file of as many samples, replaced whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    soundfile.write(partial, pcm, RATE, format="FLAC", subtype="PCM_16")
+    frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+    frame.sample_rate = RATE
+    with av.open(partial, "w", format="ogg", options=OGG) as file:
+        stream = file.add_stream("libopus", RATE, {"compression_level": OPUS_EFFORT}, layout="mono")
+        stream.bit_rate = OPUS_RATE
+        file.mux([*stream.encode(frame), *stream.encode(None)])
     partial.replace(path)
