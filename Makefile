@@ -249,7 +249,7 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR) $(TEACHERS:%=--teacher %)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
-	@$(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
+	@KERAS_BACKEND=tensorflow $(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
 		SET_THRESHOLDS='--set-thresholds $(RUN)/model'
 	@echo "To hear with it: make emulate MODEL=$(RUN)/model AUDIO=x.wav"
 	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
@@ -274,7 +274,7 @@ $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
 		--kernels plain --out $(EXPERIMENT)/$(1)/c
 	+@$(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) \
 		PYTHON=$(PYTHON) BOARD=host GENERATED=$(EXPERIMENT)/$(1)/c OUT=$(EXPERIMENT)/$(1)/host library >&2
-	$(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers --short \
+	KERAS_BACKEND=tensorflow $(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers --short \
 		--library $(EXPERIMENT)/$(1)/host/libwakestate.so --out $(EXPERIMENT)/$(1)
 endef
 $(foreach v,$(VARIANTS),$(foreach s,$(SEEDS),$(eval $(call experiment_run,$(v)-$(s),$(v),$(s)))))

@@ -49,7 +49,7 @@ def batch_in_round_2(self, *rest, calls=[0]):
     return "before" if calls[0] == 6 else ""
 
 KILLS = {
-    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "batch"),
+    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "draw"),
     "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
               Trainer, "_write_curve"),
     "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
@@ -168,7 +168,7 @@ def test_same_seed_same_weights(trained: Path) -> None:
 def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     import keras
 
-    from train.fit import FEATURE_SCALE
+    from train.learner import FEATURE_SCALE
     from train.model import metadata_vectors
     from train.teach import loaded
 

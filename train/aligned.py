@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
-from train.ahead import ahead
 from train.data import RATE, load_corpus
-from train.fit import FEATURE_SCALE, Trainer, trained
+from train.fit import Trainer, trained
+from train.learner import FEATURE_SCALE
 from train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
 from train.pool import render_pool
 from train.trials import Sound, Trials, conditions
@@ -70,14 +70,14 @@ def go_on(
         for part, kind, clips, seed in budget.pools(corpus, word)[:2]
     )
     trainer = Trainer(word, run / "unused", budget)
-    trainer.model = model
     schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, BATCHES)
     loss = aligned_loss if method == "aligned" else window_loss
-    trainer.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
+    model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
+    model.optimizer.build(model.trainable_variables)
+    trainer.use(model)
     rng = np.random.default_rng([1, 8])
-    make = partial(trainer.batch, rng, positive, negative, np.arange(len(negative)))
-    for x, y in tqdm(ahead(make, BATCHES), method, BATCHES, unit="batch"):
-        trainer.model.train_on_batch(x, y)
+    make = partial(trainer.draw, rng, positive, negative, np.arange(len(negative)))
+    trainer.learner.learn(make, BATCHES, positive, negative, method, lambda: None)
     unfinished = final.with_name(f"partial-{method}.keras")
     trainer.model.save(unfinished)
     unfinished.replace(final)

@@ -17,29 +17,20 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from train.ahead import ahead
-from train.augment import augment
-from train.data import RATE, Corpus, DataError, find_manifest, load_corpus
+from train.augment import draw
+from train.data import Corpus, DataError, find_manifest, load_corpus
 from train.kept import joined, keep_config, write_json
-from train.model import (
-    ENDPOINT_HOPS,
-    build_model,
-    metadata_vectors,
-    take_weights,
-    window_loss,
-)
-from train.pool import Pool, render_pool, window_ends
+from train.learner import Drawn, learner
+from train.model import build_model, take_weights, window_loss
+from train.pool import Pool, render_pool
 from train.teach import identities, taught
 from words import Word
 
-FEATURE_SCALE = np.float32(1 / 32)
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
 MINED = 3  # a round scores every third negative anew
 SPANS = (1, 3, 6, 12)  # rounds whose mean weights are tried in the end
-ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
 
 
 @dataclass(frozen=True)
@@ -123,7 +114,7 @@ def fit(
         negative = joined([negative, pool.pop(("train", "near"))])
     if teachers:
         for part, learned in (("positive", positive), ("negative", negative)):
-            taught(word, learned, teachers, float(FEATURE_SCALE), run / f"soft-{part}.npy")
+            taught(word, learned, teachers, run / f"soft-{part}.npy")
     held = (pool["held", "positive"], pool["held", "negative"])
     trainer = Trainer(word, run, budget, taught=bool(teachers))
     trainer.run_rounds(positive, negative, held)
@@ -151,11 +142,13 @@ class Trainer:
 
     def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False) -> None:
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
-        self.model = self._compiled(rounded=budget.rounded >= budget.rounds)
-        self.meta = metadata_vectors(word)
-        self.ends = window_ends(word)
+        self.use(self._compiled(rounded=budget.rounded >= budget.rounds))
         self.round = 0
         self._resume()
+
+    def use(self, model: keras.Model) -> None:
+        """Go on with this network."""
+        self.model, self.learner = model, learner(self.word, model, self.taught)
 
     def _compiled(self, rounded: bool) -> keras.Model:
         model = build_model(self.word, rounded=rounded)
@@ -171,7 +164,7 @@ class Trainer:
     def _round(self) -> None:
         """Go on with the same weights and optimizer, computing as int8 will."""
         before = self.model
-        self.model = take_weights(self._compiled(rounded=True), before)
+        self.use(take_weights(self._compiled(rounded=True), before))
         kept = {variable.name: variable for variable in before.optimizer.variables}
         for variable in self.model.optimizer.variables:
             variable.assign(kept[variable.name])
@@ -180,37 +173,14 @@ class Trainer:
         state = self.run / "state.json"
         if state.is_file():
             kept = json.loads(state.read_text())
-            self.model = keras.saving.load_model(self.run / kept["checkpoint"])
+            self.use(keras.saving.load_model(self.run / kept["checkpoint"]))
             self.round = kept["round"]
             print(f"resume after round {self.round}")
 
-    def _inputs(self, pool: Pool, pick: NDArray[np.intp]) -> list[NDArray[np.float32]]:
-        x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
-        return [x, self.meta[pool.states[pick]]]
-
-    def _targets(self, pool: Pool, pick: NDArray[np.intp]) -> NDArray[np.float32]:
-        """What window_loss takes: float32[n, steps, 3], or 4 with teachers."""
-        f = self.word.frontend
-        unit = ENDPOINT_HOPS * f.hop_samples / f.sample_rate
-        words = np.where(pool.words[pick] >= 0, pool.words[pick] / RATE, np.nan)
-        off = (self.ends[None, :, None] - words[:, None, :]) / unit
-        low, high = ENDPOINT_RANGE
-        seen = ((off >= low) & (off <= high)).all(axis=2, keepdims=True)
-        labels = pool.labels[pick].astype(np.float32)[:, :, None]
-        targets = [labels, np.where(seen, off, np.nan).astype(np.float32)]
-        if self.taught:
-            targets.append(pool.soft[pick, :, None].astype(np.float32))
-        return np.concatenate(targets, axis=2)
-
     def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """Logits of every clip, or of the given ones, float32[n, steps]."""
-        return self.outputs(pool, np.arange(len(pool)) if clips is None else clips)[:, :, 0]
-
-    def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Logit, start and end at every step of the given clips, float32[n, steps, 3]."""
-        parts = [np.asarray(self.model.predict_on_batch(self._inputs(pool, pick)))[:, :, 0]
-                 for pick in np.array_split(clips, -(-len(clips) // 500))]  # fmt: skip
-        return np.concatenate(parts)
+        every = np.arange(len(pool)) if clips is None else clips
+        return self.learner.outputs(pool, every)[:, :, 0]
 
     def run_rounds(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
         """All rounds that are left; each mines, trains, judges and checkpoints."""
@@ -221,12 +191,10 @@ class Trainer:
                     self._round()
                 began = time.monotonic()
                 hard = self._mine(number, negative)
-                make = partial(self.batch, rng, positive, negative, hard)
-                losses = []
-                for x, y in tqdm(ahead(make, self.budget.batches), f"round {number + 1}",
-                                 self.budget.batches, unit="batch"):  # fmt: skip
-                    losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
-                    stop.obey(number)
+                losses = self.learner.learn(
+                    partial(self.draw, rng, positive, negative, hard), self.budget.batches,
+                    positive, negative, f"round {number + 1}", partial(stop.obey, number),
+                )  # fmt: skip
                 self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
                 stop.obey(number + 1)
 
@@ -247,19 +215,16 @@ class Trainer:
         partial.replace(path)
         return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
-    def batch(
+    def draw(
         self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
-    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-        """Inputs and targets of a batch, a third of it words and a third `hard` negatives."""
+    ) -> Drawn:
+        """A batch, a third of it words and a third `hard` negatives."""
         b = self.budget.batch
-        parts = [(positive, rng.integers(len(positive), size=b // 3)),
-                 (negative, hard[rng.integers(len(hard), size=b // 3)]),
-                 (negative, rng.integers(len(negative), size=b - 2 * (b // 3)))]  # fmt: skip
-        x = [np.concatenate(part) for part in
-             zip(*(self._inputs(pool, pick) for pool, pick in parts), strict=True)]  # fmt: skip
-        y = np.concatenate([self._targets(pool, pick) for pool, pick in parts])
-        x[0] = augment(rng, x[0], self.word.frontend)
-        return x, y
+        ours = rng.integers(len(positive), size=b // 3)
+        theirs = [hard[rng.integers(len(hard), size=b // 3)],
+                  rng.integers(len(negative), size=b - 2 * (b // 3))]  # fmt: skip
+        hops = positive.features.shape[1]
+        return Drawn(ours, np.concatenate(theirs), draw(rng, b, hops, self.word.frontend))
 
     def _judge(self, number: int, loss: float, held: tuple[Pool, Pool], seconds: float) -> None:
         """Score the held-out clips, write the curve and the checkpoint."""
@@ -308,7 +273,7 @@ class Trainer:
     def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
         """Take the mean of the last rounds' weights, over the span that misses fewest held-out
         words; write result.json and the model."""
-        self.model = build_model(self.word)
+        self.use(build_model(self.word))
         weights = []
         for n in self._averaged():
             checkpoint = keras.saving.load_model(_checkpoint(self.run, n), compile=False)

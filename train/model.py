@@ -16,7 +16,8 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from train.quantized import Rounded, RoundedConv2D, RoundedDepthwiseConv2D
+from train.quantized import Rounded, RoundedConv2D, RoundedTimeConv
+from train.time_conv import TimeConv
 from words import Word
 
 MIN_SCALE = 0.05
@@ -91,7 +92,7 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     """
     m = word.model
     conv = RoundedConv2D if rounded else layers.Conv2D
-    depthwise = RoundedDepthwiseConv2D if rounded else layers.DepthwiseConv2D
+    over_time = RoundedTimeConv if rounded else TimeConv
 
     def kept(x: Any, name: str, low: float = 0.0, high: float = 0.0) -> Any:
         return Rounded(low, high, name=f"{name}_kept")(x) if rounded else x
@@ -112,7 +113,7 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     )(features)
     x = norm(x, "first")
     for i, block in enumerate(m.blocks):
-        x = depthwise(
+        x = over_time(
             (block.kernel, 1), dilation_rate=(block.dilation, 1), use_bias=False, name=f"time{i}"
         )(x)
         x = kept(x, f"time{i}")

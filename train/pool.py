@@ -6,7 +6,9 @@ A shard depends on the seed and its own number alone, so a killed rendering goes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,13 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.states)
+
+    @cached_property
+    def on_jax(self) -> tuple[Any, Any]:
+        """Features and states where JAX computes."""
+        import jax
+
+        return jax.device_put(self.features), jax.device_put(self.states)
 
 
 def clip_hops(word: Word, steps: int = STEPS) -> int:

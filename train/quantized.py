@@ -14,6 +14,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from train.time_conv import TimeConv
+
 LEAST = 1e-3  # range of an activation that is always 0, as in convert/export.py
 
 
@@ -59,11 +61,8 @@ class RoundedConv2D(layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable("wakestate")
-class RoundedDepthwiseConv2D(layers.DepthwiseConv2D):
-    """DepthwiseConv2D, depth multiplier 1, no bias, with an int8 kernel."""
+class RoundedTimeConv(TimeConv):
+    """TimeConv with an int8 kernel."""
 
     def call(self, inputs: Any) -> Any:
-        return ops.depthwise_conv(
-            inputs, round_weights(self.kernel, (0, 1, 3)), strides=self.strides,
-            padding=self.padding, dilation_rate=self.dilation_rate, data_format=self.data_format,
-        )  # fmt: skip
+        return self.over_time(inputs, round_weights(self.kernel, (0, 1, 3)))

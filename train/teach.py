@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.data import DataError
-from train.model import TAUGHT_LIMIT, metadata_vectors
+from train.learner import learner
+from train.model import TAUGHT_LIMIT, metadata_width
 from train.pool import STEPS, Pool
 from words import Word
 
-AT_ONCE = 200
+AT_ONCE = 4000
 
 
-def taught(word: Word, pool: Pool, teachers: Sequence[Path], scale: float, kept: Path) -> None:
+def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None:
     """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
-    kept in the file `kept`. `scale`: of features. DataError names the teacher that does not fit."""
+    kept in the file `kept`. DataError names the teacher that does not fit."""
     if kept.is_file() and len(found := np.load(kept)) == len(pool):
         pool.soft[:] = found
         return
-    meta, total = metadata_vectors(word), np.zeros(pool.soft.shape, np.float32)
+    total = np.zeros(pool.soft.shape, np.float32)
     for path in teachers:
-        model = loaded(path, pool.features.shape[1:], meta.shape[1])
+        teacher = learner(word, loaded(path, pool.features.shape[1:], metadata_width(word)))
         parts = np.array_split(np.arange(len(pool)), -(-len(pool) // AT_ONCE))
         for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
-            x = pool.features[rows].astype(np.float32)[:, :, None, :] * np.float32(scale)
-            outputs = np.asarray(model.predict_on_batch([x, meta[pool.states[rows]]]))
-            total[rows] += np.clip(outputs[:, :, 0, 0], -TAUGHT_LIMIT, TAUGHT_LIMIT)
+            said = teacher.outputs(pool, rows)[:, :, 0]
+            total[rows] += np.clip(said, -TAUGHT_LIMIT, TAUGHT_LIMIT)
     pool.soft[:] = total / len(teachers)
     partial = kept.with_name("soft.partial.npy")
     np.save(partial, pool.soft)

@@ -35,7 +35,7 @@ class WholeWindow:
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
         import keras
 
-        from train.fit import FEATURE_SCALE
+        from train.learner import FEATURE_SCALE
         from train.model import metadata_vectors
 
         self.word, self._device = word, device

@@ -119,7 +119,7 @@ class VerifierFitter(Fitter):
         pick = self._pick(rng, self.recipe.batch)
         features, targets = seen(cuts, pick, moved(rng, self.recipe, len(pick)))
         x = features.astype(np.float32) * SCALE
-        return augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :], targets
+        return augment(rng, x, self.word.frontend), targets
 
     def export(self, train: Cuts, held: Cuts) -> Path:
         """Write `run`/verifier; what the first look weighs, and limits, from held-out cuts, at the

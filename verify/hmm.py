@@ -228,7 +228,7 @@ class HmmFitter(Fitter):
     def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Floats, Any]:
         pick, column, labels = self._draw_frames(rng, cuts)
         x = cuts.features[pick].astype(np.float32) * SCALE
-        x = augment(rng, x[:, :, None, :], self.word.frontend)[:, :, 0, :]
+        x = augment(rng, x, self.word.frontend)
         window = column[:, :, None] + np.arange(CONTEXT) - CONTEXT // 2
         x = x[np.arange(len(pick))[:, None, None], window]
         return x.reshape(-1, CONTEXT, x.shape[-1]), labels.reshape(-1, 1)
