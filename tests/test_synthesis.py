@@ -190,7 +190,6 @@ def test_a_carrier_has_the_phrase_once(tmp_path: Path) -> None:
         load_word(path)
 
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
 @pytest.mark.parametrize("samples", [800, 1001, 6543, 15999, 40000])
 def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> None:
     t = np.arange(samples) / 16000
@@ -203,6 +202,7 @@ def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> N
     assert [p.name for p in tmp_path.iterdir()] == ["x.opus"]
 
 
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
 def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     share = tmp_path / "tree/usr/share/prompts"

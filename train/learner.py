@@ -101,7 +101,7 @@ class JaxLearner(Learner):
         import jax
 
         self._say, self._round = jax.jit(self._said), jax.jit(self._learned)
-        self._targets: dict[int, Any] = {}
+        self._targets: dict[int, tuple[Pool, Any]] = {}  # the pool too, so that no other has its id
 
     def _weights(self) -> tuple[list[Any], list[Any]]:
         model = self.model
@@ -156,8 +156,8 @@ class JaxLearner(Learner):
 
         if id(pool) not in self._targets:
             every = targets(self.word, pool, np.arange(len(pool)), self.taught)
-            self._targets[id(pool)] = jax.device_put(every)
-        return self._targets[id(pool)]
+            self._targets[id(pool)] = pool, jax.device_put(every)
+        return self._targets[id(pool)][1]
 
     def _learned(self, state: Any, drawn: Drawn, positive: Any, negative: Any) -> Any:
         """Many batches: the state behind them, and their losses."""
