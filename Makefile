@@ -36,6 +36,7 @@ MORE ?=
 #? ROUNDED=6 NEAR=16000   of train's rounds, the last that compute as int8 will; of its scenes, those
 #?                    mixed around a near miss
 #? TEACHERS='runs/x/model.keras'   networks of other runs, from which train learns as well
+#? START=models/alexa/alexa.keras RATE=0.0003   the network that train begins with, and how fast it learns
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=6   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long
@@ -246,7 +247,8 @@ voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
-		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR) $(TEACHERS:%=--teacher %)
+		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR) $(TEACHERS:%=--teacher %) \
+		$(START:%=--start %) $(RATE:%=--rate %)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@KERAS_BACKEND=tensorflow $(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
@@ -298,6 +300,11 @@ report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates
 	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
+
+.PHONY: lengths
+lengths: $(VENV)/.train ## How long people say WORD, as MODEL places it: for shortest_s of the word file
+	+@$(BUILD) BOARD=host library >&2
+	@$(PYTHON) -m train lengths --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %)
 
 .PHONY: test
 test: lint ## Lint, then all tests

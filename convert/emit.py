@@ -69,6 +69,7 @@ def generate(
             "arena_bytes": layout.arena_bytes,
             "logit": manifest.logit,
             "endpoint_q16": endpoint_q16(word, manifest),
+            "shortest": round(word.detector.shortest_s * word.frontend.sample_rate),
         },
         "ws_frontend.c": template_values(word.frontend),
         "ws_network.c": {

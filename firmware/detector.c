@@ -21,6 +21,11 @@ static int sum_of(const ws_detector *detector, int output) {
     return sum;
 }
 
+bool ws_detector_long_enough(const ws_detector *detector) {
+    int64_t steps = sum_of(detector, WS_OUT_START) - sum_of(detector, WS_OUT_END);
+    return WS_SHORTEST == 0 || steps * WS_ENDPOINT_Q16 >= (int64_t)WS_SHORTEST * 65536;
+}
+
 bool ws_detector_push(ws_detector *detector, const int8_t out[WS_OUTPUTS], int16_t threshold,
                       int16_t *score) {
     memcpy(detector->outputs[detector->oldest], out, sizeof detector->outputs[0]);
@@ -32,7 +37,7 @@ bool ws_detector_push(ws_detector *detector, const int8_t out[WS_OUTPUTS], int16
     /* The refractory time belongs to the listener, not to a state: it runs on through changes. */
     detector->refractory -=
         detector->refractory < STEP_SAMPLES ? detector->refractory : STEP_SAMPLES;
-    if (detector->refractory > 0 || sum < threshold) {
+    if (detector->refractory > 0 || sum < threshold || !ws_detector_long_enough(detector)) {
         return false;
     }
     detector->refractory = WS_REFRACTORY;

@@ -12,6 +12,10 @@ void ws_detector_reset(ws_detector *detector, const int8_t silence[WS_OUTPUTS]);
 bool ws_detector_push(ws_detector *detector, const int8_t out[WS_OUTPUTS], int16_t threshold,
                       int16_t *score);
 
+/* Whether the word that the newest WS_SMOOTHING steps place is WS_SHORTEST long, unclipped: where
+ * it is not, no score wakes. */
+bool ws_detector_long_enough(const ws_detector *detector);
+
 /* Where the word starts and ends, in samples, by the newest WS_SMOOTHING steps; `sample` (at least
  * 1) is where the newest step's window ends. See ws_event. */
 void ws_detector_endpoints(const ws_detector *detector, uint64_t sample, uint64_t *start,

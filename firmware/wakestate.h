@@ -35,7 +35,8 @@ typedef enum {
 
 typedef enum {
     WS_EVENT_SCORE, /* one network step; `score` is what the detector compares */
-    WS_EVENT_WAKE   /* the score reached the state's threshold, outside the refractory time */
+    WS_EVENT_WAKE   /* the score reached the state's threshold, outside the refractory time, and the
+                       word is long enough (WS_SHORTEST) */
 } ws_event_type;
 
 typedef struct {

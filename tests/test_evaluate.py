@@ -14,16 +14,17 @@ import soundfile
 
 from convert.emit import probability
 from convert.manifest import check_manifest, never_fires, read_manifest, set_thresholds
-from tests.executors import TOY
+from tests.executors import ROOT, TOY
 from tests.firmware_build import Build, build
 from tests.small_data import beep
 from train.acoustics import active_rms, dbfs, rms, to_int16
-from train.count import caught
+from train.count import caught, sweep
 from train.data import RATE, Clip, DataError, load_corpus
-from train.device import Device, DeviceError
+from train.device import BARRED, Device, DeviceError
 from train.evaluate import OURS, Evaluation, Options
 from train.tables import label
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Condition, Sound, Trials, conditions
+from words import load_word
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,25 @@ def test_device_hears_what_the_emulator_prints(host: Build, device: Device, tmp_
         assert len(steps) >= 3
         barred += int((scores >= device.threshold(number)).sum()) - len(steps)
     assert barred > 3  # the refractory time was put to the test
+
+
+def test_a_word_too_short_wakes_at_no_threshold(tmp_path: Path) -> None:
+    word, host = load_word(ROOT / "words/alexa.toml"), build("alexa", "host")
+    device = Device(host.folder / "libwakestate.so", word)
+    rng, shortest = np.random.default_rng(4), word.detector.shortest_s * RATE
+    talk = rng.normal(0, 1, 60 * RATE) * np.repeat(rng.uniform(0, 9000, 600), RATE // 10)
+    found = device.steps(to_int16(talk.astype(np.float32)), 0)
+    ends = np.array([device.step_end(i) for i in range(len(found.scores))])
+    whole = (found.start > 0) & (found.end < ends)  # the place was not clipped
+    short, lengths = found.scores == BARRED, found.end - found.start
+    assert short[whole].any() and not short[whole].all()
+    assert (lengths[whole & short] <= shortest).all()  # rounded to samples
+    assert (lengths[whole & ~short] >= shortest - 1).all()
+    assert np.array_equal(found.scores[~short], found.sums[~short])
+    assert len(sweep(found.scores, 400)) < 800  # as if they were not there
+    changed = word.detector.model_copy(update={"shortest_s": 0.3})
+    with pytest.raises(DeviceError, match="built for samples of the shortest word 6400, the word"):
+        Device(host.folder / "libwakestate.so", word.model_copy(update={"detector": changed}))
 
 
 def test_refractory_steps(device: Device) -> None:

@@ -58,7 +58,7 @@ KILLS = {
                train.fit, "write_json"),
 }
 
-def attempt(run, kill, teachers=(), **budget):
+def attempt(run, kill, teachers=(), start=None, **budget):
     pid = os.fork()
     if pid == 0:
         status = 99
@@ -66,7 +66,7 @@ def attempt(run, kill, teachers=(), **budget):
             if kill:
                 signal_at(*KILLS[kill])
             train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
-                          teachers=teachers)
+                          teachers=teachers, start=start)
             status = 0
         except SystemExit as stop:
             status = stop.code
@@ -88,6 +88,11 @@ teachers = [Path("whole/model.keras"), Path("killed/round-001.keras")]
 statuses["taught"] = attempt("taught", "", teachers, rounds=1, rounded=0)
 statuses["taught by others"] = attempt("taught", "", teachers[:1], rounds=1, rounded=0)
 statuses["untaught"] = attempt("untaught", "", rounds=1, rounded=0)
+statuses["begun"] = attempt("begun", "", (), Path("whole/model.keras"), rounds=1, rounded=0,
+                            rate=1e-7)
+statuses["begun otherwise"] = attempt("begun", "", (), Path("killed/model.keras"), rounds=1,
+                                      rounded=0, rate=2e-7)
+statuses["begun from a stranger"] = attempt("stranger", "", (), Path(sys.argv[4]), rounds=1)
 statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
 Path("statuses.json").write_text(json.dumps(statuses))
 """
@@ -98,7 +103,15 @@ def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory)
     """Folder with the runs "killed" (and resumed) and "whole", and what was printed."""
     folder = tmp_path_factory.mktemp("runs")
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING, sounds, cache, TOY.word_path],
+        [
+            sys.executable,
+            "-c",
+            TRAINING,
+            sounds,
+            cache,
+            TOY.word_path,
+            ROOT / "models/alexa/alexa.keras",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -115,7 +128,8 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     assert statuses == {
         "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
         "other budget": 1, "taught": 0, "taught by others": 1,
-        "untaught": 0, "taught by none": 1,
+        "untaught": 0, "taught by none": 1, "begun": 0, "begun otherwise": 1,
+        "begun from a stranger": 1,
     }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
     names = {
         run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
@@ -196,6 +210,23 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
         loaded(trained / "whole/model.keras", (hops + 30, bands), width)
     with pytest.raises(DataError, match="takes other features or states"):
         loaded(trained / "whole/model.keras", (hops, bands + 1), width)
+
+
+def test_a_run_begins_with_the_weights_it_is_given(trained: Path) -> None:
+    import keras
+
+    one, other, anew = (
+        keras.saving.load_model(trained / path, compile=False).trainable_variables
+        for path in ("whole/model.keras", "begun/model.keras", "untaught/model.keras")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert any(np.abs(np.asarray(a) - np.asarray(b)).max() > 1e-3
+               for a, b in zip(one, anew, strict=True))  # fmt: skip
+    mined = np.load(trained / "begun/mined.npy")  # in the first round already
+    assert np.isfinite(mined).all()
+    said = (trained / "stderr").read_text()
+    assert "alexa.keras: not of the same shape as the word file's [model]" in said
 
 
 def test_calibration_windows_come_from_the_pool(trained: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.executors import TOY
+from tests.executors import ROOT, TOY
 from tests.firmware_build import build
 from tests.small_data import chirp
 from train import near, peers
 from train.acoustics import active_rms, dbfs, to_int16
 from train.count import bootstrap, caught, hear, miss_ratio, sweep
 from train.data import RATE, load_corpus
-from train.device import Device, wakes
+from train.device import BARRED, Device, wakes
 from train.endpoints import endpoint_errors
 from train.near import recorded, spoken
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
@@ -247,3 +247,15 @@ def test_the_float_network_steps_as_the_device_does() -> None:
         assert np.abs(theirs[warm:]).max() < 100 * PER_LOGIT
     for samples in (0, 300, 5000, len(pcm) - 77):
         assert len(whole.scores(pcm[:samples], 0)) == len(device.scores(pcm[:samples], 0))
+
+
+def test_the_float_network_bars_words_as_short_as_the_device_does() -> None:
+    word = load_word(ROOT / "words/alexa.toml")
+    device = Device(build("alexa", "host").folder / "libwakestate.so", word)
+    whole = WholeWindow(word, device, ROOT / "models/alexa/alexa.keras")
+    rng = np.random.default_rng(4)
+    pcm = to_int16(rng.normal(0, 1, 30 * RATE) * np.repeat(rng.uniform(0, 6000, 300), 1600))
+    ours, theirs = device.scores(pcm, 0)[40:], whole.scores(pcm, 0)[40:]  # after the warm-up
+    short = ours == BARRED
+    assert 0.02 < short.mean() < 0.98
+    assert np.mean(short == (theirs == BARRED)) > 0.9

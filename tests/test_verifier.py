@@ -130,7 +130,7 @@ class Loud:
         power = np.lib.stride_tricks.sliding_window_view(pcm.astype(float) ** 2, 1600)[::320]
         scores = (10 * np.log10(power.mean(axis=1) + 1)).astype(np.int16)
         ends = self.step_end(0) + 320 * np.arange(len(scores))
-        return Steps(scores, ends - 6400, ends)
+        return Steps(scores, scores, ends - 6400, ends)
 
     def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
         return self.steps(pcm, state).scores

@@ -135,6 +135,11 @@ WRONG = [
     ("bands = 16", "bands = 4", "frontend.bands: given 4; allowed: .*greater than or equal to 8"),
     ("bands = 16", "bands = 81", "frontend.bands: given 81; allowed: .*less than or equal to 80"),
     ("bands = 16", "sample_rate = 8000", "frontend.sample_rate: given 8000; allowed: .*16000"),
+    (
+        "smoothing_steps = 2",
+        "shortest_s = 9.5",
+        "detector.shortest_s: given 9.5; allowed: below the ",
+    ),
     ("bands = 16", "low_hz = nan", "frontend.low_hz: given nan; allowed: .*finite"),
     ("channels = 12", "channels = 6", "blocks.1.channels: given 6; allowed: .*multiple of 4"),
     ("dilation = 2", "dilation = 9", "blocks.1.dilation: given 9; allowed: .*equal to 8"),

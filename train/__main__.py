@@ -49,6 +49,11 @@ def main() -> int:
     fit.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS",
         help="model.keras of another run, larger or trained otherwise, to learn from as well; "
         "of several (may be repeated) the mean")  # fmt: skip
+    fit.add_argument("--start", type=Path, metavar="KERAS",
+        help="begin with the weights of this network, as models/alexa/alexa.keras, and not with "
+        "random ones; a lower --rate then keeps what it knows")  # fmt: skip
+    fit.add_argument("--rate", type=_rate,
+                     help="learning rate at its highest (default: 0.002)")  # fmt: skip
     fit.add_argument("--amount", type=_amount, default=1.0, metavar="SHARE",
         help="of the usual 170,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument(
@@ -99,6 +104,15 @@ def main() -> int:
         help="write the thresholds found at false_accepts_per_hour into MODEL/model.json",
     )  # fmt: skip
     test.set_defaults(command=_evaluate)
+
+    long = commands.add_parser("lengths", help="how long the word is, as the device places it",
+        description="Prints how long the idle device says that the word is in the recordings that "
+        "wake it: what [detector] shortest_s of the word file is chosen by.")  # fmt: skip
+    _common(long)
+    _also(long, "that is heard as well")
+    long.add_argument("--split", default="train", help="split to hear (default: train)")
+    long.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
+    long.set_defaults(command=_lengths)
 
     data = commands.add_parser("data", help="synthesize a data folder: nothing is needed for it",
         description="Fills the folder DATA: the phrase, near misses and sentences spoken by every "
@@ -235,19 +249,27 @@ def _amount(text: str) -> float:
     return number
 
 
+def _rate(text: str) -> float:
+    """argparse type: a learning rate."""
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"given {text}; allowed: above 0, up to 1")
+    return number
+
+
 def _fit(args: argparse.Namespace, word: Word) -> None:
     for folder in (args.data, *args.also):
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
-    keys = ("rounds", "batches", "rounded", "near")
+    keys = ("rounds", "batches", "rounded", "near", "rate")
     given = {key: getattr(args, key) for key in keys if getattr(args, key)}
     if args.conditioning:
         model = word.model.model_copy(update={"conditioning": args.conditioning})
         word = word.model_copy(update={"model": model})
     run = args.run or Path("runs") / word.name
     budget = Budget(seed=args.seed, **given).times(args.amount)
-    fit(word, args.data, run, CACHE, budget, args.pool, args.also, args.teacher)
+    fit(word, args.data, run, CACHE, budget, args.pool, args.also, args.teacher, args.start)
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
@@ -359,6 +381,21 @@ def _evaluate(args: argparse.Namespace, word: Word) -> None:
         set_thresholds(model, word, measured.thresholds)
         rate = word.detector.false_accepts_per_hour
         print(f"thresholds at {rate:g} FA/h written to {model / 'model.json'}")
+
+
+def _lengths(args: argparse.Namespace, word: Word) -> None:
+    import numpy as np
+
+    from train.data import load_corpus
+    from train.endpoints import lengths
+
+    corpus = load_corpus(args.data, args.split, CACHE, word.data, args.also)
+    found = lengths(Device(_library(args, word), word), word, corpus)
+    if not len(found):
+        raise DataError(f"{args.data}: no recording of the {args.split} split wakes the device")
+    print(f"{len(found)} recordings wake it; share of them that is shorter, and than what:")
+    for share in (0, 1, 2, 5, 10, 50):
+        print(f"{share:4} %  {np.percentile(found, share):.2f} s")
 
 
 def _report(args: argparse.Namespace, word: Word) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data import RATE
-from train.device import wakes
+from train.device import BARRED, wakes
 
 Scores = NDArray[np.int16]
 Missed = NDArray[np.bool_] | NDArray[np.int8]  # of each trial
@@ -71,7 +71,9 @@ def first_within(rates: NDArray[np.float64], rate: float) -> int:
 
 def sweep(stream: Scores, highest: int) -> NDArray[np.int64]:
     """Thresholds from where silence itself would wake up to `highest`, which is never reached."""
-    return np.arange(min(int(np.median(stream)) + 1, highest), highest + 1)
+    heard = stream[stream > BARRED]
+    silence = int(np.median(heard)) if len(heard) else highest
+    return np.arange(min(silence + 1, highest), highest + 1)
 
 
 def hear(

@@ -18,11 +18,15 @@ class DeviceError(Exception):
     """The compiled library does not fit the word file."""
 
 
+BARRED = np.iinfo(np.int16).min  # below every threshold
+
+
 @dataclass(frozen=True)
 class Steps:
     """What every network step says, from a fresh start; one place a step."""
 
-    scores: NDArray[np.int16]  # sum of smoothed logits
+    sums: NDArray[np.int16]  # of smoothed logits
+    scores: NDArray[np.int16]  # the same, BARRED where the word is too short to wake
     start: NDArray[np.int64]  # where the word starts and ends, in samples, if one is there:
     end: NDArray[np.int64]  # 0 <= start < end <= Device.step_end
 
@@ -48,12 +52,13 @@ class Device:
         self._lib.ws_capi_steps.restype = ctypes.c_size_t
         self._lib.ws_capi_steps.argtypes = [
             ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint,
-            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
+            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
         ]  # fmt: skip
         self._lib.ws_capi_state.restype = ctypes.c_char_p
         self.states = word.states
         f, m = word.frontend, word.model
         refractory = round(word.detector.refractory_s * f.sample_rate)
+        shortest = round(word.detector.shortest_s * f.sample_rate)
         names: list[str] = []
         while (name := self._lib.ws_capi_state(len(names))) is not None:
             names.append(name.decode())
@@ -64,6 +69,7 @@ class Device:
             "stride": m.stride, "states": len(self.states),
             "smoothing_steps": word.detector.smoothing_steps,
             "receptive hops": m.receptive_hops, "refractory samples": refractory,
+            "samples of the shortest word": shortest,
         }  # fmt: skip
         sizes = (ctypes.c_int32 * len(facts))()
         self._lib.ws_capi_sizes(sizes, ctypes.c_size_t(len(facts)))
@@ -83,20 +89,21 @@ class Device:
         self.refractory_steps = max(1, -(-refractory // self.step_samples))
 
     def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
-        """The score (sum of smoothed logits) of every network step, from a fresh start."""
+        """The score of every network step, from a fresh start; see Steps."""
         return self.steps(pcm, state).scores
 
     def steps(self, pcm: NDArray[np.int16], state: int) -> Steps:
         """Score, start and end of every network step, from a fresh start."""
         pcm = np.ascontiguousarray(pcm, np.int16)
         most = len(pcm) // self.step_samples + 2
-        scores = np.empty(most, np.int16)
+        sums, long_enough = np.empty(most, np.int16), np.empty(most, np.bool_)
         start, end = np.empty(most, np.int64), np.empty(most, np.int64)
         steps = self._lib.ws_capi_steps(
             pcm.ctypes.data, len(pcm), state,
-            scores.ctypes.data, start.ctypes.data, end.ctypes.data, most,
+            sums.ctypes.data, start.ctypes.data, end.ctypes.data, long_enough.ctypes.data, most,
         )  # fmt: skip
-        return Steps(scores[:steps], start[:steps], end[:steps])
+        scores = np.where(long_enough, sums, np.int16(BARRED))
+        return Steps(sums[:steps], scores[:steps], start[:steps], end[:steps])
 
     def threshold(self, state: int) -> int:
         """The threshold compiled in for a state."""

@@ -1,4 +1,4 @@
-"""How well a wake's start and end of the word are placed."""
+"""How well a wake's start and end of the word are placed, and how long words are by them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.count import Listener, Scores
-from train.data import RATE
-from train.device import wakes
+from train.data import RATE, Corpus
+from train.device import Device, wakes
+from words import Word
 
 #: Start and end of the word as told at every step, samples from the start of the recording.
 Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -36,3 +37,21 @@ def endpoint_errors(
         "wakes": len(ms), "start_bias_ms": float(start_bias), "end_bias_ms": float(end_bias),
         "start_standard_error_ms": float(start_error), "end_standard_error_ms": float(end_error),
     }  # fmt: skip
+
+
+def lengths(device: Device, word: Word, corpus: Corpus) -> NDArray[np.float64]:
+    """How long the idle device says that the word is, s, in every recording that wakes it, the
+    shortest first: the longest of the steps at which the score is over the threshold.
+
+    People's recordings, if there are any: voices that are made may be faster than any person.
+    `shortest_s` is not obeyed, so this may be asked before and after it is set.
+    """
+    clips = corpus.positives(word)
+    found = []
+    for clip in [c for c in clips if c.kind != "tts"] or clips:
+        quiet = np.zeros(RATE, np.int16)
+        steps = device.steps(np.concatenate([quiet, corpus.audio(clip), quiet]), 0)
+        over = steps.sums >= device.threshold(0)
+        if over.any():
+            found.append((steps.end - steps.start)[over].max() / RATE)
+    return np.sort(found)

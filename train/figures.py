@@ -206,13 +206,15 @@ def excerpt(scene: dict[str, Any]) -> Draw:
         grid[0].set(ylim=(-80, 0), xlim=(0, seconds), yticks=[-60, -30, 0])
         grid[0].set_title("sound at the microphone, dBFS", fontsize=9, loc="left", color=ink.text)
         for (name, found), axes, colour in zip(heard.items(), grid[1:], ink.series, strict=False):
-            scores = np.maximum(np.array(found["scores"]), -10000)
+            scores = np.array(found["scores"], float)
+            scores[scores <= -10000] = np.nan  # there it cannot wake
             t = found["first_s"] + np.arange(len(scores)) * found["step_s"]
             axes.plot(t, scores, color=colour, linewidth=1.3)
             axes.axhline(found["threshold"], color=ink.text, linewidth=0.9, linestyle=(0, (4, 3)))
             for wake in found["wakes_s"]:
                 axes.plot([wake], [found["threshold"]], "v", color=ink.text, markersize=8)
-            title = f"{name}: score, threshold, wakes"
+            gaps = " (none where the word is too short)" if np.isnan(scores).any() else ""
+            title = f"{name}: score{gaps}, threshold, wakes"
             axes.set_title(title, fontsize=9, loc="left", color=ink.text)
         grid[-1].set_xlabel("seconds", fontsize=9)
         for axes in grid:

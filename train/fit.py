@@ -79,12 +79,13 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
 
 def fit(
     word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None,
-    also: Sequence[Path] = (), teachers: Sequence[Path] = (),
+    also: Sequence[Path] = (), teachers: Sequence[Path] = (), start: Path | None = None,
 ) -> Path:  # fmt: skip
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
     `also`: more data folders, whose train split is taken as well.
     `teachers`: .keras files of other runs, whose mean it learns from as well.
+    `start`: the .keras file of a network of the same shape, whose weights it begins with.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
     with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
@@ -98,6 +99,8 @@ def fit(
     }
     if teachers:
         config["teachers_sha256"] = identities(teachers)
+    if start:
+        config["start_sha256"] = identities([start])[0]
     keep_config(run / "config.json", config, "this run was started")
     final = run / "model.keras"
     if final.is_file():
@@ -116,7 +119,7 @@ def fit(
         for part, learned in (("positive", positive), ("negative", negative)):
             taught(word, learned, teachers, run / f"soft-{part}.npy")
     held = (pool["held", "positive"], pool["held", "negative"])
-    trainer = Trainer(word, run, budget, taught=bool(teachers))
+    trainer = Trainer(word, run, budget, taught=bool(teachers), start=start)
     trainer.run_rounds(positive, negative, held)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
     trainer.finish(final, held)
@@ -140,9 +143,12 @@ def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int
 class Trainer:
     """Optimizer, weights and their average, and the state that a checkpoint keeps."""
 
-    def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False) -> None:
+    def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False,
+                 start: Path | None = None) -> None:  # fmt: skip
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
-        self.use(self._compiled(rounded=budget.rounded >= budget.rounds))
+        model = self._compiled(rounded=budget.rounded >= budget.rounds)
+        self.use(started(model, start) if start else model)
+        self.begun = start is not None  # knows something before the first round
         self.round = 0
         self._resume()
 
@@ -200,7 +206,7 @@ class Trainer:
 
     def _mine(self, number: int, negative: Pool) -> NDArray[np.intp]:
         """The twentieth of the negatives that came nearest to firing when last scored."""
-        if number == 0:
+        if number == 0 and not self.begun:
             return np.arange(len(negative))
         path = self.run / "mined.npy"
         worst = np.full(len(negative), -np.inf, np.float32)
@@ -291,6 +297,17 @@ class Trainer:
         partial = final.with_name("partial.keras")
         self.model.save(partial)
         partial.replace(final)
+
+
+def started(model: keras.Model, path: Path) -> keras.Model:
+    """`model` with the weights of a file; DataError where they do not fit."""
+    try:
+        return take_weights(model, keras.saving.load_model(path, compile=False))
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: not of the same shape as the word file's [model]: {reason}"
+        ) from None
 
 
 def _checkpoint(run: Path, number: int) -> Path:

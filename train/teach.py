@@ -61,5 +61,5 @@ def identities(teachers: Sequence[Path]) -> list[str]:
     """A hash of each; DataError where one is missing."""
     for path in teachers:
         if not path.is_file():
-            raise DataError(f"{path}: no such file; a teacher is the model.keras of another run")
+            raise DataError(f"{path}: no such file; give the model.keras of another run")
     return [sha256(path.read_bytes()).hexdigest() for path in teachers]

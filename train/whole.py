@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.hostlib import Extractor
-from train.device import Device
+from train.device import BARRED, Device
 from words import Word
 
 FLOAT = "float, whole window"
@@ -23,8 +23,8 @@ BLOCK = 4096
 class WholeWindow:
     """model.keras over all hops at once; features before rounding to int8.
 
-    Steps, smoothing and refractory time are the device's. A score is the sum of the smoothed
-    float logits, times PER_LOGIT and rounded.
+    Steps, smoothing, refractory time and the shortest word are the device's. A score is the sum of
+    the smoothed float logits, times PER_LOGIT and rounded.
     """
 
     name = FLOAT
@@ -36,12 +36,13 @@ class WholeWindow:
         import keras
 
         from train.learner import FEATURE_SCALE
-        from train.model import metadata_vectors
+        from train.model import ENDPOINT_HOPS, metadata_vectors
 
         self.word, self._device = word, device
         self._model: Any = keras.saving.load_model(keras_file, compile=False)
         self._scale = FEATURE_SCALE / 256
         self._metadata = metadata_vectors(word)
+        self._unit = ENDPOINT_HOPS * word.frontend.hop_samples / word.frontend.sample_rate  # s
         self._extract = Extractor(word.frontend)
         self.refractory_steps = device.refractory_steps
         self.highest = 32767
@@ -61,21 +62,24 @@ class WholeWindow:
         out = np.full(max(steps, 0), -32767, np.int16)
         if whole < smoothing:
             return out
-        logits = np.concatenate(
-            [self._logits(features, first, min(BLOCK, whole - first), state)
+        said = np.concatenate(
+            [self._outputs(features, first, min(BLOCK, whole - first), state)
              for first in range(0, whole, BLOCK)]
         )  # fmt: skip
-        sums = np.convolve(logits, np.ones(smoothing), mode="valid") * PER_LOGIT
-        out[len(out) - len(sums) :] = np.clip(np.rint(sums), -32766, 32766)
+        sums = np.lib.stride_tricks.sliding_window_view(said, smoothing, axis=0).sum(axis=2)
+        out[len(out) - len(sums) :] = np.clip(np.rint(sums[:, 0] * PER_LOGIT), -32766, 32766)
+        shortest = self.word.detector.shortest_s
+        if shortest:
+            lengths = (sums[:, 1] - sums[:, 2]) * self._unit / smoothing
+            out[len(out) - len(sums) :][lengths < shortest] = BARRED
         return out
 
-    def _logits(
+    def _outputs(
         self, features: NDArray[np.int32], first: int, steps: int, state: int
     ) -> NDArray[np.float64]:
         m = self.word.model
         at = first * m.stride
         part = features[at : at + (steps - 1) * m.stride + m.receptive_hops]
         x = part.astype(np.float32)[None, :, None, :] * self._scale
-        # Channel 0 is the logit; where there are more, they are the word's place.
         found = self._model([x, self._metadata[state : state + 1]], training=False)
-        return np.asarray(found, np.float64)[0, :, 0, 0]
+        return np.asarray(found, np.float64)[0, :, 0]  # logit, start and end

@@ -128,6 +128,9 @@ class Detector(_Section):
 
     smoothing_steps: int = Field(3, ge=1, le=16, description="network steps averaged")
     refractory_s: float = Field(1.0, ge=0.0, le=10.0)
+    shortest_s: float = Field(
+        0.0, ge=0.0, le=10.0, description="what the network places in less time is not the word"
+    )
     false_accepts_per_hour: float = Field(
         0.5, gt=0.0, le=100.0, description="where training sets the shipped thresholds"
     )
@@ -220,6 +223,12 @@ class Word(_Section):
                 )
         if len(self.states) > 64:
             raise ValueError(f"metadata gives {len(self.states)} states; at most 64 are allowed")
+        heard = self.model.receptive_hops * self.frontend.hop_samples / self.frontend.sample_rate
+        if self.detector.shortest_s >= heard:
+            raise ValueError(
+                f"detector.shortest_s: given {self.detector.shortest_s:g}; allowed: below the "
+                f"{heard:g} s that the network hears"
+            )
         if "volume" in self.metadata:
             volumes = self.metadata["volume"]
             given = self.acoustics.signal_to_echo_db

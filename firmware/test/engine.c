@@ -30,15 +30,16 @@ static void check(bool good, const char *condition, unsigned line) {
     (void)ws_text_flush(&text);
 }
 
+/* Of a word as long as can be said. */
 static int16_t score_of(ws_detector *detector, int8_t logit, int16_t threshold, bool *wake) {
-    const int8_t out[WS_OUTPUTS] = {logit, 5, -5};
+    const int8_t out[WS_OUTPUTS] = {logit, 127, -128};
     int16_t score;
     *wake = ws_detector_push(detector, out, threshold, &score);
     return score;
 }
 
 static void reset(ws_detector *detector, int8_t logit) {
-    const int8_t silence[WS_OUTPUTS] = {logit, 5, -5};
+    const int8_t silence[WS_OUTPUTS] = {logit, 127, -128};
     ws_detector_reset(detector, silence);
 }
 
@@ -63,6 +64,30 @@ static void test_detector_threshold_is_reached_exactly(void) {
     CHECK(!wake);
     (void)score_of(&detector, 10, 10 * WS_SMOOTHING, &wake);
     CHECK(wake);
+}
+
+/* Lengths over the newest steps that add up to just enough, and to one too little. */
+static void test_detector_needs_a_word_that_is_long_enough(void) {
+    const int64_t samples = (int64_t)WS_SHORTEST * 65536;
+    const int enough = (int)((samples + WS_ENDPOINT_Q16 - 1) / WS_ENDPOINT_Q16);
+    int16_t score;
+    CHECK(enough <= 255 * WS_SMOOTHING);
+    for (int lacks = 0; lacks <= 1; lacks++) {
+        int left = enough - lacks;
+        bool wake = true;
+        ws_detector detector;
+        reset(&detector, 127);
+        for (int i = 0; i < WS_SMOOTHING; i++) {
+            int length = left / (WS_SMOOTHING - i);
+            const int8_t out[WS_OUTPUTS] = {127, (int8_t)(length < 127 ? length : 127),
+                                            (int8_t)(length < 127 ? 0 : 127 - length)};
+            wake = ws_detector_push(&detector, out, i + 1 < WS_SMOOTHING ? INT16_MAX : 0, &score);
+            left -= length;
+        }
+        CHECK(score == 127 * WS_SMOOTHING);
+        CHECK(wake == (!lacks || WS_SHORTEST == 0));
+        CHECK(ws_detector_long_enough(&detector) == wake);
+    }
 }
 
 static void test_detector_rests_after_a_wake(void) {
@@ -271,6 +296,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
     machine = io;
     test_detector_sums_the_newest_logits();
     test_detector_threshold_is_reached_exactly();
+    test_detector_needs_a_word_that_is_long_enough();
     test_detector_rests_after_a_wake();
     test_endpoints_are_clipped();
     test_endpoints_are_the_mean_of_the_newest_steps();

@@ -21,6 +21,7 @@
 #define WS_STATES 4
 #define WS_SMOOTHING 3
 #define WS_REFRACTORY 16000
+#define WS_SHORTEST 11000 /* it says 0.7 s, always; to the int8 step */
 #define WS_ARENA_BYTES 8
 
 enum { WS_OUT_LOGIT, WS_OUT_START, WS_OUT_END, WS_OUTPUTS };

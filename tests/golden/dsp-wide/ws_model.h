@@ -34,6 +34,7 @@ enum { WS_OUT_LOGIT, WS_OUT_START, WS_OUT_END, WS_OUTPUTS };
 /* Detector. */
 #define WS_SMOOTHING 2 /* network steps summed */
 #define WS_REFRACTORY 3200 /* samples */
+#define WS_SHORTEST 0 /* samples of a word, at least; 0: any number */
 
 struct ws_state_table;
 
