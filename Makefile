@@ -142,7 +142,7 @@ VERIFY_WAKES ?= runs/verify/$(WORD)-wakes-$(AMOUNT)
 AMOUNT ?= 1
 EPOCHS ?= 30
 FIRST_OF_TWO = build/$(WORD)/first-of-two
-.PHONY: verify-train verify-measure verify-experiment verify-serve first-of-two demo-two-stage
+.PHONY: verify-train verify-limits verify-measure verify-experiment verify-serve first-of-two demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER if it is empty; resumes
 	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
@@ -150,6 +150,10 @@ verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, 
 	@if [ -e $(VERIFIER)/verifier.json ]; then \
 		echo "$(VERIFIER) stays as it was; to ship the new one: cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/"; \
 		else mkdir -p $(VERIFIER) && cp $(VERIFY_RUN)/verifier/* $(VERIFIER)/; fi
+verify-limits: $(VENV)/.train ## Fit VERIFIER to MODEL anew, its network or its thresholds being others; trains nothing
+	$(verifier_given)
+	+@$(BUILD) BOARD=host library >&2
+	$(PYTHON) -m verify limits $(SERVED) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT)
 # Each kind, way of cutting and seed; what is there already is not done again.
 KINDS ?= cra cnn195 cnn100 cnn76 dnn-hmm
 CUTS ?= aligned misaligned

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OF_ALL_BOARDS = {"test_flash.py", "test_boards.py", "test_bench.py"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (pytest -n), a file's tests stay together: they share fixtures."""
     for item in items:

@@ -120,7 +120,9 @@ def test_network_in_interpreters(
 @pytest.mark.parametrize("board", BUILDS)
 def test_network_in_firmware(board: str, pcm: NDArray[np.int16]) -> None:
     vectors, expected = Vectors(), []
-    windows = np.concatenate([audio_windows(pcm), random_windows()])
+    windows = audio_windows(pcm)
+    if np.array_equal(pcm, sample()):  # once is enough
+        windows = np.concatenate([windows, random_windows()])
     for state in STATES:
         for window in windows:
             vectors.network(state, window)

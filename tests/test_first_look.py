@@ -19,8 +19,9 @@ from train.kept import save_arrays, write_json
 from verify.__main__ import main
 from verify.cut import FRAMES
 from verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
+from verify.decide import FIRST_RATE, heaviest, limits, lowered, most_words
 from verify.first import FirstLook, SecondLook
-from verify.fit import FIRST_RATE, folded, heaviest, limits, lowered, most_words
+from verify.fit import folded
 from verify.gateway import GatewayError
 from verify.networks import build
 from words import load_word
@@ -140,7 +141,7 @@ def test_both_looks_decide(tmp_path: Path) -> None:
     expected = both.network.score(x)[0] + 0.5 * first.sureness(x, states) - states / 4
     np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
     for wrong, said in (
-        (facts | {"first": "another"}, "trained beside another network than"),
+        (facts | {"first": "another"}, "made beside another network than"),
         (facts | {"weight": None}, "cannot be read: "),
         ({k: v for k, v in facts.items() if k != "limits"}, "'limits' is missing"),
     ):

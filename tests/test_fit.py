@@ -184,8 +184,10 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
 
     from train.learner import FEATURE_SCALE
     from train.model import metadata_vectors
-    from train.teach import loaded
+    from train.teach import corrected, loaded
 
+    labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
+    assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]
     said = np.load(trained / "taught/soft-positive.npy")
     shard = np.load(sorted((trained / "taught/pool").glob("train-positive-*.npz"))[0])
     x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE

@@ -140,6 +140,7 @@ BODY = sound().tobytes()
         (422, "preroll", "given 8001", BODY, {"preroll": 8001}, {}),
         (422, "rate", "unknown", BODY, {"rate": 16000}, {}),
     ],
+    ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else None,
 )
 def test_refuses(
     narrow: Running, status: int, field: str, says: str, body: bytes, changes: dict[str, Any],

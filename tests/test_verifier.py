@@ -37,7 +37,8 @@ from verify.cuts import (
     wide,
     woken,
 )
-from verify.fit import WEIGHTS_OF_FIRST, train, verify_loss
+from verify.decide import WEIGHTS_OF_FIRST, decide_anew
+from verify.fit import train, verify_loss
 from verify.fitter import Fitter, Recipe, draw
 from verify.gateway import GatewayError
 from verify.hmm import DnnHmm, decode, evidence, phones
@@ -180,6 +181,7 @@ class Level:
     identity = "of the first network"
 
     def __init__(self, word: Word, folder: Path) -> None:
+        self.states = word.states
         self.thresholds = [45] * len(word.states)
 
     def sureness(self, features: NDArray[Any], states: NDArray[Any]) -> NDArray[np.float32]:
@@ -196,9 +198,9 @@ def mined(
     (folder / "lib.so").write_bytes(b"a device")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("verify.cuts.Device", Loud)
-        patch.setattr("verify.fit.Device", Loud)
+        patch.setattr("verify.decide.Device", Loud)
         patch.setattr("verify.cuts.SHARD", 12)
-        patch.setattr("verify.fit.FirstLook", Level)
+        patch.setattr("verify.decide.FirstLook", Level)
 
         def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
             return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
@@ -234,7 +236,9 @@ def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     assert np.isfinite(logit).all() and np.array_equal(logit, load(again).score(x)[0])
 
 
-def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> None:
+def test_held_out_voices_set_the_threshold_and_settings_are_kept(
+    mined: Any, sounds: Path, cache: Path
+) -> None:
     folder, run = mined
     recipe = Recipe(kind="cnn76", epochs=1, batches=1, batch=8)
     out = run("facts", recipe)
@@ -245,6 +249,14 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(mined: Any) -> 
     assert set(facts["limits"]) == set(facts["wakes"]) == set(BEEP_WORD.states)
     assert facts["weight"] in WEIGHTS_OF_FIRST and facts["first"] == Level.identity
     assert facts["shipped"] == dict.fromkeys(BEEP_WORD.states, 45)
+    other = {"first": "other", "limits": {}, "wakes": {}, "held_out": {}}
+    (out / "verifier.json").write_text(json.dumps(facts | other))
+    decide_anew(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
+                folder / "held", out, FEW)  # fmt: skip
+    anew = json.loads((out / "verifier.json").read_text())
+    assert anew.pop("limits") == pytest.approx(facts["limits"], abs=2e-4)
+    assert anew == {name: value for name, value in facts.items() if name != "limits"}
+    assert not list((folder / "held").glob("train-*"))
     with pytest.raises(DataError, match="this run was started with another recipe"):
         run("facts", Recipe(kind="cra"))
     with pytest.raises(DataError, match="these cuts were made with another amounts"):

@@ -25,7 +25,7 @@ def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None
     """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
     kept in the file `kept`. DataError names the teacher that does not fit."""
     if kept.is_file() and len(found := np.load(kept)) == len(pool):
-        pool.soft[:] = found
+        pool.soft[:] = corrected(pool.labels, found)
         return
     total = np.zeros(pool.soft.shape, np.float32)
     for path in teachers:
@@ -34,10 +34,16 @@ def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None
         for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
             said = teacher.outputs(pool, rows)[:, :, 0]
             total[rows] += np.clip(said, -TAUGHT_LIMIT, TAUGHT_LIMIT)
-    pool.soft[:] = total / len(teachers)
+    mean = (total / len(teachers)).astype(pool.soft.dtype)
     partial = kept.with_name("soft.partial.npy")
-    np.save(partial, pool.soft)
+    np.save(partial, mean)
     partial.replace(kept)
+    pool.soft[:] = corrected(pool.labels, mean)
+
+
+def corrected(labels: NDArray[np.int8], said: NDArray[np.float16]) -> NDArray[np.float16]:
+    """What teachers say of each step, but nowhere that the word is there where none may fire."""
+    return np.where(labels == 0, np.minimum(said, 0), said)
 
 
 def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:

@@ -127,12 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_data(fit)
     _add_model(fit)
-    fit.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
-                     help="more data folders, whose train split is taken as well")  # fmt: skip
-    fit.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, made "
-                     "once for all runs (default: runs/verify/WORD-wakes-AMOUNT)")  # fmt: skip
-    fit.add_argument("--amount", type=_amount, default=1.0,
-                     help="of the usual 84,000 scenes (default: 1)")  # fmt: skip
+    _add_cuts(fit, "runs/verify/WORD-wakes-AMOUNT")
     fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
     fit.add_argument("--kind", choices=_KINDS, default="cra",
                      help="network, by verify/networks.py (default: cra)")  # fmt: skip
@@ -141,6 +136,18 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--seed", type=int, default=1)
     fit.add_argument("--epochs", type=_positive, default=30)
     fit.add_argument("--batches", type=_positive, default=400, help="of an epoch (default: 400)")
+
+    anew = commands.add_parser(
+        "limits",
+        help="fit a trained network to another first one, or to its new thresholds",
+        description="Lets the compiled device hear scenes of held-out voices and sets in "
+        "VERIFIER/verifier.json what its wakes decide, as `train` does in the end: thresholds of "
+        "the first of two looks, what that look weighs, and limits. The network stays as it is.",
+    )
+    _add_data(anew)
+    _add_model(anew)
+    _add_verifier(anew)
+    _add_cuts(anew, "runs/verify/WORD-held-AMOUNT-DEVICE")
 
     whole = commands.add_parser(
         "measure",
@@ -263,6 +270,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
 
 
+def _add_cuts(parser: argparse.ArgumentParser, where: str) -> None:
+    parser.add_argument("--also", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="more data folders, whose train split is taken as well")  # fmt: skip
+    parser.add_argument("--wakes", type=Path, metavar="FOLDER", help="what the device woke on, "
+                        f"made once for all runs (default: {where})")  # fmt: skip
+    parser.add_argument("--amount", type=_amount, default=1.0,
+                        help="of the usual scenes: 84,000, 12,000 of them held out")  # fmt: skip
+
+
 @contextlib.contextmanager
 def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
     """The word and its compiled device; what training says is wrong becomes one line."""
@@ -288,6 +304,20 @@ def _train(args: argparse.Namespace) -> int:
         amounts = Amounts().times(args.amount)
         print(train(word, args.data, args.also, CACHE, library, _model(args), wakes, run, recipe,
                     amounts))  # fmt: skip
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> int:
+    with _learning(args) as (word, library):
+        from train.device import library_hash
+        from verify.cuts import Amounts
+        from verify.decide import decide_anew
+
+        kept = f"{word.name}-held-{args.amount:g}-{library_hash(library)[:8]}"
+        wakes = args.wakes or Path("runs/verify") / kept
+        decide_anew(word, args.data, args.also, CACHE, library, _model(args), wakes, _folder(args),
+                    Amounts().times(args.amount))  # fmt: skip
+        print(_folder(args))
     return 0
 
 
@@ -443,6 +473,7 @@ _COMMANDS = {
     "demo": _demo,
     "bench-service": _bench,
     "train": _train,
+    "limits": _limits,
     "measure": _measure,
     "lower": _lower,
     "compare": _compare,

@@ -8,7 +8,7 @@ What is cut is wider than what a network sees, so that a start may be moved late
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -107,8 +107,12 @@ class Amounts:
         """More, or fewer."""
         return Amounts(*(max(1, round(share * n)) for n in asdict(self).values()))
 
-    def all(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int]]:
-        """(part, kind, scenes); of near misses only where there are any."""
+    def held(self) -> Amounts:
+        """Of held-out voices alone."""
+        return replace(self, positive=0, negative=0, near=0)
+
+    def all(self, corpus: Corpus, word: Word) -> list[tuple[int, str, str, int]]:
+        """(number, part, kind, scenes); of near misses only where there are any."""
         near = any(c.label == "near" for c in corpus.negatives(word))
         parts = [
             ("train", "positive", self.positive),
@@ -118,7 +122,7 @@ class Amounts:
             ("held", "negative", self.held_negative),
             ("held", "near", self.held_near if near else 0),
         ]
-        return [part for part in parts if part[2]]
+        return [(number, *part) for number, part in enumerate(parts) if part[2]]
 
 
 class Miner:
@@ -207,7 +211,7 @@ def mine(
     }  # fmt: skip
     keep_config(folder / "config.json", config, "these cuts were made")
     out: dict[str, list[Cuts]] = {"train": [], "held": []}
-    for number, (part, kind, scenes) in enumerate(amounts.all(corpus, word)):
+    for number, part, kind, scenes in amounts.all(corpus, word):
         begin = partial(_begin, corpus, word, library, part, kind)
         paths = make_shards(folder, part, kind, -(-scenes // SHARD), 1000 * seed + number, begin,
                             "wakes,")  # fmt: skip
@@ -217,7 +221,7 @@ def mine(
                 out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
                                       np.full(count, kind), shard["woke"],
                                       shard["state"], shard["best"]))  # fmt: skip
-    cuts = {part: joined(parts) for part, parts in out.items()}
+    cuts = {part: joined(parts) for part, parts in out.items() if parts}
     for part, found in cuts.items():
         words = found.is_word & (found.woke == SHIPPED)
         others = ~found.is_word & (found.woke > NEAREST)

@@ -43,6 +43,7 @@ class FirstLook:
             raise GatewayError(str(error)) from None
         files = " ".join(sorted(manifest.files.values()))
         self.identity = hashlib.sha256(files.encode()).hexdigest()
+        self.states = word.states
         self.thresholds = thresholds or [manifest.thresholds[state] for state in word.states]
         self._scale = manifest.logit.scale
         self._smoothing = word.detector.smoothing_steps
@@ -113,7 +114,8 @@ class SecondLook:
             raise GatewayError(f"{folder / FACTS}: cannot be read: {error}; {anew}") from None
         first = FirstLook(word, model, [int(t) for t in shipped])
         if identity != first.identity:
-            raise GatewayError(f"{folder}: trained beside another network than {model}; {anew}")
+            raise GatewayError(f"{folder}: made beside another network than {model}; {anew}, "
+                               f"`make verify-limits MODEL={model}` fits it")  # fmt: skip
         return cls(network, first, weight, np.array(limits, np.float32), tuple(map(int, wakes)))
 
     def score(self, features: Floats, states: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
