@@ -157,7 +157,8 @@ def test_both_looks_decide(tmp_path: Path) -> None:
 def test_what_ships_fits_the_model_beside_it(folder: Path) -> None:
     word, model = load_word(ROOT / "words" / f"{folder.parent.name}.toml"), folder.parent
     look, shipped = SecondLook.load(folder, word, model), read_manifest(model).thresholds
-    assert all(look.wakes[i] < shipped[state] for i, state in enumerate(word.states))
+    assert look.first.thresholds == [shipped[state] for state in word.states]
+    assert all(low < high for low, high in zip(look.wakes, look.first.thresholds, strict=True))
 
 
 def test_a_lowered_copy_is_the_model_but_for_its_thresholds(

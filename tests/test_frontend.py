@@ -82,9 +82,11 @@ def test_every_setting_of_the_word_file_is_exact(changed: dict[str, float]) -> N
 # The loops of each core, at the default sizes and at odd ones.
 DEFAULT: dict[str, float] = {}
 ODD: list[dict[str, float]] = [
-    {"bands": 8, "window_samples": 258},
-    {"bands": 80, "low_hz": 0.0, "high_hz": 8000.0, "window_samples": 511},
-    {"bands": 9, "window_samples": 33, "hop_samples": 16},
+    {"bands": 8},
+    {"bands": 80, "low_hz": 0.0, "high_hz": 8000.0},
+    {"window_samples": 33, "hop_samples": 16, "bands": 9},
+    {"window_samples": 258},
+    {"window_samples": 511},
     {"window_samples": 512, "floor_db": -20.0, "db_per_step": 0.1},
 ]
 LOOPS = [
@@ -193,7 +195,6 @@ def test_real_speech_against_librosa(data: Path, level: int) -> None:
     )
     assert len(error) > 100_000
     assert rms <= 0.1 and p999 <= 0.5
-    pcm = pcm[: 20 * FRONTEND.sample_rate]  # the reference takes its time
     assert np.array_equal(
         Extractor(FRONTEND).features_q8(pcm), reference(FRONTEND, frames(FRONTEND, pcm))
     )
