@@ -83,8 +83,10 @@ def build(
     sanitize: bool = False,
     cflags: str = "",
     generated: Path | None = None,
+    program: str = "",
 ) -> Build:
-    """Build all programs; with `cflags`, or from other `generated` C, in a folder of their own."""
+    """Build all programs, or one; with `cflags`, or from other `generated` C, in a folder of their
+    own."""
     folder = Path("build") / (board + ("-sanitize" if sanitize else "")) / word
     variables = [f"BOARD={board}", f"WORD={word}", *SOURCES[word]]
     if sanitize:
@@ -95,6 +97,9 @@ def build(
     if generated:
         folder = generated / board
         variables += [f"GENERATED={generated}", f"OUT={folder}"]
+    made = Build(load_board(board), ROOT / folder)
+    if program:
+        variables.append(str(folder / made.program(program).name))
     done = building.build("firmware/build.mk", *variables, root=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
-    return Build(load_board(board), ROOT / folder)
+    return made

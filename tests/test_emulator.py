@@ -321,7 +321,8 @@ def test_full_disk_is_reported(host: Build, speech: Path) -> None:
 def test_a_model_that_does_not_fit_is_refused(
     speech: Path, cflags: str, problem: bytes, board: str
 ) -> None:
-    done = build("scripted", board, cflags=cflags).run("emulator", speech)
+    made = build("scripted", board, cflags=cflags, program="emulator")
+    done = made.run("emulator", speech)
     assert (done.returncode, done.stdout) == (1, b"")
     assert problem in done.stderr and done.stderr.count(b"\n") == 1
 

@@ -58,6 +58,8 @@ KILLS = {
                train.fit, "write_json"),
 }
 
+SHARED = Path("whole/pool")  # scenes of the short runs, which ask for as many
+
 def attempt(run, kill, teachers=(), start=None, **budget):
     pid = os.fork()
     if pid == 0:
@@ -66,7 +68,7 @@ def attempt(run, kill, teachers=(), start=None, **budget):
             if kill:
                 signal_at(*KILLS[kill])
             train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
-                          teachers=teachers, start=start)
+                          SHARED if "rounds" in budget else None, (), teachers, start)
             status = 0
         except SystemExit as stop:
             status = stop.code
@@ -189,7 +191,8 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
     assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]
     said = np.load(trained / "taught/soft-positive.npy")
-    shard = np.load(sorted((trained / "taught/pool").glob("train-positive-*.npz"))[0])
+    assert not (trained / "taught/pool").exists()
+    shard = np.load(sorted((trained / "whole/pool").glob("train-positive-*.npz"))[0])
     x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
     meta = metadata_vectors(TOY.word)[shard["states"]]
     logits = [

@@ -122,7 +122,7 @@ def test_the_loops_of_every_core_are_exact(
         assert count == 1
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    made = build("alexa", board, generated=tmp_path, sanitize=board == "host")
+    made = build("alexa", board, generated=tmp_path, sanitize=board == "host", program="vectors")
     quiet = [EDGES["full-scale noise"][:2000] // 2**shift for shift in range(16)]
     pcm = np.concatenate([*EDGES.values(), *quiet]).astype(np.int16)
     windows = frames(frontend, pcm)
