@@ -49,9 +49,10 @@ def main() -> int:
     fit.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS",
         help="model.keras of another run, larger or trained otherwise, to learn from as well; "
         "of several (may be repeated) the mean")  # fmt: skip
-    fit.add_argument("--start", type=Path, metavar="KERAS",
+    fit.add_argument("--start", type=Path, action="append", default=[], metavar="KERAS",
         help="begin with the weights of this network, as models/alexa/alexa.keras, and not with "
-        "random ones; a lower --rate then keeps what it knows")  # fmt: skip
+        "random ones; of several that went on from the same one (may be repeated) the mean; a "
+        "lower --rate then keeps what it knows")  # fmt: skip
     fit.add_argument("--rate", type=_rate,
                      help="learning rate at its highest (default: 0.002)")  # fmt: skip
     fit.add_argument("--amount", type=_amount, default=1.0, metavar="SHARE",

@@ -79,13 +79,13 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
 
 def fit(
     word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None,
-    also: Sequence[Path] = (), teachers: Sequence[Path] = (), start: Path | None = None,
+    also: Sequence[Path] = (), teachers: Sequence[Path] = (), start: Sequence[Path] = (),
 ) -> Path:  # fmt: skip
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
     `also`: more data folders, whose train split is taken as well.
     `teachers`: .keras files of other runs, whose mean it learns from as well.
-    `start`: the .keras file of a network of the same shape, whose weights it begins with.
+    `start`: .keras files of networks of the same shape, whose mean weights it begins with.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
     with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
@@ -100,7 +100,7 @@ def fit(
     if teachers:
         config["teachers_sha256"] = identities(teachers)
     if start:
-        config["start_sha256"] = identities([start])[0]
+        config["start_sha256"] = identities(start)
     keep_config(run / "config.json", config, "this run was started")
     final = run / "model.keras"
     if final.is_file():
@@ -144,11 +144,11 @@ class Trainer:
     """Optimizer, weights and their average, and the state that a checkpoint keeps."""
 
     def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False,
-                 start: Path | None = None) -> None:  # fmt: skip
+                 start: Sequence[Path] = ()) -> None:  # fmt: skip
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
         model = self._compiled(rounded=budget.rounded >= budget.rounds)
         self.use(started(model, start) if start else model)
-        self.begun = start is not None  # knows something before the first round
+        self.begun = bool(start)  # knows something before the first round
         self.round = 0
         self._resume()
 
@@ -286,7 +286,7 @@ class Trainer:
             weights.append(take_weights(self.model, checkpoint).get_weights())
         tried = []
         for span in (s for s in SPANS if s <= len(weights)):
-            mean = [np.mean(ws, axis=0) for ws in zip(*weights[-span:], strict=True)]
+            mean = _mean(weights[-span:])
             self.model.set_weights(mean)
             rates = self._rates(held)
             tried.append((float(np.mean(list(rates.values()))), span, mean, rates))
@@ -299,15 +299,29 @@ class Trainer:
         partial.replace(final)
 
 
-def started(model: keras.Model, path: Path) -> keras.Model:
-    """`model` with the weights of a file; DataError where they do not fit."""
-    try:
-        return take_weights(model, keras.saving.load_model(path, compile=False))
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: not of the same shape as the word file's [model]: {reason}"
-        ) from None
+def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:
+    """`model` with the mean weights of files; DataError names the one that does not fit.
+
+    Networks that went on from the same one are near enough for their mean to hear better than
+    each of them (Wortsman et al., Model soups, ICML 2022); others are not.
+    """
+    weights = []
+    for path in paths:
+        try:
+            take_weights(model, keras.saving.load_model(path, compile=False))
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"{path}: not of the same shape as the word file's [model]: {reason}"
+            ) from None
+        weights.append(model.get_weights())
+    model.set_weights(_mean(weights))
+    return model
+
+
+def _mean(weights: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    """Of several networks' weights, array by array."""
+    return [np.mean(ws, axis=0) for ws in zip(*weights, strict=True)]
 
 
 def _checkpoint(run: Path, number: int) -> Path:
