@@ -93,6 +93,7 @@ statuses["taught by others"] = attempt("taught", "", teachers[:1], rounds=1, rou
 statuses["untaught"] = attempt("untaught", "", rounds=1, rounded=0)
 statuses["begun"] = attempt("begun", "", (), teachers, rounds=1, rounded=0, rate=1e-7)
 statuses["begun otherwise"] = attempt("begun", "", (), teachers[:1], rounds=1, rounded=0, rate=1e-7)
+statuses["mean"] = attempt("mean", "", (), teachers, rounds=0, rounded=0)
 statuses["begun from a stranger"] = attempt("stranger", "", (), [Path(sys.argv[4])], rounds=1)
 statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
 Path("statuses.json").write_text(json.dumps(statuses))
@@ -130,7 +131,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
         "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
         "other budget": 1, "taught": 0, "taught by others": 1,
         "untaught": 0, "taught by none": 1, "begun": 0, "begun otherwise": 1,
-        "begun from a stranger": 1,
+        "mean": 0, "begun from a stranger": 1,
     }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
     names = {
         run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
@@ -228,9 +229,10 @@ def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) ->
         }
 
     one, other = trainable("whole"), trainable("killed", "round-001.keras")
-    for layer, weights in trainable("begun").items():
-        for a, b, mean in zip(one[layer], other[layer], weights, strict=True):
-            np.testing.assert_allclose((a + b) / 2, mean, atol=1e-5)
+    for run, apart in (("begun", 1e-5), ("mean", 0)):  # after a round at a tiny rate; after none
+        for layer, weights in trainable(run).items():
+            for a, b, mean in zip(one[layer], other[layer], weights, strict=True):
+                np.testing.assert_allclose((a + b) / 2, mean, rtol=0, atol=apart)
     assert any(np.abs(a - b).max() > 1e-3
                for layer in one for a, b in zip(one[layer], other[layer], strict=True))  # fmt: skip
     mined = np.load(trained / "begun/mined.npy")  # in the first round already
@@ -281,7 +283,7 @@ def test_other_settings_or_data_are_refused(
     ("arguments", "message"),
     [
         (["fit", "--seed", "-1"], "--seed: given -1; allowed: 0 or more"),
-        (["fit", "--rounds", "0"], "--rounds: given 0; allowed: 1 or more"),
+        (["fit", "--rounds", "0"], "--rounds: given 0; allowed: 1 or more, or 0 with --start"),
         (["evaluate", "--draws", "0"], "--draws: given 0; allowed: 1 or more"),
         (["evaluate", "--echo", "low"], "--echo: given 'low'; allowed: VOLUME=DB,..."),
         (["evaluate", "--echo", "lwo=3"], "--echo: given 'lwo'; allowed: low, high"),

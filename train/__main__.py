@@ -38,7 +38,8 @@ def main() -> int:
     _also(fit, "whose train split is taken as well")
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     fit.add_argument("--seed", type=_natural, default=1)
-    fit.add_argument("--rounds", type=_positive, help="rounds of mining and training")
+    fit.add_argument("--rounds", type=_natural,
+                     help="of mining and training; 0: what --start gives, as it is")  # fmt: skip
     fit.add_argument("--batches", type=_positive, help="batches in a round")
     fit.add_argument("--rounded", type=_natural, metavar="ROUNDS",
         help="of the rounds, so many of the last compute as int8 will (quantization-aware "
@@ -259,12 +260,14 @@ def _rate(text: str) -> float:
 
 
 def _fit(args: argparse.Namespace, word: Word) -> None:
+    if args.rounds == 0 and not args.start:
+        raise DataError("--rounds: given 0; allowed: 1 or more, or 0 with --start")
     for folder in (args.data, *args.also):
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
     keys = ("rounds", "batches", "rounded", "near", "rate")
-    given = {key: getattr(args, key) for key in keys if getattr(args, key)}
+    given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
     if args.conditioning:
         model = word.model.model_copy(update={"conditioning": args.conditioning})
         word = word.model_copy(update={"model": model})

@@ -85,7 +85,8 @@ def fit(
 
     `also`: more data folders, whose train split is taken as well.
     `teachers`: .keras files of other runs, whose mean it learns from as well.
-    `start`: .keras files of networks of the same shape, whose mean weights it begins with.
+    `start`: .keras files of networks of the same shape, whose mean weights it begins with; in no
+    rounds it stays at that.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
     with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
@@ -146,7 +147,7 @@ class Trainer:
     def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False,
                  start: Sequence[Path] = ()) -> None:  # fmt: skip
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
-        model = self._compiled(rounded=budget.rounded >= budget.rounds)
+        model = self._compiled(rounded=budget.rounded >= budget.rounds > 0)
         self.use(started(model, start) if start else model)
         self.begun = bool(start)  # knows something before the first round
         self.round = 0
@@ -158,7 +159,7 @@ class Trainer:
 
     def _compiled(self, rounded: bool) -> keras.Model:
         model = build_model(self.word, rounded=rounded)
-        total = self.budget.rounds * self.budget.batches
+        total = max(1, self.budget.rounds * self.budget.batches)
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0, total, warmup_target=self.budget.rate, warmup_steps=total // 20, alpha=0.01
         )
@@ -279,11 +280,11 @@ class Trainer:
     def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
         """Take the mean of the last rounds' weights, over the span that misses fewest held-out
         words; write result.json and the model."""
-        self.use(build_model(self.word))
-        weights = []
-        for n in self._averaged():
-            checkpoint = keras.saving.load_model(_checkpoint(self.run, n), compile=False)
-            weights.append(take_weights(self.model, checkpoint).get_weights())
+        begun, model = self.model, build_model(self.word)
+        self.use(model)
+        paths = [_checkpoint(self.run, n) for n in self._averaged()]
+        networks = (keras.saving.load_model(p, compile=False) for p in paths) if paths else [begun]
+        weights = [take_weights(model, network).get_weights() for network in networks]
         tried = []
         for span in (s for s in SPANS if s <= len(weights)):
             mean = _mean(weights[-span:])
@@ -293,7 +294,8 @@ class Trainer:
             print(f"mean of the last {span} rounds: {rates}")
         _, span, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
-        write_json(self.run / "result.json", {"averaged_rounds": span, **rates})
+        averaged = min(span, self.budget.rounds)
+        write_json(self.run / "result.json", {"averaged_rounds": averaged, **rates})
         partial = final.with_name("partial.keras")
         self.model.save(partial)
         partial.replace(final)
