@@ -21,8 +21,6 @@ FIRST_RATE = 20.0  # times an hour that held-out scenes without the word wake th
 FEW = 30  # words of a state
 WEIGHTS_OF_FIRST = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 JUDGED_AT = (0.9, 1.0, 1.1)  # shares of the words one look accepts, at which a weight is judged
-MORE_WORDS = (1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.07, 1.1)  # of those, what both may accept
-FEWER = 10  # times fewer false accepts than by one look: what is won beyond goes into words
 AT_ONCE = 500
 
 Logits = Callable[[NDArray[np.int8]], NDArray[np.float32]]
@@ -79,9 +77,7 @@ def decided(held: Cuts, logits: Logits, first: FirstLook, lows: Sequence[float])
 
     judged = {w: [passing(w, share) for share in JUDGED_AT] for w in WEIGHTS_OF_FIRST}
     weight = heaviest({w: float(np.mean(counts)) for w, counts in judged.items()})
-    allowed = int((once & ~held.is_word).sum()) / FEWER
-    share = most_words({s: passing(weight, s) for s in MORE_WORDS}, allowed)
-    limit = limits(held, logit + weight * sure, asked, len(states), share)
+    limit = limits(held, logit + weight * sure, asked, len(states))
     accepted = asked & (logit + weight * sure >= limit[held.state])
     counts = {
         name: {"asked": int((rows & asked).sum()), "one look": int((rows & once).sum()),
@@ -107,11 +103,6 @@ def heaviest(passing: dict[float, float]) -> float:
     return max(weight for weight, count in passing.items() if count <= fewest + fewest**0.5)
 
 
-def most_words(passing: dict[float, int], allowed: float) -> float:
-    """The largest share of words at which no more than allowed passes; if none is, the least."""
-    return max((s for s, count in passing.items() if count <= allowed), default=min(passing))
-
-
 def lowered(cuts: Cuts, shipped: Sequence[int], lows: Sequence[float]) -> list[int]:
     """The threshold of each state from which on the device asks for a second look: where it wakes
     FIRST_RATE times an hour in scenes without the word; from `lows` up to the shipped one."""
@@ -129,13 +120,16 @@ def limits(
     share: float = 1.0,
 ) -> NDArray[np.float64]:  # fmt: skip
     """What the score must reach in each state, float64[states], so that of the words asked about
-    as many are accepted as wake the device as it ships, times `share`; they may be others. A state
-    with fewer than FEW words has the limit of all."""
+    as many are accepted as wake the device as it ships, times `share`; they may be others. No state
+    has a laxer limit than all states together, which those with fewer than FEW words have: where
+    nearly every word wakes the device, the last of them would let anything pass."""
     words = cuts.is_word & asked
-    out = np.empty(states)
-    for state in range(states):
-        here = words & (cuts.state == state)
-        here = here if here.sum() >= FEW else words
+
+    def least(here: NDArray[np.bool_]) -> float:
         wanted = round(share * int((cuts.woke[here] == SHIPPED).sum()))
-        out[state] = np.sort(score[here])[::-1][np.clip(wanted, 1, here.sum()) - 1]
+        return float(np.sort(score[here])[::-1][np.clip(wanted, 1, here.sum()) - 1])
+
+    of_all = least(words)
+    each = (words & (cuts.state == state) for state in range(states))
+    out = np.array([max(of_all, least(here)) if here.sum() >= FEW else of_all for here in each])
     return np.floor(out * 1e4) / 1e4  # as written, and no word below it
