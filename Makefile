@@ -36,8 +36,8 @@ MORE ?=
 #? ROUNDED=6 NEAR=16000   of train's rounds, the last that compute as int8 will; of its scenes, those
 #?                    mixed around a near miss
 #? TEACHERS='runs/x/model.keras'   networks of other runs, from which train learns as well
-#? START=models/alexa/alexa.keras RATE=0.0003   the network that train begins with, or several
-#?                    whose mean it does, and how fast it learns
+#? START=models/alexa/alexa.keras RATE=0.0003   the network, or the mean of several, that train begins
+#?                    with (ROUNDS=0: and ends with), and how fast it learns
 #? VARIANTS='none both' SEEDS='1 2 3'   what experiment trains
 #? KINDS='cra dnn-hmm' CUTS=aligned AMOUNT=0.5 EPOCHS=6   what verify-experiment trains, on what share
 #?                    of the usual scenes, and how long

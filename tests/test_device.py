@@ -199,7 +199,8 @@ def test_the_image_wakes_as_the_emulator_does(board: str, expected: list[Event])
 
 @pytest.mark.parametrize("board", EMULATED)
 def test_the_image_recovers_from_being_late(board: str, expected: list[Event]) -> None:
-    """Real interrupts, 100 ms without the main loop: hops are lost once, and counted."""
+    """Real interrupts, 100 ms without the main loop: hops are lost once, and counted. In a state in
+    which no word of the sample is a near thing: the network's steps lie elsewhere afterwards."""
     events = hear(build("alexa", board), SAMPLE, b"late 100\nstats\nstate volume=high\n")
     lost = [event["lost"] for event in events if "lost" in event and event["type"] != "stats"]
     assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # told by the next event alone

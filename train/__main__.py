@@ -39,7 +39,7 @@ def main() -> int:
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
     fit.add_argument("--seed", type=_natural, default=1)
     fit.add_argument("--rounds", type=_natural,
-                     help="of mining and training; 0: what --start gives, as it is")  # fmt: skip
+        help="rounds of mining and training; with --start also 0: its mean as it is")  # fmt: skip
     fit.add_argument("--batches", type=_positive, help="batches in a round")
     fit.add_argument("--rounded", type=_natural, metavar="ROUNDS",
         help="of the rounds, so many of the last compute as int8 will (quantization-aware "

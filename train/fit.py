@@ -147,7 +147,7 @@ class Trainer:
     def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False,
                  start: Sequence[Path] = ()) -> None:  # fmt: skip
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
-        model = self._compiled(rounded=budget.rounded >= budget.rounds > 0)
+        model = self._compiled(rounded=budget.rounded >= budget.rounds)
         self.use(started(model, start) if start else model)
         self.begun = bool(start)  # knows something before the first round
         self.round = 0
@@ -290,12 +290,12 @@ class Trainer:
             mean = _mean(weights[-span:])
             self.model.set_weights(mean)
             rates = self._rates(held)
-            tried.append((float(np.mean(list(rates.values()))), span, mean, rates))
-            print(f"mean of the last {span} rounds: {rates}")
-        _, span, mean, rates = min(tried, key=lambda t: t[0])
+            rounds = min(span, self.budget.rounds)
+            tried.append((float(np.mean(list(rates.values()))), rounds, mean, rates))
+            print(f"mean of the last {rounds} rounds: {rates}")
+        _, rounds, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
-        averaged = min(span, self.budget.rounds)
-        write_json(self.run / "result.json", {"averaged_rounds": averaged, **rates})
+        write_json(self.run / "result.json", {"averaged_rounds": rounds, **rates})
         partial = final.with_name("partial.keras")
         self.model.save(partial)
         partial.replace(final)
