@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from convert.tflite_graph import Op, Quantization, Tensor
 _LEAST = {"INT8": -128, "UINT8": 0}
 
 
+@dataclass(eq=False)
 class TableOp(Op):
     """An operator that looks each value up; `table` holds bytes as int8, input -128 first."""
 
-    table: Ints
+    table: Ints = field(kw_only=True)
 
 
 def table_op(op: Op) -> TableOp:
@@ -33,18 +35,17 @@ def table_op(op: Op) -> TableOp:
         _LEAST[result.dtype],
         _LEAST[result.dtype] + 255,
     )
-    found = TableOp(op.index, op.name, op.options, op.inputs, op.outputs)
-    found.table = into.astype(np.uint8).astype(np.int8).astype(np.int64)
+    table = into.astype(np.uint8).astype(np.int8).astype(np.int64)
     if source.dtype == "UINT8":  # the kernel takes bytes as int8
-        found.table = np.roll(found.table, 128)
-    return found
+        table = np.roll(table, 128)
+    return TableOp(op.index, op.name, op.options, op.inputs, op.outputs, table=table)
 
 
 def compose(first: TableOp, second: TableOp) -> TableOp:
     """The second after the first, in one table."""
-    found = TableOp(second.index, f"{first.name}, {second.name}", {}, first.inputs, second.outputs)
-    found.table = second.table[first.table + 128]
-    return found
+    name = f"{first.name}, {second.name}"
+    table = second.table[first.table + 128]
+    return TableOp(second.index, name, {}, first.inputs, second.outputs, table=table)
 
 
 def is_table(op: Op) -> bool:
