@@ -17,6 +17,8 @@ ALSO ?=
 DEV ?=
 POSITIVES ?= 3000
 MORE ?=
+MINUTES ?= 1
+TARGETS ?=
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
@@ -44,6 +46,7 @@ MORE ?=
 #? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes-1   where verify-train keeps what
 #?                    it makes; other ones for another MODEL or ALSO
 #? HOURS=0.1           of audio for bench-host
+#? MINUTES=1 TARGETS='wav frame'   how long fuzz runs in all, and what; without TARGETS all
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -315,7 +318,12 @@ lengths: $(VENV)/.train ## How long people say WORD, as MODEL places it: for sho
 test: lint ## Lint, then all tests
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
 
-C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch])
+.PHONY: fuzz
+fuzz: $(VENV)/.base ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
+	@sh tools/setup.sh fuzz
+	@$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
+C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
 .PHONY: lint
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .

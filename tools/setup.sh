@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
-# setup.sh speech: also the speech engines that make data.
+# setup.sh speech: also the speech engines that make data. setup.sh fuzz: also clang and libFuzzer.
 set -eu
 
 fail() {
@@ -34,6 +34,15 @@ if [ "${1-}" = speech ]; then
     need espeak-ng command -v espeak-ng
     need flite command -v flite
 fi
+finds_libfuzzer() { # and the sanitizers' libraries
+    echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; return n < 0; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c - -o /dev/null
+}
+if [ "${1-}" = fuzz ]; then
+    need clang command -v clang
+    # Its runtime's package has the compiler's version in its name: once that is known.
+    [ -n "$missing" ] || need "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" finds_libfuzzer
+fi
 
 [ -n "$missing" ] || exit 0
 
@@ -53,3 +62,5 @@ quiet() { "$@" >$log 2>&1 || { cat $log >&2; fail "'$*' failed, see above"; }; }
 quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq
 # shellcheck disable=SC2086  # a list of words
 quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+# What is still missing is known only now.
+[ "${1-}" != fuzz ] || [ -n "${WS_SETUP_AGAIN-}" ] || WS_SETUP_AGAIN=yes exec sh "$0" fuzz

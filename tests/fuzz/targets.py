@@ -1,0 +1,93 @@
+"""The fuzz targets: how each is built, and how it is run for some seconds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fuzz import seeds
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: What was built, the inputs that reach new code (kept from run to run), and the findings.
+FOLDER = ROOT / "build/fuzz"
+FINDINGS = FOLDER / "findings"
+
+SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", *SANITIZERS]
+LIMITS = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=1024"]
+
+
+class FuzzError(Exception):
+    """A target cannot be built or run; the text says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a target did: inputs run, program edges they reached, and the files of its findings."""
+
+    executions: int
+    coverage: int
+    findings: tuple[Path, ...]
+    log: str = ""
+
+
+#: Runs a target for so many seconds.
+Run = Callable[[float], Result]
+
+
+def _build(name: str, sources: list[str], includes: list[str]) -> Path:
+    """Compile tests/fuzz/NAME.c with `sources`, by clang."""
+    program = FOLDER / "bin" / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    call = ["clang", *FLAGS, *(f"-I{folder}" for folder in [*includes, "firmware"])]
+    call += [f"tests/fuzz/{name}.c", *sources, "-o", str(program)]
+    try:
+        done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise FuzzError("clang is not installed; `sh tools/setup.sh fuzz` installs it") from None
+    if done.returncode != 0:
+        raise FuzzError(f"{name}: clang failed:\n{done.stderr}")
+    return program
+
+
+def libfuzzer(name: str, sources: list[str], includes: list[str] | None = None) -> Run:
+    """A target in C: tests/fuzz/NAME.c and `sources`, from inputs of tests/fuzz/seeds.py on."""
+
+    def run(seconds: float) -> Result:
+        program = _build(name, sources, includes or [])
+        corpus, seeded = FOLDER / "corpus" / name, FOLDER / "seeds" / name
+        for folder in (corpus, seeded, FINDINGS):
+            folder.mkdir(parents=True, exist_ok=True)
+        for index, seed in enumerate(getattr(seeds, name)()):
+            (seeded / f"{index:02}").write_bytes(seed)
+        before = set(FINDINGS.glob(f"{name}-*"))
+        call = [str(program), f"-max_total_time={max(1, round(seconds))}", *LIMITS]
+        call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
+        done = subprocess.run(
+            [*call, str(corpus), str(seeded)], capture_output=True, text=True, check=False,
+            errors="replace", stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        executions = re.search(r"stat::number_of_executed_units: *(\d+)", done.stderr)
+        coverage = re.findall(r" cov: (\d+)", done.stderr)
+        found = tuple(sorted(set(FINDINGS.glob(f"{name}-*")) - before))
+        if done.returncode != 0 and not found:
+            found = (FINDINGS / f"{name}-log",)
+            found[0].write_text(done.stderr)
+        return Result(
+            int(executions[1]) if executions else 0,
+            int(coverage[-1]) if coverage else 0,
+            found,
+            done.stderr,
+        )
+
+    return run
+
+
+#: By name. A target in another language is a function like those that `libfuzzer` makes.
+TARGETS: dict[str, Run] = {
+    "wav": libfuzzer("wav", ["firmware/emulator/wav.c", "firmware/emulator/text.c"]),
+    "frame": libfuzzer("frame", ["firmware/uplink/frame.c"]),
+}
