@@ -131,8 +131,10 @@ def _compile(given: argparse.Namespace) -> None:
     for path in paths:
         print(path)
     program = made.program
+    if made.warning:
+        print(f"warning: {made.warning}", file=sys.stderr)
     print(
-        f"{len(program.steps)} steps, {sum(step.macs for step in program.steps)} "
+        f"{len(program.steps)} steps, {program.macs} "
         f"multiply-accumulates a run, state {program.state_bytes} bytes, "
         f"arena {program.arena_bytes} bytes"
     )

@@ -1,4 +1,4 @@
-"""convert/compile as a whole: random networks, variables, streams, memory plans, errors, golden."""
+"""convert/compile as a whole: random networks, variables, ends, memory plans, errors, golden."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from convert.compile.program import Program, Step
 from convert.errors import ConvertError
 from convert.kernels import KERNELS, Kernels
 from convert.tflite_graph import read_model
-from tests.compiled import TFLM, build, check_equal, compare
+from tests.compiled import TFLM, build, check_equal
 from tests.firmware_build import ROOT
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker, schema
@@ -158,58 +158,28 @@ def test_float_ends_are_the_callers(tmp_path: Path) -> None:
         assert np.array_equal(np.rint(q), have["out"][:4])
 
 
-# Streams.
+def odd_ends(m: Maker) -> None:
+    """An input nobody reads, outputs that are an input, the same tensor, a part or a constant."""
+    a, _, c = m.input([1, 5]), m.input([1, 7]), m.input([1, 8])
+    y = m.op("RELU", [a], [m.tensor([1, 5])])
+    m.op("RELU", [a], [m.tensor([1, 5])])  # nobody reads it
+    halves = [m.like(c, [1, 4]), m.like(c, [1, 4])]
+    m.op("SPLIT", [m.ints(1, shape=[]), c], halves, "SplitOptions", numSplits=2)
+    rows = m.op("RESHAPE", [c, m.ints(2, 4)], [m.like(c, [2, 4])])
+    constant = m.tensor([1, 3], data=np.array([[1, -2, -128]]))
+    m.output(y, a, y, halves[1], halves[0], rows, constant, c)
 
 
-def whole_window(m: Maker, *, strided: bool) -> None:
-    x = m.input([1, 19, 1, 4], scale=0.05, zero=2)
-    a = m.conv(x, 8, (3, 1), stride=(2, 1) if strided else (1, 1), activation="RELU")
-    count = m.shape(a)[1]
-    b = m.conv(a, 0, (2, 1), depthwise=1, dilation=(2, 1))
-    cut = [m.ints(0, 1, 0, 0), m.ints(0, count - 1, 0, 0), m.ints(1, 1, 1, 1)]
-    masks = {"beginMask": 13, "endMask": 13}
-    c = m.op("STRIDED_SLICE", [a, *cut], [m.like(a, [1, count - 2, 1, 8])],
-             "StridedSliceOptions", **masks)  # fmt: skip
-    d = m.op("ADD", [b, c], [m.tensor([1, count - 2, 1, 8], scale=0.1)], "AddOptions")
-    e = m.op("AVERAGE_POOL_2D", [d], [m.like(d, [1, count - 3, 1, 8])], "Pool2DOptions",
-             padding=schema.Padding.VALID, strideH=1, strideW=1, filterHeight=2,
-             filterWidth=1)  # fmt: skip
-    f = m.op("RESHAPE", [e, m.ints(1, -1)], [m.like(e, [1, (count - 3) * 8])])
-    g = m.op("MEAN", [d, m.ints(1)], [m.tensor([1, 1, 8], scale=0.05)], "ReducerOptions")
-    m.output(m.dense(f, 5), m.op("RELU", [g], [m.tensor([1, 1, 8], scale=0.04)]))
+def no_work(m: Maker) -> None:
+    m.input([1, 7])
+    m.output(m.input([1, 5]))
 
 
-@pytest.mark.parametrize("strided", [False, True])
-def test_stream_equals_whole_window(tmp_path: Path, strided: bool) -> None:
-    path = written(tmp_path, lambda m: whole_window(m, strided=strided), name=f"s{int(strided)}")
-    made = compile_model(path, "m", "plain", stream=True)
-    hop = 2 if strided else 1
-    assert made.program.inputs[0].shape == (1, hop, 1, 4) and made.warmup == -(-19 // hop)
-    x = np.random.default_rng(1).integers(-128, 128, (60, 4)).astype(np.int8)
-    runs = [x[i : i + hop] for i in range(0, 60, hop)]
-    ends = [(i + 1) * hop for i in range(made.warmup - 1, len(runs))]
-    expected = TFLM(path).run([[[x[end - 19 : end]] for end in ends]])
-    for board in ("host", "mps2-an386"):
-        given = build(path, board, stream=True).run([[[run] for run in runs]])
-        compare(expected, given[made.warmup - 1 :], board)
-    whole = compile_model(path, "m", "plain").program
-    assert sum(s.macs for s in made.program.steps) < sum(s.macs for s in whole.steps) / 2
-
-
-def padded(m: Maker) -> None:
-    m.output(m.conv(m.input([1, 9, 1, 4]), 4, (3, 1), padding="SAME"))
-
-
-def test_stream_refuses_padded_time(tmp_path: Path) -> None:
-    path = written(tmp_path, padded)
-    with pytest.raises(ConvertError, match=r"operator 0 \(CONV_2D\).*time is padded"):
-        compile_model(path, "m", "plain", stream=True)
-
-
-def test_stream_refuses_a_stream(tmp_path: Path) -> None:
-    path = written(tmp_path, lambda m: columns(m, 1, 2), name="w")
-    with pytest.raises(ConvertError, match="streams already"):
-        compile_model(path, "m", "plain", stream=True)
+@pytest.mark.parametrize("make", [odd_ends, no_work])
+def test_odd_ends(tmp_path: Path, make: Callable[[Maker], None]) -> None:
+    path = written(tmp_path, make, name=make.__name__)
+    check_equal(path, random_inputs(path, 4), ["host"], sanitize=True)
+    check_equal(path, random_inputs(path, 4), ["mps2-an386"])
 
 
 # Memory plans, checked by walking each step's bytes in order: nothing that is still to be read may
@@ -411,7 +381,7 @@ def test_refused(
 
 
 def test_damaged_file(tmp_path: Path) -> None:
-    path = written(tmp_path, padded)
+    path = written(tmp_path, golden_model)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ConvertError, match="damaged"):
         read_model(path)
@@ -419,7 +389,7 @@ def test_damaged_file(tmp_path: Path) -> None:
 
 def test_name_must_be_c(tmp_path: Path) -> None:
     with pytest.raises(ConvertError, match="'2x': a C name"):
-        compile_model(written(tmp_path, padded), "2x", "plain")
+        compile_model(written(tmp_path, golden_model), "2x", "plain")
 
 
 def test_each_model_has_a_folder_of_its_own(tmp_path: Path) -> None:

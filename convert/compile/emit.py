@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.compile.lower import lower
+from convert.compile.memory import plan
 from convert.compile.program import Buffer, Program, Step
 from convert.compile.simplify import simplify
 from convert.compile.stream import streaming
@@ -101,6 +102,7 @@ class Compiled:
     files: dict[str, str]
     program: Program
     warmup: int
+    warning: str  # for who asked, one line; empty: none
 
 
 #: Words of C11 that a file might be named.
@@ -129,11 +131,31 @@ def compile_model(
             f"name {name!r}: a C name of a-z, 0-9 and _, no keyword and not ws_..., is needed"
         )
     work = simplify(read_model(path))
-    warmup = 0
+    warmup, warning = 0, ""
     if stream:
+        whole = lower(work, kernels).macs
         warmup = streaming(work)
-    program = lower(work, kernels)
-    return Compiled(_render(program, path, name, kernels, stream, warmup), program, warmup)
+        program = lower(work, kernels)
+        warning = _no_gain(program, path, whole)
+    else:
+        program = lower(work, kernels)
+    plan(program)
+    files = _render(program, path, name, kernels, stream, warmup)
+    return Compiled(files, program, warmup, warning)
+
+
+def _no_gain(program: Program, path: Path, whole: int) -> str:
+    """A warning where a stream saves nothing; ConvertError where axis 1 cannot be time."""
+    if program.macs < whole:
+        return ""
+    (given,) = program.inputs
+    figures = f"{program.macs} multiply-accumulates a run, {whole} for the whole window"
+    if given.size == 1:
+        raise ConvertError(
+            f"{path}: --stream: axis 1 of the input is no time, one value would be a column: "
+            f"{figures}; compile without --stream"
+        )
+    return f"{path}: --stream saves nothing: {figures}; compile without --stream"
 
 
 def emit_model(
@@ -166,14 +188,16 @@ def _render(
     inputs = _ends(program, program.inputs, "input")
     outputs = _ends(program, program.outputs, "output")
     fills, starts = _start(program.of_kind("state"))
-    macs = sum(step.macs for step in program.steps)
+    regions = [("state", program.of_kind("state")), ("arena", program.of_kind("arena"))]
     shown = [ShownStep(step, program) for step in program.steps]
+    touched = set(re.findall(r"\w+", " ".join(step.call for step in shown)))
+    pointers = [kind for kind, found in regions if found and kind in touched]
     values = {
         "header": header,
         **template_flags(kernels),
         "name": name,
-        "title": f"{path.name}: {len(shown)} steps, {macs} multiply-accumulates a run.",
-        "macs": macs,
+        "title": f"{path.name}: {len(shown)} steps, {program.macs} multiply-accumulates a run.",
+        "macs": program.macs,
         "inputs": inputs,
         "outputs": outputs,
         "ends": [
@@ -183,7 +207,12 @@ def _render(
         "warmup": warmup,
         "state_bytes": program.state_bytes,
         "arena_bytes": max(program.arena_bytes, 4),
-        "memory": [("state", program.of_kind("state")), ("arena", program.of_kind("arena"))],
+        "memory": regions,
+        "pointers": pointers,
+        "unused": [
+            *([] if pointers else ["model"]),
+            *(e.name for e in inputs if e.name not in touched),
+        ],
         "constants": [*program.of_kind("constant"), *_initials(starts)],
         "fills": fills,
         "starts": starts,

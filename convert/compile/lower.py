@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from convert.compile.dense import lower_dense
-from convert.compile.memory import plan
 from convert.compile.place import (
     PARTED,
     RESHAPES,
@@ -33,7 +32,7 @@ from convert.tflite_graph import Op, Tensor
 
 
 def lower(work: Work, kernels: Kernels) -> Program:
-    """Place, lower and plan."""
+    """Place and lower; convert/compile/memory.py gives the offsets."""
     placer = Placer(work)
     places = placer.run()
     steps: list[Step] = []
@@ -50,7 +49,6 @@ def lower(work: Work, kernels: Kernels) -> Program:
     program = Program(steps, places, work.inputs, work.outputs, placer.buffers)
     for window in placer.windows.values():
         _slide(window, program)
-    plan(program)
     return program
 
 

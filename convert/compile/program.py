@@ -111,6 +111,11 @@ class Program:
     arena_bytes: int = 0
     state_bytes: int = 0
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a run."""
+        return sum(step.macs for step in self.steps)
+
     def of_kind(self, kind: Kind) -> list[Buffer]:
         """The buffers of a kind, in order of address."""
         return sorted((b for b in self.buffers if b.kind == kind), key=lambda b: b.offset)

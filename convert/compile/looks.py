@@ -1,0 +1,264 @@
+"""What each operator needs of the columns of a stream.
+
+Time is one axis of a tensor, and all axes before it are 1: a column is bytes in a row, the newest
+last. `look_at` says which columns of its inputs an operator needs for new columns of its result;
+an operator that is not known, or that mixes columns, needs all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from convert.compile.place import RESHAPES, parts
+from convert.compile.plain import dense_strides
+from convert.compile.tables import TableOp
+from convert.errors import ConvertError
+from convert.tflite_graph import Op, Tensor
+
+
+@dataclass(frozen=True)
+class Time:
+    """Of a tensor with time: its axis, and how many columns of the input make one of its own."""
+
+    axis: int
+    period: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one operator needs of an input with time.
+
+    `out` columns come of a window whose newest `unused` columns are not looked at: each column of
+    `span`, `stride` apart.
+    """
+
+    span: int
+    stride: int
+    unused: int
+    out: int  # columns of the result in the whole window; 0: the result has no time
+    axis: int  # time of the result
+
+    def columns(self, new: int) -> int:
+        """The window for `new` columns of the result, unused ones too."""
+        return self.span + (new - 1) * self.stride + self.unused
+
+
+#: All columns of every input; the result has no time.
+WHOLE = Look(0, 1, 0, 0, 0)
+
+Times = Mapping[Tensor, Time]
+
+
+def look_at(op: Op, times: Times) -> Look:
+    """What an operator, of whose inputs one has time at least, needs; ConvertError: padded time."""
+    sources = [t for t in op.inputs if t is not None and t in times]
+    source, axis = sources[0], times[sources[0]].axis
+    rule = _column if isinstance(op, TableOp) else _RULES.get(op.name)
+    alike = {(times[t].period, t.shape[times[t].axis]) for t in sources}
+    if rule is None or len(alike) > 1:
+        return WHOLE
+    look = rule(op, source, axis, times)
+    if look.out == 0:
+        return look
+    if look.out > 1 and all(
+        len(t.shape) > look.axis >= 0
+        and math.prod(t.shape[: look.axis]) == 1
+        and t.shape[look.axis] == look.out
+        for t in op.outputs
+    ):
+        return look
+    return WHOLE
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a slice takes of each axis of its input."""
+
+    first: list[int]
+    count: list[int]
+    step: list[int]
+
+
+def cut(op: Op, source: Tensor) -> Cut:
+    """Of SLICE or STRIDED_SLICE."""
+    part = parts(op)[0][1]
+    dense, rest = dense_strides(source.shape), part.offset
+    first = []
+    for stride in dense:
+        first.append(rest // stride)
+        rest %= stride
+    steps = [stride // one for stride, one in zip(part.strides, dense, strict=True)]
+    return Cut(first, list(part.shape), steps)
+
+
+def _column(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """Each column of the result is made of that column alone."""
+    del op, times
+    return _same(source, axis, axis)
+
+
+def _same(source: Tensor, axis: int, result_axis: int) -> Look:
+    return Look(1, 1, 0, source.shape[axis], result_axis)
+
+
+def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """Element by element, broadcasting; what has no time must be the same for all columns."""
+    behind = len(source.shape) - axis  # axes are counted from the last
+    for tensor in op.inputs:
+        if tensor is None:
+            continue
+        if tensor in times:
+            if len(tensor.shape) - times[tensor].axis != behind:
+                return WHOLE
+        elif len(tensor.shape) >= behind and tensor.shape[-behind] != 1:
+            return WHOLE
+    return _same(source, axis, len(op.outputs[0].shape) - behind)
+
+
+def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """A convolution or pool, over rows or, where there is one row, over columns."""
+    weights = op.inputs[1] if len(op.inputs) > 1 else None
+    result = op.outputs[0]
+    if axis not in (1, 2) or result.shape[axis] == 1 or weights in times:
+        return WHOLE
+    letter, length = ("h", "height") if axis == 1 else ("w", "width")
+    taps = int(op.options[f"filter_{length}"]) if weights is None else weights.shape[axis]
+    span = (taps - 1) * int(op.options.get(f"dilation_{letter}_factor", 1)) + 1
+    stride, out = int(op.options[f"stride_{letter}"]), result.shape[axis]
+    unused = source.shape[axis] - span - (out - 1) * stride
+    sides = ("pad_top", "pad_bottom") if axis == 1 else ("pad_left", "pad_right")
+    if unused < 0 or any(op.options.get(side, 0) for side in sides):
+        raise ConvertError("time is padded; a stream has no padding: train with VALID")
+    return Look(span, stride, unused, out, axis)
+
+
+def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """Columns stay, or some in a row become one."""
+    del times
+    columns, size = source.shape[axis], math.prod(source.shape[axis + 1 :])
+    shape = op.outputs[0].shape
+    for number, count in enumerate(shape):
+        together = math.prod(shape[number + 1 :]) // size
+        if count > 1:
+            exact = count * together == columns
+            return Look(together, together, 0, count, number) if exact else WHOLE
+    return WHOLE
+
+
+def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    del times
+    taken, columns = cut(op, source), source.shape[axis]
+    count, step = taken.count[axis], taken.step[axis] if taken.count[axis] > 1 else 1
+    if step < 1:
+        return WHOLE
+    unused = columns - 1 - (taken.first[axis] + (count - 1) * step)
+    lost = len(source.shape) - len(op.outputs[0].shape)  # axes before time, each 1
+    gone = int(op.options.get("shrink_axis_mask", 0)) & ((1 << axis) - 1)
+    if lost and gone.bit_count() != lost and count > 1:
+        return WHOLE
+    return Look(1, step, unused, count if count > 1 else 0, axis - gone.bit_count())
+
+
+def _reduce(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    del times
+    rank = len(source.shape)
+    axes = {a % rank for a in numbers(op.inputs[1])}
+    kept = len(op.outputs[0].shape) == rank
+    if axis in axes:
+        return WHOLE
+    return _same(source, axis, axis if kept else axis - sum(a < axis for a in axes))
+
+
+def _split(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    del times
+    given = numbers(op.inputs[0 if op.name == "SPLIT" else 2])
+    return WHOLE if given[0] % len(source.shape) == axis else _same(source, axis, axis)
+
+
+def _join(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """CONCATENATION and PACK; parts without time belong to certain columns."""
+    along = int(op.options["axis"]) % len(op.outputs[0].shape)
+    if any(t not in times for t in op.inputs if t is not None):
+        return WHOLE
+    if op.name == "PACK":
+        return _same(source, axis, axis + (along <= axis))
+    return WHOLE if along == axis else _same(source, axis, axis)
+
+
+def _unpack(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    del times
+    along = int(op.options["axis"]) % len(source.shape)
+    return WHOLE if along == axis else _same(source, axis, axis - (along < axis))
+
+
+def _gather(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    along = int(op.options["axis"]) % len(source.shape)
+    if along <= axis or op.inputs[0] not in times or op.inputs[1] in times:
+        return WHOLE
+    return _same(source, axis, axis)
+
+
+def _last_axis(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """Over the last axis."""
+    return WHOLE if axis == len(source.shape) - 1 else _column(op, source, axis, times)
+
+
+def _transpose(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    del times
+    order = [a % len(source.shape) for a in numbers(op.inputs[1])]
+    return _same(source, axis, order.index(axis))
+
+
+def _pad(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    given = numbers(op.inputs[1])
+    return WHOLE if any(given[2 * axis : 2 * axis + 2]) else _column(op, source, axis, times)
+
+
+def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """FULLY_CONNECTED over stretches of a column."""
+    weights, result = op.inputs[1], op.outputs[0]
+    if weights is None or weights in times or op.inputs[0] not in times:
+        return WHOLE
+    if math.prod(source.shape[axis + 1 :]) % weights.shape[-1]:
+        return WHOLE
+    first = next((n for n, count in enumerate(result.shape) if count > 1), 0)
+    return _same(source, axis, first)
+
+
+def _matmul(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+    """BATCH_MATMUL of each column, as rows, with what is the same for all."""
+    other = op.inputs[1]
+    rank = len(source.shape)
+    if op.inputs[0] is not source or other is None or other in times or axis > rank - 2:
+        return WHOLE
+    if op.options.get("adj_x") or (axis < rank - 2 and len(other.shape) > 2):
+        return WHOLE
+    return _same(source, axis, len(op.outputs[0].shape) - rank + axis)
+
+
+def numbers(tensor: Tensor | None) -> Sequence[int]:
+    """The values of a constant; ConvertError where it is none."""
+    if tensor is None or tensor.data is None:
+        raise ConvertError("axes that are not constant are not supported")
+    return [int(v) for v in tensor.data.reshape(-1)]
+
+
+_RULES: dict[str, Callable[[Op, Tensor, int, Times], Look]] = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"), _sliding),
+    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "PRELU"), _elements),
+    **dict.fromkeys(("SQUARED_DIFFERENCE",), _elements),
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), _reduce),
+    **dict.fromkeys(("SLICE", "STRIDED_SLICE"), _slice),
+    **dict.fromkeys(("SPLIT", "SPLIT_V"), _split),
+    **dict.fromkeys(("CONCATENATION", "PACK"), _join),
+    **dict.fromkeys(("PAD", "PADV2"), _pad),
+    **dict.fromkeys(RESHAPES, _reshape),
+    "BATCH_MATMUL": _matmul,
+    "FULLY_CONNECTED": _dense,
+    "GATHER": _gather,
+    "SOFTMAX": _last_axis,
+    "TRANSPOSE": _transpose,
+    "UNPACK": _unpack,
+}
