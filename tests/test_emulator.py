@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.firmware_build import Build, build
+from tests.firmware_build import ROOT, Build, build
+from verify.frames import Audio, Frame, Reader, parse
 
 STATES = "player=idle|music,volume=low|high"
 
@@ -26,6 +27,11 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def fmt(rate: int = 16000, channels: int = 1, bits: int = 16, tag: int = 1) -> bytes:
     frame = channels * bits // 8
     return struct.pack("<HHIIHH", tag, channels, rate, rate * frame, frame, bits)
+
+
+def extensible(tag: int, bits: int = 16) -> bytes:
+    more = struct.pack("<HHIH", 22, bits, 4, tag)
+    return fmt(bits=bits, tag=0xFFFE) + more + bytes(14)
 
 
 def riff(*chunks: bytes) -> bytes:
@@ -158,10 +164,7 @@ def test_a_live_stream_is_answered_at_once(host: Build) -> None:
     [
         riff(chunk(b"LIST", b"odd"), chunk(b"fmt ", fmt()), chunk(b"data", SPEECH)),
         riff(chunk(b"fmt ", fmt() + b"\0\0"), chunk(b"fact", b"1234"), chunk(b"data", SPEECH)),
-        riff(
-            chunk(b"fmt ", fmt(tag=0xFFFE) + struct.pack("<HHI", 22, 16, 4) + b"\1\0" + bytes(14)),
-            chunk(b"data", SPEECH),
-        ),
+        riff(chunk(b"fmt ", extensible(1)), chunk(b"data", SPEECH)),
         riff(chunk(b"fmt ", fmt()), chunk(b"data", SPEECH), chunk(b"LIST", b"after")),
         riff(chunk(b"big ", bytes(50001)), chunk(b"fmt ", fmt()), chunk(b"data", SPEECH)),
     ],
@@ -169,21 +172,164 @@ def test_a_live_stream_is_answered_at_once(host: Build) -> None:
 )
 def test_good_wavs(host: Build, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.wav").write_bytes(data)
-    assert wakes(host.run("emulator", tmp_path / "x.wav")) == [1.065, 2.565]
+    for done in (host.run("emulator", tmp_path / "x.wav"), host.run("emulator", "-", stdin=data)):
+        assert wakes(done) == [1.065, 2.565]
 
 
-NEEDED = b"16000 Hz mono 16-bit PCM is needed: ffmpeg"
+def sized(size: int, data: bytes = SPEECH, after: bytes = b"") -> bytes:
+    """A WAV whose header says that its data are `size` bytes."""
+    return riff(chunk(b"fmt ", fmt())) + b"data" + struct.pack("<I", size) + data + after
+
+
+def wide(size: int, ds64: bool = True) -> bytes:
+    """RF64, the data's size in the ds64 chunk."""
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 0, size, 0, 0)) if ds64 else b""
+    head = b"RF64\xff\xff\xff\xffWAVE" + sizes
+    return head + chunk(b"fmt ", fmt()) + b"data\xff\xff\xff\xff" + SPEECH
+
+
+LIST = chunk(b"LIST", b"INFOISFT\x05\0\0\0sox 1\0")
+#: Of these all SPEECH is heard and nothing else, from a file as from a pipe.
+WHOLE = {
+    "0": sized(0),
+    "0xFFFFFFFF": sized(0xFFFFFFFF),
+    "0x7FFFF000": sized(0x7FFFF000),
+    "0x80000000": sized(0x80000000),
+    "0x7FFFFFDB": sized(0x7FFFFFDB),
+    "more than promised": sized(16000),
+    "as promised, chunks after": sized(len(SPEECH), after=LIST + chunk(b"id3 ", b"odd")),
+    "two data chunks": sized(
+        16000, SPEECH[:16000], LIST + b"data" + struct.pack("<I", len(SPEECH) - 16000)
+    )
+    + SPEECH[16000:],
+    "RF64": wide(len(SPEECH)),
+    "RF64 of no size": wide(0),
+    "RF64 without ds64": wide(0, ds64=False),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_all_sound_is_heard_whatever_the_header_knows(
+    host: Build, speech: Path, tmp_path: Path, case: str
+) -> None:
+    (tmp_path / "x.wav").write_bytes(WHOLE[case])
+    want = host.run("emulator", "--scores", "--name", "x", speech)
+    for have in (
+        host.run("emulator", "--scores", "--name", "x", tmp_path / "x.wav"),
+        host.run("emulator", "--scores", "--name", "x", "-", stdin=WHOLE[case]),
+    ):
+        assert events(have) == events(want)
+
+
+def test_no_sound_at_all_is_said_of_a_stream_too(host: Build) -> None:
+    for data in (sized(0, b""), sized(0, b"", LIST), sized(0xFFFFFFFF, b"")):
+        done = host.run("emulator", "-", stdin=data)
+        assert done.returncode == 1 and b"-: empty" in done.stderr
+
+
+#: The first bytes of what is not raw sound, and what it is called.
+NOT_RAW = {
+    b"fLaC\0\0\0\x22": b"FLAC",
+    b"OggS\0\2\0\0": b"Ogg",
+    b"ID3\4\0\0\0": b"MP3",
+    b"\xff\xfb\x90\xc4" + bytes(413) + b"\xff\xfb\x92\xc4": b"MP3",
+    b"\xff\xf3\x48\xc4" + bytes(140) + b"\xff\xf3\x48\xc4": b"MP3",
+    b"\xff\xf1\x60\x40" + bytes(200) + b"\xff\xf1\x60\x40": b"AAC",
+    b"\x0b\x77\x12\x34" + bytes(764) + b"\x0b\x77\x56\x78": b"AC-3",
+    b"\x47\x40\0\x10".ljust(188, b"\0") * 4: b"MPEG-TS",
+    b"\0\0\0\x20ftypM4A ": b"MP4",
+    b"FORM\0\0\1\0AIFF": b"AIFF",
+    b".snd\0\0\0\x18": b"AU",
+    b"caff\0\1\0\0": b"CAF",
+    b"#!AMR\n\x3c\x91": b"AMR",
+    b"\x1a\x45\xdf\xa3\x9f": b"WebM",
+    b"riff\x2e\x91\xcf\x11": b"Wave64",
+    b"\x1f\x8b\x08\0\0": b"a gzip archive",
+    b"<!DOCTYPE html>\n<html>": b"text",
+}
+
+
+@pytest.mark.parametrize("first", NOT_RAW, ids=lambda first: NOT_RAW[first].decode())
+def test_other_formats_on_stdin_are_not_heard_as_noise(host: Build, first: bytes) -> None:
+    done = host.run("emulator", "--scores", "-", stdin=first + SPEECH)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"wake-emulator: -: " + NOT_RAW[first])
+    assert NEEDED in done.stderr and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "first", [(-1, -1), (-1025, 3728), (-1, 0), (0x770B, 1), (0x4747, 0), (-3585, 0x4060), (0, 0)]
+)
+def test_raw_sound_that_begins_like_a_frame_is_raw_sound(
+    host: Build, first: tuple[int, int]
+) -> None:
+    done = host.run("emulator", "-", stdin=struct.pack("<2h", *first) + SPEECH)
+    assert wakes(done) == [1.065, 2.565]
+
+
+def test_a_word_at_the_very_end_wakes(tmp_path: Path) -> None:
+    """Half a second of silence is heard after the end; scores end where the sound does."""
+    sample = (ROOT / "models/alexa/sample.wav").read_bytes()
+    whole = np.frombuffer(sample[sample.index(b"data") + 8 :], "<i2")
+    alexa = build("alexa", "host", program="emulator")
+    for cut in (27_840, 28_160, 28_879):  # the word ends at 1.735 s, the wake comes at 1.805 s
+        path, frames = tmp_path / "x.wav", tmp_path / "frames"
+        path.write_bytes(wav(whole[:cut].tobytes()))
+        found = events(alexa.run("emulator", "--scores", "--uplink", frames, path))
+        wake = found[-1]
+        assert (wake["type"], wake["t"]) == ("wake", 1.805)
+        assert abs(wake["end"] - 1.735) < 0.03
+        assert len(found) == 2 + (cut - 560) // 480
+        reader = Reader()
+        sent = [parse(f) for f in reader.feed(frames.read_bytes()) if isinstance(f, Frame)]
+        sound = np.concatenate([part.pcm for part in sent if isinstance(part, Audio)])
+        silent = 28_880 - cut
+        assert not sound[-silent:].any() and len(sound) > 16_000
+        assert np.array_equal(sound[:-silent], whole[cut - len(sound) + silent : cut])
+
+
+NEEDED = b"; 16000 Hz mono 16-bit PCM is needed: `make emulate AUDIO=FILE` decodes it"
+
+
+def described(rate: int, channels: int, bits: int, name: str) -> bytes:
+    channel = "channel" if channels == 1 else "channels"
+    text = f"{rate} Hz, {channels} {channel}, {bits} bits a sample, {name}"
+    return text.encode() + NEEDED
+
+
 BAD = {
     "empty file": (b"", b"empty"),
-    "text": (b"this is no sound at all", b"not a WAV; " + NEEDED),
-    "44.1 kHz": (riff(chunk(b"fmt ", fmt(rate=44100)), chunk(b"data", SPEECH)), b"44100 Hz; "),
-    "stereo": (riff(chunk(b"fmt ", fmt(channels=2)), chunk(b"data", SPEECH)), b"2 channels; "),
-    "8 bit": (riff(chunk(b"fmt ", fmt(bits=8)), chunk(b"data", SPEECH)), b"8 bits a sample; "),
-    "float": (riff(chunk(b"fmt ", fmt(bits=32, tag=3)), chunk(b"data", b"")), b"not PCM (WAVE"),
-    "float, extensible": (
-        riff(chunk(b"fmt ", fmt(tag=0xFFFE) + struct.pack("<HHI", 22, 16, 4) + b"\3" + bytes(15))),
-        b"not PCM (WAVE format 3)",
+    "text": (b"this is no sound at all", b"text, not a WAV" + NEEDED),
+    "44.1 kHz": (
+        riff(chunk(b"fmt ", fmt(rate=44100)), chunk(b"data", SPEECH)),
+        described(44100, 1, 16, "PCM (WAVE format 1)"),
     ),
+    "stereo": (
+        riff(chunk(b"fmt ", fmt(channels=2)), chunk(b"data", SPEECH)),
+        described(16000, 2, 16, "PCM (WAVE format 1)"),
+    ),
+    "8 bit": (
+        riff(chunk(b"fmt ", fmt(bits=8)), chunk(b"data", SPEECH)),
+        described(16000, 1, 8, "PCM (WAVE format 1)"),
+    ),
+    "24 bit, extensible": (
+        riff(chunk(b"fmt ", extensible(1, bits=24)), chunk(b"data", SPEECH)),
+        described(16000, 1, 24, "PCM (WAVE format 1)"),
+    ),
+    "float": (
+        riff(chunk(b"fmt ", fmt(bits=32, tag=3)), chunk(b"data", b"")),
+        described(16000, 1, 32, "floating point (WAVE format 3)"),
+    ),
+    "float, extensible": (
+        riff(chunk(b"fmt ", extensible(3))),
+        described(16000, 1, 16, "floating point (WAVE format 3)"),
+    ),
+    "A-law": (
+        riff(chunk(b"fmt ", fmt(rate=8000, bits=8, tag=6))),
+        described(8000, 1, 8, "A-law (WAVE format 6)"),
+    ),
+    "big-endian": (b"RIFX" + wav(SPEECH)[4:], b"a big-endian WAV (RIFX), not a WAV" + NEEDED),
+    "AVI": (wav(SPEECH)[:8] + b"AVI " + bytes(99), b"a RIFF file of another kind"),
     "truncated": (wav(SPEECH)[:-1000], b"truncated: the data chunk promises "),
     "no samples": (wav(b""), b"empty: the data chunk holds no samples"),
     "half a sample": (riff(chunk(b"fmt ", fmt()), chunk(b"data", b"abc")), b"within a sample"),
@@ -248,6 +394,7 @@ USAGE = [
     (["--change", "x:player=music", "x"], b"SECONDS:STATE"),
     (["--change", "1.23456:player=music", "x"], b"SECONDS:STATE"),
     (["--change", "1:player=loud", "x"], f"allowed: {STATES}".encode()),
+    (["--name", "x", "x", "y"], b"--name: names one file"),
     (["--change", "2:volume=low", "--change", "1:volume=low", "x"], b"in the order of time"),
 ]
 
@@ -344,6 +491,8 @@ def test_a_board_prints_what_the_host_prints(host: Build, tmp_path: Path, board:
         (["-"], SPEECH + b"x"),
         (["-"], wav(SPEECH)[:-999]),
         ([good, cut, none, folder], b""),
+        (["-"], sized(0xFFFFFFFF)),
+        (["--name", "a name, b", good], b""),
         (["--help"], b""),
     ]
     for usage, _ in USAGE:

@@ -13,6 +13,9 @@ enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
 
 #define PROGRAM "wake-emulator"
 #define CHANGES_MOST 16
+/* Silence heard after the end of each file: the network says up to 0.3 s after a word that it was
+ * one, and the detector averages steps. */
+#define SILENCE_SAMPLES (WS_SAMPLE_RATE / 2u)
 
 static const char usage[] =
     "usage: " PROGRAM
@@ -26,6 +29,7 @@ static const char usage[] =
     "  --change SECONDS:STATE  change the state at that time of each file; may be repeated, in\n"
     "                          the order of time\n"
     "  --scores                print the score of every network step, too\n"
+    "  --name NAME             what the file is called in what is printed\n"
     "  --json, --table         print this, whatever stdout is\n"
     "  --uplink OUT|-          write the frames that a device sends on each wake (the sound of "
     "the\n"
@@ -48,6 +52,7 @@ typedef struct {
     change changes[CHANGES_MOST];
     int change_count;
     bool header;        /* the table's is still to be printed */
+    const char *name;   /* of the file, instead of its own; NULL: its own */
     const char *uplink; /* where the frames go; NULL: nowhere */
     int uplink_file;
     bool uplink_failed;
@@ -143,6 +148,44 @@ static size_t write_frames(void *to, const uint8_t *bytes, size_t count) {
     return options->uplink_failed ? 0 : count;
 }
 
+static bool pump(settings *options) {
+    while (ws_uplink_pump(&uplink, write_frames, options)) {
+    }
+    return !options->uplink_failed;
+}
+
+/* What was pushed into the engine, to the uplink as well. */
+static void uplink_hear(const settings *options, const int16_t *samples, size_t count) {
+    if (options->uplink != NULL) ws_uplink_hear(&uplink, samples, count);
+}
+
+/* A word may end with the file: only what wakes is printed, and only with a wake does its silence
+ * go to the uplink, so that no frame holds sound that never was but for it. */
+static bool hear_silence(settings *options, const char *name) {
+    static const int16_t silence[WS_HOP];
+    size_t withheld = 0;
+    for (size_t heard = 0; heard < SILENCE_SAMPLES; heard += WS_HOP) {
+        for (size_t used = 0; used < WS_HOP;) {
+            size_t pushed = ws_push(&engine, silence, WS_HOP - used);
+            used += pushed;
+            withheld += pushed;
+            ws_event event;
+            while (ws_poll(&engine, &event)) {
+                if (event.type != WS_EVENT_WAKE) continue;
+                while (withheld > 0) {
+                    size_t part = withheld < WS_HOP ? withheld : WS_HOP;
+                    uplink_hear(options, silence, part);
+                    withheld -= part;
+                }
+                ws_uplink_wake(&uplink, &event);
+                if (!print(options, name, event.sample, &event, event.state)) return false;
+            }
+            if (!pump(options)) return false;
+        }
+    }
+    return true;
+}
+
 /* False when the output cannot be written. */
 static bool hear(settings *options, const char *name) {
     int changed = 0;
@@ -162,7 +205,7 @@ static bool hear(settings *options, const char *name) {
                 if (part > next->sample - heard) part = (size_t)(next->sample - heard);
             }
             size_t pushed = ws_push(&engine, pcm + used, part);
-            if (options->uplink != NULL) ws_uplink_hear(&uplink, pcm + used, pushed);
+            uplink_hear(options, pcm + used, pushed);
             used += pushed;
             heard += pushed;
             ws_event event;
@@ -171,21 +214,19 @@ static bool hear(settings *options, const char *name) {
                 if (event.type == WS_EVENT_SCORE && !options->scores) continue;
                 if (!print(options, name, event.sample, &event, event.state)) return false;
             }
-            while (ws_uplink_pump(&uplink, write_frames, options)) {
-            }
-            if (options->uplink_failed) return false;
+            if (!pump(options)) return false;
         }
     }
+    if (!wav.failed && !hear_silence(options, name)) return false;
     ws_uplink_input_ended(&uplink);
-    while (ws_uplink_pump(&uplink, write_frames, options)) {
-    }
-    return !options->uplink_failed;
+    return pump(options);
 }
 
-static int hear_file(settings *options, const char *name) {
+static int hear_file(settings *options, const char *path) {
     const ws_io *io = options->io;
-    bool standard = strcmp(name, "-") == 0;
-    int file = standard ? io->in : io->open(name);
+    const char *name = options->name != NULL ? options->name : path;
+    bool standard = strcmp(path, "-") == 0;
+    int file = standard ? io->in : io->open(path);
     if (file < 0) {
         return complain_of(io, name, "cannot be opened; does the file exist, may it be read?",
                            STATUS_INPUT);
@@ -268,7 +309,7 @@ static int help(const ws_io *io) {
 
 static bool takes_value(const char *option) {
     return strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0 ||
-           strcmp(option, "--uplink") == 0;
+           strcmp(option, "--uplink") == 0 || strcmp(option, "--name") == 0;
 }
 
 static bool is_option(const char *argument) {
@@ -327,6 +368,10 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
                 options.uplink = argv[i];
                 continue;
             }
+            if (strcmp(option, "--name") == 0) {
+                options.name = argv[i];
+                continue;
+            }
             bool state = strcmp(option, "--state") == 0;
             if (!state && options.change_count == CHANGES_MOST) {
                 return complain_of(io, option, "at most 16 are allowed", STATUS_USAGE);
@@ -338,12 +383,15 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
             }
         } else {
             return complain_of(io, option,
-                               "unknown option; allowed: --state, --change, --scores, --json, "
-                               "--table, --uplink, --help",
+                               "unknown option; allowed: --state, --change, --scores, --name, "
+                               "--json, --table, --uplink, --help",
                                STATUS_USAGE);
         }
     }
     if (i == argc) return complain_of(io, NULL, "no file given; see --help", STATUS_USAGE);
+    if (options.name != NULL && i + 1 < argc) {
+        return complain_of(io, "--name", "names one file; give one", STATUS_USAGE);
+    }
 
     for (int file = i; file < argc; file++) {
         if (is_option(argv[file])) {

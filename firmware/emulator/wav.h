@@ -1,4 +1,7 @@
-/* 16 kHz mono 16-bit PCM from a WAV file or a raw stream, read once from front to back. */
+/* 16 kHz mono 16-bit PCM from a WAV file or a raw stream, read once from front to back.
+ *
+ * RIFF, RF64 and BW64. Sound whose size the header does not know, or that goes on after it, is read
+ * to the end of the input. */
 #ifndef WS_WAV_H
 #define WS_WAV_H
 
@@ -10,9 +13,12 @@
 typedef struct {
     const ws_io *io;
     int file;
-    uint64_t left;     /* data bytes still to come; of a raw stream, no limit */
+    int64_t length;    /* of the file; negative where there is no telling */
+    uint64_t left;     /* data bytes still to come, where the header says how many; else 0 */
+    uint64_t promised; /* by the header */
     uint64_t read;     /* data bytes given */
-    bool raw;          /* no header: the file's end is the data's end */
+    bool raw;          /* no header */
+    bool endless;      /* the file's end is the data's end */
     bool failed;       /* `problem` says why */
     ws_text problem;   /* what is wrong, and its mend */
     size_t begin, end; /* the unread part of `bytes` */
