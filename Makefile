@@ -1,6 +1,7 @@
 # Everything a person types. `make` alone prints the help, made from the ## comments.
 WORD ?= alexa
-DATA ?= ../shared/data
+DATA ?= $(if $(wildcard ../shared/data/manifest.csv),../shared/data,data/$(WORD))
+DOWNLOADS ?= downloads
 BOARD ?= mps2-an386
 SPLIT ?= dev
 BESIDE ?=
@@ -21,12 +22,15 @@ MINUTES ?= 1
 TARGETS ?=
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
 #? BOARD=mps2-an386   the board: boards/BOARD/
-#? DATA=../shared/data  recordings to train and evaluate on: a folder with manifest.csv
+#? DATA=data/alexa    recordings to train and evaluate on: a folder with manifest.csv
 #? ALSO=data/alexa    more data folders to train on, each made by data or like DATA
 #? DEV=data/hey_samuel   more data folders whose SPLIT evaluate and report hear
 #? POSITIVES=3000 MORE='--near 500'  clips of the word that data makes; more of what it takes
 #? RUN=runs/alexa      where train keeps what it makes; MODEL=runs/alexa/model uses it
 #? FLOAT=models/alexa/alexa.keras   the float model that evaluate hears as well; FLOAT= for none
+#? DRAWS=3 ECHO=low=10,high=0 SEED=1 SHORT=yes   how evaluate and report measure; SHORT: thresholds and
+#?                    the main rows alone, also at the end of train
+#? SET=yes            evaluate writes the thresholds that it finds into MODEL
 #? BESIDE=plain=runs/plain/evaluate.json   other models' results, shown beside in the report
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? PORT=/dev/ttyACM0   the serial port of a real board, where several are plugged in
@@ -47,6 +51,7 @@ TARGETS ?=
 #?                    it makes; other ones for another MODEL or ALSO
 #? HOURS=0.1           of audio for bench-host
 #? MINUTES=1 TARGETS='wav frame'   how long fuzz runs in all, and what; without TARGETS all
+#? DOWNLOADS=downloads   where voices and packages are kept; only clean-all removes them
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
 
 SHELL := /bin/sh
@@ -74,19 +79,13 @@ help: ## This text
 		END { printf "\nVariables:\n%s", notes }' $(MAKEFILE_LIST)
 
 # Said before anything is installed or built.
-define word_given
-$(if $(wildcard words/$(WORD).toml),,@echo "words/$(WORD).toml: no such word file; there are: \
-	$(basename $(notdir $(wildcard words/*.toml)))" >&2; exit 2)
-endef
-define emulated
-$(if $(filter host,$(BOARD)),@echo "BOARD=host is this computer: take a board that QEMU has \
-	(BOARD=mps2-an386) or use make emulate" >&2; exit 2)
-endef
+.PHONY: given
+given:
+	@GOALS='$(MAKECMDGOALS)' WORD='$(WORD)' DATA='$(DATA)' MORE_DATA='$(ALSO) $(DEV)' BOARD='$(BOARD)' \
+		AUDIO='$(if $(AUDIO),yes)' TFLITE='$(if $(TFLITE),yes)' sh tools/given.sh
 
 .PHONY: run
 run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
-	$(word_given)
-	$(emulated)
 	@$(if $(SAMPLES),,echo "models/$(WORD)/ has no sample.wav; hear your own: make emulate \
 		WORD=$(WORD) AUDIO=x.wav" >&2; exit 1)
 	+@$(BUILD) BOARD=host emulator >&2
@@ -96,7 +95,6 @@ run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 
 .PHONY: build
 build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
-	$(word_given)
 	+@$(BUILD) BOARD=host all >&2
 	+@$(BUILD) BOARD=$(BOARD) all >&2
 	@echo "$(HOST_PROGRAM)"
@@ -108,23 +106,15 @@ PLAIN := $(filter %.wav %.WAV -,$(lastword $(AUDIO)))
 HEARD = $(if $(PLAIN),$(AUDIO),build/audio/$(basename $(notdir $(lastword $(AUDIO)))).wav)
 DECODE = $(if $(PLAIN),true,$(PYTHON) -m boards decode '$(AUDIO)' --out '$(HEARD)')
 AUDIO_SETUP = $(BOARD_SETUP) $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
-define audio_given
-$(if $(AUDIO),,@echo "AUDIO is not given: make $@ AUDIO=x.wav" >&2; exit 2)
-endef
 
 .PHONY: emulate
 emulate: $(AUDIO_SETUP) ## Hear AUDIO in the host emulator
-	$(word_given)
-	$(audio_given)
 	+@$(BUILD) BOARD=host emulator >&2
 	@$(DECODE)
 	@$(HOST_PROGRAM) $(OPTIONS) -- '$(HEARD)'
 
 .PHONY: qemu
 qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
-	$(word_given)
-	$(emulated)
-	$(audio_given)
 	+@$(BUILD) BOARD=$(BOARD) emulator >&2
 	@$(DECODE)
 	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
@@ -132,7 +122,6 @@ qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 # The second look: docs/verifier.md.
 VERIFIER ?= $(MODEL)/verifier
 define verifier_given
-$(word_given)
 $(if $(wildcard $(VERIFIER)/verifier.json),,@echo "$(VERIFIER)/verifier.json: no such file; \
 	\`make verify-train WORD=$(WORD)\` makes it" >&2; exit 2)
 endef
@@ -148,7 +137,6 @@ EPOCHS ?= 30
 FIRST_OF_TWO = build/$(WORD)/first-of-two
 .PHONY: verify-train verify-limits verify-measure verify-experiment verify-serve first-of-two demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER if it is empty; resumes
-	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
 	$(VERIFY) --run $(VERIFY_RUN)
 	@if [ -e $(VERIFIER)/verifier.json ]; then \
@@ -163,7 +151,6 @@ KINDS ?= cra cnn195 cnn100 cnn76 dnn-hmm
 CUTS ?= aligned misaligned
 VERIFY_RUNS ?= runs/verify/$(WORD)-experiment
 verify-experiment: $(VENV)/.train ## CRA, CNNs and a DNN-HMM as the second look, at equal misses: KINDS x CUTS x SEEDS
-	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
 	@set -e; for seed in $(SEEDS); do for cuts in $(CUTS); do for kind in $(KINDS); do \
 		run=$(VERIFY_RUNS)/$$kind-$$cuts-$$seed; ls $$run/verifier/*.json >/dev/null 2>&1 || \
@@ -196,7 +183,6 @@ size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object,
 # Whether the board is there is asked before anything is built.
 HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
 define on_board
-$(word_given)
 @$(PYTHON) -m boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
 +@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
 +@$(BUILD) BOARD=$(BOARD) device >&2
@@ -219,7 +205,6 @@ COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) 
 	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
 .PHONY: compile
 compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
-	$(if $(TFLITE),,@echo "TFLITE is not given: make compile TFLITE=model.tflite" >&2; exit 2)
 	+@$(COMPILE) all >&2
 	+@$(COMPILE) show
 	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m bench model --board $(BOARD) \
@@ -239,7 +224,6 @@ bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables 
 
 .PHONY: bench-host
 bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for HOURS and ten times as many
-	$(word_given)
 	+@$(BUILD) BOARD=host emulator >&2
 	@$(PYTHON) -m bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
 
@@ -247,10 +231,10 @@ bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for H
 MADE = $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA))
 .PHONY: data voices
 data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engines and packages
-	$(word_given)
-	$(PYTHON) -m train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) $(MORE)
+	$(PYTHON) -m train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) \
+		--downloads $(DOWNLOADS) $(MORE)
 voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
-	$(PYTHON) tools/voices.py build/voices/kokoro
+	$(PYTHON) tools/voices.py $(DOWNLOADS)/voices/kokoro
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
@@ -259,10 +243,10 @@ train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it;
 		$(START:%=--start %) $(RATE:%=--rate %)
 	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
-	@KERAS_BACKEND=tensorflow $(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) \
-		SET_THRESHOLDS='--set-thresholds $(RUN)/model'
-	@echo "To hear with it: make emulate MODEL=$(RUN)/model AUDIO=x.wav"
-	@echo "To ship it: copy $(RUN)/model to models/$(WORD)"
+	@KERAS_BACKEND=tensorflow $(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) SET=yes
+	@echo "To hear with it: make emulate WORD=$(WORD) MODEL=$(RUN)/model AUDIO=x.wav"
+	@echo "To see it: make report WORD=$(WORD) DATA=$(DATA) MODEL=$(RUN)/model RESULTS=$(RUN)$(MEASURED_AS)"
+	@echo "To ship it: mkdir -p models/$(WORD) && cp $(RUN)/model/* models/$(WORD)/"
 
 # Each variant and seed on the same scenes; what is there already is not done again.
 VARIANTS ?= none join norm both
@@ -284,7 +268,7 @@ $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
 		--kernels plain --out $(EXPERIMENT)/$(1)/c
 	+@$(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) \
 		PYTHON=$(PYTHON) BOARD=host GENERATED=$(EXPERIMENT)/$(1)/c OUT=$(EXPERIMENT)/$(1)/host library >&2
-	KERAS_BACKEND=tensorflow $(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --no-peers --short \
+	KERAS_BACKEND=tensorflow $(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --short \
 		--library $(EXPERIMENT)/$(1)/host/libwakestate.so --out $(EXPERIMENT)/$(1)
 endef
 $(foreach v,$(VARIANTS),$(foreach s,$(SEEDS),$(eval $(call experiment_run,$(v)-$(s),$(v),$(s)))))
@@ -298,14 +282,18 @@ scenes: $(VENV)/.train ## Examples of the sound that WORD is trained on, as WAV 
 
 RESULTS ?= build/$(WORD)
 FLOAT ?= $(wildcard $(MODEL)/$(WORD).keras)
+# A run with the same ones takes what evaluate found; those given are repeated in what train says.
+SHORT ?=
+SET ?=
+MEASURED_AS = $(foreach v,DEV DRAWS ECHO SEED SHORT,$(if $($(v)), $(v)='$($(v))'))
 MEASURED = --word words/$(WORD).toml --data $(DATA) $(DEV:%=--also %) --split $(SPLIT) --out $(RESULTS) \
-	$(if $(FLOAT),--float $(FLOAT))
+	$(if $(FLOAT),--float $(FLOAT)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(ECHO),--echo $(ECHO)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
 .PHONY: evaluate report
 evaluate: $(VENV)/.train $(VENV)/.peers ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m train evaluate $(MEASURED) $(SET_THRESHOLDS)
+	$(PYTHON) -m train evaluate $(MEASURED) $(if $(SET),--set-thresholds $(MODEL))
 report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates first where it must
-	$(word_given)
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
 
@@ -331,9 +319,11 @@ lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
-.PHONY: clean
-clean: ## Remove what was built; the Python environment stays
+.PHONY: clean clean-all
+clean: ## Remove what was built; the Python environment and downloads stay
 	rm -rf build
+clean-all: clean ## Remove the Python environment and DOWNLOADS as well; data/ and runs/ are yours and stay
+	rm -rf $(VENV) $(DOWNLOADS)
 
 .PHONY: setup
 setup: again $(VENV)/.base ## Install compilers, QEMU and the light Python environment
@@ -342,38 +332,24 @@ setup: again $(VENV)/.base ## Install compilers, QEMU and the light Python envir
 .PHONY: again
 again: # looks anew at what is missing
 	@sh tools/setup.sh
-build/.tools: tools/setup.sh
+build/.tools: tools/setup.sh | given
 	@sh tools/setup.sh
 	@mkdir -p $(@D)
 	@touch $@
 
-define python_packages
-@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
-	{ echo "setup: making $(VENV)"; python3 -m venv --clear $(VENV); }
-@echo "setup: installing into $(VENV), with what they need: $$(python3 tools/packages.py $(1))"
-@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.$(if $(1),[$(1)])' || \
-	{ echo "setup: pip failed, see above; is PyPI reached from here?" >&2; exit 1; }
-@touch $@
-endef
-
-$(VENV)/.base: pyproject.toml | build/.tools
-	$(call python_packages,)
-$(VENV)/.audio: pyproject.toml | build/.tools
-	$(call python_packages,audio)
-$(VENV)/.train: pyproject.toml | build/.tools
-	$(call python_packages,train)
-$(VENV)/.peers: pyproject.toml | $(VENV)/.train # measured without them where they cannot be had
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[peers]' && touch $@ || \
-		echo "setup: no other engine for this machine; measuring without" >&2
-$(VENV)/.synth: pyproject.toml | build/.tools
+# What is interrupted, or of another Python, does not count as done.
+REMAKE := $(if $(wildcard $(VENV)/bin),$(shell \
+	[ ! -e $(VENV)/.busy ] && $(VENV)/bin/python -c 'import pip' 2>/dev/null || echo remake))
+.PHONY: remake
+PACKAGES = @python3 tools/packages.py $(VENV) $(patsubst .%,%,$(@F))
+$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.voices $(VENV)/.serve $(VENV)/.flash: \
+		pyproject.toml $(REMAKE) | given build/.tools
+	$(PACKAGES)
+$(VENV)/.peers: pyproject.toml $(REMAKE) | $(VENV)/.train # measured without them where they cannot be had
+	$(PACKAGES) || echo "setup: no other engine for this machine; measuring without" >&2
+$(VENV)/.synth: pyproject.toml $(REMAKE) | given build/.tools
 	@sh tools/setup.sh speech
-	$(call python_packages,synth)
-$(VENV)/.voices: pyproject.toml | build/.tools
-	$(call python_packages,voices)
-$(VENV)/.serve: pyproject.toml | build/.tools
-	$(call python_packages,serve)
-$(VENV)/.flash: pyproject.toml | build/.tools
-	$(call python_packages,flash)
-$(VENV)/.dev: pyproject.toml | build/.tools
-	$(call python_packages,dev)
+	$(PACKAGES)
+$(VENV)/.dev: pyproject.toml $(REMAKE) | given build/.tools
+	$(PACKAGES)
 	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.serve $(VENV)/.train $(VENV)/.peers

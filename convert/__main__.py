@@ -10,6 +10,7 @@ from convert.compile.emit import emit_model, model_name
 from convert.emit import emit, load_network
 from convert.errors import ConvertError
 from convert.kernels import KERNELS
+from convert.manifest import deaf, read_manifest
 from convert.plan import plan
 from words import WordError, load_word
 
@@ -117,6 +118,9 @@ def _c(given: argparse.Namespace) -> None:
     word = load_word(given.word)
     for path in emit(given.word, given.model, given.out, given.kernels):
         print(path)
+    if deaf(word, read_manifest(given.model)):
+        print(f"{given.model}: warning: no thresholds are set, so nothing wakes it; make evaluate "
+              f"WORD={word.name} MODEL={given.model} SET=yes", file=sys.stderr)  # fmt: skip
     network = load_network(word, given.model)
     weights = sum(layer.weights.size for layer in network.layers)
     print(

@@ -32,6 +32,7 @@ from convert.manifest import (
     Logit,
     Manifest,
     check_manifest,
+    deaf,
     sha256,
     state_file,
 )
@@ -69,6 +70,7 @@ def generate(
             "arena_bytes": layout.arena_bytes,
             "logit": manifest.logit,
             "endpoint_q16": endpoint_q16(word, manifest),
+            "deaf": deaf(word, manifest),
             "shortest": round(word.detector.shortest_s * word.frontend.sample_rate),
         },
         "ws_frontend.c": template_values(word.frontend),

@@ -53,6 +53,11 @@ def never_fires(word: Word) -> int:
     return 127 * word.detector.smoothing_steps + 1
 
 
+def deaf(word: Word, manifest: Manifest) -> bool:
+    """Whether nothing wakes the model in any state: a conversion that evaluation has not ended."""
+    return all(value >= never_fires(word) for value in manifest.thresholds.values())
+
+
 def state_file(word: Word, state: str) -> str:
     """Name of one state's .tflite: "alexa_music_high.tflite"."""
     values = [part.split("=")[1] for part in state.split(",")]

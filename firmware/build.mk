@@ -81,6 +81,13 @@ $(DEVICE_PROGRAM): $(BOARD_OUT)/board.mk
 all: device
 endif
 
+# What nothing can wake is not built to listen; the library is, since evaluation needs it.
+.PHONY: awake
+awake: $(GENERATED)/ws_model.h
+	@! grep -q WS_NO_THRESHOLDS $< || { echo "$(MODEL): no thresholds are set (an evaluation that was \
+	interrupted?), so nothing would wake it; make evaluate WORD=$(WORD) MODEL=$(MODEL) SET=yes" >&2; exit 2; }
+$(EMULATOR_PROGRAM) $(DEVICE_PROGRAM): | awake
+
 emulator: $(EMULATOR_PROGRAM)
 device: $(DEVICE_PROGRAM)
 # The unit tests keep whole recordings in memory: too much for a real chip.

@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from convert.manifest import check_manifest, never_fires, read_manifest, set_thr
 from tests.executors import ROOT, TOY
 from tests.firmware_build import Build, build
 from tests.small_data import beep
+from train import evaluate
 from train.acoustics import active_rms, dbfs, rms, to_int16
 from train.count import caught, sweep
 from train.data import RATE, Clip, DataError, load_corpus
@@ -377,3 +380,49 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     assert [row["condition"]["name"] for row in short["rows"]] == names and not short["near"]
     assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
     assert short["rows"][0]["hours"] == pytest.approx(2 * rows[0]["hours"])
+
+
+def test_evaluation_goes_on_after_a_kill(
+    host: Build, sounds: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Sound] = []
+    whole = Evaluation.play
+
+    def play(self: Evaluation, kind: str, sound: Sound, states: list[int]) -> Any:
+        if len(heard) == 3:
+            heard.append(sound)
+            raise KeyboardInterrupt
+        heard.append(sound)
+        return whole(self, kind, sound, states)
+
+    def serially(function: Any, todo: list[Any], what: str) -> list[Any]:
+        return [function(job) for job in todo]
+
+    monkeypatch.setattr(Evaluation, "play", play)
+    monkeypatch.setattr(evaluate, "_parallel", serially)
+    options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
+    library = host.folder / "libwakestate.so"
+
+    def measured(kept: str, **other: Any) -> Any:
+        given = replace(options, **other)
+        return evaluate.evaluate(
+            TOY.word, library, sounds, "dev", cache, given, tmp_path / kept
+        )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt):
+        measured("a")
+    (folder,) = (tmp_path / "a").iterdir()
+    kept = sorted(folder.iterdir())
+    assert len(kept) == 3 and not list(folder.glob("*.partial"))
+    kept[0].write_bytes(kept[0].read_bytes()[:100])  # as a full disk leaves it
+    resumed = measured("a")
+    jobs = len(heard) - 4 + 2
+    assert jobs == 2 + 5 and len(list(folder.iterdir())) == jobs + 1  # and the near misses
+    before = len(heard)
+    assert asdict(measured("b")) == asdict(resumed) and len(heard) == before + jobs
+    # What made the scores counts: another seed hears all again.
+    measured("a", seed=2)
+    assert len(heard) == before + 2 * jobs
+    # The short form leaves out rows, and ends with the same thresholds.
+    full = measured("c", short=False)
+    assert full.thresholds == resumed.thresholds and len(full.rows) == len(resumed.rows) + 7

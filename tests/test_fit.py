@@ -140,7 +140,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
         "calibration.npy", "config.json", "curve.csv", "mined.npy", "model.keras", "pool",
         "result.json", "state.json", *(f"round-00{n}.keras" for n in range(1, 7)),
     }  # fmt: skip
-    assert "stopped; `make train` goes on after round 1" in (trained / "stderr").read_text()
+    assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
 
 
 def test_curve_has_each_round_once(trained: Path) -> None:

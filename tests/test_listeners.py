@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,11 +218,15 @@ def test_recorded_near_misses_come_from_texts_and_the_word_file(
              clips[2].path: "toyed", clips[3].path: "destroyed"}  # fmt: skip
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "text"], *texts.items()])
+    other.negatives = [
+        replace(c, kind="tts") if c.path == clips[1].path else c for c in trials.negatives
+    ]
     found = recorded(other, tmp_path)
     assert {phrase: len(pcms) for phrase, pcms in found.items()} == {
-        "toyed": 1, "toyed with": 1, "a toil": 1, "Toyah": 1,
+        ("recorded", "toyed"): 1, ("clip", "toyed with"): 1, ("clip", "a toil"): 1,
+        ("recorded", "Toyah"): 1,
     }  # fmt: skip
-    assert np.array_equal(found["Toyah"][0], trials.corpus.audio(clips[2]))
+    assert np.array_equal(found["recorded", "Toyah"][0], trials.corpus.audio(clips[2]))
 
 
 def test_near_phrases_are_part_of_a_word_file(tmp_path: Path) -> None:

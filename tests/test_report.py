@@ -189,3 +189,21 @@ def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> N
     other = report("--seed", "2")
     assert "seed is 1, wanted 2; evaluating" in other.stderr
     assert (tmp_path / "out/evaluate.json").read_bytes() != before
+
+
+def test_a_short_evaluation_has_a_page(found: dict[str, Any], tmp_path: Path) -> None:
+    found |= {"near": [], "short": True, "synthesized": 20}
+    found["rows"] = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
+    results = tmp_path / "evaluate.json"
+    results.write_text(json.dumps(found))
+    page = write_report(TOY.word, TOY.folder, results, tmp_path, tmp_path / "none", []).read_text()
+    assert page.count("Left out: this is the short evaluation.") == 2 and 'id="bands"' not in page
+    assert "20 by 5 voices, 20 of them synthesized clips" in page
+
+
+def test_only_people_are_called_people(found: dict[str, Any]) -> None:
+    tries = {"tries": 4, "fired": found["near"][0]["fired"]}
+    for source, name in (("synthetic", "synthetic"), ("clip", "clips"), ("recorded", "people")):
+        found["near"] = [{"phrase": "toil", "source": source, **tries}]
+        text = next(t for t in tables(found) if t.title == "Near misses").markdown()
+        assert f"| toil {name} | 4 |" in text and ("eople" in text) == (source == "recorded")

@@ -109,7 +109,7 @@ def test_cutting_and_pitch_keep_words_in_their_place() -> None:
     assert peak == pytest.approx(1.1 * 320, abs=4)
 
 
-VOICES = Path(__file__).parent.parent / "build/voices"
+VOICES = Path(__file__).parent.parent / "downloads/voices"
 ENGINES = [Espeak(), Flite(), Kokoro(VOICES / "kokoro"), Piper(VOICES / "piper")]
 
 
@@ -137,7 +137,7 @@ def make_small(monkeypatch: pytest.MonkeyPatch, folder: Path, counts: Counts = C
     text = path.read_text().replace("[data]", '[data]\nnear = ["bee", "peep"]\nstressed_core = "b"')
     path.write_text(text)
     data = folder / "data"
-    make_data(load_word(path), data, folder / "cache", Recipe(counts, recorded=False))
+    make_data(load_word(path), data, Recipe(counts, downloads=folder / "none", recorded="no"))
     return data
 
 

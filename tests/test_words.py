@@ -175,7 +175,6 @@ WRONG = [
         "acoustics.signal_to_echo_db: given loud; allowed: a range for each of metadata.volume: ",
     ),
     # missing
-    ("stride = 2\n", "", "model.stride: missing; the key is required"),
     ('phrase = "beep"\n', "", "phrase: missing; the key is required"),
     ("kernel = 5, ", "", "model.blocks.1.kernel: missing"),
     ('[data]\npositive = ["beep"]', "", "data: missing; the key is required"),

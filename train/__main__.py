@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -16,6 +17,7 @@ from convert.errors import ConvertError
 from train.data import DataError, find_manifest
 from train.device import Device, DeviceError
 from words import Word, WordError, load_word
+from words.copied import copied
 
 if TYPE_CHECKING:
     from train.evaluate import Measured, Options
@@ -99,8 +101,6 @@ def main() -> int:
         "wrongly. Writes evaluate.json.")  # fmt: skip
     _common(test)
     _measuring(test)
-    test.add_argument("--short", action="store_true",
-                      help="leave out wrong states, input levels and near misses")  # fmt: skip
     test.add_argument(
         "--set-thresholds", type=Path, metavar="MODEL",
         help="write the thresholds found at false_accepts_per_hour into MODEL/model.json",
@@ -126,17 +126,19 @@ def main() -> int:
     data.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
     data.add_argument("--data", type=Path, required=True, help="the folder to make")
     data.add_argument("--positives", type=_positive, default=3000, help="clips with the phrase")
-    data.add_argument("--near", type=_natural, default=2000, help="clips of near misses")
-    data.add_argument("--general", type=_natural, default=1000, help="clips of other sentences")
+    data.add_argument("--near", type=_natural,
+                      help="clips of near misses; None: two thirds of the positives")  # fmt: skip
+    data.add_argument("--general", type=_natural,
+                      help="clips of other sentences; None: a third of the positives")  # fmt: skip
     data.add_argument("--seed", type=_natural, default=1, help="of all that is drawn")
     data.add_argument("--engines", default="espeak,flite,kokoro,piper", metavar="NAME,...",
         help="engines to speak with, where they are here")  # fmt: skip
-    data.add_argument("--kokoro", type=Path, default=Path("build/voices/kokoro"),
-        help="folder with kokoro.onnx and voices.bin (make voices)")  # fmt: skip
-    data.add_argument("--piper", type=Path, default=Path("build/voices/piper"),
-        help="folder with Piper voices, NAME.onnx and NAME.onnx.json")  # fmt: skip
-    data.add_argument("--recorded", choices=("yes", "no"), default="yes",
-        help="take sound from Debian packages (train/synthesis/recorded.toml)")  # fmt: skip
+    data.add_argument("--downloads", type=Path, default=Path("downloads"), metavar="FOLDER",
+        help="has, or gets: packages/; voices/kokoro/kokoro.onnx and voices.bin (make voices); "
+        "voices/piper/NAME.onnx and NAME.onnx.json (your own)")  # fmt: skip
+    data.add_argument("--recorded", choices=("yes", "few", "no"), default="yes",
+        help="take sound from Debian packages (train/synthesis/recorded.toml); few: the smallest "
+        "ones that have each kind, to try things out")  # fmt: skip
     data.set_defaults(command=_data)
 
     near = commands.add_parser("near", help="list what sounds like the phrase",
@@ -216,6 +218,9 @@ def _measuring(parser: argparse.ArgumentParser) -> None:
         f"(default: {ECHO}; of a volume not named: 0)",
     )  # fmt: skip
     parser.add_argument("--no-peers", action="store_true", help="hear the device alone")
+    parser.add_argument("--short", action="store_true",
+        help="hear the device alone, and leave out wrong states, input levels and near misses; "
+        "the thresholds found are the same")  # fmt: skip
     parser.add_argument("--float", type=Path, metavar="KERAS",
                         help="hear the float model on whole recordings as well")  # fmt: skip
 
@@ -266,6 +271,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
     from train.fit import Budget, fit
 
+    _doubts(args, word)
     keys = ("rounds", "batches", "rounded", "near", "rate")
     given = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
     if args.conditioning:
@@ -274,6 +280,12 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
     run = args.run or Path("runs") / word.name
     budget = Budget(seed=args.seed, **given).times(args.amount)
     fit(word, args.data, run, CACHE, budget, args.pool, args.also, args.teacher, args.start)
+
+
+def _doubts(args: argparse.Namespace, word: Word) -> None:
+    """A line on stderr for what the word file seems to have from another one."""
+    for line in copied(args.word, word):
+        print(line, file=sys.stderr)
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
@@ -306,10 +318,12 @@ def _data(args: argparse.Namespace, word: Word) -> None:
     from train.synthesis.make import Recipe, make_data
     from train.synthesis.script import Counts
 
-    counts = Counts(args.positives, args.near, args.general)
-    names = tuple(args.engines.split(","))
-    make_data(word, args.data, CACHE, Recipe(counts, args.seed, names, args.kokoro, args.piper,
-                                             args.recorded == "yes"))  # fmt: skip
+    near = 2 * args.positives // 3 if args.near is None else args.near
+    general = args.positives // 3 if args.general is None else args.general
+    recipe = Recipe(Counts(args.positives, near, general), args.seed,
+                    tuple(args.engines.split(",")), args.downloads, args.recorded)  # fmt: skip
+    _doubts(args, word)
+    make_data(word, args.data, recipe)
 
 
 def _near(args: argparse.Namespace, word: Word) -> None:
@@ -352,8 +366,9 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
     if args.float and not args.float.is_file():
         raise DataError(f"{args.float}: not found; give the .keras file of this model")
     rates = tuple(sorted({1.0, 0.5, word.detector.false_accepts_per_hour}, reverse=True))
-    return Options(args.seed, args.draws, ratios, rates, not args.no_peers, args.float,
-                   tuple(args.also))  # fmt: skip
+    peers, keras = (False, None) if args.short else (not args.no_peers, args.float)
+    return Options(args.seed, args.draws, ratios, rates, peers, keras, tuple(args.also),
+                   args.short)  # fmt: skip
 
 
 def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:
@@ -361,26 +376,36 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
     from train.evaluate import evaluate, write_json
     from train.tables import tables
 
-    start = time.monotonic()
-    measured = evaluate(word, _library(args, word), args.data, args.split, CACHE, options)
+    start, kept = time.monotonic(), out.parent / "heard"
+    try:
+        measured = evaluate(word, _library(args, word), args.data, args.split, CACHE, options, kept)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with the sound in work", file=sys.stderr)
+        raise
     measured.about["seconds"] = round(time.monotonic() - start)
     write_json(measured, out)
+    shutil.rmtree(kept, ignore_errors=True)
     for table in tables(json.loads(out.read_text(encoding="utf-8"))):
         print(table.markdown(), end="\n\n")
-    if measured.about["peers_absent"]:
+    if options.short:
+        print("short: without other engines, the float model, states told wrongly, input levels "
+              "and near misses; the thresholds are those of the whole evaluation\n")  # fmt: skip
+    elif measured.about["peers_absent"]:
         print(f"no other engine beside: {measured.about['peers_absent']}\n")
     print(out)
     return measured
 
 
 def _evaluate(args: argparse.Namespace, word: Word) -> None:
-    from convert.manifest import check_manifest, set_thresholds
+    from convert.manifest import check_manifest, never_fires, set_thresholds
 
     model = args.set_thresholds
     if model:  # ten minutes' work should not end in a refusal
         check_manifest(model, word)
-    options = replace(_options(args, word), set_thresholds=bool(model), short=args.short)
+    options = replace(_options(args, word), set_thresholds=bool(model))
     measured = _measure(args, word, options, (args.out or _build(word)) / "evaluate.json")
+    if not model and min(r.shipped["threshold"] for r in measured.rows) >= never_fires(word):
+        print("the model has no thresholds yet, so nothing wakes it: SET=yes (--set-thresholds)")
     if model:
         set_thresholds(model, word, measured.thresholds)
         rate = word.detector.false_accepts_per_hour

@@ -12,6 +12,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -26,9 +27,10 @@ from convert.hostlib import Extractor
 from convert.manifest import never_fires
 from train.acoustics import to_int16
 from train.count import Heard, Scores, hear, miss_ratio, sweep
-from train.data import RATE, load_corpus, voice
+from train.data import RATE, find_manifest, load_corpus, voice
 from train.device import Device, wakes
 from train.endpoints import Ends, endpoint_errors
+from train.kept import quiet, recalled
 from train.near import Near, recorded, spoken
 from train.peers import find_peers
 from train.trials import Condition, Pcm, Sound, Trials, conditions
@@ -87,7 +89,7 @@ class Options:
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
     also: tuple[Path, ...] = ()  # more data folders whose split is heard
-    short: bool = False  # no wrong states, levels or near misses
+    short: bool = False  # no wrong states, levels, near misses
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
 
 
@@ -239,8 +241,8 @@ class Evaluation:
             return []
         said = spoken(self.trials, (self.word.phrase, *self.word.data.near))
         sounds = [("synthetic", phrase, pcms) for phrase, pcms in said.items()]
-        said = recorded(self.trials, self.data)
-        sounds += [("recorded", phrase, pcms) for phrase, pcms in said.items()]
+        in_data = recorded(self.trials, self.data)
+        sounds += [(source, phrase, pcms) for (source, phrase), pcms in in_data.items()]
         found = []
         for source, phrase, pcms in sounds:
             if not pcms:
@@ -307,16 +309,20 @@ class _Job:
     states: list[int]
 
     def __call__(self) -> Played:
-        return _evaluation.play(self.kind, self.sound, self.states)
+        digest = hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        return recalled(
+            _kept / digest, lambda: _evaluation.play(self.kind, self.sound, self.states)
+        )
 
 
 # What worker processes inherit.
 _evaluation: Evaluation
 _played: list[Played]
+_kept: Path  # what was heard before a kill
 
 
 def _near() -> list[tuple[str, str, dict[str, list[Scores]]]]:
-    return _evaluation.near()
+    return recalled(_kept / "near", lambda: _evaluation.near())
 
 
 def _call(job: Callable[[], Any]) -> Any:
@@ -333,23 +339,31 @@ def _ship(given: tuple[Row, int]) -> Row:
 
 def _parallel(function: Callable[[Any], Any], todo: list[Any], what: str) -> list[Any]:
     workers = min(len(todo), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers) as team:
+    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
         return list(tqdm(team.imap(function, todo), total=len(todo), desc=what, unit="part"))
 
 
 def evaluate(
-    word: Word, library: Path, data: Path, split: str, cache: Path, options: Options
+    word: Word, library: Path, data: Path, split: str, cache: Path, options: Options, kept: Path
 ) -> Measured:
     """Every condition of the word on one split, a process on each core.
 
-    Raises DeviceError and DataError. The same seed and data give the same figures.
+    Raises DeviceError and DataError. The same seed and data give the same figures. What was heard
+    stays in the folder `kept`, where the same call after a kill finds it; to be removed at the end.
     """
-    global _evaluation, _played
+    global _evaluation, _played, _kept
+    absent = find_peers(word, cache)[1] if options.peers else "left out as asked"
+    _kept = kept / _identity(word, library, data, split, options, absent)
+    if _kept.is_dir():
+        print(f"{_kept}: what was heard before a kill is not heard again", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
     _evaluation = Evaluation(word, device, Trials(word, corpus, options.seed, options.draws),
                              data, cache, options)  # fmt: skip
-    *played, near = _parallel(_call, _evaluation.jobs(), "listen")
+    jobs = _evaluation.jobs()
+    hours = sum(clip.samples for clip in _evaluation.trials.negatives) / RATE / 3600
+    print(f"ahead: {len(jobs)} sounds, {hours:.1f} h in each without the word", flush=True)
+    *played, near = _parallel(_call, jobs, "listen")
     _played = played
     rows: list[Row] = _parallel(_row, _evaluation.conditions, "count")
     thresholds = _evaluation.thresholds(rows)
@@ -363,14 +377,29 @@ def evaluate(
         "word": word.name, "split": split, "seed": options.seed, "draws": options.draws,
         "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
         "positives": len(_evaluation.trials.positives),
+        "synthesized": sum(clip.kind == "tts" for clip in _evaluation.trials.positives),
         "negatives": len(_evaluation.trials.negatives),
-        "peers_absent": find_peers(word, cache)[1] if options.peers else "left out as asked",
+        "peers_absent": absent,
         "fingerprint": fingerprint(device),
+        "short": options.short,
         "band_hz": [round(float(hz)) for hz in _band_centres(word)],
     }  # fmt: skip
     excerpts = [_evaluation.excerpt(row.condition, row) for row in shown[:2]]
     near_misses = _evaluation.count_near(near, rows[0])
     return Measured(about, rows, near_misses, excerpts, thresholds)
+
+
+def _identity(
+    word: Word, library: Path, data: Path, split: str, options: Options, absent: str
+) -> str:
+    """Of all that the scores come from: names the folder in which they are kept."""
+    here = Path(__file__).parent
+    files = [library, *(find_manifest(folder) for folder in (data, *options.also)),
+             *sorted(here.glob("*.py")), *([options.keras] if options.keras else [])]  # fmt: skip
+    facts = [word.model_dump(mode="json"), word.data.near, word.data.near_recordings,
+             str(data.resolve()), split, options.seed, options.draws, absent, options.short,
+             [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]  # fmt: skip
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def fingerprint(device: Device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import sys
 import time
@@ -23,13 +24,14 @@ from train.data import Corpus, DataError, find_manifest, load_corpus
 from train.kept import joined, keep_config, write_json
 from train.learner import Drawn, learner
 from train.model import build_model, take_weights, window_loss
-from train.pool import Pool, render_pool
+from train.pool import Pool, clip_hops, render_pool
 from train.teach import identities, taught
 from words import Word
 
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
 MINED = 3  # a round scores every third negative anew
+SCENES = ("positives", "negatives", "held_positives", "held_negatives")  # of a Budget
 SPANS = (1, 3, 6, 12)  # rounds whose mean weights are tried in the end
 
 
@@ -51,7 +53,7 @@ class Budget:
 
     def times(self, share: float) -> Budget:
         """On more scenes, or on fewer; as long."""
-        scenes = ("positives", "negatives", "near", "held_positives", "held_negatives")
+        scenes = (*SCENES, "near")
         return replace(self, **{name: round(share * getattr(self, name)) for name in scenes})
 
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
@@ -75,6 +77,21 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
         raise DataError(f"{model}: not found; `make train` makes it")
     return (keras.saving.load_model(model, compile=False),
             Budget(**json.loads(config.read_text())["budget"]))  # fmt: skip
+
+
+SCENES_S, BATCHES_S = 45, 10  # scenes mixed and batches learned from in a second, by a core
+
+
+def expected(word: Word, run: Path, budget: Budget) -> str:
+    """What is ahead, in a line: scenes, disk, minutes."""
+    scenes = sum(getattr(budget, name) for name in SCENES)
+    cores = os.cpu_count() or 1
+    seconds = (scenes / SCENES_S + budget.rounds * budget.batches / BATCHES_S) / cores
+    size = scenes * clip_hops(word) * word.frontend.bands / 1e9
+    return (
+        f"ahead, less what {run} has: {scenes:,} scenes, {size:.1f} GB; {budget.rounds} rounds of "
+        f"{budget.batches} batches; about {max(1, round(seconds / 60))} minutes on {cores} cores"
+    )
 
 
 def fit(
@@ -106,6 +123,7 @@ def fit(
     final = run / "model.keras"
     if final.is_file():
         return final
+    print(expected(word, run, budget), flush=True)
     keras.utils.set_random_seed(budget.seed)
     corpus = load_corpus(data, "train", cache, word.data, also)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
@@ -348,5 +366,5 @@ class _StopFlag:
     def obey(self, rounds: int) -> None:
         """End the program if the flag is up, with `rounds` whole rounds in the checkpoint."""
         if self._raised:
-            print(f"stopped; `make train` goes on after round {rounds}", file=sys.stderr)
+            print(f"stopped; the same command goes on after round {rounds}", file=sys.stderr)
             raise SystemExit(130)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -52,6 +54,27 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
     partial.replace(path)
 
 
+def recalled(path: Path, make: Callable[[], T]) -> T:
+    """What `make` gave for `path` in a killed call; made, and kept, where that is missing."""
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        pickle.dump(made, file)
+    partial.replace(path)
+    return made
+
+
+def quiet() -> None:
+    """What a worker process begins with: Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def joined(parts: Sequence[T]) -> T:
     """Dataclasses of arrays as one, an array after the other."""
     kind = type(parts[0])
@@ -84,7 +107,7 @@ def make_shards(
         for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed call
             stale.unlink(missing_ok=True)
         workers = min(len(jobs), os.cpu_count() or 1)
-        with multiprocessing.get_context("fork").Pool(workers) as team:
+        with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
             done = team.imap_unordered(_make_shard, jobs)
             for _ in tqdm(done, total=len(jobs), desc=f"{what} {part} {kind}", unit="shard"):
                 pass

@@ -16,6 +16,7 @@ BANDS = 32
 GAP = 22  # hops: a word has pauses as long as the stop in "alexa", /k/ before /s/
 RUN = 5  # hops: what is shorter is a click
 SHARE = 0.22  # of the highest mean excess that still is the word
+PHRASE = "<phrase>"  # the name of the word in timings that were made here
 QUIET_DB = -5.0  # of a band: digital silence
 
 
@@ -88,15 +89,18 @@ def _split(marks: NDArray[np.intp], gap: int) -> list[NDArray[np.intp]]:
 def tts_timings(path: Path, core: str) -> dict[str, tuple[float, float, bool]]:
     """Start, end (s) and whether it is the clip's last, of the first word with `core`, by file.
 
-    `core` of several parts, with spaces between them: of so many words in a row.
+    `core` of several parts, with spaces between them: of so many words in a row. What `make data`
+    marked as the phrase needs no `core`.
     """
-    parts = core.split()
-    if not core or not path.is_file():
+    if not path.is_file():
         return {}
     found = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             groups = json.loads(row["words"])
+            parts = [PHRASE] if any(g[0] == PHRASE for g in groups) else core.split()
+            if not parts:
+                continue
             for i in range(len(groups) - len(parts) + 1):
                 phrase = groups[i : i + len(parts)]
                 if all(part in g[0] for part, g in zip(parts, phrase, strict=True)):

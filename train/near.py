@@ -22,17 +22,11 @@ from scipy.signal import resample_poly
 
 from train.acoustics import Wave, active_rms, dbfs, rms, to_int16
 from train.data import RATE, Clip, find_manifest
+from train.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
 from words import Word
 
 NOISE_SNR_DB = 20.0
-# What is installed speaks. `make data` keeps these espeak-ng voices from training; flite's and
-# Festival's are strange to a network only if its data were made without flite (--engines).
-ESPEAK = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-gb", "en-gb-x-rp+f3",
-          "en-gb-scotland")  # fmt: skip
-FLITE = ("awb", "kal16", "rms", "slt")
-FESTIVAL = ("kal_diphone",)
-RHVOICE = ("alan", "bdl", "clb", "slt")
 RHVOICE_FOLDERS = (Path("/usr/share/RHVoice/voices"), Path("/usr/local/share/RHVoice/voices"))
 
 
@@ -41,7 +35,7 @@ class Near:
     """How often a phrase set a listener off; `fired` by listener, then by threshold."""
 
     phrase: str
-    source: str  # "synthetic", or "recorded": said within longer recordings
+    source: str  # "synthetic"; said within the data: "recorded", or "clip" of a synthetic voice
     tries: int = 0
     fired: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -96,16 +90,18 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
     return heard
 
 
-def recorded(trials: Trials, data: Path) -> dict[str, list[Pcm]]:
-    """Recordings without the word in whose text, or by the word file, a near miss is said."""
+def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
+    """Recordings without the word in whose text, or by the word file, a near miss is said; by
+    source (see Near) and phrase."""
     word = trials.word
     clips = {clip.path: clip for clip in trials.negatives}
     with find_manifest(data).open(newline="", encoding="utf-8") as file:
         texts = {row["path"]: row.get("text") or "" for row in csv.DictReader(file)}
-    heard: dict[str, list[Pcm]] = {}
+    heard: dict[tuple[str, str], list[Pcm]] = {}
     for path, clip in clips.items():
+        source = "clip" if clip.kind == "tts" else "recorded"
         for phrase in _said(word, clip, texts.get(path, "")):
-            heard.setdefault(phrase, []).append(trials.corpus.audio(clip))
+            heard.setdefault((source, phrase), []).append(trials.corpus.audio(clip))
     return heard
 
 

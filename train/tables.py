@@ -9,6 +9,7 @@ from typing import Any
 from train.evaluate import OURS
 from train.whole import FLOAT
 
+SAID_BY = {"synthetic": "synthetic", "recorded": "people", "clip": "clips"}
 Cell = tuple[str, str]  # what is said, and in small what qualifies it
 
 
@@ -93,7 +94,7 @@ def _main(rows: list[dict[str, Any]], others: list[str]) -> Table:
     hours = rows[0]["hours"]
     allowed = int(0.5 * hours)
     note = (
-        f"False rejects in percent, 95 % interval over {rows[0]['speakers']} speakers, at a "
+        f"False rejects in percent, 95 % interval over {rows[0]['speakers']} voices, at a "
         "threshold chosen in each row so that false accepts are at or below the rate. There are "
         f"{hours:.2f} h of sound without the word: at 0.5 FA/h that allows {allowed} false "
         f"accept{'' if allowed == 1 else 's'} in all, so that column hangs on the loudest few. "
@@ -191,7 +192,7 @@ def _near(near: list[dict[str, Any]], others: list[str]) -> Table:
     head = ["phrase", "tries"]
     head += [f"{n}, {'as shipped' if w == 'shipped' else f'clean {w} FA/h'}" for n, w in limits]
     body = [
-        ((item["phrase"], "synthetic" if item["source"] == "synthetic" else "people"),
+        ((item["phrase"], SAID_BY[item["source"]]),
          (str(item["tries"]), ""),
          *((f"{100 * item['fired'][n][w] / item['tries']:.0f} %", f"({item['fired'][n][w]})")
            for n, w in limits))
@@ -199,8 +200,12 @@ def _near(near: list[dict[str, Any]], others: list[str]) -> Table:
     ]  # fmt: skip
     note = (
         "How often each phrase wakes. The first row is the word itself, said by the same voices in "
-        "the same rooms: there more is better. People say theirs within longer recordings."
+        "the same rooms: there more is better."
     )
+    if any(item["source"] == "recorded" for item in near):
+        note += " People say theirs within longer recordings."
+    if any(item["source"] == "clip" for item in near):
+        note += " Clips are the synthesized ones of the data, as they are."
     return Table("Near misses", note, tuple(head), tuple(body))
 
 

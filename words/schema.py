@@ -101,17 +101,20 @@ class Block(_Section):
     dilation: int = Field(1, ge=1, le=8)
 
 
-class Model(_Section):
-    """The metadata-conditioned CNN. Time is never padded."""
+BLOCKS = tuple(Block(kernel=kernel, channels=56) for kernel in (5, 7, 9, 9))
 
-    first_kernel: int = Field(ge=1, le=32, description="hops seen by the first convolution")
-    stride: int = Field(ge=1, le=8, description="hops per network step")
-    first_channels: int = Field(ge=4, le=256, multiple_of=4)
-    blocks: tuple[Block, ...] = Field(min_length=1, max_length=12)
-    head_steps: int = Field(ge=1, le=64, description="last steps flattened for the dense layers")
-    dense: int = Field(ge=4, le=256)
-    embedding: int = Field(ge=1, le=64, description="length of the metadata embedding")
-    metadata_dense: int = Field(ge=1, le=64, description="metadata units joined before the end")
+
+class Model(_Section):
+    """The metadata-conditioned CNN. Time is never padded. The defaults are alexa's network."""
+
+    first_kernel: int = Field(5, ge=1, le=32, description="hops seen by the first convolution")
+    stride: int = Field(3, ge=1, le=8, description="hops per network step")
+    first_channels: int = Field(40, ge=4, le=256, multiple_of=4)
+    blocks: tuple[Block, ...] = Field(BLOCKS, min_length=1, max_length=12)
+    head_steps: int = Field(6, ge=1, le=64, description="last steps flattened for the dense layers")
+    dense: int = Field(24, ge=4, le=256)
+    embedding: int = Field(8, ge=1, le=64, description="length of the metadata embedding")
+    metadata_dense: int = Field(8, ge=1, le=64, description="metadata units joined before the end")
     conditioning: Literal["both", "norm", "join", "none"] = Field(
         "both", description="where the metadata goes: conditional norm, last dense layers"
     )
@@ -145,8 +148,8 @@ class Data(_Section):
     )
     stressed_core: str = Field(
         default="",
-        description="phonemes that find the word in the timings of synthesized clips; for a "
-        "phrase a part for each word, with spaces between",
+        description="phonemes that find the word in the timings of clips synthesized elsewhere "
+        "(`make data` marks it); for a phrase a part for each word, with spaces between",
     )
     places: dict[str, Range] = Field(
         default={},
@@ -208,7 +211,7 @@ class Word(_Section):
         min_length=1,
         description="metadata vocabulary: field -> values; the first value is the default",
     )
-    model: Model
+    model: Model = Model()
     detector: Detector = Detector()
     data: Data
     acoustics: Acoustics = Acoustics()

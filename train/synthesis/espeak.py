@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from train.near import ESPEAK
+from train.judges import ESPEAK
 from train.synthesis.engine import Engine, Speech, run_program, to_int16_at
 
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",

@@ -18,17 +18,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from train.data import RATE, DataError
+from train.kept import quiet
+from train.locate import PHRASE
 from train.synthesis.engine import Engine, Speech, Spoken
 from train.synthesis.espeak import Espeak
 from train.synthesis.flite import Flite
 from train.synthesis.kokoro import Kokoro
 from train.synthesis.near import near_misses
 from train.synthesis.piper import Piper
-from train.synthesis.recorded import Source, download, extract, sources, write_opus
+from train.synthesis.recorded import Source, download, extract, megabytes, sources, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import Word
 
@@ -46,15 +47,20 @@ class Recipe:
     counts: Counts
     seed: int = 1
     engines: tuple[str, ...] = ("espeak", "flite", "kokoro", "piper")
-    kokoro: Path = Path("build/voices/kokoro")
-    piper: Path = Path("build/voices/piper")
-    recorded: bool = True
+    downloads: Path = Path("downloads")
+    recorded: str = "yes"  # "few": the smallest packages alone; "no"
 
 
 def engines(recipe: Recipe) -> list[Engine]:
     """The engines asked for that can speak here; a line on stdout for each that cannot."""
     every: dict[str, Engine] = {
-        e.name: e for e in (Espeak(), Flite(), Kokoro(recipe.kokoro), Piper(recipe.piper))
+        e.name: e
+        for e in (
+            Espeak(),
+            Flite(),
+            Kokoro(recipe.downloads / "voices/kokoro"),
+            Piper(recipe.downloads / "voices/piper"),
+        )
     }
     unknown = [name for name in recipe.engines if name not in every]
     if unknown:
@@ -71,7 +77,7 @@ def engines(recipe: Recipe) -> list[Engine]:
     return able
 
 
-def make_data(word: Word, data: Path, cache: Path, recipe: Recipe) -> None:
+def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     """Fill the folder `data` with manifest.csv and all it names."""
     began = time.monotonic()
     _claim(data)
@@ -79,8 +85,9 @@ def make_data(word: Word, data: Path, cache: Path, recipe: Recipe) -> None:
     near = [n.text for n in near_misses(word.phrase, NEAR)] if recipe.counts.near else []
     near = list(word.data.near) + [text for text in near if text not in word.data.near]
     lines = list(dict.fromkeys(write_script(word, cast, near, recipe.counts, recipe.seed)))
-    taken = sources() if recipe.recorded else []
-    debs = download(sorted({s.package for s in taken}), cache / "packages") if taken else {}
+    taken = sources(few=recipe.recorded == "few") if recipe.recorded != "no" else []
+    print(expected(cast, lines, {s.package for s in taken}, recipe), flush=True)
+    debs = download(sorted({s.package for s in taken}), recipe.downloads / "packages")
     taken = [source for source in taken if source.package in debs]
     _start(cast, data)
     signal.signal(signal.SIGTERM, _stop)
@@ -92,6 +99,25 @@ def make_data(word: Word, data: Path, cache: Path, recipe: Recipe) -> None:
     _finish(data, rows, lines, taken)
     print(summary(rows, time.monotonic() - began))
     print(f"\n{data / 'manifest.csv'}: make train WORD={word.name} DATA={data}")
+
+
+SECONDS = {"kokoro": 1.6, "piper": 0.4, "espeak": 0.1, "flite": 0.1}  # of a core, for a clip
+TAKEN_S = 25.0  # of a core, to read a package
+
+
+def expected(cast: Cast, lines: list[Line], packages: set[str], recipe: Recipe) -> str:
+    """What is ahead, in a line: downloads, clips, disk, minutes."""
+    cores = os.cpu_count() or 1
+    there = {p.name.partition("_")[0] for p in (recipe.downloads / "packages").glob("*.deb")}
+    few = recipe.recorded == "few"
+    ahead = megabytes(few) * len(packages - there) // max(len(packages), 1)
+    seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + TAKEN_S * len(packages)
+    return (
+        f"ahead: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
+        f"{len(packages)} packages of recorded sound, {ahead} MB of them to download; "
+        f"{0.02 * len(lines) / 1000 + 0.007 * len(packages):.1f} GB on disk; "
+        f"about {max(1, round(seconds / cores / 60))} minutes on {cores} cores"
+    )
 
 
 def _claim(data: Path) -> None:
@@ -117,7 +143,7 @@ def _all(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> 
     if not jobs:
         return
     workers = min(len(jobs), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers, _quiet) as team:
+    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
         done: Iterator[None] = team.imap_unordered(work, jobs)
         for _ in tqdm(done, total=len(jobs), desc=what, unit=unit, smoothing=0.05):
             pass
@@ -125,11 +151,6 @@ def _all(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> 
 
 def _stop(*_: object) -> None:
     raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
-
-
-def _quiet() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _take(job: tuple[Path, Source, Path]) -> None:
@@ -207,11 +228,7 @@ def _spoken_rows(
             late = 0.0 if engine.name == "kokoro" else LATE_S
             named = []
             for said, start, end in record["groups"]:
-                # The phrase bears the name by which train.data finds it, a part for each word.
-                parts = [said] if said else word.data.stressed_core.split()
-                edges = np.linspace(start, end, len(parts) + 1).round(3).tolist()
-                edges[0] += late
-                named += [list(g) for g in zip(parts, edges, edges[1:], strict=False)]
+                named.append([said or PHRASE, round(start, 3) + late, round(end, 3)])
             timed[line.split].append((line, named))
     for split, found in timed.items():
         with (data / split / "tts/words.csv").open("w", newline="", encoding="utf-8") as file:

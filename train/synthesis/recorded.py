@@ -67,10 +67,17 @@ class Source:
         return self.package if self.speaker == "package" else "n/a"
 
 
-def sources(table: Path = TABLE) -> list[Source]:
-    """All entries of the table."""
-    entries = tomllib.loads(table.read_text(encoding="utf-8"))["package"]
-    return [Source(**entry) for entry in entries]
+def sources(few: bool = False) -> list[Source]:
+    """All entries of the table, or those of the few small packages."""
+    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return [Source(**entry) for entry in table["package"]
+            if not few or entry["package"] in table["few"]]  # fmt: skip
+
+
+def megabytes(few: bool = False) -> int:
+    """What the packages of `sources` are to download, about."""
+    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return int(table["few_megabytes" if few else "megabytes"])
 
 
 def download(packages: list[str], cache: Path) -> dict[str, Path]:
@@ -78,6 +85,8 @@ def download(packages: list[str], cache: Path) -> dict[str, Path]:
 
     A line on stdout for each that cannot be had; DataError when that is all of them.
     """
+    if not packages:
+        return {}
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise DataError("apt-get: not found; go on with --recorded no, and your own recordings")
     cache.mkdir(parents=True, exist_ok=True)

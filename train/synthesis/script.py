@@ -87,7 +87,7 @@ def write_script(
     sentences = [s for s in sentences if s and word.phrase.lower() not in s.lower()]
     splits = {split for split, _ in cast.voices}
     # In a sentence the phrase is only of use where train.data can find it.
-    timed = any(engine.timed for engine in cast.engines) and bool(word.data.stressed_core)
+    timed = any(engine.timed for engine in cast.engines)
     wanted = [(kind, i) for kind, count in asdict(counts).items() for i in range(count)]
     for kind, number in wanted:
         rng = np.random.default_rng([seed, len(kind), number])
