@@ -69,6 +69,11 @@ class Tensor:
         return math.prod(self.shape)
 
     @property
+    def bytes(self) -> int:
+        """How many it takes in memory."""
+        return self.size * np.dtype(_NUMPY.get(self.dtype, "<i1")).itemsize
+
+    @property
     def quantization(self) -> Quantization:
         """The one scale and zero point; a ConvertError, to be completed, where there is not one."""
         if len(self.scales) != 1 or self.scales[0] <= 0:

@@ -11,7 +11,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-_DTYPES = {"INT8": np.int8, "UINT8": np.uint8, "INT32": np.int32, "FLOAT32": np.float32}
+_DTYPES = {
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "FLOAT32": np.float32,
+}
 
 
 class Maker:
@@ -68,6 +74,12 @@ class Maker:
         """A constant of INT32."""
         data = np.asarray(values, np.int32)
         return self.tensor(shape or data.shape, scale=None, dtype="INT32", data=data)
+
+    def state(self, shape: Sequence[int], **quantization: Any) -> int:
+        """A tensor that an operator keeps from run to run."""
+        index = self.tensor(shape, **quantization)
+        self.current.tensors[index].isVariable = True
+        return index
 
     def input(self, shape: Sequence[int], **quantization: Any) -> int:
         """A tensor that the caller gives."""

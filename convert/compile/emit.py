@@ -11,6 +11,7 @@ import numpy as np
 from convert.compile.lower import lower
 from convert.compile.memory import plan
 from convert.compile.program import Buffer, Program, Step
+from convert.compile.sequence import sigmoid_table
 from convert.compile.simplify import simplify
 from convert.compile.stream import streaming
 from convert.errors import ConvertError
@@ -218,7 +219,9 @@ def _render(
         "starts": starts,
         "steps": shown,
         "uses": uses,
-        "ops": not uses <= set(HOT),
+        "ops": any(use not in HOT and not use.startswith("ws_seq_") for use in uses),
+        "sequences": any(use.startswith("ws_seq_") for use in uses),
+        "sigmoids": sigmoid_table(),
         **_kernel_values(program, kernels),
     }
     files = {f"{name}.h": render("compiled.h.j2", **values)}
@@ -227,6 +230,8 @@ def _render(
     files["ws_kernels.h"] = render(f"ws_kernels_{family(kernels)}.h.j2", **values)
     if values["ops"]:
         files["ws_ops.h"] = render("ws_ops.h.j2", **values)
+    if values["sequences"]:
+        files["ws_sequence.h"] = render("ws_sequence.h.j2", **values)
     return files
 
 

@@ -24,6 +24,7 @@ from convert.compile.plain import (
     lower_table,
 )
 from convert.compile.program import Program, Step
+from convert.compile.sequence import lower_lstm, lower_svdf
 from convert.compile.simplify import Work
 from convert.compile.tables import TableOp
 from convert.errors import ConvertError
@@ -66,6 +67,10 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return [lower_mean(op, name)]
     if op.name == "SOFTMAX":
         return [lower_softmax(op, name)]
+    if op.name == "SVDF":
+        return [lower_svdf(op, name)]
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return [lower_lstm(op, name)]
     if op.name in ("PAD", "PADV2"):
         return lower_pad(op, name)
     if op.name in RESHAPES:

@@ -26,6 +26,7 @@ import numpy as np
 
 from convert.compile.plain import dense_strides
 from convert.compile.program import Buffer, Place
+from convert.compile.sequence import states
 from convert.compile.simplify import Work
 from convert.errors import ConvertError
 from convert.tflite_graph import Op, Tensor
@@ -174,6 +175,7 @@ class Placer:
             except ConvertError as error:
                 raise self.work.fail(op, error) from None
         self._states()
+        self._kept()
         for number, tensor in enumerate(self.work.inputs):
             name = "in" if len(self.work.inputs) == 1 else f"in{number}"
             cast = "(const int8_t *)" if tensor.dtype == "UINT8" else ""
@@ -305,6 +307,18 @@ class Placer:
                 if self.root(result)[0] is result and kept:
                     self._roots[result] = buffer
 
+    def _kept(self) -> None:
+        """States of operators that keep some."""
+        for op in self.work.ops:
+            for number, tensor in enumerate(states(op)):
+                others = [o for o in self.work.ops if tensor in o.inputs + o.outputs]
+                if others != [op] or tensor.data is not None or tensor in self.work.inputs:
+                    raise self.work.fail(op, f"its state, tensor {tensor.name}, is used elsewhere")
+                buffer = Buffer(f"{step_name(op)}_state{number}".upper(), tensor.bytes, "state")
+                first = int(tensor.zero_points[0]) if tensor.dtype == "INT8" else 0
+                buffer.initial, buffer.note = np.full(tensor.bytes, first, np.int8), "kept"
+                self._buffer(tensor, buffer)
+
     def _window(self, reads: list[Op], assigns: list[Op]) -> Window | None:
         if len(reads) != 1 or len(assigns) != 1:
             return None
@@ -384,6 +398,7 @@ def step_name(op: Op) -> str:
         "STRIDED_SLICE": "slice",
         "READ_VARIABLE": "read",
         "ASSIGN_VARIABLE": "assign",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
     }
     name = op.name.split(",")[0]
     return short.get(name, name.lower()) + str(op.index)
@@ -407,4 +422,4 @@ def _activations(op: Op) -> list[Tensor]:
         "READ_VARIABLE": slice(0, 0),
         "ASSIGN_VARIABLE": slice(1, 2),
     }.get(op.name, slice(0, 1))
-    return [t for t in op.inputs[count] if t is not None] + op.outputs
+    return [t for t in op.inputs[count] if t is not None] + states(op) + op.outputs

@@ -41,6 +41,8 @@ SUPPORTED = (
     "SPLIT_V",
     "SQUEEZE",
     "STRIDED_SLICE",
+    "SVDF",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "VAR_HANDLE",
 )
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from convert.compile.looks import WHOLE, Look, Time, cut, look_at
 from convert.compile.place import step_name
+from convert.compile.sequence import states
 from convert.compile.simplify import Variable, Work
 from convert.errors import ConvertError
 from convert.tflite_graph import Op, Tensor
@@ -37,7 +38,7 @@ def streaming(work: Work) -> int:
         raise ConvertError(
             f"{work.path}: --stream: one input [1, columns, ...] is needed: {shapes}"
         )
-    if work.variables:
+    if work.variables or any(states(op) for op in work.ops):
         raise ConvertError(f"{work.path}: --stream: the model streams already: it has variables")
     rewrite = _Rewrite(work)
     rewrite.look()
