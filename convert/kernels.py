@@ -9,6 +9,7 @@ order in which its loop reads it, so each layout stands here once and in that te
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,9 +31,19 @@ def family(kernels: Kernels) -> Family:
     return "dsp" if kernels == "dsp-wide" else kernels
 
 
-def template_flags(kernels: Kernels) -> dict[str, object]:
-    """What templates need to know of the set."""
-    return {"kernels": family(kernels), "widened": kernels == "dsp-wide"}
+def template_flags(kernels: Kernels, wide: Collection[bool] = ()) -> dict[str, object]:
+    """What templates need to know of the set, and of a usual network.
+
+    `wide`: whether dot products are of `needs_width`; both True and False where there are both.
+    """
+    layouts = [(each, "_wide" if each else "") for each in sorted(wide) or (False,)]
+    return {
+        "kernels": family(kernels),
+        "dot_layouts": [(True, "")] if kernels == "dsp-wide" else layouts,
+        "careful_depthwise": False,
+        "window_type": "uint8_t",
+        "size_type": "uint16_t",
+    }
 
 
 #: Inputs that dsp takes at once: WS_BLOCK of its template.
@@ -47,18 +58,36 @@ class Packed:
     values: NDArray[np.int64]
 
 
-def pack_dot(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
-    """int8[outputs, length] for ws_dot and ws_conv.
+def needs_width(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
+    """dsp's pairs do not hold the weights int8[outputs, length]: ws_dot_wide or ws_conv_wide does.
+
+    A -128 in the second of two outputs, 256 B + A, is below int16, or makes its sum reach 2^23.
+    """
+    return kernels == "dsp" and bool(np.any(weights[1::2] == -128))
+
+
+def needs_care(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
+    """mve's fastest depthwise loop must not be used for weights int8[taps, channels].
+
+    It adds two products as int16, which two weights of -128 in a channel overflow.
+    """
+    return kernels == "mve" and bool(np.any((weights == -128).sum(axis=0) > 1))
+
+
+def pack_dot(kernels: Kernels, weights: NDArray[np.int8], *, wide: bool = False) -> Packed:
+    """int8[outputs, length] for ws_dot and ws_conv, or, `wide`, for ws_dot_wide and ws_conv_wide.
 
     plain: tiles of four outputs; in a tile, input by input its weights in each of the four; outputs
     that make no whole tile follow, row by row. dsp: see `_pairs`. mve: row by row, filled up with
-    zeros to whole vectors. ConvertError: a weight of -128, with dsp.
+    zeros to whole vectors. ConvertError: weights that need width.
     """
     outputs, length = weights.shape
     padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
     if family(kernels) == "dsp":
-        return Packed("int8_t", _pairs(padded, widen=kernels == "dsp-wide"))
+        if not wide and needs_width(kernels, weights):
+            raise _no_symmetry()
+        return Packed("int8_t", _pairs(padded, widen=wide or kernels == "dsp-wide"))
     if kernels == "mve":
         return Packed("int8_t", padded.reshape(-1))
     whole = outputs // 4 * 4
@@ -72,7 +101,6 @@ def _pairs(weights: NDArray[np.int64], *, widen: bool) -> NDArray[np.int64]:
     The order is that in which SXTB16 widens inputs; an odd last row goes with zeros. Widened: int16
     A of two inputs in this order, then B of them.
     """
-    _check_symmetric(weights)
     outputs, length = weights.shape
     rows = np.zeros((-(-outputs // 2), 2, length), np.int64)
     rows.reshape(-1, length)[:outputs] = weights
@@ -84,17 +112,15 @@ def _pairs(weights: NDArray[np.int64], *, widen: bool) -> NDArray[np.int64]:
     return np.frombuffer(words.astype("<i2").tobytes(), np.int8).astype(np.int64)
 
 
-def _check_symmetric(weights: NDArray[np.integer]) -> None:
-    """ConvertError: a weight of -128, which would overflow where two products share a word."""
-    if np.any(weights == -128):
-        raise ConvertError(
-            "a weight is -128; allowed: -127 .. 127, as TFLite's quantization specification "
-            "says; convert the model anew, or generate with --kernels plain"
-        )
+def _no_symmetry() -> ConvertError:
+    return ConvertError(
+        "a weight is -128; allowed: -127 .. 127, as TFLite's quantization specification "
+        "says; convert the model anew, or generate with --kernels plain"
+    )
 
 
-def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
-    """int8[taps, channels] for ws_depthwise.
+def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8], *, careful: bool = False) -> Packed:
+    """int8[taps, channels] for ws_depthwise; `careful`: rendered for weights that need it.
 
     plain: as they are. dsp, doubled: groups of four channels, tap by tap, as int16 in the order
     0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
@@ -104,7 +130,8 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Packed:
     if kernels == "plain":
         return Packed("int8_t", weights.astype(np.int64).reshape(-1))
     if kernels == "mve":
-        _check_symmetric(weights)
+        if not careful and needs_care(kernels, weights):
+            raise _no_symmetry()
         filled = np.pad(weights.astype(np.int64), ((0, 0), (0, -channels % 16)))
         return Packed("int8_t", filled.reshape(taps, -1, 16).transpose(1, 0, 2).reshape(-1))
     whole = channels // 4 * 4

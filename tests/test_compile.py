@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from convert.__main__ import main
-from convert.compile.dense import distance
 from convert.compile.emit import compile_model, emit_model
 from convert.compile.program import Program, Step
+from convert.compile.window import distance
 from convert.errors import ConvertError
 from convert.kernels import KERNELS, Kernels
 from convert.tflite_graph import read_model
@@ -193,9 +193,13 @@ def lowest_reads(step: Step) -> tuple[list[int], int] | None:
     def number(name: str) -> int:
         return int(str(fields[name]))
 
-    if step.kernel == "ws_dot":
+    def all_of(once: list[int]) -> list[int]:
+        apart = step.sources[0].size // step.repeat
+        return [n * apart + at for n in range(step.repeat) for at in once]
+
+    if step.struct == "ws_dot_shape":
         pixels = range(number("pixels"))
-        return [p * number("step") for p in pixels], number("outputs")
+        return all_of([p * number("step") for p in pixels]), number("outputs")
     if step.struct == "ws_conv_shape":
         found = []
         for y in range(number("out_h")):
@@ -214,7 +218,7 @@ def lowest_reads(step: Step) -> tuple[list[int], int] | None:
                     < number("in_w")
                 ]  # fmt: skip
                 found.append(min(taps, default=1 << 30))
-        return found, number("out_c")
+        return all_of(found), number("out_c")
     return None
 
 
@@ -254,8 +258,8 @@ def check_plan(program: Program, kernels: Kernels) -> None:
                     assert at <= begin and step.distance.get(number) is not None
                     continue
                 lowest, pixel = reads
-                aside = 1 if step.kernel == "ws_conv" or (
-                    step.kernel == "ws_dot" and kernels != "plain"
+                aside = 1 if step.kernel.startswith("ws_conv") or (
+                    step.kernel.startswith("ws_dot") and kernels != "plain"
                 ) else 0  # fmt: skip
                 for p in range(len(lowest)):
                     later = min(lowest[p + aside :], default=1 << 30)
@@ -340,20 +344,25 @@ def _other_scales(m: Maker) -> None:
     m.output(m.op("CONCATENATION", [a, b], [m.like(a, [1, 8])], "ConcatenationOptions", axis=1))
 
 
-def _batch(m: Maker) -> None:
-    x = m.input([1, 3, 3, 4])
-    m.current.tensors[x].shape = [2, 3, 3, 4]
-    m.output(m.conv(x, 4))
+def _asymmetric_convolution(m: Maker) -> None:
+    m.output(m.conv(m.input([1, 3, 3, 4]), 4, per_channel=False))
+    m.current.tensors[m.last()[1]].quantization.zeroPoint = np.array([5], np.int64)
 
 
-def _long_kernel(m: Maker) -> None:
-    m.output(m.conv(m.input([1, 300, 2, 1]), 2, (280, 1)))
-
-
-def _huge_bias(m: Maker) -> None:
+def _shuffled_weights(m: Maker) -> None:
     m.output(m.dense(m.input([1, 4]), 2))
-    data = np.frombuffer(np.full(2, 1 << 30, "<i4").tobytes(), np.uint8)
-    m.model.buffers[m.current.tensors[m.current.operators[0].inputs[2]].buffer].data = data
+    m.current.operators[0].builtinOptions.weightsFormat = 1
+
+
+def _long_bias(m: Maker) -> None:
+    m.output(m.dense(m.input([1, 4]), 2))
+    bias = m.tensor([2], scale=0.01, dtype="INT64", data=np.array([1, 2]))
+    m.current.operators[0].inputs = [*m.last()[:2], bias]
+
+
+def _computed_convolution(m: Maker) -> None:
+    m.output(m.conv(m.input([1, 3, 3, 4]), 4))
+    m.current.operators[0].inputs[1] = m.input([4, 1, 1, 4], zero=0)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +372,10 @@ def _huge_bias(m: Maker) -> None:
         (_unsupported_with_options, ["operator 1 (LEAKY_RELU) [alpha=0.25]: not supported"]),
         (_float_middle, ["operator 0 (RELU)", "FLOAT32; INT8 is supported"]),
         (_other_scales, ["operator 0 (CONCATENATION) [axis=1", "scale or zero point"]),
-        (_batch, ["operator 0 (CONV_2D)", "[1, height, width, channels] is supported"]),
-        (_long_kernel, ["operator 0 (CONV_2D)", "kernel_h 280; 255 is the most"]),
-        (_huge_bias, ["operator 0 (FULLY_CONNECTED)", "below 2^30 is supported"]),
+        (_asymmetric_convolution, ["operator 0 (CONV_2D)", "zero point 5", "symmetric weights"]),
+        (_shuffled_weights, ["operator 0 (FULLY_CONNECTED)", "shuffled (weights_format 1)"]),
+        (_long_bias, ["operator 0 (FULLY_CONNECTED)", "is INT64", "TFLITE_BUILTINS_INT8"]),
+        (_computed_convolution, ["operator 0 (CONV_2D)", "computed", "FULLY_CONNECTED only"]),
     ],
 )
 def test_refused(

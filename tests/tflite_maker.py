@@ -16,6 +16,7 @@ _DTYPES = {
     "UINT8": np.uint8,
     "INT16": np.int16,
     "INT32": np.int32,
+    "INT64": np.int64,
     "FLOAT32": np.float32,
 }
 
@@ -123,6 +124,28 @@ class Maker:
         scale, zero = self.quantization(tensor)
         return self.tensor(shape or self.shape(tensor), scale=scale, zero=zero)
 
+    def values(self, tensor: int) -> NDArray[Any]:
+        """A copy of a constant's data."""
+        made = self.current.tensors[tensor]
+        types = {getattr(schema.TensorType, name): dtype for name, dtype in _DTYPES.items()}
+        data = self.model.buffers[made.buffer].data.tobytes()
+        return np.frombuffer(data, types[made.type]).reshape(made.shape).copy()
+
+    def change(
+        self, tensor: int, data: NDArray[Any] | None = None, scales: NDArray[Any] | None = None
+    ) -> None:
+        """Give a constant other values, or other scales."""
+        made = self.current.tensors[tensor]
+        if data is not None:
+            given = np.asarray(data).astype(self.values(tensor).dtype)
+            self.model.buffers[made.buffer].data = np.frombuffer(given.tobytes(), np.uint8)
+        if scales is not None:
+            made.quantization.scale = np.asarray(scales, np.float32)
+
+    def last(self) -> list[int]:
+        """The inputs of the last operator."""
+        return list(self.current.operators[-1].inputs)
+
     def write(self, path: Path) -> Path:
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), b"TFL3")
@@ -147,7 +170,7 @@ class Maker:
         bias: bool = True,
         groups: int = 1,
     ) -> int:
-        _, height, width, channels = self.shape(x)
+        batch, height, width, channels = self.shape(x)
         if depthwise:
             outputs = channels * depthwise
             shape, axis, fan = [1, *kernel, outputs], 3, kernel[0] * kernel[1]
@@ -173,7 +196,7 @@ class Maker:
             name, kind = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
             options["depthMultiplier"] = depthwise
         return self._dense(
-            name, kind, x, shape, axis, fan, [1, *size, outputs], outputs, options,
+            name, kind, x, shape, axis, fan, [batch, *size, outputs], outputs, options,
             per_channel=per_channel, gain=gain, bias=bias,
         )  # fmt: skip
 

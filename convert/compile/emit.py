@@ -20,7 +20,8 @@ from convert.manifest import sha256
 from convert.render import render, version, write_files
 from convert.tflite_graph import Tensor, read_model
 
-HOT = ("ws_dot", "ws_conv", "ws_depthwise", "ws_slide")
+#: The kernels of ws_kernels.h; the others are in ws_ops.h.
+HOT = ("ws_dot", "ws_dot_wide", "ws_conv", "ws_conv_wide", "ws_depthwise", "ws_slide")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,12 @@ class ShownStep:
             "out": self.result_address,
             "scratch": f"arena + {scratch.name}" if scratch else "NULL",
         }
+        loop = f"for (int n = 0; n < {step.repeat}; n++) " if step.repeat > 1 else ""
+        if loop:
+            values[0] += f" + n * {step.sources[0].size // step.repeat}"
+            names["out"] = f"{self.result_address} + n * {step.result.size // step.repeat}"
         given = ", ".join(a.format(*values, **names) for a in step.arguments)
-        return f"{step.kernel}({given});"
+        return f"{loop}{step.kernel}({given});"
 
     @property
     def result_address(self) -> str:
@@ -237,7 +242,7 @@ def _render(
 
 def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
     """What the kernels of this program must cope with."""
-    dense = [step for step in program.steps if step.has_row]
+    dense = [step for step in program.steps if step.has_row and step.kernel in HOT]
     shifts = [  # to the right, again, of real channels
         shift_row(kernels, table.values)[: step.result.shape[-1]]
         for step in dense
@@ -251,11 +256,33 @@ def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
         """Whether results below the zero point matter: not where it is the least output."""
         return any(s.limits.zero_point > -128 for s in several if s.limits and s.kernel in names)
 
+    wide = {step.kernel.endswith("_wide") for step in dense if step.kernel != "ws_depthwise"}
     return {
+        **template_flags(kernels, wide),
+        **_types(program),
+        "careful_depthwise": any(step.careful for step in dense),
         "any_shift": any(bool(np.any(values < 1)) for values in shifts),
         "clamps": any(step.limits is not None and step.limits.clamps for step in dense),
-        "signed_dots": signed("ws_dot", "ws_conv"),
+        "signed_dots": signed("ws_dot", "ws_conv", "ws_dot_wide", "ws_conv_wide"),
         "signed_depthwise": signed("ws_depthwise"),
+    }
+
+
+def _types(program: Program) -> dict[str, str]:
+    """C types of the shapes' fields: larger ones where a window is beyond the usual."""
+    shapes = [
+        (name, int(str(value)))
+        for step in program.steps
+        if step.struct in ("ws_dot_shape", "ws_conv_shape")
+        for name, value in step.fields
+        if name not in ("fill", "range")
+    ]
+    windows = ("kernel", "stride", "dilation", "pad")
+    most = max((value for name, value in shapes if name.startswith(windows)), default=0)
+    largest = max((value for name, value in shapes if not name.startswith(windows)), default=0)
+    return {
+        "window_type": "uint8_t" if most < 1 << 8 else "int32_t",
+        "size_type": "uint16_t" if largest < 1 << 16 else "int32_t",
     }
 
 

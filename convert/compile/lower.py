@@ -57,7 +57,7 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
     name = step_name(op)
     if isinstance(op, TableOp):
         return [lower_table(op, name)]
-    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+    if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"):
         return [lower_dense(op, name, kernels)]
     if op.name in ("ADD", "MUL"):
         return [lower_pair(op, name)]

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convert.compile.general import multiplies
 from convert.compile.plain import dense_strides
 from convert.compile.program import Buffer, Place
 from convert.compile.sequence import states
@@ -392,6 +393,7 @@ def step_name(op: Op) -> str:
         "CONV_2D": "conv",
         "DEPTHWISE_CONV_2D": "depthwise",
         "FULLY_CONNECTED": "dense",
+        "BATCH_MATMUL": "matmul",
         "AVERAGE_POOL_2D": "average",
         "MAX_POOL_2D": "max",
         "CONCATENATION": "concat",
@@ -413,7 +415,8 @@ def _activations(op: Op) -> list[Tensor]:
     count = {
         "CONV_2D": slice(0, 1),
         "DEPTHWISE_CONV_2D": slice(0, 1),
-        "FULLY_CONNECTED": slice(0, 1),
+        "FULLY_CONNECTED": slice(0, 2 if multiplies(op) else 1),
+        "BATCH_MATMUL": slice(0, 2),
         "ADD": slice(0, 2),
         "MUL": slice(0, 2),
         "CONCATENATION": slice(None),

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.dense import activation_range, distance, quantized, window
 from convert.compile.program import Step, Table
 from convert.compile.tables import TableOp, same_values
+from convert.compile.window import activation_range, distance, quantized, window
 from convert.errors import ConvertError
 from convert.fixedpoint import (
     divide_by_power,
@@ -84,8 +84,8 @@ def lower_pool(op: Op, name: str) -> Step:
     return Step(
         name, f"{kind} pool{shape.title}", f"ws_op_{kind}_pool", [source], result,
         ["&{name}_shape", "{0}", "{out}"],
-        struct="ws_conv_shape", fields=shape.fields(0, limits),
-        distance={0: distance(shape.lowest(), shape.out_c, own=True)},
+        struct="ws_conv_shape", fields=shape.fields(0, limits), repeat=source.shape[0],
+        distance={0: distance(shape.lowest(source.shape[0]), shape.out_c, own=True)},
     )  # fmt: skip
 
 

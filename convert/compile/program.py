@@ -91,6 +91,9 @@ class Step:
     #: its memory while it is read. A source that is not named must not be touched.
     distance: dict[int, int] = field(default_factory=dict)
     traced: bool = True  # its result is whole
+    #: So often, one after another: each time on its part of the first source and of the result.
+    repeat: int = 1
+    careful: bool = False  # see convert/kernels.py: needs_care
 
     @property
     def has_row(self) -> bool:

@@ -17,6 +17,7 @@ SUPPORTED = (
     "ADD",
     "ASSIGN_VARIABLE",
     "AVERAGE_POOL_2D",
+    "BATCH_MATMUL",
     "CALL_ONCE",
     "CONCATENATION",
     "CONV_2D",

@@ -315,13 +315,15 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
         }
     }
 }
-/* Weights of two outputs A and B are int16: a word of A for two inputs, then one of B. */
-enum { WS_PAIR = 4, WS_BLOCK = 512 }; /* bytes of weights for an input; inputs at a time */
-
 /* Sums of two pairs of outputs, A B and C D, or of one pair in two pixels. */
 typedef struct {
     int32_t a, b, c, d;
 } ws_sums;
+
+enum { WS_BLOCK = 512 }; /* inputs at a time */
+
+/* Weights of two outputs A and B are int16: a word of A for two inputs, then one of B. */
+enum { WS_PAIR = 4 }; /* bytes of weights for an input */
 
 
 /* Two pixels, whose words take turns from `x` to `end`, against one pair of outputs `w`. */

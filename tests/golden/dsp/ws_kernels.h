@@ -315,15 +315,17 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
         }
     }
 }
-/* Weights of two outputs A and B lie in one word for two inputs: int16 A + 256 B of the one input,
- * then of the other. A product sum over the words is A's + 256 B's; one over their even bytes is
- * A's. So one SXTB16 serves four products. B's sum must stay below 2^23: 512 inputs at a time. */
-enum { WS_PAIR = 2, WS_BLOCK = 512 }; /* bytes of weights for an input; inputs at a time */
-
 /* Sums of two pairs of outputs, A B and C D, or of one pair in two pixels. */
 typedef struct {
     int32_t a, b, c, d;
 } ws_sums;
+
+enum { WS_BLOCK = 512 }; /* inputs at a time */
+
+/* Weights of two outputs A and B lie in one word for two inputs: int16 A + 256 B of the one input,
+ * then of the other. A product sum over the words is A's + 256 B's; one over their even bytes is
+ * A's. So one SXTB16 serves four products. B's sum must stay below 2^23: 512 inputs at a time. */
+enum { WS_PAIR = 2 }; /* bytes of weights for an input */
 
 /* From the sums over words and over even bytes. */
 WS_INSTRUCTION ws_sums ws_parts(int32_t wide, int32_t low, int32_t wide_2, int32_t low_2) {

@@ -1,0 +1,158 @@
+"""Bias, multiplier and shift of each output channel, and which of them a fast kernel computes.
+
+The fast kernels keep a bit or two of an int32 for themselves: a sum, with all of its parts, must
+stay below 2^30. Trained channels are far below. Converters write others too: a channel with next
+to no weights has a tiny scale, so its bias is huge, up to 2^30 and more. Whatever its input, it
+mostly gives one value; then that is what is emitted. Where it does not, or where TFLM's own int32
+wraps, the layer goes to ws_op_exact, which computes as TFLM does, wraps and all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.compile.program import Range, Table
+from convert.errors import ConvertError
+from convert.fixedpoint import multiply, quantize_multiplier
+from convert.kernels import Kernels, depthwise_bias, dot_bias, fill_row, shift_row
+from convert.tflite_graph import Op, Quantization, Tensor
+
+#: A sum and its zero point's part stay below: so neither the loop nor the scaling overflows.
+ACCUMULATOR = 1 << 30
+INT32 = 1 << 31
+#: What gives any small value exactly: 4 * value, scaled by a quarter.
+CONSTANT = (1 << 30, -1)
+
+
+@dataclass
+class Row:
+    """What TFLM takes for each output: its bias, not folded, multiplier and shift to the left."""
+
+    bias: NDArray[np.int64]
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    exact: bool = False  # some sum needs ws_op_exact
+
+    def tables(
+        self,
+        kernels: Kernels,
+        dense: NDArray[np.int8],
+        zero_point: int,
+        depthwise: NDArray[np.int8] | None = None,
+    ) -> list[Table]:
+        """As the kernels read them. `dense`: [outputs, inputs]; `depthwise`: [taps, channels], for
+        ws_depthwise."""
+        if depthwise is not None:
+            sums = depthwise_bias(kernels, self.bias, depthwise, zero_point)
+        else:
+            folded = self.bias - zero_point * dense.astype(np.int64).sum(axis=1)
+            sums = dot_bias(kernels, folded)
+        parts = {"bias": sums, "multiplier": self.multiplier, "shift": -self.shift}
+        filled = {
+            part: fill_row(kernels, values, depthwise=depthwise is not None)
+            for part, values in parts.items()
+        }
+        filled["shift"] = shift_row(kernels, filled["shift"])
+        return _tables(filled)
+
+    def plain_tables(self) -> list[Table]:
+        """As TFLM has them, for the kernels of ws_ops.h; shifts to the right."""
+        return _tables({"bias": self.bias, "multiplier": self.multiplier, "shift": -self.shift})
+
+
+def _tables(parts: dict[str, NDArray[np.int64]]) -> list[Table]:
+    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
+    return [Table(part, types[part], values) for part, values in parts.items()]
+
+
+def scaling(op: Op, weights: Tensor, into: Quantization, out: Quantization, outputs: int) -> Row:
+    """Multiplier and shift of each output; no bias yet."""
+    if len(weights.scales) not in (1, outputs):
+        raise ConvertError(f"{len(weights.scales)} weight scales for {outputs} outputs")
+    if op.name in ("FULLY_CONNECTED", "BATCH_MATMUL") and len(weights.scales) == 1:
+        # TFLM multiplies these two as float.
+        product = float(np.float32(into.scale) * np.float32(weights.scales[0]))
+        reals = [product / out.scale] * outputs
+    else:
+        scales = np.broadcast_to(weights.scales, outputs)
+        reals = [into.scale * float(scale) / out.scale for scale in scales]
+    pairs = np.asarray([quantize_multiplier(real) for real in reals], np.int64)
+    return Row(np.zeros(outputs, np.int64), pairs[:, 0], pairs[:, 1])
+
+
+def make_row(
+    op: Op,
+    weights: Tensor,
+    bias: Tensor | None,
+    dense: NDArray[np.int8],
+    quantizations: tuple[Quantization, Quantization],
+    limits: Range,
+) -> Row:
+    """Of an operator with constant weights [outputs, inputs], which change: a channel that gives
+    one value, but whose sums are too large, gets no weights."""
+    into, out = quantizations
+    outputs = dense.shape[0]
+    row = scaling(op, weights, into, out, outputs)
+    if bias is not None:
+        row.bias = bias_values(bias, outputs)
+    w = dense.astype(np.int64)
+    most = np.abs(row.bias) + np.abs(w).sum(axis=1) * (128 + abs(into.zero_point))
+    low, high = sum_range(w, row.bias, into.zero_point)
+    reach = np.maximum(np.abs(low), np.abs(high)) << np.maximum(row.shift, 0)
+    # Shifted left until it wraps, and scaled by almost 1: the zero point may make it wrap again.
+    wraps = (reach >= INT32 - 256) & (row.multiplier >= INT32 - 256)
+    odd = (most >= ACCUMULATOR) | (row.multiplier == 0) | wraps
+    for channel in np.flatnonzero(odd).tolist():
+        value = _one_value(row, channel, int(low[channel]), int(high[channel]), limits)
+        if value is None:
+            row.exact = True
+            continue
+        dense[channel] = 0
+        row.bias[channel] = 4 * (value - limits.zero_point)
+        row.multiplier[channel], row.shift[channel] = CONSTANT
+    return row
+
+
+def bias_values(bias: Tensor, outputs: int) -> NDArray[np.int64]:
+    """Of a bias tensor, checked."""
+    if bias.dtype == "INT64":
+        raise ConvertError(
+            f"bias {bias.name} is INT64, as 16-bit activations have it; convert the model with "
+            "int8 activations (TFLITE_BUILTINS_INT8), whose biases are INT32"
+        )
+    if bias.dtype != "INT32":
+        raise ConvertError(f"bias {bias.name} is {bias.dtype}; INT32 is supported")
+    if bias.data is None:
+        raise ConvertError(f"bias {bias.name} is computed; constant ones are supported")
+    values = bias.data.astype(np.int64).reshape(-1)
+    if values.size != outputs:
+        raise ConvertError(f"{values.size} biases for {outputs} outputs")
+    return values
+
+
+def sum_range(
+    weights: NDArray[np.int64], bias: NDArray[np.int64], zero_point: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Least and most that each output's sum can be, were it not to wrap."""
+    ends = np.stack([weights * (end - zero_point) for end in (-128, 127)])
+    # A tap beyond the edge counts as 0, which lies between the two.
+    return bias + ends.min(axis=0).sum(axis=1), bias + ends.max(axis=0).sum(axis=1)
+
+
+def _one_value(row: Row, channel: int, low: int, high: int, limits: Range) -> int | None:
+    """The output, if it is the same for every sum from `low` to `high`."""
+    multiplier, shift = int(row.multiplier[channel]), int(row.shift[channel])
+    if multiplier == 0:
+        low = high = 0
+    left = max(shift, 0)
+    if low << left < -INT32 or high << left >= INT32:
+        return None
+    scaled = [int(multiply(np.asarray(s, np.int64), multiplier, shift)) for s in (low, high)]
+    ends = [value + limits.zero_point for value in scaled]
+    if min(ends) < -INT32 or max(ends) >= INT32:
+        return None
+    values = {min(max(end, limits.low), limits.high) for end in ends}
+    return values.pop() if len(values) == 1 else None

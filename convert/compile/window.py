@@ -1,0 +1,148 @@
+"""How kernels move over rows and columns, and what is common to what they make: scale and clamp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.compile.program import Range
+from convert.errors import ConvertError
+from convert.tflite_graph import Op, Quantization, Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel moves over rows and columns, of convolutions and of pools."""
+
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    pad_top: int
+    pad_left: int
+
+    def fields(self, fill: int, limits: Range) -> list[tuple[str, object]]:
+        """Of the C struct ws_conv_shape."""
+        return [*vars(self).items(), ("fill", fill), ("range", limits.c)]
+
+    @property
+    def title(self) -> str:
+        """For people, after the operator's name."""
+        text = f" {self.kernel_h}x{self.kernel_w}"
+        if (self.stride_h, self.stride_w) != (1, 1):
+            text += f", stride {self.stride_h}x{self.stride_w}"
+        if (self.dilation_h, self.dilation_w) != (1, 1):
+            text += f", dilation {self.dilation_h}x{self.dilation_w}"
+        return text
+
+    @property
+    def misses(self) -> bool:
+        """Some output has no tap within the input, in rows or columns."""
+
+        def none(size: int, out: int, kernel: int, stride: int, dilation: int, pad: int) -> bool:
+            at = (np.arange(out) * stride - pad)[:, None] + np.arange(kernel) * dilation
+            return not bool(((at >= 0) & (at < size)).any(axis=1).all())
+
+        rows = (self.in_h, self.out_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top)
+        columns = (self.in_w, self.out_w, self.kernel_w, self.stride_w, self.dilation_w)
+        return none(*rows) or none(*columns, self.pad_left)
+
+    def lowest(self, batch: int = 1) -> NDArray[np.int64]:
+        """For each output pixel in order the first input byte that it reads."""
+
+        def first(out: int, stride: int, pad: int, dilation: int) -> NDArray[np.int64]:
+            at = np.arange(out) * stride - pad
+            return np.where(at < 0, at % dilation, at)
+
+        y = first(self.out_h, self.stride_h, self.pad_top, self.dilation_h)
+        x = first(self.out_w, self.stride_w, self.pad_left, self.dilation_w)
+        once = ((y[:, None] * self.in_w + x[None, :]) * self.in_c).reshape(-1)
+        start = np.arange(batch) * (self.in_h * self.in_w * self.in_c)
+        return (start[:, None] + once).reshape(-1)
+
+
+def window(op: Op, source: Tensor, result: Tensor, kernel: tuple[int, int]) -> Window:
+    """Of an operator with `padding`, strides and perhaps dilations and folded padding."""
+    if len(source.shape) != 4 or len(result.shape) != 4 or source.shape[0] != result.shape[0]:
+        raise ConvertError(
+            f"input {list(source.shape)}, output {list(result.shape)}; "
+            "[batch, height, width, channels] is supported"
+        )
+    (_, in_h, in_w, in_c), (_, out_h, out_w, out_c) = source.shape, result.shape
+    pads, sizes = [], []
+    for axis, size, extra in (
+        ("h", in_h, ("pad_top", "pad_bottom")),
+        ("w", in_w, ("pad_left", "pad_right")),
+    ):
+        before, after = (int(op.options.get(name, 0)) for name in extra)
+        stride = int(op.options[f"stride_{axis}"])
+        dilation = int(op.options.get(f"dilation_{axis}_factor", 1))
+        taps = kernel[0 if axis == "h" else 1]
+        span, whole = (taps - 1) * dilation + 1, before + size + after
+        if op.options["padding"] == "SAME":
+            count = -(-whole // stride)
+            before += max((count - 1) * stride + span - whole, 0) // 2
+        else:
+            count = (whole - span) // stride + 1
+        pads.append(before)
+        sizes.append(count)
+    if (out_h, out_w) != tuple(sizes):
+        raise ConvertError(f"output {out_h}x{out_w}, its options make {sizes[0]}x{sizes[1]}")
+    return Window(
+        *(in_h, in_w, in_c, out_h, out_w, out_c),
+        *kernel,
+        int(op.options["stride_h"]),
+        int(op.options["stride_w"]),
+        int(op.options.get("dilation_h_factor", 1)) if kernel[0] > 1 else 1,
+        int(op.options.get("dilation_w_factor", 1)) if kernel[1] > 1 else 1,
+        *pads,
+    )
+
+
+def distance(lowest: Sequence[int] | NDArray[np.int64], written: int, *, own: bool) -> int:
+    """How far before its input an output may start, both walked in order.
+
+    Pixel p reads from byte lowest[p] on and then is `written` bytes. `own`: it is read while it is
+    written, else it was put aside before.
+    """
+    needed = np.minimum.accumulate(np.asarray(lowest, np.int64)[::-1])[::-1]
+    ends = written * np.arange(1, len(needed) + 1)
+    gaps = ends - needed if own else ends[:-1] - needed[1:]
+    return int(gaps.max(initial=-(1 << 30)))
+
+
+def quantized(tensor: Tensor) -> Quantization:
+    """The scale and zero point of an int8 activation."""
+    if tensor.dtype != "INT8":
+        raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
+    return tensor.quantization
+
+
+def activation_range(op: Op, result: Quantization) -> Range:
+    """The output's clamp by the fused activation."""
+    limits = {"NONE": None, "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
+    name = str(op.options.get("fused_activation_function", "NONE"))
+    if name not in limits:
+        raise ConvertError(f"fused activation {name}; {', '.join(limits)} are supported")
+    low, high = limits[name] or (None, None)
+
+    def step(real: float) -> int:
+        quotient = float(np.float32(real) / np.float32(result.scale))
+        return result.zero_point + int(np.floor(abs(quotient) + 0.5) * np.sign(quotient))
+
+    return Range(
+        result.zero_point,
+        -128 if low is None else max(-128, step(low)),
+        127 if high is None else min(127, step(high)),
+    )
