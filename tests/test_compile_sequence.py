@@ -96,7 +96,7 @@ def lstms(m: Maker) -> None:
         ((6, 1, 3), 4, {"time_major": True, "clip": 1.5}),
         ((3, 2, 5), 5, {"power": -12}),
         ((4, 3, 5), 5, {"time_major": True, "power": -9, "clip": 10.0}),
-        ((1, 3, 2), 1, {"gain": 3.0, "power": -13}),
+        ((1, 3, 2), 2, {"gain": 3.0, "power": -13}),
     ]:
         m.output(_lstm(m, m.input(shape), units, **options))
     x = _lstm(m, _lstm(m, m.input([1, 4, 6]), 8), 5)

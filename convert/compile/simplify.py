@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
 from convert.errors import ConvertError
+from convert.kinds import refuse_other_kinds
 from convert.tflite_graph import Graph, Model, Op, Tensor
 
 #: What is lowered, beside the tables of convert/compile/tables.py.
@@ -81,6 +82,7 @@ class Work:
 
 def simplify(model: Model) -> Work:
     """The first graph, made plain."""
+    refuse_other_kinds(model)
     graph = model.graphs[0]
     work = Work(model.path, list(graph.inputs), list(graph.outputs), [])
     for op in graph.ops:
