@@ -74,7 +74,9 @@ class Maker:
     def ints(self, *values: int, shape: Sequence[int] | None = None) -> int:
         """A constant of INT32."""
         data = np.asarray(values, np.int32)
-        return self.tensor(shape or data.shape, scale=None, dtype="INT32", data=data)
+        return self.tensor(
+            data.shape if shape is None else shape, scale=None, dtype="INT32", data=data
+        )
 
     def state(self, shape: Sequence[int], **quantization: Any) -> int:
         """A tensor that an operator keeps from run to run."""

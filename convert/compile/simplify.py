@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.compile.dilate import fold_dilation
+from convert.compile.fold import fold_constants
 from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
 from convert.errors import ConvertError
 from convert.kinds import refuse_other_kinds
-from convert.tflite_graph import Graph, Model, Op, Tensor
+from convert.tflite_graph import Model, Op, Tensor
 
 #: What is lowered, beside the tables of convert/compile/tables.py.
 SUPPORTED = (
@@ -84,11 +87,13 @@ def simplify(model: Model) -> Work:
     """The first graph, made plain."""
     refuse_other_kinds(model)
     graph = model.graphs[0]
-    work = Work(model.path, list(graph.inputs), list(graph.outputs), [])
-    for op in graph.ops:
+    work = Work(model.path, list(graph.inputs), list(graph.outputs), list(graph.ops))
+    fold_constants(work)
+    fold_dilation(work)
+    for op in work.ops:
         if op.name not in SUPPORTED:
             raise work.fail(op, f"not supported; supported are {', '.join(SUPPORTED)}")
-    _variables(work, model, graph)
+    _variables(work, model)
     _integer_ends(work)
     for number, op in enumerate(work.ops):
         if is_table(op):
@@ -107,14 +112,14 @@ def simplify(model: Model) -> Work:
     return work
 
 
-def _variables(work: Work, model: Model, graph: Graph) -> None:
+def _variables(work: Work, model: Model) -> None:
     """Handles become option `variable` of whoever reads or assigns."""
-    work.ops = _named(work, graph)
+    work.ops = _named(work, work.ops)
     for op in [op for op in work.ops if op.name == "CALL_ONCE"]:
         number = int(op.options["init_subgraph_index"])
         if not 0 < number < len(model.graphs):
             raise work.fail(op, f"there is no subgraph {number}")
-        for first in _named(work, model.graphs[number]):
+        for first in _named(work, model.graphs[number].ops):
             value = first.inputs[1] if first.name == "ASSIGN_VARIABLE" else None
             if value is None or value.data is None:
                 raise work.fail(op, f"its {first}: assigning constants is supported")
@@ -127,10 +132,10 @@ def _variables(work: Work, model: Model, graph: Graph) -> None:
             work.variables.setdefault(name, Variable(name))
 
 
-def _named(work: Work, graph: Graph) -> list[Op]:
+def _named(work: Work, ops: Sequence[Op]) -> list[Op]:
     handles: dict[Tensor, str] = {}
     found = []
-    for op in graph.ops:
+    for op in ops:
         if op.name == "VAR_HANDLE":
             handles[op.outputs[0]] = str(op.options.get("shared_name", ""))
         elif op.name in ("READ_VARIABLE", "ASSIGN_VARIABLE"):
