@@ -18,7 +18,7 @@ from boards.vectors import Results
 from convert.tflite_graph import read_model
 from tests.firmware_build import ROOT
 
-Bytes = NDArray[np.integer]  # int8 or uint8
+Bytes = NDArray[np.integer]  # int8 or uint8, int16 or int32 at some ends
 Sequences = Sequence[Sequence[Sequence[Bytes]]]  # [sequence][run][input]
 Outputs = list[list[Bytes]]  # [run][output]
 
@@ -123,8 +123,8 @@ def compare(expected: Outputs, given: Results, who: str) -> None:
     for number, (want, have) in enumerate(zip(expected, given, strict=True)):
         flat, at = have["out"].view(np.uint8), 0
         for output, values in enumerate(want):
-            found = flat[at : at + values.size].view(values.dtype)
-            at += -(-values.size // 4) * 4
+            found = flat[at : at + values.nbytes].view(values.dtype)
+            at += -(-values.nbytes // 4) * 4
             differ = np.flatnonzero(found != values)
             if len(differ):
                 first = int(differ[0])

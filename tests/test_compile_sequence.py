@@ -156,3 +156,26 @@ def test_a_stream_keeps_its_state_already(tmp_path: Path) -> None:
     keyword(maker)
     with pytest.raises(ConvertError, match="streams already"):
         compile_model(maker.write(tmp_path / "m.tflite"), "m", "plain", stream=True)
+
+
+def wide_ends(m: Maker) -> None:
+    """Inputs and outputs of 16 and 32 bits, as TFLM's keyword example has them."""
+    for dtype in ("INT16", "INT32"):
+        x = m.input([1, 40], scale=4e-4 if dtype == "INT16" else 3e-9, zero=0, dtype=dtype)
+        m.output(m.op("QUANTIZE", [x], [m.tensor([1, 40], scale=0.06)], "QuantizeOptions"))
+    y = m.input([2, 9], scale=0.04)
+    p = m.op("SOFTMAX", [y], [m.tensor([2, 9], scale=1 / 65536, zero=-32768, dtype="INT16")],
+             "SoftmaxOptions", beta=1.0)  # fmt: skip
+    m.output(p)
+    for tensor, dtype, scale in [(p, "INT32", 3e-5), (y, "INT16", 2e-4), (y, "INT32", 7e-9)]:
+        wide = m.tensor([2, 9], scale=scale, zero=0, dtype=dtype)
+        m.output(m.op("QUANTIZE", [tensor], [wide], "QuantizeOptions"))
+    m.output(m.op("QUANTIZE", [p], [m.tensor([2, 9], scale=0.004)], "QuantizeOptions"))
+
+
+def test_wide_ends(tmp_path: Path) -> None:
+    maker = Maker(2)
+    wide_ends(maker)
+    path = maker.write(tmp_path / "wide_ends.tflite")
+    check_equal(path, random_inputs(path), ["host"], sanitize=True)
+    check_equal(path, random_inputs(path, 4), ["mps2-an386"])

@@ -34,6 +34,17 @@ class End:
     scale: str
     zero_point: int
 
+    def size(self, prefix: str) -> str:
+        """How many elements, as C."""
+        width = int(self.ctype.strip("uint_")) // 8
+        return f"{prefix}_{self.name.upper()}_BYTES" + (f" / {width}" if width > 1 else "")
+
+    def cast(self, const: str, address: str) -> str:
+        """The address of bytes as one of its type, as C."""
+        if self.ctype in ("int8_t", "uint8_t"):
+            return f"({const}{self.ctype} *){address}" if self.ctype == "uint8_t" else address
+        return f"({const}{self.ctype} *)({const}void *)({address})"
+
 
 @dataclass(frozen=True)
 class Fill:
@@ -80,7 +91,7 @@ class ShownStep:
     @property
     def result_bytes(self) -> int:
         """How many it has."""
-        return self.step.result.size
+        return self.step.result.bytes
 
     @property
     def ends(self) -> list[str]:
@@ -294,8 +305,8 @@ def _ends(program: Program, tensors: list[Tensor], kind: str) -> list[End]:
         found.append(
             End(
                 name.split(")")[-1],
-                "uint8_t" if tensor.dtype == "UINT8" else "int8_t",
-                tensor.size,
+                f"{tensor.dtype.lower()}_t",
+                tensor.bytes,
                 f"{np.float32(quantization.scale)!s}f",
                 quantization.zero_point,
             )

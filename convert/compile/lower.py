@@ -27,6 +27,7 @@ from convert.compile.program import Program, Step
 from convert.compile.sequence import lower_lstm, lower_svdf
 from convert.compile.simplify import Work
 from convert.compile.tables import TableOp
+from convert.compile.wide import check_widths, lower_requantize, lower_softmax16
 from convert.errors import ConvertError
 from convert.kernels import Kernels
 from convert.tflite_graph import Op, Tensor
@@ -55,6 +56,7 @@ def lower(work: Work, kernels: Kernels) -> Program:
 
 def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
     name = step_name(op)
+    check_widths(op)
     if isinstance(op, TableOp):
         return [lower_table(op, name)]
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"):
@@ -65,8 +67,12 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return [lower_pool(op, name)]
     if op.name == "MEAN":
         return [lower_mean(op, name)]
+    if op.name == "SOFTMAX" and op.outputs[0].dtype == "INT16":
+        return [lower_softmax16(op, name)]
     if op.name == "SOFTMAX":
         return [lower_softmax(op, name)]
+    if op.name == "REQUANTIZE":
+        return [lower_requantize(op, name)]
     if op.name == "SVDF":
         return [lower_svdf(op, name)]
     if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
@@ -141,5 +147,5 @@ def _assign(op: Op, name: str, placer: Placer) -> list[Step]:
 
 
 def _whole_copy(name: str, source: Tensor, result: Tensor) -> Step:
-    shape = (source.size,)
+    shape = (source.bytes,)
     return lower_copy(name, source, result, shape, (1,), (1,))

@@ -86,7 +86,7 @@ def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidde
     place = program.places[step.result]
     if place.buffer is not new:  # scratch
         return -new.size, old.size
-    writes, size = place.offset, step.result.size
+    writes, size = place.offset, step.result.bytes
     low, high = 1 << 30, -(1 << 30)
     for number, source in enumerate(step.sources):
         at = program.places[source]
@@ -94,7 +94,7 @@ def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidde
             continue
         before = min(step.distance.get(number, size), size)
         low = min(low, at.offset - writes - before)
-        high = max(high, at.offset + source.size - writes)
+        high = max(high, at.offset + source.bytes - writes)
     return low, high
 
 

@@ -179,8 +179,8 @@ class Placer:
         self._kept()
         for number, tensor in enumerate(self.work.inputs):
             name = "in" if len(self.work.inputs) == 1 else f"in{number}"
-            cast = "(const int8_t *)" if tensor.dtype == "UINT8" else ""
-            self._buffer(tensor, Buffer(cast + name, tensor.size, "input"))
+            cast = "(const int8_t *)" if tensor.dtype != "INT8" else ""
+            self._buffer(tensor, Buffer(cast + name, tensor.bytes, "input"))
         self._outputs()
         for tensor in tensors:
             root, _ = self.root(tensor)
@@ -193,7 +193,7 @@ class Placer:
                     root, Buffer(f"constant{constant}", root.size, "constant", initial=data)
                 )
             else:
-                self._buffer(root, Buffer(self._name(root), root.size, "arena"))
+                self._buffer(root, Buffer(self._name(root), root.bytes, "arena"))
         return {t: Place(self._roots[self.root(t)[0]], self.root(t)[1]) for t in tensors}
 
     def root(self, tensor: Tensor) -> tuple[Tensor, int]:
@@ -346,8 +346,8 @@ class Placer:
     def _outputs(self) -> None:
         for number, tensor in enumerate(self.work.outputs):
             name = "out" if len(self.work.outputs) == 1 else f"out{number}"
-            cast = "(int8_t *)" if tensor.dtype == "UINT8" else ""
-            buffer = Buffer(cast + name, tensor.size, "output")
+            cast = "(int8_t *)" if tensor.dtype != "INT8" else ""
+            buffer = Buffer(cast + name, tensor.bytes, "output")
             root, at = self.root(tensor)
             if (
                 root not in self._roots

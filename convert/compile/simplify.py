@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convert.compile.dilate import fold_dilation
 from convert.compile.fold import fold_constants
 from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
+from convert.compile.types import BYTES, WIDE, is_requantization
 from convert.errors import ConvertError
 from convert.kinds import refuse_other_kinds
 from convert.tflite_graph import Model, Op, Tensor
@@ -96,7 +97,9 @@ def simplify(model: Model) -> Work:
     _variables(work, model)
     _integer_ends(work)
     for number, op in enumerate(work.ops):
-        if is_table(op):
+        if is_requantization(op):
+            work.ops[number] = replace(op, name="REQUANTIZE")
+        elif is_table(op):
             try:
                 work.ops[number] = table_op(op)
             except ConvertError as error:
@@ -104,10 +107,11 @@ def simplify(model: Model) -> Work:
     _join_tables(work)
     _fold_padding(work)
     for tensor in (*work.inputs, *work.outputs):
-        if tensor.dtype not in ("INT8", "UINT8") or len(tensor.scales) != 1:
+        if tensor.dtype not in (*BYTES, *WIDE) or len(tensor.scales) != 1:
             raise ConvertError(
                 f"{work.path}: input or output {tensor.name} is {tensor.dtype}; INT8 and UINT8 "
-                "with one scale are supported, or FLOAT32 with QUANTIZE or DEQUANTIZE at it"
+                "with one scale are supported, INT16 and INT32 with QUANTIZE at it, or FLOAT32 "
+                "with QUANTIZE or DEQUANTIZE at it"
             )
     return work
 

@@ -1,0 +1,65 @@
+"""Values of 16 and 32 bits at the ends of a graph, for templates/ws_sequence.h.j2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from convert.compile.plain import lower_softmax
+from convert.compile.program import Step
+from convert.compile.sequence import states
+from convert.compile.types import BYTES
+from convert.errors import ConvertError
+from convert.fixedpoint import quantize_multiplier
+from convert.tflite_graph import Op
+
+#: They take or make values of more than a byte, or care for none.
+_ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+
+def check_widths(op: Op) -> None:
+    """ConvertError where an operator would take values of more than a byte for bytes."""
+    kept = states(op)
+    for tensor in [*op.inputs[:1], *op.outputs]:
+        if tensor is None or tensor in kept or tensor.dtype in BYTES:
+            continue
+        if op.name not in _ANY_WIDTH:
+            raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
+
+
+def lower_requantize(op: Op, name: str) -> Step:
+    """QUANTIZE between integers of any width."""
+    source, result = op.inputs[0], op.outputs[0]
+    assert source is not None
+    if source.size != result.size:
+        raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
+    into, out = source.quantization, result.quantization
+    multiplier, shift = quantize_multiplier(into.scale / out.scale)
+    types = (_short(source.dtype), _short(result.dtype))
+    return Step(
+        name, f"{types[0]} to {types[1]}", f"ws_seq_requantize_{types[0]}_{types[1]}",
+        [source], result, ["&{name}_shape", "{0}", "{out}", str(source.size)],
+        struct="ws_seq_requantize_shape",
+        fields=[("factor", f"{{ {multiplier}, {-shift} }}"), ("zero", into.zero_point),
+                ("out_zero", out.zero_point)],
+        distance={0: 0} if result.bytes <= source.bytes else {},
+    )  # fmt: skip
+
+
+def lower_softmax16(op: Op, name: str) -> Step:
+    """SOFTMAX of int8 to int16."""
+    result = op.outputs[0]
+    scale, zero = result.quantization.scale, result.quantization.zero_point
+    if abs(scale * 65536 - 1) > 0.001 or zero != -32768:  # as near as TFLM wants it
+        raise ConvertError("an int16 output of scale 1/65536 and zero point -32768 is supported")
+    narrow = replace(
+        result, dtype="INT8", scales=np.array([1 / 256]), zero_points=np.array([-128])
+    )  # the same but for how it ends
+    step = lower_softmax(replace(op, outputs=[narrow]), name)
+    step.kernel, step.result, step.distance = "ws_seq_softmax16", result, {}
+    return step
+
+
+def _short(dtype: str) -> str:
+    return dtype.lower().replace("int", "i")
