@@ -9,6 +9,11 @@ MODEL ?= models/$(WORD)
 RUN ?= runs/$(WORD)
 AUDIO ?=
 STATE ?=
+# Names of files may hold anything, and nothing in them is for make or the shell to read: as they
+# are given they go into the environment, and recipes write "$$AUDIO".
+override AUDIO := $(value AUDIO)
+override STATE := $(value STATE)
+export AUDIO STATE
 SCORES ?=
 TFLITE ?=
 STREAM ?=
@@ -70,7 +75,7 @@ SAMPLES = $(sort $(wildcard models/$(WORD)/sample*.wav))
 # Build messages go to stderr: stdout is for the events.
 BUILD = $(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) MODEL=$(MODEL) \
 	PYTHON=$(PYTHON)
-OPTIONS = $(if $(STATE),--state '$(STATE)') $(if $(SCORES),--scores)
+OPTIONS = $(if $(STATE),--state "$$STATE") $(if $(SCORES),--scores)
 
 .PHONY: help
 help: ## This text
@@ -91,7 +96,7 @@ run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 	+@$(BUILD) BOARD=host emulator >&2
 	+@$(BUILD) BOARD=$(BOARD) emulator >&2
 	@$(PYTHON) -m boards timeline --build host=$(HOST_PROGRAM) --build $(BOARD)=$(BOARD_PROGRAM) \
-		$(if $(STATE),--state '$(STATE)') $(SAMPLES)
+		$(if $(STATE),--state "$$STATE") $(SAMPLES)
 
 .PHONY: build
 build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
@@ -101,23 +106,21 @@ build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	@echo "$(BOARD_PROGRAM)"
 	@echo "$(DEVICE_PROGRAM)"
 
-# WAV files and stdin go to the emulator as they are; others (Opus, FLAC) are decoded first.
-PLAIN := $(filter %.wav %.WAV -,$(lastword $(AUDIO)))
-HEARD = $(if $(PLAIN),$(AUDIO),build/audio/$(basename $(notdir $(lastword $(AUDIO)))).wav)
-DECODE = $(if $(PLAIN),true,$(PYTHON) -m boards decode '$(AUDIO)' --out '$(HEARD)')
-AUDIO_SETUP = $(BOARD_SETUP) $(if $(PLAIN)$(if $(AUDIO),,none),,$(VENV)/.audio)
+# What must be decoded for the emulator needs packages that the others do not.
+DECODER = @$(PYTHON) -m boards plain -- "$$AUDIO" || $(MAKE) --no-print-directory $(VENV)/.audio >&2
+HEAR = @$(PYTHON) -m boards hear --board $(1) --program $(2) $(OPTIONS) -- "$$AUDIO"
 
 .PHONY: emulate
-emulate: $(AUDIO_SETUP) ## Hear AUDIO in the host emulator
+emulate: $(BOARD_SETUP) ## Hear AUDIO in the host emulator; what is no 16 kHz WAV is decoded
 	+@$(BUILD) BOARD=host emulator >&2
-	@$(DECODE)
-	@$(HOST_PROGRAM) $(OPTIONS) -- '$(HEARD)'
+	+$(DECODER)
+	$(call HEAR,host,$(HOST_PROGRAM))
 
 .PHONY: qemu
-qemu: $(AUDIO_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
+qemu: $(BOARD_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
 	+@$(BUILD) BOARD=$(BOARD) emulator >&2
-	@$(DECODE)
-	@$(PYTHON) -m boards qemu --board $(BOARD) --elf $(BOARD_PROGRAM) -- $(OPTIONS) -- '$(HEARD)'
+	+$(DECODER)
+	$(call HEAR,$(BOARD),$(BOARD_PROGRAM))
 
 # The second look: docs/verifier.md.
 VERIFIER ?= $(MODEL)/verifier
@@ -171,9 +174,10 @@ first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes more readily, for dev
 demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples
 	$(verifier_given)
 	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO) >&2
+	$(if $(AUDIO),+$(DECODER))
 	+@$(BUILD) MODEL=$(FIRST_OF_TWO) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
 	@$(PYTHON) -m verify demo $(SERVED) --board $(BOARD) \
-		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) $(or $(AUDIO),$(SAMPLES))
+		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) -- $(if $(AUDIO),"$$AUDIO",$(SAMPLES))
 
 .PHONY: size
 size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object, against its budget
@@ -181,12 +185,13 @@ size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object,
 	@$(if $(filter host,$(BOARD)),,$(PYTHON) -m bench size --word $(WORD) --model $(MODEL) --board $(BOARD))
 
 # Whether the board is there is asked before anything is built.
-HEARS = $(or $(AUDIO),$(firstword $(SAMPLES)))
+HEARS = $(if $(AUDIO),"$$AUDIO",$(firstword $(SAMPLES)))
 define on_board
 @$(PYTHON) -m boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
 +@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
 +@$(BUILD) BOARD=$(BOARD) device >&2
-@$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) $(HEARS)
+$(if $(AUDIO),+$(DECODER))
+@$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) -- $(HEARS)
 endef
 .PHONY: flash monitor debug
 flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-from boards import budget, decode, flash, generate, new, pages, pdm, run, timeline
+from boards import budget, flash, generate, new, pages, pdm, run, sound, timeline
 from boards.schema import Board, BoardError, board_names, load_board
+from words.explain import one_line
 
 
 def _build(text: str) -> tuple[Board, Path]:
@@ -36,9 +39,17 @@ def _parser() -> argparse.ArgumentParser:
     qemu_parser.add_argument("--elf", type=Path, required=True)
     qemu_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="-- ARGUMENTS")
 
-    decode_parser = commands.add_parser("decode", help="any recording to a 16-bit WAV")
-    decode_parser.add_argument("audio", type=Path)
-    decode_parser.add_argument("--out", type=Path, required=True)
+    plain_parser = commands.add_parser("plain", help="fail where a recording must be decoded")
+    plain_parser.add_argument("audio")
+
+    hear_parser = commands.add_parser(
+        "hear", help="the emulator, built for a board, on any recording; decodes it where it must"
+    )
+    hear_parser.add_argument("--board", required=True)
+    hear_parser.add_argument("--program", type=Path, required=True)
+    hear_parser.add_argument("--state")
+    hear_parser.add_argument("--scores", action="store_true")
+    hear_parser.add_argument("audio")
 
     new_parser = commands.add_parser("new", help="a board like another, that builds")
     new_parser.add_argument("name")
@@ -76,8 +87,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _on_board(args: argparse.Namespace) -> int:
+    with sound.plain_wav(args.audio) if args.audio else nullcontext() as path:
+        return _on_board_hearing(args, [path] if path else [])
+
+
+def _on_board_hearing(args: argparse.Namespace, audio: list[str]) -> int:
     board = load_board(args.board)
-    audio = [args.audio] if args.audio else []
     if args.command == "flash":
         return flash.flash(board, args.elf, audio, args.port)
     if args.command == "monitor":
@@ -85,7 +100,19 @@ def _on_board(args: argparse.Namespace) -> int:
     return flash.debug(board, args.elf, audio)
 
 
+def _hear(args: argparse.Namespace) -> int:
+    options = ["--state", args.state] if args.state is not None else []
+    options += ["--scores"] if args.scores else []
+    try:
+        return sound.hear(load_board(args.board), args.program, options, args.audio)
+    except sound.SoundError as error:
+        print(one_line(str(error)), file=sys.stderr)
+        return 1
+
+
 def main(arguments: list[str] | None = None) -> int:
+    """Run one command; what cannot be done is one line on stderr and status 2."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # temporary files go, too
     args = _parser().parse_args(arguments)
     try:
         if args.command == "list":
@@ -114,13 +141,15 @@ def main(arguments: list[str] | None = None) -> int:
             flash.check(load_board(args.board), args.to, args.port)
         elif args.command in ("flash", "monitor", "debug"):
             return _on_board(args)
-        elif args.command == "decode":
-            decode.decode(args.audio, args.out)
+        elif args.command == "plain":
+            return 0 if sound.is_plain(args.audio) else 1
+        elif args.command == "hear":
+            return _hear(args)
         else:
             builds = [_build(text) for text in args.build]
             return timeline.show(builds, args.audio, args.state)
     except BoardError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(one_line, str(error).split("\n"))), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

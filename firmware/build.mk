@@ -11,6 +11,7 @@
 #
 # The Makefile calls this once Python is set up; nothing here installs anything.
 BOARD ?= host
+unexport AUDIO STATE # nothing for here; make would expand what is in them
 WORD ?= alexa
 WORDFILE ?= words/$(WORD).toml
 MODEL ?= models/$(WORD)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from boards.run import command
 from boards.schema import Board
+from boards.sound import plain_wav
 from boards.timeline import title
 from verify.child import running
 from verify.gateway import Gateway, GatewayError
@@ -80,7 +81,8 @@ def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]
         for path in audio:
             if len(audio) > 1:
                 print(f"{path}:")
-            _hear(board, program, path, Poster(Service(url), shown.tell), shown)
+            with plain_wav(path) as plain:
+                _hear(board, program, plain, Poster(Service(url), shown.tell), shown)
     answers = [v.answer for v in shown.verdicts if v.answer is not None]
     accepted = sum(answer["accept"] for answer in answers)
     print(

@@ -13,6 +13,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 
+def one_line(text: str) -> str:
+    """`text` with everything escaped that is not printed as itself: newlines, control characters,
+    marks that turn the direction of writing."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
 def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
     """One line for each thing wrong with `path`, read as `model`."""
     lines = []
