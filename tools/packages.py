@@ -107,4 +107,5 @@ def install(venv: Path, extra: str) -> int:
 if __name__ == "__main__":
     with PROJECT.open() as lock:  # one at a time, also under make -j
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sys.exit(install(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""))
+        extra = sys.argv[2] if len(sys.argv) > 2 else ""
+        sys.exit(install(Path(sys.argv[1]), "" if extra == "base" else extra))
