@@ -231,7 +231,7 @@ class Placer:
         """Every tensor that holds activations, in the order of the operators."""
         found = dict.fromkeys(self.work.inputs)
         for op in self.work.ops:
-            for tensor in _activations(op):
+            for tensor in activations(op):
                 found.setdefault(tensor)
         for tensor in self.work.outputs:
             found.setdefault(tensor)
@@ -410,7 +410,7 @@ def _is(op: Op, name: str, variable: str) -> bool:
     return op.name == name and op.options["variable"] == variable
 
 
-def _activations(op: Op) -> list[Tensor]:
+def activations(op: Op) -> list[Tensor]:
     """What an operator reads and writes as it runs; weights, axes and shapes it does not."""
     count = {
         "CONV_2D": slice(0, 1),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from convert.compile.place import activations
 from convert.compile.plain import lower_softmax
 from convert.compile.program import Step
 from convert.compile.sequence import states
@@ -21,10 +22,8 @@ _ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 def check_widths(op: Op) -> None:
     """ConvertError where an operator would take values of more than a byte for bytes."""
     kept = states(op)
-    for tensor in [*op.inputs[:1], *op.outputs]:
-        if tensor is None or tensor in kept or tensor.dtype in BYTES:
-            continue
-        if op.name not in _ANY_WIDTH:
+    for tensor in activations(op):
+        if tensor.dtype not in BYTES and tensor not in kept and op.name not in _ANY_WIDTH:
             raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
 
 
