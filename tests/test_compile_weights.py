@@ -187,11 +187,24 @@ def large_windows(m: Maker) -> None:
         )  # fmt: skip
 
 
+def transposed(m: Maker) -> None:
+    for size, stride, kernel, padding, result, options in [
+        ((5, 4), (2, 2), (3, 3), "VALID", (11, 9), {}),
+        ((5, 4), (2, 3), (4, 2), "SAME", (10, 12), {"activation": "RELU"}),
+        ((5, 4), (1, 1), (3, 4), "SAME", (5, 4), {"bias": False}),
+        ((3, 4), (4, 3), (4, 1), "SAME", (9, 10), {"per_channel": False}),
+        ((1, 6), (1, 2), (1, 4), "VALID", (1, 14), {"batch": 2}),
+        ((2, 2), (3, 5), (2, 3), "VALID", (5, 8), {}),
+    ]:
+        x = m.input([options.pop("batch", 1), *size, 3])
+        m.output(m.transposed(x, 4, kernel, stride, padding, result, **options))
+
+
 KINDS: dict[str, Callable[[Maker], Any]] = {
     f.__name__: f
     for f in (
         dead_channels, large_sums, steep, zero_scales, minus_128, products, matmuls, batches,
-        large_windows,
+        large_windows, transposed,
     )
 }  # fmt: skip
 

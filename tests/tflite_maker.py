@@ -202,6 +202,30 @@ class Maker:
             per_channel=per_channel, gain=gain, bias=bias,
         )  # fmt: skip
 
+    def transposed(
+        self, x: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int],
+        padding: str, size: tuple[int, int], *, activation: str = "NONE",
+        per_channel: bool = True, bias: bool = True,
+    ) -> int:  # fmt: skip
+        """TRANSPOSE_CONV to rows and columns of `size`."""
+        batch, _, _, channels = self.shape(x)
+        options: dict[str, Any] = {
+            "padding": getattr(schema.Padding, padding),
+            "strideH": stride[0],
+            "strideW": stride[1],
+            "fusedActivationFunction": getattr(schema.ActivationFunctionType, activation),
+        }
+        result = [batch, *size, outputs]
+        fan = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1]) * channels
+        y = self._dense(
+            "TRANSPOSE_CONV", "TransposeConvOptions", x, [outputs, *kernel, channels], 0, fan,
+            result, outputs, options, per_channel=per_channel, gain=1.0, bias=True,
+        )  # fmt: skip
+        _, weights, biases = self.last()
+        made = self.current.operators[-1]
+        made.inputs = [self.ints(*result), weights, x, biases][: 4 if bias else 3]
+        return y
+
     def dense(
         self,
         x: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from convert.compile.dense import lower_dense
 from convert.compile.place import (
+    JOINS,
     PARTED,
     RESHAPES,
     Placer,
@@ -93,7 +94,7 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
 def _copies(op: Op, name: str, placer: Placer) -> list[Step]:
     """What of a concatenation, slice or split does not lie where it should already."""
     whole, found = large(op), []
-    together = op.name in ("CONCATENATION", "PACK")
+    together = op.name in JOINS
     for number, (tensor, part) in enumerate(parts(op)):
         if part.stretch and placer.in_place(tensor, whole, part.offset):
             continue

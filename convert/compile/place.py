@@ -69,6 +69,8 @@ def parts(op: Op) -> list[tuple[Tensor, Part]]:
         if source is None or axis is None or axis.data is None:
             raise ConvertError("an axis that is not constant is not supported")
         return _along(list(op.outputs), source, int(axis.data.reshape(-1)[0]))
+    if op.name == "INTERLEAVE":
+        return _between(op, result)
     if op.name == "PACK":
         axis_number = int(op.options["axis"]) % len(result.shape)
         shape = [*result.shape[:axis_number], 1, *result.shape[axis_number + 1 :]]
@@ -86,7 +88,7 @@ def parts(op: Op) -> list[tuple[Tensor, Part]]:
 
 def large(op: Op) -> Tensor:
     """The tensor that the parts are parts of."""
-    if op.name in ("CONCATENATION", "PACK"):
+    if op.name in JOINS:
         return op.outputs[0]
     source = op.inputs[1] if op.name == "SPLIT" else op.inputs[0]
     assert source is not None
@@ -105,6 +107,18 @@ def _along(tensors: list[Tensor], whole: Tensor, axis: int) -> list[tuple[Tensor
     if offset != whole.shape[axis] * strides[axis]:
         raise ConvertError(f"the parts do not make up {list(whole.shape)}")
     return found
+
+
+def _between(op: Op, whole: Tensor) -> list[tuple[Tensor, Part]]:
+    """The convolutions that transposed.py makes: one for each place within a stride."""
+    down, right = int(op.options["stride_h"]), int(op.options["stride_w"])
+    image, row, pixel, _ = dense_strides(whole.shape)
+    strides = (image, down * row, right * pixel, 1)
+    return [
+        (tensor, Part(tensor.shape, strides, place // right * row + place % right * pixel))
+        for place, tensor in enumerate(op.inputs)
+        if tensor is not None
+    ]
 
 
 def _slice(op: Op, source: Tensor, result: Tensor) -> Part:
@@ -142,7 +156,9 @@ def _slice(op: Op, source: Tensor, result: Tensor) -> Part:
     return Part(tuple(sizes), tuple(strides), offset)
 
 
-PARTED = ("STRIDED_SLICE", "SPLIT", "SPLIT_V", "PACK", "CONCATENATION")
+#: Their inputs are parts of the result; of the others, results of the input.
+JOINS = ("CONCATENATION", "PACK", "INTERLEAVE")
+PARTED = ("STRIDED_SLICE", "SPLIT", "SPLIT_V", *JOINS)
 
 
 @dataclass(frozen=True)
@@ -244,7 +260,7 @@ class Placer:
             if source.size != result.size:
                 raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
             self._parent[result] = (source, 0)
-        elif op.name in ("CONCATENATION", "PACK"):
+        elif op.name in JOINS:
             whole = large(op)
             for tensor, part in parts(op):
                 self._check(tensor, whole)
@@ -403,7 +419,8 @@ def step_name(op: Op) -> str:
         "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
     }
     name = op.name.split(",")[0]
-    return short.get(name, name.lower()) + str(op.index)
+    phase = f"_{op.options['phase']}" if "phase" in op.options else ""
+    return short.get(name, name.lower()) + str(op.index) + phase
 
 
 def _is(op: Op, name: str, variable: str) -> bool:
@@ -421,6 +438,7 @@ def activations(op: Op) -> list[Tensor]:
         "MUL": slice(0, 2),
         "CONCATENATION": slice(None),
         "PACK": slice(None),
+        "INTERLEAVE": slice(None),
         "SPLIT": slice(1, 2),
         "READ_VARIABLE": slice(0, 0),
         "ASSIGN_VARIABLE": slice(1, 2),

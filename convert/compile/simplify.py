@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convert.compile.dilate import fold_dilation
 from convert.compile.fold import fold_constants
 from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
+from convert.compile.transposed import expand_transposed
 from convert.compile.types import BYTES, WIDE, is_requantization
 from convert.errors import ConvertError
 from convert.kinds import refuse_other_kinds
@@ -48,6 +49,7 @@ SUPPORTED = (
     "SQUEEZE",
     "STRIDED_SLICE",
     "SVDF",
+    "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "VAR_HANDLE",
 )
@@ -94,6 +96,7 @@ def simplify(model: Model) -> Work:
     for op in work.ops:
         if op.name not in SUPPORTED:
             raise work.fail(op, f"not supported; supported are {', '.join(SUPPORTED)}")
+    expand_transposed(work)
     _variables(work, model)
     _integer_ends(work)
     for number, op in enumerate(work.ops):
