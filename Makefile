@@ -294,11 +294,12 @@ MEASURED_AS = $(foreach v,DEV DRAWS ECHO SEED SHORT,$(if $($(v)), $(v)='$($(v))'
 MEASURED = --word words/$(WORD).toml --data $(DATA) $(DEV:%=--also %) --split $(SPLIT) --out $(RESULTS) \
 	$(if $(FLOAT),--float $(FLOAT)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(ECHO),--echo $(ECHO)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
+PEERED := $(if $(SHORT),,$(VENV)/.peers)
 .PHONY: evaluate report
-evaluate: $(VENV)/.train $(VENV)/.peers ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
+evaluate: $(VENV)/.train $(PEERED) ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train evaluate $(MEASURED) $(if $(SET),--set-thresholds $(MODEL))
-report: $(VENV)/.train $(VENV)/.peers ## All of that as one HTML page; evaluates first where it must
+report: $(VENV)/.train $(PEERED) ## All of that as one HTML page; evaluates first where it must
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
 

@@ -231,6 +231,11 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
         assert (info.samplerate, info.channels) == (RATE, 1)
     with pytest.raises(DataError, match=r"nothing in it matches '\*\.mp3'"):
         recorded.extract(deb, Source("prompts", "speech", "CC0", files="*.mp3"), tmp_path / "out")
+    some = Source("prompts", "speech", "CC0", dev="*/fr/*", seconds=1.25, most=1)
+    rows = recorded.extract(deb, some, tmp_path / "some")
+    assert [(r["split"], float(r["seconds"])) for r in rows] == [
+        ("train", pytest.approx(1.0, abs=0.01)), ("dev", pytest.approx(1.25, abs=0.01)),
+    ]  # fmt: skip
 
 
 def test_clips_are_read_from_a_queen_file(tmp_path: Path) -> None:

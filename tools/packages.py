@@ -18,13 +18,13 @@ PROJECT = Path("pyproject.toml")
 SIZES = {
     "": (30, 120),
     "audio": (35, 130),
-    "flash": (65, 260),
-    "peers": (60, 220),
-    "serve": (35, 140),
-    "synth": (140, 380),
-    "voices": (250, 580),
+    "flash": (50, 190),
+    "peers": (35, 130),
+    "serve": (35, 130),
+    "synth": (140, 400),
+    "voices": (250, 600),
     "train": (430, 1900),
-    "dev": (900, 3000),
+    "dev": (900, 3100),
 }
 # Prints what is not as its package wrote it; an interrupted pip leaves a package without RECORD.
 LOOK = """

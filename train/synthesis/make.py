@@ -102,7 +102,7 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
 
 
 SECONDS = {"kokoro": 1.6, "piper": 0.4, "espeak": 0.1, "flite": 0.1}  # of a core, for a clip
-TAKEN_S = 25.0  # of a core, to read a package
+TAKEN_S, SOME_S = 25.0, 3.0  # of a core, to read a package, or some of it
 
 
 def expected(cast: Cast, lines: list[Line], packages: set[str], recipe: Recipe) -> str:
@@ -111,7 +111,9 @@ def expected(cast: Cast, lines: list[Line], packages: set[str], recipe: Recipe) 
     there = {p.name.partition("_")[0] for p in (recipe.downloads / "packages").glob("*.deb")}
     few = recipe.recorded == "few"
     ahead = megabytes(few) * len(packages - there) // max(len(packages), 1)
-    seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + TAKEN_S * len(packages)
+    seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + (
+        SOME_S if few else TAKEN_S
+    ) * len(packages)
     return (
         f"ahead: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
         f"{len(packages)} packages of recorded sound, {ahead} MB of them to download; "
@@ -156,7 +158,8 @@ def _stop(*_: object) -> None:
 def _take(job: tuple[Path, Source, Path]) -> None:
     deb, source, data = job
     path = _rows_file(data, source)
-    key = {"package": deb.name, "source": asdict(source)}
+    asked = {name: value for name, value in asdict(source).items() if name != "most" or value}
+    key = {"package": deb.name, "source": asked}
     kept = path.with_suffix(".key")
     text = json.dumps(key, sort_keys=True)
     if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
