@@ -12,13 +12,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.errors import ConvertError
+
 Ints = NDArray[np.int64]
 
 ONE = (1 << 31) - 1  # of Q31: as near as it comes
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A real, 0 or more, as (Q31 multiplier, shift to the left): TFLite's QuantizeMultiplier."""
+    """A real, 0 or more, as (Q31 multiplier, shift to the left): TFLite's QuantizeMultiplier.
+
+    The shift is within +-31; a ConvertError where the real is too large for that, or no number.
+    """
+    if not 0 <= real < 1 << 31:
+        raise ConvertError(f"a factor of {real:g} between scales; below 2^31 is supported")
     mantissa, shift = math.frexp(real)
     multiplier = math.floor(mantissa * (1 << 31) + 0.5)
     if multiplier == 1 << 31:

@@ -1,7 +1,8 @@
 """Any .tflite file as typed tensors and operators.
 
 Nothing is decided here about what can be run; errors name the file, the operator's index, name and
-options, and the tensor.
+options, and the tensor. A file is not trusted: every index is checked here, the work is bounded,
+and what the file says is then compared with itself by convert/check.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from convert.errors import ConvertError
+from convert.check import check_model
+from convert.errors import ConvertError, shown
 
 Option = int | float | bool | str
 
@@ -52,16 +56,30 @@ class Quantization:
     zero_point: int
 
 
+#: Bytes of a file.
+MOST_BYTES = 64 << 20
+#: Dimensions of a tensor, as TFLM has them at most.
+MOST_RANK = 6
+#: Of all graphs together.
+MOST_TENSORS, MOST_OPERATORS = 1 << 14, 1 << 12
+#: Entries of all lists and bytes of all names together.
+MOST_WORK = 1 << 22
+#: What flatbuffers' accessors raise where a file is damaged: they check nothing.
+_DAMAGE = (struct.error, IndexError, ValueError, TypeError)
+
+
 @dataclass(eq=False)
 class Tensor:
     """A value; `data` is None unless it is constant."""
 
-    name: str
+    name: str  # printable
     shape: tuple[int, ...]
     dtype: str  # as in the file: INT8, INT32 ...
     scales: NDArray[np.float64]  # none, one, or one for each channel
     zero_points: NDArray[np.int64]
     data: NDArray[Any] | None = None
+    free: tuple[bool, ...] = ()  # dimensions whose size the file leaves open, if there are any
+    variable: bool = False  # it keeps its value from run to run
 
     @property
     def size(self) -> int:
@@ -118,94 +136,172 @@ class Model:
 
 
 def read_model(path: Path) -> Model:
-    """Read a file; a ConvertError says what is wrong with it."""
-    if not path.is_file():
+    """Read a file and check it; a ConvertError says in one line what is wrong with it."""
+    try:
+        size = path.stat().st_size if path.is_file() else -1
+        data = path.read_bytes() if 0 <= size <= MOST_BYTES else b""
+    except OSError as error:
+        raise ConvertError(f"{path}: {error.strerror}") from None
+    if size < 0:
         raise ConvertError(f"{path}: no such file")
-    data = path.read_bytes()
+    if size > MOST_BYTES:
+        raise ConvertError(f"{path}: {size} bytes; {MOST_BYTES} is the most")
     if data[4:8] != b"TFL3":
         raise ConvertError(f"{path}: not a .tflite file (its identifier is not TFL3)")
     try:
-        model = tflite.Model.GetRootAsModel(data, 0)
-        graphs = [_graph(model, model.Subgraphs(i)) for i in range(model.SubgraphsLength())]
+        graphs = _Reader(data).graphs()
     except ConvertError as error:
         raise ConvertError(f"{path}: {error}") from None
-    except Exception as error:  # flatbuffers checks nothing: a cut-off file fails anywhere
-        raise ConvertError(f"{path}: damaged: {type(error).__name__}: {error}") from None
-    if not graphs:
-        raise ConvertError(f"{path}: holds no graph")
-    return Model(path, graphs)
+    except _DAMAGE as error:
+        raise ConvertError(
+            f"{path}: damaged or cut off: {shown(str(error))}; hint: copy or convert it again"
+        ) from None
+    found = Model(path, graphs)
+    check_model(found)
+    return found
 
 
-def _graph(model: Any, graph: Any) -> Graph:
-    tensors = [_tensor(model, graph.Tensors(i)) for i in range(graph.TensorsLength())]
+class _Reader:
+    """What flatbuffers leaves open: lengths, indices and the amount of work are checked."""
 
-    def pick(count: int, index: Any) -> list[Tensor | None]:
-        indices = (int(index(i)) for i in range(count))
-        return [tensors[i] if i >= 0 else None for i in indices]
+    def __init__(self, data: bytes) -> None:
+        self.model = tflite.Model.GetRootAsModel(data, 0)
+        self.work = 0
+        self.codes = self._length(
+            "operator codes", self.model.OperatorCodesLength(), MOST_OPERATORS
+        )
+        self.buffers = self._length("buffers", self.model.BuffersLength(), 4 * MOST_TENSORS)
 
-    def given(count: int, index: Any) -> list[Tensor]:
-        return [tensor for tensor in pick(count, index) if tensor is not None]
+    def graphs(self) -> list[Graph]:
+        """All of them."""
+        count = self._length("subgraphs", self.model.SubgraphsLength(), 256)
+        if not count:
+            raise ConvertError("holds no graph")
+        return [self._graph(self.model.Subgraphs(i)) for i in range(count)]
 
-    found = Graph(
-        given(graph.InputsLength(), graph.Inputs), given(graph.OutputsLength(), graph.Outputs)
-    )
-    for i in range(graph.OperatorsLength()):
-        op = graph.Operators(i)
-        code = model.OperatorCodes(op.OpcodeIndex())
+    def _spend(self, amount: int) -> None:
+        self.work += amount
+        if self.work > MOST_WORK:
+            raise ConvertError(
+                f"damaged: its lists and names together have more than {MOST_WORK} entries"
+            )
+
+    def _length(self, what: str, count: int, most: int) -> int:
+        if count > most:
+            raise ConvertError(f"{count} {what}; {most} is the most")
+        self._spend(count)
+        return count
+
+    def _text(self, raw: bytes | None) -> str:
+        self._spend(len(raw or b""))
+        return shown((raw or b"").decode("utf-8", "backslashreplace"))
+
+    def _graph(self, graph: Any) -> Graph:
+        count = self._length("tensors", graph.TensorsLength(), MOST_TENSORS)
+        self._spend(64 * count)
+        tensors = [self._tensor(i, graph.Tensors(i)) for i in range(count)]
+
+        def pick(who: str, count: int, index: Callable[[int], int]) -> list[Tensor | None]:
+            found: list[Tensor | None] = []
+            for i in range(self._length(f"tensors of {who}", count, MOST_TENSORS)):
+                number = int(index(i))
+                if not -1 <= number < len(tensors):
+                    raise ConvertError(f"{who}: tensor {number}; there are {len(tensors)}")
+                found.append(tensors[number] if number >= 0 else None)
+            return found
+
+        def given(who: str, count: int, index: Callable[[int], int]) -> list[Tensor]:
+            found = pick(who, count, index)
+            if None in found:
+                raise ConvertError(f"{who}: tensor -1; only operators' inputs may be left out")
+            return [tensor for tensor in found if tensor is not None]
+
+        read = Graph(
+            given("the graph's inputs", graph.InputsLength(), graph.Inputs),
+            given("the graph's outputs", graph.OutputsLength(), graph.Outputs),
+        )
+        for i in range(self._length("operators", graph.OperatorsLength(), MOST_OPERATORS)):
+            self._spend(256)
+            op = graph.Operators(i)
+            name = self._operator(i, op.OpcodeIndex())
+            inputs = pick(f"operator {i} ({name})", op.InputsLength(), op.Inputs)
+            outputs = given(f"operator {i} ({name})", op.OutputsLength(), op.Outputs)
+            read.ops.append(Op(i, name, self._options(op), inputs, outputs))
+        return read
+
+    def _operator(self, number: int, index: int) -> str:
+        if not 0 <= index < self.codes:
+            raise ConvertError(f"operator {number}: opcode_index {index}; there are {self.codes}")
+        code = self.model.OperatorCodes(index)
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name = _BUILTINS.get(builtin, f"builtin {builtin}")
-        if name == "CUSTOM":
-            name = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
-        inputs = pick(op.InputsLength(), op.Inputs)
-        outputs = given(op.OutputsLength(), op.Outputs)
-        found.ops.append(Op(i, name, _options(op), inputs, outputs))
-    return found
+        return f"CUSTOM {self._text(code.CustomCode())}" if name == "CUSTOM" else name
 
+    def _options(self, op: Any) -> dict[str, Option]:
+        """All options that are numbers, truth values or names, by the schema's own class."""
+        table = op.BuiltinOptions()
+        kind = _UNIONS.get(op.BuiltinOptionsType(), "NONE")
+        if table is None or kind == "NONE" or not hasattr(tflite, kind):
+            return {}
+        read = getattr(tflite, kind)()
+        read.Init(table.Bytes, table.Pos)
+        found: dict[str, Option] = {}
+        for name, method in vars(type(read)).items():
+            if not inspect.isfunction(method) or len(inspect.signature(method).parameters) != 1:
+                continue
+            value = method(read)
+            key = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+            if isinstance(value, bytes):
+                value = self._text(value)
+            if key in _ENUMS:
+                value = _ENUMS[key].get(value, str(value))
+            if isinstance(value, int | float | bool | str) and not key.endswith(
+                ("length", "is_none")
+            ):
+                found[key] = value
+        return found
 
-def _options(op: Any) -> dict[str, Option]:
-    """All options that are numbers, truth values or names, by the schema's own class."""
-    table = op.BuiltinOptions()
-    kind = _UNIONS.get(op.BuiltinOptionsType(), "NONE")
-    if table is None or kind == "NONE" or not hasattr(tflite, kind):
-        return {}
-    read = getattr(tflite, kind)()
-    read.Init(table.Bytes, table.Pos)
-    found: dict[str, Option] = {}
-    for name, method in vars(type(read)).items():
-        if not inspect.isfunction(method) or len(inspect.signature(method).parameters) != 1:
-            continue
-        value = method(read)
-        key = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        if key in _ENUMS:
-            value = _ENUMS[key].get(value, str(value))
-        if isinstance(value, int | float | bool | str) and not key.endswith(("length", "is_none")):
-            found[key] = value
-    return found
+    def _tensor(self, number: int, tensor: Any) -> Tensor:
+        name = self._text(tensor.Name()) or f"number {number}"
+        scales, zeros = np.zeros(0), np.zeros(0, np.int64)
+        quantization = tensor.Quantization()
+        if quantization is not None and quantization.ScaleLength():
+            self._length(f"scales of tensor {name}", quantization.ScaleLength(), MOST_WORK)
+            scales = quantization.ScaleAsNumpy().astype(np.float64)
+            zeros = np.zeros(len(scales), np.int64)
+            if quantization.ZeroPointLength():
+                zeros = quantization.ZeroPointAsNumpy().astype(np.int64)
+            if len(zeros) == 1:
+                zeros = np.repeat(zeros, len(scales))
+            if len(zeros) != len(scales):
+                raise ConvertError(
+                    f"tensor {name}: {len(zeros)} zero points for {len(scales)} scales"
+                )
+        ranks = (tensor.ShapeLength(), tensor.ShapeSignatureLength())
+        for rank in ranks:
+            self._length(f"dimensions of tensor {name}", rank, MOST_RANK)
+        shape = tuple(int(tensor.Shape(i)) for i in range(ranks[0]))
+        free = tuple(int(tensor.ShapeSignature(i)) == -1 for i in range(ranks[1]))
+        found = Tensor(
+            name,
+            shape,
+            _TYPES.get(tensor.Type(), f"type {tensor.Type()}"),
+            scales,
+            zeros,
+            free=free if any(free) and len(free) == len(shape) else (),
+            variable=bool(tensor.IsVariable()),
+        )
+        if not 0 <= tensor.Buffer() < max(self.buffers, 1):
+            raise ConvertError(f"tensor {name}: buffer {tensor.Buffer()}; there are {self.buffers}")
+        found.data = self._data(found, self.model.Buffers(tensor.Buffer()))
+        return found
 
-
-def _tensor(model: Any, tensor: Any) -> Tensor:
-    name: bytes = tensor.Name() or b""
-    scales, zeros = np.zeros(0), np.zeros(0, np.int64)
-    quantization = tensor.Quantization()
-    if quantization is not None and quantization.ScaleLength():
-        scales = quantization.ScaleAsNumpy().astype(np.float64)
-        zeros = np.zeros(len(scales), np.int64)
-        if quantization.ZeroPointLength():
-            zeros = quantization.ZeroPointAsNumpy().astype(np.int64)
-    shape = tuple(int(tensor.Shape(i)) for i in range(tensor.ShapeLength()))
-    found = Tensor(
-        name.decode("utf-8", "replace"),
-        shape,
-        _TYPES.get(tensor.Type(), f"type {tensor.Type()}"),
-        scales,
-        zeros,
-    )
-    buffer = model.Buffers(tensor.Buffer())
-    if buffer is not None and buffer.DataLength() and found.dtype in _NUMPY:
-        values = np.frombuffer(buffer.DataAsNumpy().tobytes(), _NUMPY[found.dtype])
-        if values.size != found.size:
-            raise ConvertError(f"tensor {found.name}: {values.size} values for {list(shape)}")
-        found.data = values.reshape(shape)
-    return found
+    def _data(self, tensor: Tensor, buffer: Any) -> NDArray[Any] | None:
+        if buffer is None or not buffer.DataLength() or tensor.dtype not in _NUMPY:
+            return None
+        data, kind = buffer.DataAsNumpy(), np.dtype(_NUMPY[tensor.dtype])
+        if any(size < 1 for size in tensor.shape) or data.size != tensor.size * kind.itemsize:
+            raise ConvertError(
+                f"tensor {tensor.name}: {data.size} bytes for {list(tensor.shape)} {tensor.dtype}"
+            )
+        return np.frombuffer(data, kind).reshape(tensor.shape)

@@ -20,6 +20,8 @@ def _typed(activations: str, weights: str = "INT8") -> Callable[[Maker], None]:
         x, w, _ = m.current.operators[0].inputs
         y = m.current.operators[0].outputs[0]
         m.current.tensors[y].type = m.current.tensors[x].type
+        for index in (x, y):
+            m.current.tensors[index].quantization.zeroPoint = [0]
         if weights != "INT8":
             m.current.tensors[w].type = getattr(schema.TensorType, weights)
             size = {"FLOAT32": 48, "UINT8": 12, "INT4": 6}[weights]
@@ -51,7 +53,9 @@ def _control(name: str, kind: str, **options: int) -> Callable[[Maker], None]:
 def _string(m: Maker) -> None:
     x = m.input([1, 4])
     m.current.tensors[x].type = schema.TensorType.STRING
-    m.output(m.op("RESHAPE", [x, m.ints(4)], [m.like(x, [4])]))
+    y = m.like(x, [4])
+    m.current.tensors[y].type = schema.TensorType.STRING
+    m.output(m.op("RESHAPE", [x, m.ints(4)], [y]))
 
 
 @pytest.mark.parametrize(
