@@ -15,6 +15,10 @@ _ANY_TYPE = (
     *("GATHER", "PACK", "PAD", "PADV2", "QUANTIZE", "READ_VARIABLE", "RESHAPE", "SHAPE", "SLICE"),
     *("SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", "VAR_HANDLE"),
 )
+_WEIGHTED = (
+    *("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "SVDF"),
+    *("TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
+)
 _CONTROL = {
     "WHILE": "a loop; hint: unroll it, as Keras' recurrent layers do with unroll=True, or convert "
     "an LSTM so that it becomes one UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -60,12 +64,18 @@ def _kind(op: Op, graph: Graph) -> str | None:
     if op.name != "SOFTMAX":  # which may write int16 for the caller
         activations += op.outputs
     types = {t.dtype for t in activations}
-    if "FLOAT32" in types:
+    if "FLOAT32" in types and (op.name in _WEIGHTED or not _has_bytes(graph)):
         if any(_source(t, graph).dtype == "FLOAT16" for t in given):
             return "FLOAT16"
         quantized = any(t.dtype == "INT8" and t.data is not None for t in given)
         return "dynamic" if quantized else "FLOAT32"
     return next((kind for kind in ("INT16", "UINT8") if kind in types), None)
+
+
+def _has_bytes(graph: Graph) -> bool:
+    """Some activations are quantized: floats between them may become tables."""
+    made = [t for op in graph.ops for t in op.outputs]
+    return any(t.dtype in ("INT8", "UINT8") for t in made)
 
 
 def _source(tensor: Tensor, graph: Graph) -> Tensor:
