@@ -56,8 +56,8 @@ def skip_without_qemu(name: str) -> None:
         pytest.skip(str(error))
 
 
-def host_device(folder: Path) -> Path:
-    """The device program on the host, with tests/native/device_driver.c, scripted and sanitized."""
+def host_device(folder: Path, driver: str = "device_driver") -> Path:
+    """The device program on the host, with tests/native/DRIVER.c, scripted and sanitized."""
     generate("mps2-an386", folder)
     names = ["device/device.c", "device/ring.c", "wakestate.c", "detector.c"]
     names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
@@ -71,9 +71,9 @@ def host_device(folder: Path) -> Path:
         "-D_POSIX_C_SOURCE=200809L",
     ]
     call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
-    call += ["tests/native/device_driver.c", "-o", str(folder / "device")]
+    call += [f"tests/native/{driver}.c", "-o", str(folder / driver)]
     subprocess.run(call, cwd=ROOT, check=True)
-    return folder / "device"
+    return folder / driver
 
 
 def build(

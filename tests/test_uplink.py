@@ -280,7 +280,7 @@ def test_a_link_that_is_too_slow_loses_sound_and_says_so(device: Path, room: str
 
 def test_a_link_that_stands_still_skips_wakes(device: Path) -> None:
     audio = pcm((0.5, QUIET), (6.0, LOUD))
-    found = run(device, audio, "10:uplink on", "640:stats", ROOM="1")
+    found = run(device, audio, "10:uplink on", "30:^1", "600:^999", "640:stats", ROOM="999")
     (stats,) = [line for line in found.lines if line["type"] == "stats"]
     wakes = sum(line["type"] == "wake" for line in found.lines)
     assert wakes == 6 and stats["skipped"] >= 1
@@ -299,11 +299,55 @@ def test_what_was_missed_is_not_in_the_sound(device: Path) -> None:
     assert start.start_index == PREROLL < start.end_index <= start.wake_index
 
 
+MISSED_LONG = """
+#include <stdio.h>
+#include "uplink/uplink.h"
+
+static size_t out(void *to, const uint8_t *bytes, size_t count) {
+    (void)to;
+    return fwrite(bytes, 1, count, stdout);
+}
+
+int main(void) {
+    static ws_uplink uplink;
+    static int16_t pcm[20000];
+    ws_event wake = {.type = WS_EVENT_WAKE, .sample = 20000, .start = 12000, .end = 18000};
+    ws_uplink_reset(&uplink);
+    ws_uplink_switch(&uplink, true);
+    for (int i = 0; i < 2; i++) ws_uplink_missed(&uplink, UINT32_MAX);
+    ws_uplink_hear(&uplink, pcm, 20000);
+    ws_uplink_wake(&uplink, &wake);
+    ws_uplink_input_ended(&uplink);
+    while (ws_uplink_pump(&uplink, out, NULL)) {
+    }
+    return uplink.missed == 2 * (uint64_t)UINT32_MAX ? 0 : 1;
+}
+"""
+
+
+def test_more_missed_than_the_field_holds(tmp_path: Path) -> None:
+    """2^33 samples, six days: the field of 32 bits stays at its most, the time stays true."""
+    (tmp_path / "missed.c").write_text(MISSED_LONG)
+    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted", "-Ifirmware"]
+    call += [str(tmp_path / "missed.c"), "tests/scripted/ws_model.c"]
+    call += [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
+    subprocess.run([*call, "-o", str(tmp_path / "missed")], cwd=ROOT, check=True)
+    done = subprocess.run([str(tmp_path / "missed")], capture_output=True, check=True)
+    found = sent(done.stdout)
+    (start,), (end,) = found.starts, found.ends
+    assert start.wake_sample == 20000 + 2 * (2**32 - 1)
+    assert (start.missed, end.missed) == (2**32 - 1, 2**32 - 1)
+
+
 def test_a_line_does_not_part_a_frame(device: Path) -> None:
-    """Lines at every hop, while frames go out in pieces of 100 bytes: all of both come whole."""
+    """Lines and frames go out in pieces of 100 bytes: all of both come whole. Commands that come
+    faster than their answers go out wait."""
+    stats = [f"{hop}:stats" for hop in range(100, 200, 10)]
+    found = run(device, SPEECH, "10:uplink on", *stats, ROOM="100")
+    assert sum(line["type"] == "stats" for line in found.lines) == 10
     stats = [f"{hop}:stats" for hop in range(100, 200)]
     found = run(device, SPEECH, "10:uplink on", *stats, ROOM="100")
-    assert sum(line["type"] == "stats" for line in found.lines) == 100
+    assert 20 < sum(line["type"] == "stats" for line in found.lines) < 50
 
 
 def hear(made: Build, audio: Path) -> bytes:

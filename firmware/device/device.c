@@ -15,19 +15,25 @@
 #define NO_STATE (-1)
 #define COMMAND_MOST 96
 #define LATE_MOST_MS 1000u
+/* The longest answer to a command, and the events that may come before it is out. */
+#define LINES_MOST 1024u
 
 static ws_engine engine;
 static ws_ring ring;
 static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
 
-static uint64_t missed;    /* samples lost, in all */
-static uint32_t untold;    /* of these, not yet told by an event */
-static uint32_t overruns;  /* times that the main loop was too late */
-static uint64_t lamp_off;  /* the sample at which the lamp goes out */
-static uint32_t late_hops; /* hops to let pass: see the command `late` */
+static uint64_t missed;     /* samples lost, in all */
+static uint64_t untold;     /* of these, not yet told by an event */
+static uint32_t overruns;   /* times that the main loop was too late */
+static uint64_t lamp_off;   /* the sample at which the lamp goes out */
+static bool late;           /* the command `late`: no hop is taken ... */
+static uint32_t late_until; /* ... before so many have come in */
+static unsigned pins_last, pins_taken;
 static char command[COMMAND_MOST];
 static size_t command_length;
+static char lines[LINES_MOST]; /* what is said and the port has not yet taken */
+static size_t lines_length;
 
 static size_t offer(void *to, const uint8_t *bytes, size_t count) {
     (void)to;
@@ -40,15 +46,33 @@ static size_t send_all(void *to, const uint8_t *bytes, size_t count) {
     return count;
 }
 
-/* A line never stands inside a frame. */
-static bool send(int file, const void *bytes, size_t count) {
+/* Wait until the port has taken all lines. A line never stands inside a frame. */
+static void flush(void) {
+    (void)ws_uplink_finish(&uplink, send_all, NULL);
+    ws_driver_send(lines, lines_length);
+    lines_length = 0;
+}
+
+/* Lines wait here and go out by `pump`: the main loop does not wait for the port. */
+static bool say(int file, const void *bytes, size_t count) {
     (void)file;
-    ws_uplink_finish(&uplink, send_all, NULL);
-    ws_driver_send(bytes, count);
+    if (count > LINES_MOST - lines_length) flush(); /* the port stands still */
+    memcpy(lines + lines_length, bytes, count);
+    lines_length += count;
     return true;
 }
 
-static const ws_io serial = {.write = send};
+/* Give the port what it takes, lines first; false when it takes no more or there is nothing. */
+static bool pump(void) {
+    if (lines_length == 0) return ws_uplink_pump(&uplink, offer, NULL);
+    if (!ws_uplink_finish(&uplink, offer, NULL)) return false;
+    size_t taken = ws_driver_offer(lines, lines_length);
+    lines_length -= taken;
+    memmove(lines, lines + taken, lines_length);
+    return taken > 0;
+}
+
+static const ws_io serial = {.write = say};
 
 bool ws_device_set_state(unsigned state) {
     if (state >= WS_STATES) return false;
@@ -166,7 +190,8 @@ static void obey(void) {
         ws_uplink_stop(&uplink, (uint16_t)number_in(command + 5, UINT16_MAX));
     } else if (strncmp(command, "late ", 5) == 0) {
         uint32_t ms = number_in(command + 5, LATE_MOST_MS); /* the watchdog bites later */
-        late_hops = (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+        late_until = ws_ring_heard(&ring) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+        late = true;
     } else {
         tell("error",
              "unknown command; allowed: state STATE, stats, uplink on|off, stop [NUMBER], "
@@ -174,28 +199,35 @@ static void obey(void) {
     }
 }
 
-static void take_commands(void) {
-    for (int c = ws_driver_receive(); c >= 0; c = ws_driver_receive()) {
-        if (c != '\r' && c != '\n') {
+/* Take bytes up to the end of one command, and obey it; true when there may be more. Between two
+ * looks at the ring there is no more than this to do, however fast commands come in; and none is
+ * taken before the port has taken the answer to the one before. */
+static bool take_command(void) {
+    if (lines_length > 0) return true;
+    for (unsigned count = 0; count < COMMAND_MOST; count++) {
+        int c = ws_driver_receive();
+        if (c < 0) return false;
+        if (c != '\r' && c != '\n' && c != '\0') {
             /* Too long a line is cut, and so is no command. */
             if (command_length < COMMAND_MOST - 1) command[command_length++] = (char)c;
         } else if (command_length > 0) {
             command[command_length] = '\0';
             command_length = 0;
             obey();
+            return true;
         }
     }
+    return true;
 }
 
 /* A new level counts once it was read on two hops running. */
 static void read_state_pins(void) {
-    static unsigned last, taken;
     unsigned now = ws_driver_state_pins();
-    if (now == last && now != taken) {
-        taken = now;
+    if (now == pins_last && now != pins_taken) {
+        pins_taken = now;
         if (!ws_device_set_state(now)) tell("error", "the state pins show no state of the model");
     }
-    last = now;
+    pins_last = now;
 }
 
 static void change_state(void) {
@@ -236,8 +268,8 @@ static bool take_hops(void) {
         if (gap > 0) {
             overruns++;
             missed += (uint64_t)gap * WS_HOP;
-            untold += gap * WS_HOP;
-            ws_uplink_missed(&uplink, gap * WS_HOP);
+            untold += (uint64_t)gap * WS_HOP;
+            ws_uplink_missed(&uplink, (uint64_t)gap * WS_HOP);
         }
         hear(pcm);
         ws_driver_feed_watchdog();
@@ -246,27 +278,33 @@ static bool take_hops(void) {
     return any;
 }
 
-/* For the command `late`: let so many hops come in without taking any. */
-static void be_late(void) {
-    uint32_t until = *(volatile uint32_t *)&ring.heard + late_hops;
-    while ((int32_t)(until - *(volatile uint32_t *)&ring.heard) > 0) {
+/* The command `late`: hops come in, and none is taken. */
+static bool is_late(void) {
+    late = late && (int32_t)(late_until - ws_ring_heard(&ring)) > 0 && !ws_driver_ended();
+    return late;
+}
+
+/* NULL, or why the engine does not start. */
+static const char *start_engine(void) {
+    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
+        case WS_OK:
+            return NULL;
+        case WS_ERROR_SCHEMA:
+            return "the model was generated for another version of this firmware";
+        default:
+            return "the model was trained with another front end than its word file's";
     }
-    late_hops = 0;
 }
 
 int ws_board_main(void) {
     const char *problem = ws_driver_start();
     ws_ring_reset(&ring);
     ws_uplink_reset(&uplink);
-    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
-        case WS_OK:
-            break;
-        case WS_ERROR_SCHEMA:
-            tell("error", "the model was generated for another version of this firmware");
-            return 1;
-        default:
-            tell("error", "the model was trained with another front end than its word file's");
-            return 1;
+    const char *fatal = start_engine();
+    if (fatal != NULL) {
+        tell("error", fatal);
+        flush();
+        return 1;
     }
     if (ws_last_fault.magic == WS_FAULT_MAGIC) {
         char text[192];
@@ -278,23 +316,23 @@ int ws_board_main(void) {
     if (problem != NULL) tell("error", problem);
     ws_driver_listen(&ring);
     for (;;) {
-        if (take_hops()) {
-            read_state_pins();
-        }
-        while (ws_ring_empty(&ring) && ws_uplink_pump(&uplink, offer, NULL)) {
-        }
-        take_commands();
+        if (is_late()) continue;
+        if (take_hops()) read_state_pins();
+        bool more = take_command();
         change_state();
-        if (late_hops > 0) be_late();
+        while (ws_ring_empty(&ring) && pump()) {
+        }
+        if (lines_length > 0) more = false; /* the port, or the next hop, ends the sleep */
         /* An interrupt between the look and the sleep still ends the sleep. */
         cpu_disable_interrupts();
-        bool idle = ws_ring_empty(&ring);
+        bool idle = !more && ws_ring_empty(&ring);
         bool ended = idle && ws_driver_ended();
         if (idle && !ended) cpu_sleep();
         cpu_enable_interrupts();
         if (ended) break;
     }
     ws_uplink_input_ended(&uplink);
+    flush();
     while (ws_uplink_pump(&uplink, send_all, NULL)) {
     }
     return 0;

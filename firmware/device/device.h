@@ -17,7 +17,8 @@
  * says how many: "lost":320.
  *
  * Commands, one a line: `state player=music`, `stats`, `late 100` (does nothing for 100 ms, at most
- * 1000, to see an overrun). The state pins set the state whose index they show, when they change.
+ * 1000, to see an overrun). The next is taken when the answer to the one before is on its way. The
+ * state pins set the state whose index they show, when they change.
  *
  * After `uplink on`, the sound of each wake goes out in frames between the lines, until `stop`:
  * uplink.h, docs/protocol.md. "unsent" counts samples that the port was too slow for, "skipped"
@@ -28,7 +29,15 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The device now is in `state`; from any context. False when there is no such state. */
 bool ws_device_set_state(unsigned state);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,7 +10,8 @@ void ws_ring_reset(ws_ring *ring) {
 
 bool ws_ring_put(ws_ring *ring, const int16_t pcm[WS_HOP]) {
     unsigned written = atomic_load_explicit(&ring->written, memory_order_relaxed);
-    uint32_t number = ring->heard++;
+    uint32_t number = atomic_load_explicit(&ring->heard, memory_order_relaxed);
+    atomic_store_explicit(&ring->heard, number + 1u, memory_order_relaxed);
     if (written - atomic_load_explicit(&ring->read, memory_order_acquire) == WS_RING_HOPS) {
         return false;
     }
@@ -23,6 +24,10 @@ bool ws_ring_put(ws_ring *ring, const int16_t pcm[WS_HOP]) {
 bool ws_ring_empty(const ws_ring *ring) {
     return atomic_load_explicit(&ring->written, memory_order_acquire) ==
            atomic_load_explicit(&ring->read, memory_order_relaxed);
+}
+
+uint32_t ws_ring_heard(const ws_ring *ring) {
+    return atomic_load_explicit(&ring->heard, memory_order_relaxed);
 }
 
 bool ws_ring_get(ws_ring *ring, int16_t pcm[WS_HOP], uint32_t *missed) {

@@ -17,7 +17,7 @@
 typedef struct {
     int16_t pcm[WS_RING_HOPS][WS_HOP];
     uint32_t number[WS_RING_HOPS]; /* of the hop, counted from 0 with those dropped */
-    uint32_t heard;                /* hops given to ws_ring_put; the writer's */
+    atomic_uint heard;             /* hops given to ws_ring_put; the writer's */
     uint32_t expected;             /* number of the next hop; the reader's */
     atomic_uint written, read;     /* hops in all; each has one that writes it */
 } ws_ring;
@@ -33,5 +33,8 @@ bool ws_ring_put(ws_ring *ring, const int16_t pcm[WS_HOP]);
 bool ws_ring_get(ws_ring *ring, int16_t pcm[WS_HOP], uint32_t *missed);
 
 bool ws_ring_empty(const ws_ring *ring);
+
+/* Hops given to ws_ring_put so far, with those dropped. */
+uint32_t ws_ring_heard(const ws_ring *ring);
 
 #endif

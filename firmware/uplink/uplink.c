@@ -23,7 +23,7 @@ void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count) {
     ws_preroll_put(&uplink->ring, pcm, count);
 }
 
-void ws_uplink_missed(ws_uplink *uplink, uint32_t samples) {
+void ws_uplink_missed(ws_uplink *uplink, uint64_t samples) {
     uplink->missed += samples;
 }
 
@@ -77,6 +77,11 @@ static void add_string(ws_frame_writer *frame, const char *string) {
     ws_frame_bytes(frame, string, length);
 }
 
+/* The field has 32 bits: at its most it means that many or more. */
+static void add_missed(ws_frame_writer *frame, uint64_t samples) {
+    ws_frame_number(frame, samples < UINT32_MAX ? samples : UINT32_MAX, 4);
+}
+
 /* START: the message of the wake that waits. */
 static void begin_message(ws_uplink *uplink) {
     const ws_event *event = &uplink->waiting.event;
@@ -102,7 +107,7 @@ static void begin_message(ws_uplink *uplink) {
     ws_frame_number(frame, end - uplink->first, 4);
     ws_frame_number(frame, event->sample - uplink->first, 4);
     ws_frame_number(frame, event->sample + uplink->waiting.missed, 8);
-    ws_frame_number(frame, uplink->waiting.missed, 4);
+    add_missed(frame, uplink->waiting.missed);
     ws_frame_number(frame, event->probability, 2);
     add_string(frame, WS_WORD);
     add_string(frame, ws_state_names[event->state]);
@@ -126,7 +131,7 @@ static void end_message(ws_uplink *uplink) {
     ws_frame_number(&uplink->frame, uplink->reason, 1);
     ws_frame_number(&uplink->frame, uplink->end - uplink->first, 4);
     ws_frame_number(&uplink->frame, uplink->message_unsent, 4);
-    ws_frame_number(&uplink->frame, uplink->missed, 4);
+    add_missed(&uplink->frame, uplink->missed);
     end_frame(uplink);
     uplink->active = false;
 }
@@ -138,7 +143,7 @@ static void skip(ws_uplink *uplink) {
     next += AUDIO_SAMPLES - 1u - (size_t)(next - uplink->first - 1u) % AUDIO_SAMPLES;
     if (next > uplink->end) next = uplink->end;
     uplink->message_unsent += (uint32_t)(next - uplink->next);
-    uplink->unsent += (uint32_t)(next - uplink->next);
+    uplink->unsent += next - uplink->next;
     uplink->next = next;
 }
 
@@ -174,8 +179,8 @@ static bool finish(ws_uplink *uplink, ws_uplink_link link, void *to) {
     return true;
 }
 
-void ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to) {
-    if (uplink->sent > 0) (void)finish(uplink, link, to);
+bool ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to) {
+    return uplink->sent == 0 || finish(uplink, link, to);
 }
 
 bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to) {

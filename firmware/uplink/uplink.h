@@ -13,6 +13,10 @@
 #include "frame.h"
 #include "preroll.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WS_UPLINK_VERSION 1u
 #define WS_UPLINK_FOLLOW_MOST (10u * WS_SAMPLE_RATE)
 
@@ -31,7 +35,7 @@ typedef size_t (*ws_uplink_link)(void *to, const uint8_t *bytes, size_t count);
 
 typedef struct {
     ws_event event;
-    uint32_t missed; /* up to it */
+    uint64_t missed; /* up to it */
 } ws_uplink_call;
 
 /* Everything it remembers. Fields are private, but for the counts. */
@@ -39,7 +43,7 @@ typedef struct {
     ws_preroll ring;
     bool on;
     bool input_ended;
-    uint32_t missed; /* samples that came in and were not heard, in all */
+    uint64_t missed; /* samples that came in and were not heard, in all */
 
     bool waits; /* a wake whose message has not begun */
     ws_uplink_call waiting;
@@ -56,7 +60,7 @@ typedef struct {
     ws_frame_writer frame;
     size_t sent; /* bytes of it */
 
-    uint32_t unsent;  /* samples that the link was too slow for, in all */
+    uint64_t unsent;  /* samples that the link was too slow for, in all */
     uint32_t skipped; /* wakes that got no message: the link was busy with two before */
 } ws_uplink;
 
@@ -72,7 +76,7 @@ void ws_uplink_restart(ws_uplink *uplink);
 /* What was given to ws_push; before the events that it brings. */
 void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count);
 /* Samples came in that nobody heard. */
-void ws_uplink_missed(ws_uplink *uplink, uint32_t samples);
+void ws_uplink_missed(ws_uplink *uplink, uint64_t samples);
 void ws_uplink_wake(ws_uplink *uplink, const ws_event *event);
 void ws_uplink_input_ended(ws_uplink *uplink);
 
@@ -82,7 +86,12 @@ void ws_uplink_stop(ws_uplink *uplink, uint16_t utterance);
 /* Give the link what it takes of a frame; true when it took all: there may be another. One at a
  * time, so that on a fast link the sound that comes in does not wait until all is out. */
 bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
-/* Only the rest of a frame that has begun: then other bytes may go by the same link. */
-void ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
+/* Only the rest of a frame that has begun; true when it is out: then other bytes may go by the same
+ * link. */
+bool ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

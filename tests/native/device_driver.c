@@ -1,8 +1,8 @@
 /* A board for the device program on the host. Arguments: a raw PCM file, then what happens at
  * which hop: 100:+10 lets ten hops come in at once, as if the main loop were late; 100:=2 sets the
- * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:text sends the line `text`. The serial
- * port is stdout; with ROOM=n it takes no more than n offered bytes a hop, and
- * what the driver itself says (lamp, fed) is left out, as it would part frames. */
+ * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:^50 makes ROOM 50; 100:text sends the
+ * line `text`. The serial port is stdout; with ROOM=n it takes no more than n offered bytes a hop,
+ * and what the driver itself says (lamp, fed) is left out, as it would part frames. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,10 +36,6 @@ const char *ws_driver_reset_reason(void) {
 
 void ws_driver_listen(ws_ring *ring) {
     listening = ring;
-}
-
-bool ws_driver_ended(void) {
-    return ended;
 }
 
 void ws_driver_lamp(bool lit) {
@@ -77,13 +73,15 @@ static void come_in(void) {
     room = room_a_hop;
 }
 
-/* The main loop asks once it has taken all hops: the next one comes, and what belongs to it. */
 int ws_driver_receive(void) {
     if (*line != '\0') return *line++;
-    if (line_end) {
-        line_end = false;
-        return '\n';
-    }
+    if (!line_end) return -1;
+    line_end = false;
+    return '\n';
+}
+
+/* The main loop asks before it sleeps: the next hop comes, and what belongs to it. */
+bool ws_driver_ended(void) {
     unsigned now = hop;
     come_in();
     for (char **item = happenings; *item != NULL; item++) {
@@ -95,6 +93,8 @@ int ws_driver_receive(void) {
                 come_in();
         } else if (what[1] == '=') {
             pins = number;
+        } else if (what[1] == '^') {
+            room_a_hop = number;
         } else if (what[1] == '!') {
             printf("api %d\n", ws_device_set_state(number));
         } else {
@@ -102,7 +102,7 @@ int ws_driver_receive(void) {
             line_end = true;
         }
     }
-    return -1;
+    return ended;
 }
 
 int main(int argc, char **argv) {
