@@ -7,6 +7,10 @@
 #define PENDING(type) (1u << (unsigned)(type))
 
 ws_status ws_init(ws_engine *engine, unsigned state) {
+    if (engine == NULL) {
+        return WS_ERROR_ENGINE;
+    }
+    memset(engine, 0, sizeof *engine);
     if (WS_MODEL_SCHEMA != WS_SCHEMA) {
         return WS_ERROR_SCHEMA;
     }
@@ -16,7 +20,6 @@ ws_status ws_init(ws_engine *engine, unsigned state) {
     if (state >= WS_STATES) {
         return WS_ERROR_STATE;
     }
-    memset(engine, 0, sizeof *engine);
     engine->state = (uint8_t)state;
     ws_network_reset(&engine->network, state);
 
@@ -28,10 +31,14 @@ ws_status ws_init(ws_engine *engine, unsigned state) {
         (void)ws_network_push(&engine->network, column, silence);
     }
     ws_detector_reset(&engine->detector, silence);
+    engine->started = true;
     return WS_OK;
 }
 
 ws_status ws_set_state(ws_engine *engine, unsigned state) {
+    if (engine == NULL || !engine->started) {
+        return WS_ERROR_ENGINE;
+    }
     if (state >= WS_STATES) {
         return WS_ERROR_STATE;
     }
@@ -66,6 +73,9 @@ static bool hop(ws_engine *engine) {
 }
 
 size_t ws_push(ws_engine *engine, const int16_t *pcm, size_t samples) {
+    if (engine == NULL || pcm == NULL || !engine->started) {
+        return samples; /* a caller's loop ends as ever */
+    }
     size_t used = 0;
     while (used < samples) {
         size_t count = (size_t)WS_WINDOW - engine->filled;
@@ -84,6 +94,9 @@ size_t ws_push(ws_engine *engine, const int16_t *pcm, size_t samples) {
 }
 
 bool ws_poll(ws_engine *engine, ws_event *event) {
+    if (engine == NULL || event == NULL) {
+        return false;
+    }
     for (unsigned type = WS_EVENT_SCORE; type <= WS_EVENT_WAKE; type++) {
         if (engine->pending & PENDING(type)) {
             engine->pending = (uint8_t)(engine->pending & ~PENDING(type));

@@ -23,6 +23,10 @@
 
 #include "ws_model.h" /* generated: the sizes and names of the compiled model */
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WS_SCHEMA 2         /* version of the contract between this code and a generated model */
 #define WS_DEFAULT_STATE 0u /* the first value of every metadata field */
 
@@ -30,7 +34,8 @@ typedef enum {
     WS_OK = 0,
     WS_ERROR_SCHEMA,   /* the generated model is for another version of this code */
     WS_ERROR_FRONTEND, /* network and front end were generated from different word files */
-    WS_ERROR_STATE     /* no such device state: 0 .. WS_STATES - 1 are allowed */
+    WS_ERROR_STATE,    /* no such device state: 0 .. WS_STATES - 1 are allowed */
+    WS_ERROR_ENGINE    /* NULL, or an engine that ws_init has not started */
 } ws_status;
 
 typedef enum {
@@ -62,7 +67,8 @@ typedef struct {
     uint32_t refractory;                      /* samples until the next wake is allowed */
 } ws_detector;
 
-/* Everything the engine remembers; its size is the engine's whole RAM. Fields are private. */
+/* Everything the engine remembers; its size is the engine's whole RAM. Fields are private. All
+ * zeros, as static memory is, it is an engine not started. */
 typedef struct {
     ws_network network;
     int32_t fft[WS_FFT];
@@ -72,15 +78,18 @@ typedef struct {
     ws_detector detector;
     uint8_t state;
     uint8_t pending; /* bit per event type that ws_poll still has to give */
+    bool started;    /* by a ws_init that returned WS_OK */
     ws_event last;
 } ws_engine;
 
 /* Start anew in `state`, as if digital silence had been heard before. Checks that the generated
- * parts fit this code and each other. */
+ * parts fit this code and each other. Where it returns an error the engine is not started: it takes
+ * sound and gives no event. */
 ws_status ws_init(ws_engine *engine, unsigned state);
 
 /* Hear up to `samples` samples; returns how many were consumed. Stops early after a network
- * step, so that ws_poll can give its events; events not polled before the next step are lost. */
+ * step, so that ws_poll can give its events; events not polled before the next step are lost. An
+ * engine not started, or NULL instead of one or of sound, consumes all and hears nothing. */
 size_t ws_push(ws_engine *engine, const int16_t *pcm, size_t samples);
 
 /* The device now is in `state`: re-points the network's tables, costs nothing per step. */
@@ -88,5 +97,9 @@ ws_status ws_set_state(ws_engine *engine, unsigned state);
 
 /* Take one event (the score first, then the wake); false when there is none. */
 bool ws_poll(ws_engine *engine, ws_event *event);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -273,6 +273,42 @@ static void test_states_are_checked(void) {
     CHECK(engine.state == WS_STATES - 1);
 }
 
+/* Whatever is called in which order: no event, and a caller's loop comes to its end. */
+static void is_deaf(ws_engine *engine) {
+    ws_event event;
+    CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
+    CHECK(ws_push(engine, sound(), 0) == 0);
+    CHECK(!ws_poll(engine, &event));
+    CHECK(ws_set_state(engine, 0) == WS_ERROR_ENGINE);
+    CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
+    CHECK(!ws_poll(engine, &event));
+}
+
+static void test_an_engine_not_started_is_deaf(void) {
+    static ws_engine engine;
+    is_deaf(&engine);
+    memset(&engine, 0xA5, sizeof engine);
+    CHECK(ws_init(&engine, WS_STATES) == WS_ERROR_STATE);
+    is_deaf(&engine);
+    CHECK(ws_init(&engine, 0) == WS_OK && ws_init(&engine, 0) == WS_OK);
+    CHECK(ws_push(&engine, sound(), SAMPLES) == FIRST);
+    CHECK(ws_init(&engine, (unsigned)-1) == WS_ERROR_STATE); /* with an event to give */
+    is_deaf(&engine);
+}
+
+static void test_null_is_refused(void) {
+    static ws_engine engine;
+    CHECK(ws_init(NULL, 0) == WS_ERROR_ENGINE);
+    is_deaf(NULL);
+    CHECK(ws_init(&engine, 0) == WS_OK);
+    CHECK(ws_push(&engine, NULL, 0) == 0);
+    CHECK(ws_push(&engine, NULL, SAMPLES) == SAMPLES && engine.samples == 0);
+    CHECK(ws_push(&engine, sound(), SAMPLES) == FIRST);
+    CHECK(!ws_poll(&engine, NULL));
+    ws_event event;
+    CHECK(ws_poll(&engine, &event) && event.sample == FIRST);
+}
+
 /* A change of state must leave what was heard: only the tables are other ones. */
 static void test_a_change_and_back_is_no_change(void) {
     static ws_engine one, other;
@@ -304,6 +340,8 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
     test_steps_come_when_they_should();
     test_events_not_polled_are_lost();
     test_states_are_checked();
+    test_an_engine_not_started_is_deaf();
+    test_null_is_refused();
     test_a_change_and_back_is_no_change();
     return failures == 0 ? 0 : 1;
 }
