@@ -31,6 +31,12 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
         texts["board_facts.h"] = _facts_header(board, facts)
     if board.chip is not None:
         chip = svd.load_chip(board.chip.svd)
+        given = board.interrupts.priority_bits if board.interrupts else 0
+        if chip.priority_bits not in (0, given):
+            raise BoardError(
+                f"{name}: interrupts.priority_bits: given {given}; "
+                f"allowed: {chip.priority_bits}, as {board.chip.svd} says"
+            )
         sources = [text for _, text in driver_texts(board)]
         named = svd.named(chip, board, [*sources, texts["board_facts.h"]])
         texts["board_registers.h"] = render("board_registers.h.j2", named=named, **facts)
@@ -56,7 +62,11 @@ def _facts_header(board: Board, facts: dict[str, Any]) -> str:
             f"#define BOARD_{name}_PIN {svd.pin_number(pin)}u\n"
         )
 
-    return render("board_facts.h.j2", pin=define, place=place, **facts)
+    def priority(level: int) -> str:
+        bits = board.interrupts.priority_bits if board.interrupts else 8
+        return f"0x{level << 8 - bits:02X}u"
+
+    return render("board_facts.h.j2", pin=define, place=place, priority=priority, **facts)
 
 
 def driver_texts(board: Board) -> list[tuple[Path, str]]:

@@ -162,6 +162,27 @@ class Uart(_Section):
     where: str = Field(min_length=1, description="where a person plugs in")
 
 
+class Interrupts(_Section):
+    """Priorities of the driver's interrupts: 0 is the most urgent."""
+
+    priority_bits: int = Field(ge=2, le=8, description="that the chip has, as its manual says")
+    uart: int = Field(ge=0)
+    microphone: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        least = 2**self.priority_bits - 1
+        for key in ("uart", "microphone"):
+            if getattr(self, key) > least:
+                raise ValueError(f"{key}: given {getattr(self, key)}; allowed: 0 to {least}")
+        if self.uart >= self.microphone:
+            raise ValueError(
+                f"uart: given {self.uart}; allowed: less than microphone, {self.microphone}: "
+                "bytes come in while the microphone's interrupt filters a hop"
+            )
+        return self
+
+
 class Flash(_Section):
     """How a program comes onto the board."""
 
@@ -219,6 +240,7 @@ class Board(_Section):
     microphone: Microphone | None = None
     led: Led | None = None
     uart: Uart | None = None
+    interrupts: Interrupts | None = None
     state_pins: tuple[PinName, ...] = Field((), max_length=4)
     pin_names: dict[PinName, str] = Field({}, description="as printed on the board")
     flash: Flash | None = None
@@ -246,7 +268,7 @@ class Board(_Section):
     def _check_chip(self) -> None:
         if self.core != "host" and not self.sources:
             raise ValueError("sources: missing; the C files of its driver")
-        for key in ("clock", "led"):
+        for key in ("clock", "led", "interrupts"):
             if self.chip is not None and getattr(self, key) is None:
                 raise ValueError(f"{key}: missing; a board with [chip] needs it")
             if self.chip is None and getattr(self, key) is not None:

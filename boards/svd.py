@@ -42,6 +42,7 @@ class Chip:
     registers: dict[str, Register] = field(default_factory=dict)
     bases: dict[str, int] = field(default_factory=dict)
     interrupts: dict[str, int] = field(default_factory=dict)
+    priority_bits: int = 0  # of an interrupt; 0: the file does not say
 
     @functools.cached_property
     def names(self) -> dict[int, str]:
@@ -70,7 +71,7 @@ def load_chip(svd: str) -> Chip:
             near = difflib.get_close_matches(svd, archive.namelist(), 5, 0.3)
             raise BoardError(f"chip.svd: given '{svd}'; pyocd has the like of: {', '.join(near)}")
         root = ElementTree.fromstring(archive.read(svd))
-    chip = Chip(svd)
+    chip = Chip(svd, priority_bits=_number(root.findtext("cpu/nvicPrioBits", "0")))
     peripherals = {_text(p, "name"): p for p in root.iter("peripheral")}
     for name, peripheral in peripherals.items():
         base = _number(_text(peripheral, "baseAddress"))

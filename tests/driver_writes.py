@@ -30,6 +30,7 @@ NANO_START: Writes = [
     ("UART0_INTENSET", 1 << 2),
     ("UART0_TASKS_STARTTX", 1),
     ("UART0_TASKS_STARTRX", 1),
+    ("NVIC_IPR0", 0x20 << 16),  # priority 1 of 3 bits
     ("NVIC_ISER0", 1 << 2),
     ("WDT_CONFIG", 1),  # goes on asleep, stops while halted
     ("WDT_CRV", 2 * 32768 - 1),
@@ -54,6 +55,7 @@ NANO_LISTEN: Writes = [
     ("PDM_EVENTS_END", 0),
     ("PDM_INTENSET", 1 << 0 | 1 << 2),
     ("PDM_ENABLE", 1),
+    ("NVIC_IPR7", 0x40 << 8),  # priority 2: the serial port interrupts it
     ("NVIC_ISER0", 1 << 29),
     ("PDM_TASKS_START", 1),
 ]
@@ -96,6 +98,7 @@ L475_START: Writes = [
     ("RCC_APB2ENR", 1 << 14),
     ("USART1_BRR", 80),  # 80 MHz for 1 Mbaud
     ("USART1_CR1", 1 << 5 | 1 << 3 | 1 << 2 | 1),
+    ("NVIC_IPR9", 0x10 << 8),  # priority 1 of 4 bits
     ("NVIC_ISER1", 1 << 37 - 32),
     *IWDG,
 ]
@@ -119,6 +122,7 @@ L475_LISTEN: Writes = [
     ("DMA1_CMAR5", POINTER),
     ("DMA1_CNDTR5", 4 * HOP),
     ("DMA1_CCR5", 2 << 10 | 2 << 8 | 1 << 7 | 1 << 5 | 1 << 2 | 1 << 1 | 1),
+    ("NVIC_IPR3", 0x20 << 24),  # priority 2: the serial port interrupts it
     ("NVIC_ISER0", 1 << 15),
     ("DFSDM_CHCFG2R1", 1 << 2),  # rising edge of CKOUT
     ("DFSDM_CHCFG1R1", 1 << 8 | 1 << 2 | 1),  # channel 2's pin, falling edge
@@ -166,6 +170,7 @@ F407_START: Writes = [
     ("RCC_APB1ENR", 1 << 28 | 1 << 17),
     ("USART2_BRR", 42),  # 42 MHz for 1 Mbaud
     ("USART2_CR1", 1 << 13 | 1 << 5 | 1 << 3 | 1 << 2),
+    ("NVIC_IPR9", 0x10 << 16),
     ("NVIC_ISER1", 1 << 38 - 32),
     *IWDG,
 ]
@@ -187,6 +192,7 @@ F407_LISTEN: Writes = [
     ("DMA1_S3NDTR", 2 * HOP * 128 // 16),
     ("DMA1_S3CR", 1 << 13 | 1 << 11 | 1 << 10 | 1 << 8 | 1 << 4 | 1 << 3),
     ("DMA1_S3CR", 1 << 13 | 1 << 11 | 1 << 10 | 1 << 8 | 1 << 4 | 1 << 3 | 1),
+    ("NVIC_IPR3", 0x20 << 16),
     ("NVIC_ISER0", 1 << 14),
     ("SPI2_I2SPR", 21),  # 86 MHz / 42 = 2.0476 MHz
     ("SPI2_I2SCFGR", 1 << 11 | 3 << 8 | 1 << 3),

@@ -35,10 +35,12 @@ class Registers:
         core = _CORE.findall((ROOT / "boards/common/registers.h").read_text(encoding="utf-8"))
         self.names = {**self.chip.names, **{int(address, 16): name for name, address in core}}
         self.names.update({0xE000E104: "NVIC_ISER1"})
+        self.names.update({0xE000E400 + 4 * n: f"NVIC_IPR{n}" for n in range(24)})
         self.addresses = {name: address for address, name in self.names.items()}
         self.addresses.update({name: r.address for name, r in self.chip.registers.items()})
         self.values = {r.address: r.reset for r in reversed(self.chip.registers.values())}
         self.log: list[tuple[str, int]] = []
+        self.on_barrier: Callable[[], None] | None = None
         self.rules: dict[str, Rule] = {}
         self.driver = self._build(board.sources, folder)
 
@@ -79,7 +81,7 @@ class Registers:
         driver.ws_driver_reset_reason.restype = ctypes.c_char_p
         reader = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)
         writer = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32)
-        self._hooks = reader(self._read), writer(self._write)
+        self._hooks = reader(self._read), writer(self._write), ctypes.CFUNCTYPE(None)(self._barrier)
         driver.mock_registers(*self._hooks)
         return driver
 
@@ -87,6 +89,10 @@ class Registers:
         if address not in self.names:
             self.log.append((f"read of {address:#x}, which the SVD does not have", 0))
         return self.values.get(address, 0)
+
+    def _barrier(self) -> None:
+        if self.on_barrier is not None:
+            self.on_barrier()
 
     def _write(self, address: int, value: int) -> None:
         name = self.names.get(address, f"{address:#x}, which the SVD does not have")

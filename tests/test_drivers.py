@@ -230,6 +230,17 @@ def write(address: int, values: np.ndarray) -> None:
     ctypes.memmove(address, data, len(data))
 
 
+def write_at_barrier(registers: Registers, *hops: tuple[int, np.ndarray]) -> None:
+    """What DMA would do on a core that reads ahead: it is not there before the next barrier."""
+
+    def arrive() -> None:
+        for address, values in hops:
+            write(address, values)
+        registers.on_barrier = None
+
+    registers.on_barrier = arrive
+
+
 def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
     registers = made("arduino-nano-33-ble-sense", tmp_path)
     ring = Ring()
@@ -240,9 +251,10 @@ def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
         registers["PDM_EVENTS_STARTED"] = 1  # the pointer is taken ...
         registers.driver.ws_on_PDM()
         assert registers.pointer(registers["PDM_SAMPLE_PTR"]) != buffer  # ... and the next set
-        write(buffer, hop)
+        write_at_barrier(registers, (buffer, hop))
         registers["PDM_EVENTS_END"] = 1
         registers.driver.ws_on_PDM()
+        assert registers.on_barrier is None
         assert registers["PDM_EVENTS_STARTED"] == registers["PDM_EVENTS_END"] == 0
     assert (ring.take() == heard.ravel()).all()
 
@@ -257,8 +269,9 @@ def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
     data = np.rint(50**4 * 0.5 / 8 * np.sin(2 * np.pi * 1000 * time)).astype("<i4")
     got = []
     for index, hop in enumerate(data.reshape(-1, 2 * HOP)):
-        for channel, buffer in enumerate(buffers):
-            write(buffer + index % 2 * hop.nbytes, hop << 8 | channel)
+        half = index % 2 * hop.nbytes
+        both = [(buffer + half, hop << 8 | channel) for channel, buffer in enumerate(buffers)]
+        write_at_barrier(registers, *both)
         registers["DMA1_ISR"] = 1 << (18, 17)[index % 2]  # half, whole
         registers.driver.ws_on_DMA1_Channel5()
         assert registers.written("DMA1_IFCR")[-1] == ("DMA1_IFCR", 1 << (18, 17)[index % 2])
@@ -279,7 +292,7 @@ def test_stm32f407_hears_bits(tmp_path: Path) -> None:
     words = np.packbits(bits).view(">u2").astype("<u2").reshape(8, -1)
     got = []
     for index, hop in enumerate(words):
-        write(buffer + index % 2 * hop.nbytes, hop)
+        write_at_barrier(registers, (buffer + index % 2 * hop.nbytes, hop))
         registers["DMA1_LISR"] = 1 << (26, 27)[index % 2]  # half, whole
         registers.driver.ws_on_DMA1_Stream3()
         assert registers.written("DMA1_LIFCR")[-1] == ("DMA1_LIFCR", 1 << (26, 27)[index % 2])

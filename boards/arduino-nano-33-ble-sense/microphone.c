@@ -14,6 +14,7 @@ static int16_t buffers[2][WS_HOP];
 static unsigned filling; /* index of the buffer that DMA fills */
 
 static void fill(unsigned index) {
+    reg_barrier();
     reg_write(PDM_SAMPLE_PTR, (uint32_t)(uintptr_t)buffers[index]);
 }
 
@@ -38,7 +39,7 @@ void ws_driver_listen(ws_ring *ring) {
     reg_write(PDM_EVENTS_END, 0);
     reg_write(PDM_INTENSET, PDM_INTENSET_STARTED | PDM_INTENSET_END);
     reg_write(PDM_ENABLE, PDM_ENABLE_ENABLE);
-    reg_enable_interrupt(WS_IRQ_PDM);
+    reg_enable_interrupt(WS_IRQ_PDM, BOARD_MIC_PRIORITY);
     reg_write(PDM_TASKS_START, 1);
 }
 
@@ -47,6 +48,7 @@ void ws_driver_listen(ws_ring *ring) {
 void ws_on_PDM(void) {
     if (reg_read(PDM_EVENTS_END) != 0) {
         reg_write(PDM_EVENTS_END, 0);
+        reg_barrier();
         (void)ws_ring_put(listening, buffers[filling]);
         filling ^= 1u;
     }

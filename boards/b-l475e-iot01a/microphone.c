@@ -47,7 +47,7 @@ void ws_driver_listen(ws_ring *ring) {
     reg_write(DMA1_CCR5, reg_field(DMA1_CCR5_MSIZE, WORD) | reg_field(DMA1_CCR5_PSIZE, WORD) |
                              DMA1_CCR5_MINC | DMA1_CCR5_CIRC | DMA1_CCR5_HTIE | DMA1_CCR5_TCIE |
                              DMA1_CCR5_EN);
-    reg_enable_interrupt(WS_IRQ_DMA1_Channel5);
+    reg_enable_interrupt(WS_IRQ_DMA1_Channel5, BOARD_MIC_PRIORITY);
 
     /* Channels: set up, then the output clock, the whole on, and the channels. */
     reg_write(DFSDM_CHCFG2R1, reg_field(DFSDM_CHCFG2R1_SPICKSEL, SPI_OWN_CLOCK) |
@@ -80,6 +80,7 @@ void ws_driver_listen(ws_ring *ring) {
 static void take(const int32_t *first, const int32_t *second) {
     static int16_t pcm[WS_HOP];
     int32_t *input = ws_half_input(&half);
+    reg_barrier();
     for (unsigned i = 0; i < WS_HALF_SAMPLES; i++) {
         input[i] = (first[i] >> 8) + (second[i] >> 8);
     }

@@ -14,7 +14,7 @@
 #define RELOAD_KEY 0x6E524635u
 
 static byte_queue received, to_send;
-static bool sending; /* a byte is on its way; TXDRDY tells when it is out */
+static volatile bool sending; /* a byte is on its way; TXDRDY tells when it is out */
 static uint32_t reset_flags;
 
 const char *ws_driver_start(void) {
@@ -53,7 +53,7 @@ const char *ws_driver_start(void) {
     reg_write(UART0_INTENSET, UART0_INTENSET_RXDRDY);
     reg_write(UART0_TASKS_STARTTX, 1);
     reg_write(UART0_TASKS_STARTRX, 1);
-    reg_enable_interrupt(WS_IRQ_UARTE0_UART0);
+    reg_enable_interrupt(WS_IRQ_UARTE0_UART0, BOARD_UART_PRIORITY);
 
     /* 2 s of 32768 Hz, asleep too, not while a debugger halts; once started it never stops. */
     reg_write(WDT_CONFIG, WDT_CONFIG_SLEEP);
@@ -96,6 +96,7 @@ static void send_byte(uint8_t byte) {
 void ws_driver_send(const void *bytes, size_t count) {
     const uint8_t *next = bytes;
     reg_write(UART0_INTENCLR, UART0_INTENCLR_TXDRDY);
+    reg_barrier();
     if (sending) (void)reg_wait(UART0_EVENTS_TXDRDY, 1, 1);
     for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
         send_byte((uint8_t)byte);
@@ -110,6 +111,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
     const uint8_t *next = bytes;
     size_t taken = 0;
     reg_write(UART0_INTENCLR, UART0_INTENCLR_TXDRDY);
+    reg_barrier();
     while (taken < count && bytes_put(&to_send, next[taken])) {
         taken++;
         send_waiting();

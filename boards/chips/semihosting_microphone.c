@@ -8,11 +8,12 @@
 #include "board_facts.h"
 
 #define SYST_CSR_RUN 7u /* enabled, with interrupt, of the core's clock */
+#define SHPR3_SYSTICK (0xFFu << 24)
 
 static ws_ring *listening;
 static ws_io io;
 static ws_wav wav;
-static bool ended;
+static volatile bool ended; /* the interrupt writes it */
 
 void ws_systick(void) {
     static int16_t pcm[WS_HOP];
@@ -36,6 +37,9 @@ void ws_driver_listen(ws_ring *ring) {
     io = ws_semihosting_io();
     int file = ws_semihosting_arguments(path, sizeof path) ? io.open(path) : -1;
     ended = file < 0 || !ws_wav_open(&wav, &io, file, false);
+#ifdef BOARD_MIC_PRIORITY
+    reg_change(SCB_SHPR3, SHPR3_SYSTICK, BOARD_MIC_PRIORITY);
+#endif
     reg_write(SYST_RVR, BOARD_CLOCK_HZ / WS_SAMPLE_RATE * WS_HOP - 1u);
     reg_write(SYST_CVR, 0);
     reg_write(SYST_CSR, SYST_CSR_RUN);

@@ -29,6 +29,7 @@ static void send_byte(uint8_t byte) {
 void ws_driver_send(const void *bytes, size_t count) {
     const uint8_t *next = bytes;
     reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    reg_barrier();
     for (int byte = bytes_get(&to_send); byte >= 0; byte = bytes_get(&to_send)) {
         send_byte((uint8_t)byte);
     }
@@ -41,6 +42,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
     const uint8_t *next = bytes;
     size_t taken = 0;
     reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    reg_barrier();
     while (taken < count && bytes_put(&to_send, next[taken])) {
         taken++;
         send_waiting();

@@ -52,7 +52,7 @@ static void start_uart(void) {
     reg_write(BOARD_UART(BRR), (clock_hz + BOARD_UART_BAUD / 2) / BOARD_UART_BAUD);
     reg_write(BOARD_UART(CR1), BOARD_UART(CR1_UE) | BOARD_UART(CR1_TE) | BOARD_UART(CR1_RE) |
                                    BOARD_UART(CR1_RXNEIE));
-    reg_enable_interrupt(BOARD_UART_IRQ);
+    reg_enable_interrupt(BOARD_UART_IRQ, BOARD_UART_PRIORITY);
 }
 
 const char *ws_driver_start(void) {

@@ -9,12 +9,23 @@
 #ifdef WS_REGISTERS_MOCKED
 uint32_t reg_read(uint32_t address);
 void reg_write(uint32_t address, uint32_t value);
+void reg_barrier(void);
 #else
 static inline uint32_t reg_read(uint32_t address) {
     return *(volatile uint32_t *)(uintptr_t)address;
 }
 static inline void reg_write(uint32_t address, uint32_t value) {
     *(volatile uint32_t *)(uintptr_t)address = value;
+}
+/* What was read and written before, in memory and in registers, is done before what follows: after
+ * a flag says that DMA has filled a buffer, before a buffer is given back, and after an interrupt
+ * was switched off. */
+static inline void reg_barrier(void) {
+#ifdef __arm__
+    __asm__ volatile("dsb" ::: "memory");
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
 }
 #endif
 
@@ -24,8 +35,10 @@ static inline void reg_write(uint32_t address, uint32_t value) {
 #define SYST_CVR 0xE000E018u
 #define NVIC_ISER0 0xE000E100u /* and following: one bit an interrupt */
 #define NVIC_ICER0 0xE000E180u
+#define NVIC_IPR0 0xE000E400u /* and following: a byte an interrupt */
 #define SCB_VTOR 0xE000ED08u
 #define SCB_AIRCR 0xE000ED0Cu
+#define SCB_SHPR3 0xE000ED20u
 #define SCB_SHCSR 0xE000ED24u
 #define SCB_CFSR 0xE000ED28u
 #define SCB_HFSR 0xE000ED2Cu
@@ -63,7 +76,9 @@ static inline bool reg_wait(uint32_t address, uint32_t mask, uint32_t value) {
     return false;
 }
 
-static inline void reg_enable_interrupt(uint32_t number) {
+/* `priority` as in board_facts.h. */
+static inline void reg_enable_interrupt(uint32_t number, uint32_t priority) {
+    reg_change(NVIC_IPR0 + number / 4u * 4u, 0xFFu << number % 4u * 8u, priority);
     reg_write(NVIC_ISER0 + number / 32u * 4u, 1u << number % 32u);
 }
 

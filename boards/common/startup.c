@@ -11,9 +11,10 @@ extern uint32_t ws_link_stack_guard[], ws_link_stack_bottom[], ws_link_stack_top
 extern uint32_t ws_link_data_start[], ws_link_data_end[], ws_link_data_load[];
 extern uint32_t ws_link_bss_start[], ws_link_bss_end[];
 
-#define CPACR_FPU (0xFu << 20)  /* full access to CP10 and CP11: FPU, and Helium on the M55 */
-#define SHCSR_FAULTS (7u << 16) /* memory, bus and usage faults have their own handlers */
-#define MPU_CTRL_ON 5u          /* enabled; what no region covers stays as without MPU */
+#define CPACR_FPU (0xFu << 20)    /* full access to CP10 and CP11: FPU, and Helium on the M55 */
+#define AIRCR_PREEMPT 0x05FA0000u /* the key; each level of priority interrupts those below */
+#define SHCSR_FAULTS (7u << 16)   /* memory, bus and usage faults have their own handlers */
+#define MPU_CTRL_ON 5u            /* enabled; what no region covers stays as without MPU */
 #define MPU_RASR_NO_ACCESS 0x10000009u /* 32 bytes, no access, no execution, enabled */
 #define CFSR_MMARVALID (1u << 7)
 #define CFSR_BFARVALID (1u << 15)
@@ -139,11 +140,13 @@ __attribute__((noinline)) static void run(void) {
 }
 
 void ws_reset(void) {
-    /* A boot loader may have left interrupts on, and its own vectors. */
+    /* A boot loader may have left interrupts on, its own vectors, and its grouping of priorities.
+     */
     reg_write(SYST_CSR, 0);
     for (uint32_t i = 0; i < 8; i++) {
         reg_write(NVIC_ICER0 + 4 * i, 0xFFFFFFFFu);
     }
+    reg_write(SCB_AIRCR, AIRCR_PREEMPT);
     reg_write(SCB_VTOR, (uint32_t)(uintptr_t)vectors);
     reg_set(SCB_SHCSR, SHCSR_FAULTS);
 #ifdef BOARD_HAS_FPU

@@ -48,7 +48,7 @@ void ws_driver_listen(ws_ring *ring) {
                              reg_field(DMA1_S3CR_PSIZE, HALF_WORD) | DMA1_S3CR_MINC |
                              DMA1_S3CR_CIRC | DMA1_S3CR_HTIE | DMA1_S3CR_TCIE);
     reg_set(DMA1_S3CR, DMA1_S3CR_EN);
-    reg_enable_interrupt(WS_IRQ_DMA1_Stream3);
+    reg_enable_interrupt(WS_IRQ_DMA1_Stream3, BOARD_MIC_PRIORITY);
 
     /* 16-bit frames, the clock high when idle: the bit is taken where the microphone holds it. */
     reg_write(SPI2_I2SPR, I2S_DIVIDE / 2u);
@@ -60,6 +60,7 @@ void ws_driver_listen(ws_ring *ring) {
 
 static void take(const uint16_t *words) {
     static int16_t pcm[WS_HOP];
+    reg_barrier();
     ws_pdm_hop(&pdm, words, pcm);
     (void)ws_ring_put(listening, pcm);
 }

@@ -4,14 +4,18 @@
 typedef uint32_t (*reader)(uint32_t address);
 typedef void (*writer)(uint32_t address, uint32_t value);
 
-void mock_registers(reader on_read, writer on_write);
+typedef void (*barrier)(void);
+
+void mock_registers(reader on_read, writer on_write, barrier on_barrier);
 
 static reader read_hook;
 static writer write_hook;
+static barrier barrier_hook;
 
-void mock_registers(reader on_read, writer on_write) {
+void mock_registers(reader on_read, writer on_write, barrier on_barrier) {
     read_hook = on_read;
     write_hook = on_write;
+    barrier_hook = on_barrier;
 }
 
 uint32_t reg_read(uint32_t address) {
@@ -20,4 +24,8 @@ uint32_t reg_read(uint32_t address) {
 
 void reg_write(uint32_t address, uint32_t value) {
     write_hook(address, value);
+}
+
+void reg_barrier(void) {
+    barrier_hook();
 }
