@@ -4,6 +4,10 @@
 
 #include "wakestate.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Start as if `silence`, the outputs for digital silence, had been heard for long. */
 void ws_detector_reset(ws_detector *detector, const int8_t silence[WS_OUTPUTS]);
 
@@ -20,5 +24,9 @@ bool ws_detector_long_enough(const ws_detector *detector);
  * 1) is where the newest step's window ends. See ws_event. */
 void ws_detector_endpoints(const ws_detector *detector, uint64_t sample, uint64_t *start,
                            uint64_t *end);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -122,11 +122,17 @@ class Compiled:
     warning: str  # for who asked, one line; empty: none
 
 
-#: Words of C11 that a file might be named.
+#: Words of C11, and of C++ whose programs include the header, that a file might be named.
 _C_WORD = re.compile(
     "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
     "inline|int|long|main|register|restrict|return|short|signed|sizeof|static|struct|switch|"
-    "typedef|union|unsigned|void|volatile|while"
+    "typedef|union|unsigned|void|volatile|while|"
+    "alignas|alignof|and|and_eq|asm|bitand|bitor|bool|catch|char8_t|char16_t|char32_t|class|compl|"
+    "concept|consteval|constexpr|constinit|const_cast|co_await|co_return|co_yield|decltype|delete|"
+    "dynamic_cast|explicit|export|false|friend|mutable|namespace|new|noexcept|not|not_eq|nullptr|"
+    "operator|or|or_eq|private|protected|public|reinterpret_cast|requires|static_assert|"
+    "static_cast|template|this|thread_local|throw|true|try|typeid|typename|using|virtual|wchar_t|"
+    "xor|xor_eq"
 )
 
 

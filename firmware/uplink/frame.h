@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WS_FRAME_HEAD 6u /* bytes before the payload */
 #define WS_FRAME_CRC 4u
 #define WS_FRAME_PAYLOAD_MOST 326u
@@ -53,5 +57,9 @@ void ws_frame_reader_reset(ws_frame_reader *reader);
 
 /* Take one byte; true when it ends a frame that is whole. */
 bool ws_frame_read(ws_frame_reader *reader, uint8_t byte, ws_frame *frame);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -5,10 +5,14 @@
 
 #include "wakestate.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
 /* The longest word: what the steps that wake together see. */
 #define WS_WORD_MOST \
-    ((WS_RECEPTIVE_HOPS + (WS_SMOOTHING - 1) * WS_STRIDE - 1) * WS_HOP + (uint32_t)WS_WINDOW)
+    ((WS_RECEPTIVE_HOPS + (WS_SMOOTHING - 1) * WS_STRIDE - 1) * WS_HOP + 0u + WS_WINDOW)
 /* A quarter of a second in which the link may stand still before it catches up. */
 #define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
 #define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MOST + WS_PREROLL_SLACK)
@@ -27,5 +31,9 @@ uint64_t ws_preroll_oldest(const ws_preroll *ring);
 
 /* Samples first .. first + count - 1, which must be there. */
 void ws_preroll_get(const ws_preroll *ring, uint64_t first, int16_t *pcm, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #ifndef WS_MODEL_SCHEMA
 #define WS_MODEL_SCHEMA 2
 #endif
@@ -45,5 +49,9 @@ void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t 
 void ws_network_reset(ws_network *network, unsigned state);
 void ws_network_state(ws_network *network, unsigned state);
 bool ws_network_push(ws_network *network, const int8_t column[WS_BANDS], int8_t out[WS_OUTPUTS]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef TINY_H
 #define TINY_H
 
+#include <stdalign.h>
 #include <stdint.h>
 
 #define TINY_IN_BYTES 4
@@ -24,15 +25,23 @@
 #define TINY_STATE_BYTES 12 /* kept from run to run */
 #define TINY_ARENA_BYTES 4 /* within a run */
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* All the memory the model needs. Fields are private. */
 struct tiny {
-    _Alignas(4) int8_t state[TINY_STATE_BYTES];
-    _Alignas(4) int8_t arena[TINY_ARENA_BYTES];
+    alignas(4) int8_t state[TINY_STATE_BYTES];
+    alignas(4) int8_t arena[TINY_ARENA_BYTES];
 };
 
 /* As at power-on; needed before the first run. */
 void tiny_reset(struct tiny *model);
 
 void tiny_run(struct tiny *model, const int8_t in[TINY_IN_BYTES], int8_t out[TINY_OUT_BYTES]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define WS_MODEL_SCHEMA 2 /* ws_init compares it with WS_SCHEMA */
 #define WS_WORD "toy"
 
@@ -65,5 +69,9 @@ void ws_network_state(ws_network *net, unsigned state);
 
 /* One hop's column in; true, with `out` written, every WS_STRIDE hops. */
 bool ws_network_push(ws_network *net, const int8_t column[WS_BANDS], int8_t out[WS_OUTPUTS]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
