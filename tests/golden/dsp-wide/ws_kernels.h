@@ -410,7 +410,7 @@ static inline void ws_single(const ws_range *range, const ws_row *row, int outpu
 }
 
 #ifdef __ARM_FEATURE_DSP
-/* What the loop below keeps in memory; the offsets are in its text. */
+/* What the loop below keeps in memory, by offsets. */
 typedef struct {
     const ws_u32 *x;
     const int32_t *bias, *multiplier;
@@ -418,6 +418,15 @@ typedef struct {
     int8_t *out;
     int32_t outputs, zero_point, pairs;
 } ws_pairs;
+_Static_assert(offsetof(ws_pairs, x) == 0 &&
+               offsetof(ws_pairs, bias) == 4 &&
+               offsetof(ws_pairs, multiplier) == 8 &&
+               offsetof(ws_pairs, shift) == 12 &&
+               offsetof(ws_pairs, out) == 16 &&
+               offsetof(ws_pairs, outputs) == 20 &&
+               offsetof(ws_pairs, zero_point) == 24 &&
+               offsetof(ws_pairs, pairs) == 28,
+               "as the text below reads them");
 
 /* As ws_double below, for whole pairs of outputs. In the inner loop, four
  * inputs of two pixels and two outputs, sixteen products, take twelve instructions; then come the
@@ -683,7 +692,7 @@ static inline ws_four ws_four_channels(const int8_t *x, const int16_t *w, const 
 }
 
 #ifdef __ARM_FEATURE_DSP
-/* What the loop below keeps in memory; the offsets are in its text. */
+/* What the loop below keeps in memory, by offsets. */
 typedef struct {
     const int8_t *x;
     const int16_t *w;
@@ -694,6 +703,14 @@ typedef struct {
     int32_t zero_point, groups, weight_group;
     int32_t row_whole, weight_row_again; /* from the row's first tap; beside it for one load */
 } ws_groups;
+_Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, w) == 4 &&
+               offsetof(ws_groups, rows) == 8 && offsetof(ws_groups, columns) == 12 &&
+               offsetof(ws_groups, row_step) == 16 && offsetof(ws_groups, weight_row) == 20 &&
+               offsetof(ws_groups, bias) == 24 && offsetof(ws_groups, multiplier) == 28 &&
+               offsetof(ws_groups, shift) == 32 && offsetof(ws_groups, out) == 36 &&
+               offsetof(ws_groups, zero_point) == 40 && offsetof(ws_groups, groups) == 44 &&
+               offsetof(ws_groups, weight_group) == 48 && offsetof(ws_groups, row_whole) == 52 &&
+               offsetof(ws_groups, weight_row_again) == 56, "as the text below reads them");
 
 /* One pixel's groups of four channels: rows of taps, three taps at a time, then four times ws_scale.
  * `groups` itself is needed so seldom that its register serves another end within a row. */

@@ -479,7 +479,7 @@ WS_INLINE void ws_finish_sixteen(ws_sixteen sums, const ws_row *row, int c, int 
     }
 }
 
-/* What the loop below keeps in memory; the offsets are in its text. */
+/* What the loop below keeps in memory, by offsets. */
 typedef struct {
     const int8_t *x; /* of the group */
     int32_t rows, pairs, odd, row_step;
@@ -492,6 +492,14 @@ typedef struct {
     const int8_t *shift;
     int32_t rest; /* outputs that are in no whole group */
 } ws_groups;
+_Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, rows) == 4 &&
+               offsetof(ws_groups, pairs) == 8 && offsetof(ws_groups, odd) == 12 &&
+               offsetof(ws_groups, row_step) == 16 && offsetof(ws_groups, every_fourth) == 20 &&
+               offsetof(ws_groups, groups) == 36 && offsetof(ws_groups, pixel) == 40 &&
+               offsetof(ws_groups, pixel_step) == 44 && offsetof(ws_groups, w) == 48 &&
+               offsetof(ws_groups, bias) == 52 && offsetof(ws_groups, multiplier) == 56 &&
+               offsetof(ws_groups, shift) == 60 && offsetof(ws_groups, rest) == 64,
+               "as the text below reads them");
 
 /* The two above for whole groups of sixteen channels of a row of pixels, taps two at a time: weights
  * are -127 .. 127, so that two products fit into int16. q0 .. q3 are the sums a, b, c and d. */
