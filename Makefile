@@ -315,6 +315,8 @@ test: lint ## Lint, then all tests
 .PHONY: fuzz
 fuzz: $(VENV)/.base ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
 	@sh tools/setup.sh fuzz
+	+@$(BUILD) WORD=alexa MODEL=models/alexa BOARD=host generated >&2
+	+@$(BUILD) BOARD=mps2-an386 build/boards/mps2-an386/board.mk >&2
 	@$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 
 C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])

@@ -44,3 +44,42 @@ def frame() -> list[bytes]:
     stream = frames.encode(frames.Frame(2, 7, b"\3\0\0\xff")) + b'{"type":"wake"}\n'
     payloads = [b"", b"\0", b"\0" * 9, bytes(range(256)), b"\1" * 254, b"\1" * 400, stream * 2]
     return [head + payload for payload in payloads]
+
+
+def command() -> list[bytes]:
+    """Every command, good, cut and damaged; between hops, quiet and loud, with wakes."""
+    quiet, loud, pins = b"\xfc", b"\xfd", b"\xfe"
+    lines = [
+        b"state player=music,volume=high\n", b"state volume=high\r\n", b"state \n", b"stats\n",
+        b"uplink on\n", b"uplink off\n", b"stop\n", b"stop 3\n", b"late 30\n", b"late 9999999999\n",
+        b"state player=\xff\"\\\x01\n", b"x" * 200 + b"\n", b"stats\0\n",
+    ]  # fmt: skip
+    said = quiet * 3 + (quiet * 2).join(lines)
+    sound = b"uplink on\n" + quiet * 30 + loud * 20 + quiet * 10 + b"stop 1\n" + b"\xf0" * 9
+    return [*lines, said, sound, sound.replace(quiet, b"\xf4"), said.replace(quiet, pins) + sound]
+
+
+def _operations(*operations: tuple[int, int]) -> bytes:
+    return b"".join(struct.pack("<BH", *operation) for operation in operations)
+
+
+def uplink() -> list[bytes]:
+    """Wakes that are sent whole, too slowly, stopped, and one after another."""
+    hear, wake, switch, stop, missed, finish, device, pump = range(8)
+    whole = [(hear, 20000), (wake, 0x4010), *[(device, 400)] * 30]
+    slow = [(hear, 60000), (wake, 0x0108), *[(device, 9)] * 20, (hear, 40000), (pump, 65535)]
+    stopped = [*whole, (stop, 1), (finish, 100), (pump, 4000), (switch, 0), (switch, 1)]
+    return [
+        _operations(*each)
+        for each in (whole, slow, stopped, [*slow, (missed, 0xFFFF), *whole], [(missed, 47), *slow])
+    ]
+
+
+def engine() -> list[bytes]:
+    """Silence, waves and noise in pieces, and states that are there and are not."""
+    quiet = [(0, 800)] * 6
+    loud = [(2, 3200), (4, 1), (12, 1600), (0x42, 159), (0x82, 161)]
+    states = [(1, 3), (2, 480), (1, 7), (1, 99), (0, 480), (1, 0xFFFF)]
+    again = [*loud, (3, 0x020F), *quiet, (3, 0x630F), *states, (3, 0x000F), *loud]
+    cases = (quiet, loud, states, again, [*loud, *states])
+    return [bytes([1]) + _operations(*each) for each in cases]

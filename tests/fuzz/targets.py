@@ -16,8 +16,8 @@ FOLDER = ROOT / "build/fuzz"
 FINDINGS = FOLDER / "findings"
 
 SANITIZERS = ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
-FLAGS = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", *SANITIZERS]
-LIMITS = ["-max_len=4096", "-timeout=60", "-rss_limit_mb=1024"]
+FLAGS = ["-std=c11", "-g", "-O2", "-Wall", "-Wextra", "-Werror", *SANITIZERS]
+LIMITS = ["-timeout=60", "-rss_limit_mb=1024"]
 
 
 class FuzzError(Exception):
@@ -53,8 +53,11 @@ def _build(name: str, sources: list[str], includes: list[str]) -> Path:
     return program
 
 
-def libfuzzer(name: str, sources: list[str], includes: list[str] | None = None) -> Run:
-    """A target in C: tests/fuzz/NAME.c and `sources`, from inputs of tests/fuzz/seeds.py on."""
+def libfuzzer(
+    name: str, sources: list[str], includes: list[str] | None = None, *, most: int = 4096
+) -> Run:
+    """A target in C: tests/fuzz/NAME.c and `sources`, from inputs of tests/fuzz/seeds.py on; inputs
+    of `most` bytes at most."""
 
     def run(seconds: float) -> Result:
         program = _build(name, sources, includes or [])
@@ -65,6 +68,7 @@ def libfuzzer(name: str, sources: list[str], includes: list[str] | None = None) 
             (seeded / f"{index:02}").write_bytes(seed)
         before = set(FINDINGS.glob(f"{name}-*"))
         call = [str(program), f"-max_total_time={max(1, round(seconds))}", *LIMITS]
+        call += [f"-max_len={most}"]
         call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
         done = subprocess.run(
             [*call, str(corpus), str(seeded)], capture_output=True, text=True, check=False,
@@ -86,8 +90,22 @@ def libfuzzer(name: str, sources: list[str], includes: list[str] | None = None) 
     return run
 
 
+PARTS = ("ws_model", "ws_frontend", "ws_network")
+BOARD = "build/boards/mps2-an386"
+ALEXA = "build/generated/alexa/plain"
+NETWORK = [f"{ALEXA}/{name}.c" for name in PARTS]
+#: A network that does as the samples say: tests/scripted/ws_model.h.
+SCRIPTED = [f"tests/scripted/{name}.c" for name in PARTS]
+ENGINE = ["firmware/wakestate.c", "firmware/detector.c"]
+UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
+DEVICE = [*ENGINE, *UPLINK, "firmware/device/ring.c"]
+DEVICE += [f"firmware/emulator/{name}.c" for name in ("event", "states", "text")]
+
 #: By name. A target in another language is a function like those that `libfuzzer` makes.
 TARGETS: dict[str, Run] = {
     "wav": libfuzzer("wav", ["firmware/emulator/wav.c", "firmware/emulator/text.c"]),
     "frame": libfuzzer("frame", ["firmware/uplink/frame.c"]),
+    "command": libfuzzer("command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], most=500),
+    "uplink": libfuzzer("uplink", [*UPLINK, SCRIPTED[0]], ["tests/scripted"], most=150),
+    "engine": libfuzzer("engine", [*ENGINE, *NETWORK], [ALEXA], most=100),
 }
