@@ -41,6 +41,7 @@ def template_flags(kernels: Kernels, wide: Collection[bool] = ()) -> dict[str, o
         "kernels": family(kernels),
         "dot_layouts": [(True, "")] if kernels == "dsp-wide" else layouts,
         "careful_depthwise": False,
+        "single_output": False,
         "window_type": "uint8_t",
         "size_type": "uint16_t",
     }
@@ -64,6 +65,11 @@ def needs_width(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
     A -128 in the second of two outputs, 256 B + A, is below int16, or makes its sum reach 2^23.
     """
     return kernels == "dsp" and bool(np.any(weights[1::2] == -128))
+
+
+def pack_one(weights: NDArray[np.int8]) -> Packed:
+    """int8[1, length] for dsp's ws_dot_one: bytes in order."""
+    return Packed("int8_t", weights.astype(np.int64).reshape(-1))
 
 
 def needs_care(kernels: Kernels, weights: NDArray[np.int8]) -> bool:

@@ -259,7 +259,9 @@ def check_plan(program: Program, kernels: Kernels) -> None:
                     continue
                 lowest, pixel = reads
                 aside = 1 if step.kernel.startswith("ws_conv") or (
-                    step.kernel.startswith("ws_dot") and kernels != "plain"
+                    step.kernel.startswith("ws_dot")
+                    and step.kernel != "ws_dot_one"
+                    and kernels != "plain"
                 ) else 0  # fmt: skip
                 for p in range(len(lowest)):
                     later = min(lowest[p + aside :], default=1 << 30)

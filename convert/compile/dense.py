@@ -14,10 +14,12 @@ from convert.kernels import (
     Kernels,
     Packed,
     depthwise_scratch,
+    family,
     needs_care,
     needs_width,
     pack_depthwise,
     pack_dot,
+    pack_one,
     scratch_bytes,
 )
 from convert.tflite_graph import Op, Tensor
@@ -181,6 +183,14 @@ def _dot(
     fields += [("outputs", outputs)]
     starts = np.arange(batch) * (source.size // batch)
     lowest = (starts[:, None] + step * np.arange(pixels)).reshape(-1)
+    if outputs == 1 and family(kernels) == "dsp":
+        return Step(
+            name, title, "ws_dot_one", [source], op.outputs[0],
+            ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}"],
+            [_weights(pack_one(weights)), *row],
+            "ws_dot_shape", [*fields, ("range", limits.c)],
+            distance={0: distance(lowest, 1, own=True)},
+        )  # fmt: skip
     wide = needs_width(kernels, weights)
     return Step(
         name, title, "ws_dot_wide" if wide else "ws_dot", [source], op.outputs[0],

@@ -21,7 +21,7 @@ from convert.render import render, version, write_files
 from convert.tflite_graph import Tensor, read_model
 
 #: The kernels of ws_kernels.h; the others are in ws_ops.h.
-HOT = ("ws_dot", "ws_dot_wide", "ws_conv", "ws_conv_wide", "ws_depthwise", "ws_slide")
+HOT = ("ws_dot", "ws_dot_wide", "ws_dot_one", "ws_conv", "ws_conv_wide", "ws_depthwise", "ws_slide")
 
 
 @dataclass(frozen=True)
@@ -273,10 +273,12 @@ def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
         """Whether results below the zero point matter: not where it is the least output."""
         return any(s.limits.zero_point > -128 for s in several if s.limits and s.kernel in names)
 
-    wide = {step.kernel.endswith("_wide") for step in dense if step.kernel != "ws_depthwise"}
+    dots = [s.kernel for s in dense if s.kernel not in ("ws_depthwise", "ws_dot_one")]
+    wide = {kernel.endswith("_wide") for kernel in dots}
     return {
         **template_flags(kernels, wide),
         **_types(program),
+        "single_output": any(step.kernel == "ws_dot_one" for step in dense),
         "careful_depthwise": any(step.careful for step in dense),
         "any_shift": any(bool(np.any(values < 1)) for values in shifts),
         "clamps": any(step.limits is not None and step.limits.clamps for step in dense),
