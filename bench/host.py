@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import resource
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.rows import BenchError
+from train.manifest import DataError, read_manifest
 
 RATE = 16000
 _SECOND = 2 * RATE  # bytes
@@ -44,8 +44,10 @@ class Heard:
 def recordings(data: Path | None, samples: list[Path]) -> Audio:
     """Of a data folder's dev split, or the word's own samples where there is none."""
     if data is not None and (data / "manifest.csv").is_file():
-        with (data / "manifest.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == "dev"]
+        try:
+            rows = [row for row in read_manifest(data) if row["split"] == "dev"]
+        except DataError as error:
+            raise BenchError(str(error)) from None
         paths = [data / row["path"] for row in rows if row["kind"] != "rir"][::_EVERY]
         origin = f"{len(paths)} recordings of {data}/dev"
         pcm = b"".join(_decode(path) for path in paths)

@@ -15,11 +15,11 @@ import soundfile
 from tests.small_data import beep
 from train.data import RATE, DataError, load_corpus
 from train.synthesis import make, recorded
-from train.synthesis.engine import Engine, Speech, to_int16_at
+from train.synthesis.engine import Engine, PhraseError, Speech, to_int16_at
 from train.synthesis.espeak import Espeak
 from train.synthesis.flite import Flite
 from train.synthesis.kokoro import Kokoro
-from train.synthesis.make import Recipe, groups, make_data
+from train.synthesis.make import Recipe, groups, make_data, speakable
 from train.synthesis.near import distance, near_misses, pronounce
 from train.synthesis.piper import Piper
 from train.synthesis.recorded import Source, write_opus
@@ -264,3 +264,35 @@ def test_the_table_of_packages_holds() -> None:
         assert source.licence and source.speaker in ("", "package", "folder")
         if source.speaker == "package":  # one voice: in one split
             assert source.dev in ("", "all"), source
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"phrase": "小爱同学"}, "phrase: '小爱同学': English voices cannot say '小' (CJK UNIFIED"),
+        ({"phrase": "Grüße"}, "'ü' (LATIN SMALL LETTER U WITH DIAERESIS), 'ß' (LATIN"),
+        ({"phrase": "\u0430lexa"}, "'\u0430' (CYRILLIC SMALL LETTER A)"),
+        ({"phrase": "hey 🎤"}, "'🎤' (MICROPHONE)"),
+        ({"phrase": "... !"}, "phrase: '... !': has no letter or digit"),
+        ({"say": ("shau ai", "шяо")}, "data.say: 'шяо': English voices cannot say"),
+        ({"near": ("élan",)}, "data.near: 'élan'"),
+        ({"carriers": ("{}, où ça ?",)}, "data.carriers: 'it, où ça ?'"),
+    ],
+)
+def test_what_the_voices_cannot_say_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, object], problem: str
+) -> None:
+    word = load_word(Path("words/hey_samuel.toml"))
+    data = word.data.model_copy(update={k: v for k, v in changes.items() if k != "phrase"})
+    word = word.model_copy(update={"data": data, "phrase": changes.get("phrase", word.phrase)})
+    with pytest.raises(PhraseError) as error:
+        make_data(word, tmp_path / "made", Recipe(Counts(2, 0, 0), recorded="no"))
+    assert problem in str(error.value) and error.value.status == 2
+    assert not (tmp_path / "made").exists()
+
+
+def test_spellings_stand_for_a_phrase_that_cannot_be_said() -> None:
+    word = load_word(Path("words/hey_samuel.toml"))
+    assert speakable(word) == word.phrase
+    data = word.data.model_copy(update={"say": ("shau eye", "R2 D2's")})
+    assert speakable(word.model_copy(update={"phrase": "小爱", "data": data})) == "shau eye"

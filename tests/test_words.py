@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -229,3 +230,28 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "beep.toml").write_bytes(b'name = "\xff"')
     with pytest.raises(WordError, match="not valid TOML"):
         load_word(tmp_path / "beep.toml")
+
+
+@pytest.mark.parametrize("evil", ["a\nb", "\x1b[31m", "\u202e", "\0", "x\u2028y", "\ud7ff\x85"])
+@pytest.mark.parametrize("key", ["phrase", "name", "field", "carriers", "near", "unknown"])
+def test_refusals_are_one_line_without_control_characters(
+    tmp_path: Path, key: str, evil: str
+) -> None:
+    escaped = json.dumps(evil + " {}" if key == "carriers" else evil)
+    text = (ROOT / "words/alexa.toml").read_text()
+    if key in ("phrase", "name"):
+        text = re.sub(rf"^{key} = .*$", lambda _: f"{key} = {escaped}", text, flags=re.MULTILINE)
+    elif key == "field":
+        text += f'\n[metadata]\n{escaped} = ["a"]\n'
+    elif key == "unknown":
+        text += f"\n[detector.{escaped}]\n"
+    else:
+        text = re.sub(rf"^{key} = ", "old = ", text, flags=re.MULTILINE)
+        text = text.replace("[data]\n", f"[data]\n{key} = [{escaped}]\n", 1)
+    path = tmp_path / "alexa.toml"
+    path.write_text(text)
+    with pytest.raises(WordError) as error:
+        load_word(path)
+    lines = str(error.value).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 1 or (key in ("near",) and len(lines) == 2)  # "old" is unknown as well

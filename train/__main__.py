@@ -18,6 +18,7 @@ from train.data import DataError, find_manifest
 from train.device import Device, DeviceError
 from words import Word, WordError, load_word
 from words.copied import copied
+from words.explain import one_line
 
 if TYPE_CHECKING:
     from train.evaluate import Measured, Options
@@ -182,8 +183,9 @@ def main() -> int:
     try:
         args.command(args, load_word(args.word))
     except (WordError, ConvertError, DataError, DeviceError, OSError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
+        for line in str(error).split("\n"):
+            print(f"train: {one_line(line)}", file=sys.stderr)
+        return getattr(error, "status", 1)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -6,35 +6,32 @@ memory-mapped from then on.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.locate import RATE as RATE  # the rate of all recordings
 from train.locate import locate_word, tts_timings
+from train.manifest import HELD, NOBODY, Row, listed, read_manifest, refuse, say
+from train.manifest import PLAYBACK_KINDS as PLAYBACK_KINDS
+from train.manifest import SPEECH_KINDS as SPEECH_KINDS
+from train.manifest import DataError as DataError
+from train.manifest import find_manifest as find_manifest
 from words import Data, Word
 
-HELD = "held"  # a split: of train, what held_out() keeps
-COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds")
-# Kinds a device plays itself, by the player state they belong to.
-PLAYBACK_KINDS = {"music": "music", "speech": "device_speech", "alarm": "alarms"}
-# Kinds whose recordings are speech without the wake word unless the label says otherwise.
-SPEECH_KINDS = ("speech", "acted_speech", "other_keywords", "device_speech", "tts")
-
-
-class DataError(Exception):
-    """The data folder cannot be used; the text says which file, and the mend."""
+WORD_S = (0.2, 10.0)  # recordings of the word of other lengths are named
+RATES = (4000, 768000)  # of recordings
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,7 @@ class Clip:
     start: int = -1
     end: int = -1
     folder: int = 0  # which of the data folders it is in
+    held: bool | None = None  # held out, where not its voice decides
 
 
 class Corpus:
@@ -93,20 +91,18 @@ def _keyword_kinds(clips: list[Clip]) -> tuple[str, ...]:
 
 def voice(clip: Clip) -> str:
     """Who speaks: the speaker where known, else each file counts as a voice of its own."""
-    return clip.path if clip.speaker in ("", "n/a", "unknown") else clip.speaker
+    return clip.path if clip.speaker in NOBODY else clip.speaker
 
 
 def held_out(clip: Clip, tenths: int = 1) -> bool:
     """Whether a training clip is kept for choosing: by speaker where known, else by file."""
-    return hashlib.sha256(voice(clip).encode()).digest()[0] % 10 < tenths
+    if clip.held is not None:
+        return clip.held
+    return _hash(voice(clip))[0] % 10 < tenths
 
 
-def find_manifest(data: Path) -> Path:
-    """`data`/manifest.csv, or a DataError that says what is missing."""
-    manifest = data / "manifest.csv"
-    if not manifest.is_file():
-        raise DataError(f"{manifest}: not found; name a data folder with DATA=FOLDER")
-    return manifest
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def load_corpus(
@@ -116,16 +112,40 @@ def load_corpus(
     decode it on first use. HELD: the voices of train that nothing learns from.
 
     `spoken`: where recordings hold the word, as a word file's [data] tells it.
-    Raises DataError naming the file and what is wrong with it.
+    Raises DataError naming the files and what is wrong with them.
     """
     clips: list[Clip] = []
     pcm = []
     for number, folder in enumerate((data, *also)):
         of = "train" if split == HELD else split
         more, samples = _load_folder(folder, of, cache, spoken, number)
-        clips += [clip for clip in more if split != HELD or held_out(clip)]
+        clips += more
         pcm.append(samples)
-    return Corpus(clips, pcm, split)
+    corpus = Corpus(clips, pcm, split)
+    if spoken and split in ("train", HELD):
+        corpus = corpus.only(_both_sides(clips, spoken))
+    return corpus if split != HELD else corpus.only([c for c in corpus.clips if held_out(c)])
+
+
+def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
+    """The clips, some of them held out where their few voices would leave that, or training,
+    without the word or without other speech: every tenth file then."""
+    barred = {*spoken.positive, *spoken.exclude}
+    kinds = {*SPEECH_KINDS, *_keyword_kinds(clips)}
+    words = [c for c in clips if c.label in spoken.positive and c.end > c.start >= 0]
+    others = [c for c in clips if c.kind in kinds and c.label not in barred]
+    held: dict[Clip, Clip] = {}
+    for what, group in (("the word", words), ("other speech", others)):
+        if len(group) < 2 or len({held_out(clip) for clip in group}) == 2:
+            continue
+        group = sorted(group, key=lambda clip: _hash(clip.path))
+        most = -(-len(group) // 10)
+        held |= {clip: replace(clip, held=n < most) for n, clip in enumerate(group)}
+        voices = len({voice(clip) for clip in group})
+        say(f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {most} of "
+            f"{len(group)} recordings are held out for choosing, of voices that training hears; "
+            "with more voices it does better for strangers")  # fmt: skip
+    return [held.get(clip, clip) for clip in clips]
 
 
 def _load_folder(
@@ -133,21 +153,7 @@ def _load_folder(
 ) -> tuple[list[Clip], NDArray[np.int16]]:
     """Clips and samples of one folder, the `number`th."""
     manifest = find_manifest(data)
-    try:
-        with manifest.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
-            if missing:
-                raise DataError(f"{manifest}: column {missing[0]} is missing")
-            everything = list(reader)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{manifest}: not UTF-8: {error}") from None
-    for line, row in enumerate(everything, 2):
-        if any(row[c] is None for c in COLUMNS):
-            raise DataError(f"{manifest}: row {line} has too few columns: {row['path']}")
-        if row["split"] == HELD:
-            raise DataError(f"{manifest}: row {line}: a split cannot be named '{HELD}', which "
-                            "stands for the voices of train that nothing learns from")  # fmt: skip
+    everything = read_manifest(data, spoken)
     rows = [row for row in everything if row["split"] == split]
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"
@@ -158,8 +164,8 @@ def _load_folder(
     if not (index_path.is_file() and pcm_path.is_file()):
         _decode(data, rows, index_path, pcm_path)
     index = json.loads(index_path.read_text())
-    if pcm_path.stat().st_size != 2 * sum(samples for _, samples in index):
-        raise DataError(f"{pcm_path}: damaged; remove it, and it is made anew")
+    if len(index) != len(rows) or pcm_path.stat().st_size != 2 * sum(n for _, n in index):
+        raise DataError(f"{pcm_path}: damaged; remove it, and it is made again")
     pcm = np.memmap(pcm_path, dtype=np.int16, mode="r")
     core = spoken.stressed_core if spoken else ""
     places = spoken.places if spoken else {}
@@ -179,7 +185,28 @@ def _load_folder(
             Clip(row["path"], row["kind"], row["label"], row["speaker"], offset, samples,
                  start, end, number)
         )  # fmt: skip
+    if spoken:
+        _doubt(manifest, clips, spoken)
     return clips, pcm
+
+
+def _doubt(manifest: Path, clips: list[Clip], spoken: Data) -> None:
+    """Say which recordings of the word are no use, or unlikely to be what their label says."""
+    words = [c for c in clips if c.label in spoken.positive]
+    own = [c for c in words if c.kind in (c.label, "tts")]
+    other = sorted({c.kind for c in words} - {c.kind for c in own})
+    for what, found in (
+        (f"are of kind {', '.join(other)}, not '{spoken.positive[0]}', and left out",
+         [c for c in words if c.kind in other]),
+        ("hold no sound that can be the word, and are left out",
+         [c for c in own if not c.end > c.start >= 0]),
+        (f"are shorter than {WORD_S[0]:g} s", [c for c in own if c.samples < WORD_S[0] * RATE]),
+        (f"are longer than {WORD_S[1]:g} s; cut them around the word",
+         [c for c in own if c.samples > WORD_S[1] * RATE]),
+    ):  # fmt: skip
+        if found:
+            say(f"{manifest}: warning: {len(found)} of {len(words)} recordings of the word {what}: "
+                f"{listed([c.path for c in found])}")  # fmt: skip
 
 
 def _says(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
@@ -188,18 +215,36 @@ def _says(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
     return any(re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) for phrase in phrases)
 
 
-def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: Path) -> None:
+@dataclass(frozen=True)
+class _Sound:
+    """A decoded file: int16[samples], and what there is to say of it."""
+
+    pcm: NDArray[np.int16]
+    problem: str = ""
+    rate: int = RATE
+    channels: int = 1
+
+
+def _decode(data: Path, rows: list[Row], index_path: Path, pcm_path: Path) -> None:
+    """All files into one; a DataError names all that cannot be read."""
     index_path.parent.mkdir(parents=True, exist_ok=True)
     index, offset = [], 0
     partial = pcm_path.with_suffix(f".{os.getpid()}.partial")
     paths = [data / row["path"] for row in rows]
+    problems, heard = [], []
     try:
         with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as team:
             read = team.map(_read, paths)
-            for pcm in tqdm(read, f"decode {rows[0]['split']}", len(rows), unit="file"):
-                out.write(pcm.tobytes())
-                index.append((offset, len(pcm)))
-                offset += len(pcm)
+            for row, sound in zip(rows, tqdm(read, f"decode {rows[0]['split']}", len(rows),
+                                             unit="file"), strict=True):  # fmt: skip
+                out.write(sound.pcm.tobytes())
+                index.append((offset, len(sound.pcm)))
+                offset += len(sound.pcm)
+                if sound.problem:
+                    problems.append(f"{row['path']}: {sound.problem}")
+                heard.append(replace(sound, pcm=sound.pcm[:0]) if sound.pcm.any() else sound)
+        refuse(data, problems, "files")
+        _tell(data, rows, heard, [samples for _, samples in index])
         partial.replace(pcm_path)
         partial.write_text(json.dumps(index))
         partial.replace(index_path)
@@ -207,14 +252,51 @@ def _decode(data: Path, rows: list[dict[str, str]], index_path: Path, pcm_path: 
         partial.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> NDArray[np.int16]:
-    """A file's first channel."""
+def _tell(data: Path, rows: list[Row], heard: list[_Sound], samples: list[int]) -> None:
+    """Say, with counts, what was converted and what looks wrong."""
+    paths = [row["path"] for row in rows]
+    odd = sorted({s.rate for s in heard} - {RATE})
+    other = [p for p, s in zip(paths, heard, strict=True) if s.rate != RATE]
+    wide = [p for p, s in zip(paths, heard, strict=True) if s.channels > 1]
+    silent = [p for p, s in zip(paths, heard, strict=True) if len(s.pcm)]
+    wrong = [row["path"] for row, n in zip(rows, samples, strict=True) if _misstated(row, n)]
+    for what, found in (
+        (f"are resampled to {RATE} Hz from {', '.join(map(str, odd))} Hz", other),
+        ("have several channels, which are averaged", wide),
+        ("are silent: all their samples are 0", silent),
+        ("have other lengths than `seconds` says, which nothing goes by", wrong),
+    ):
+        if found:
+            say(f"{data}: {len(found)} of {len(rows)} files {what}: {listed(found)}")
+
+
+def _misstated(row: Row, samples: int) -> bool:
+    try:
+        return abs(float(row["seconds"].replace(",", ".")) * RATE - samples) > 0.1 * samples + RATE
+    except ValueError:
+        return True
+
+
+def _read(path: Path) -> _Sound:
+    """A file as mono int16 at RATE: channels averaged, other rates resampled."""
+    nothing = np.zeros(0, np.int16)
+    if not path.is_file():
+        return _Sound(nothing, "cannot be read: there is no such file")
     try:
         pcm, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    if rate != RATE:
-        raise DataError(f"{path}: {rate} Hz; resample it to {RATE} Hz")
+        return _Sound(nothing, f"cannot be read: {str(error).rpartition(': ')[2]}")
     if not len(pcm):
-        raise DataError(f"{path}: holds no samples; take it out of the manifest")
-    return pcm[:, 0]
+        return _Sound(nothing, "holds no samples; take it out of the manifest")
+    if not RATES[0] <= rate <= RATES[1]:
+        return _Sound(nothing, f"{rate} Hz; allowed: {RATES[0]} to {RATES[1]} Hz")
+    channels = pcm.shape[1]
+    if (rate, channels) == (RATE, 1):
+        return _Sound(pcm[:, 0])
+    mono = pcm.astype(np.float32).mean(axis=1)
+    if rate != RATE:
+        mono = soxr.resample(mono, rate, RATE)
+    clipped = np.clip(np.rint(mono), -32768, 32767).astype(np.int16)
+    if not len(clipped):
+        return _Sound(clipped, f"{len(pcm)} samples at {rate} Hz are none at {RATE} Hz")
+    return _Sound(clipped, rate=rate, channels=channels)

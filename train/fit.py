@@ -24,7 +24,7 @@ from train.data import Corpus, DataError, find_manifest, load_corpus
 from train.kept import joined, keep_config, write_json
 from train.learner import Drawn, learner
 from train.model import build_model, take_weights, window_loss
-from train.pool import Pool, clip_hops, render_pool
+from train.pool import Pool, check_parts, clip_hops, render_pool
 from train.teach import identities, taught
 from words import Word
 
@@ -126,6 +126,7 @@ def fit(
     print(expected(word, run, budget), flush=True)
     keras.utils.set_random_seed(budget.seed)
     corpus = load_corpus(data, "train", cache, word.data, also)
+    check_parts(corpus, word)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
     pool = {
         (part, kind): render_pool(corpus, word, shards, kind, part, clips, first + seed)

@@ -7,7 +7,6 @@ the same voices in the same rooms, shows how far these voices can be understood 
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 import subprocess
@@ -21,8 +20,9 @@ import soundfile
 from scipy.signal import resample_poly
 
 from train.acoustics import Wave, active_rms, dbfs, rms, to_int16
-from train.data import RATE, Clip, find_manifest
+from train.data import RATE, Clip
 from train.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
+from train.manifest import read_manifest
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
 from words import Word
 
@@ -95,8 +95,7 @@ def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
     source (see Near) and phrase."""
     word = trials.word
     clips = {clip.path: clip for clip in trials.negatives}
-    with find_manifest(data).open(newline="", encoding="utf-8") as file:
-        texts = {row["path"]: row.get("text") or "" for row in csv.DictReader(file)}
+    texts = {row["path"]: row.get("text", "") for row in read_manifest(data, word.data)}
     heard: dict[tuple[str, str], list[Pcm]] = {}
     for path, clip in clips.items():
         source = "clip" if clip.kind == "tts" else "recorded"

@@ -17,6 +17,7 @@ from convert.hostlib import Extractor
 from train.acoustics import Stage, active_rms, resample
 from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
 from train.kept import Arrays, Make, make_shards
+from train.manifest import listed
 from words import Word
 
 STEPS = 48  # network steps in one clip
@@ -59,6 +60,28 @@ def window_ends(word: Word, steps: int = STEPS) -> NDArray[np.float64]:
     return np.asarray((last * f.hop_samples + f.window_samples) / f.sample_rate)
 
 
+def check_parts(corpus: Corpus, word: Word) -> None:
+    """A DataError where a part has no word or no other speech, before anything is rendered."""
+    for part in ("train", "held"):
+        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
+        _check(corpus, word, part, bool(mine.positives(word)), bool(mine.negatives(word)))
+
+
+def _check(corpus: Corpus, word: Word, part: str, words: bool, others: bool) -> None:
+    if not words:
+        meant = ", ".join(f"'{label}'" for label in word.data.positive)
+        there = listed(sorted({f"'{c.label}'" for c in corpus.clips if c.label}), 10)
+        raise DataError(
+            f"no recording of the word for {part}: at least 2 with the label {meant} are needed, "
+            f"better of 2 speakers; labels in the data: {there or 'none'}"
+        )
+    if not others:
+        raise DataError(
+            f"no speech without the word for {part}: at least 2 recordings of kind speech are "
+            "needed, better of 2 speakers"
+        )
+
+
 class Renderer:
     """Makes clips of one kind from one part ("train", "held").
 
@@ -78,11 +101,7 @@ class Renderer:
         self.real = [c for c in positives if c.kind == c.label]
         self.synthetic = [c for c in positives if c.kind == "tts"]
         self.negative = mine.negatives(word)
-        if not self.real and not self.synthetic:
-            labels = ", ".join(word.data.positive)
-            raise DataError(f"no recording of the word for {part} (labels: {labels}); add speakers")
-        if not self.negative:
-            raise DataError(f"no speech without the word for {part}; add speakers")
+        _check(corpus, word, part, bool(positives), bool(self.negative))
         self.near = [c for c in self.negative if c.label == "near"]
         weights = np.array([max(c.samples / RATE, 2.0) for c in self.negative])
         weights[[c.label == "near" for c in self.negative]] *= 2.0

@@ -24,7 +24,10 @@ def one_line(text: str) -> str:
 def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
     """One line for each thing wrong with `path`, read as `model`."""
     lines = []
-    for item in error.errors():
+    items = error.errors()
+    for item in items:
+        if item["type"] == "too_short" and any(_below(item["loc"], o["loc"]) for o in items):
+            continue  # only since what is wrong with its elements leaves none
         key = ".".join(str(part) for part in item["loc"] if part != "[key]") or "(top level)"
         if item["type"] == "extra_forbidden":
             allowed = ", ".join(_keys_beside(model, item["loc"])) or "no such key"
@@ -37,7 +40,11 @@ def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
             lines.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
         else:
             lines.append(f"{path}: {key}: given {item['input']!r}; allowed: {item['msg']}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
+
+
+def _below(loc: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(other) > len(loc) and other[: len(loc)] == loc
 
 
 def _keys_beside(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

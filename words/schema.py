@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from words.explain import explain
+from words.explain import explain, one_line
 
 
 def _ascending(given: tuple[float, float]) -> tuple[float, float]:
@@ -30,7 +30,14 @@ def _ascending(given: tuple[float, float]) -> tuple[float, float]:
     return given
 
 
+def _printable(given: str) -> str:
+    if not given.isprintable() or not given.strip():
+        raise ValueError(f"given '{given}'; allowed: one line, no control characters")
+    return given
+
+
 def _with_phrase(given: str) -> str:
+    _printable(given)
     if given.count("{") != 1 or [w.strip(",.?!") for w in given.split()].count("{}") != 1:
         raise ValueError(f"given '{given}'; allowed: a sentence with {{}} in it once")
     return given
@@ -39,6 +46,7 @@ def _with_phrase(given: str) -> str:
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Text = Annotated[str, AfterValidator(_printable)]
 Carrier = Annotated[str, AfterValidator(_with_phrase)]
 CARRIERS = (
     "{}, what time is it?",
@@ -157,13 +165,13 @@ class Data(_Section):
         "alone does not tell (train/locate.py)",
     )
     # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
-    say: tuple[str, ...] = Field(
+    say: tuple[Text, ...] = Field(
         default=(), exclude=True, description="spellings said in the phrase's place"
     )
     carriers: tuple[Carrier, ...] = Field(
         default=CARRIERS, min_length=1, exclude=True, description="sentences around the phrase"
     )
-    near: tuple[str, ...] = Field(
+    near: tuple[Text, ...] = Field(
         default=(),
         exclude=True,
         description="phrases that must not wake: said beside those found by phonetic distance, and "
@@ -204,7 +212,7 @@ class Word(_Section):
     """One wake word."""
 
     name: Name
-    phrase: str = Field(min_length=1, max_length=80)
+    phrase: Text = Field(min_length=1, max_length=80)
     frontend: FrontEnd = FrontEnd()
     metadata: dict[Name, tuple[Name, ...]] = Field(
         default={"player": ("idle", "music", "speech", "alarm"), "volume": ("low", "high")},
@@ -260,14 +268,16 @@ def load_word(path: Path) -> Word:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml"))) or "none"
         raise WordError(f"{path}: no such word file (in this folder: {known})") from None
     except OSError as error:
-        raise WordError(f"{path}: cannot be read: {error.strerror}") from None
+        raise WordError(one_line(f"{path}: cannot be read: {error.strerror}")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WordError(f"{path}: not valid TOML: {error}") from None
+        raise WordError(one_line(f"{path}: not valid TOML: {error}")) from None
     try:
         # As JSON, since only there strict means: "64" is no number, but an array is a tuple.
         word = Word.model_validate_json(json.dumps(raw, default=str), strict=True)
     except ValidationError as error:
         raise WordError(explain(path, Word, error)) from None
     if word.name != path.stem:
-        raise WordError(f"{path}: name: given '{word.name}'; allowed: '{path.stem}', as the file")
+        raise WordError(
+            one_line(f"{path}: name: given '{word.name}'; allowed: '{path.stem}', as the file")
+        )
     return word

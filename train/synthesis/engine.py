@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -13,6 +14,27 @@ from numpy.typing import NDArray
 from train.data import RATE, DataError
 
 Spoken = tuple[str, float, float]  # a word (or its phonemes), start and end in seconds
+
+
+class PhraseError(DataError):
+    """The voices cannot say a phrase; the text names it and the letters."""
+
+    status = 2
+
+
+def check_speakable(where: str, text: str) -> None:
+    """A PhraseError where English voices, as all here are, would spell, guess or leave out letters
+    of `text`, which stands at `where` in a word file."""
+    marks = " '’-.,!?&"
+    odd = [c for c in dict.fromkeys(text) if not (c.isascii() and c.isalnum()) and c not in marks]
+    if odd:
+        named = ", ".join(f"'{c}' ({unicodedata.name(c, f'U+{ord(c):04X}')})" for c in odd[:3])
+        raise PhraseError(
+            f"{where}: '{text}': English voices cannot say {named}; give spellings in English "
+            "letters in [data] say, or record people instead"
+        )
+    if not any(c.isalnum() for c in text):
+        raise PhraseError(f"{where}: '{text}': has no letter or digit that a voice could say")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from train.data import RATE, DataError
 from train.kept import quiet
 from train.locate import PHRASE
-from train.synthesis.engine import Engine, Speech, Spoken
+from train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
 from train.synthesis.espeak import Espeak
 from train.synthesis.flite import Flite
 from train.synthesis.kokoro import Kokoro
@@ -80,9 +80,10 @@ def engines(recipe: Recipe) -> list[Engine]:
 def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     """Fill the folder `data` with manifest.csv and all it names."""
     began = time.monotonic()
+    said = speakable(word)
     _claim(data)
     cast = Cast(engines(recipe))
-    near = [n.text for n in near_misses(word.phrase, NEAR)] if recipe.counts.near else []
+    near = [n.text for n in near_misses(said, NEAR)] if recipe.counts.near else []
     near = list(word.data.near) + [text for text in near if text not in word.data.near]
     lines = list(dict.fromkeys(write_script(word, cast, near, recipe.counts, recipe.seed)))
     taken = sources(few=recipe.recorded == "few") if recipe.recorded != "no" else []
@@ -99,6 +100,24 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     _finish(data, rows, lines, taken)
     print(summary(rows, time.monotonic() - began))
     print(f"\n{data / 'manifest.csv'}: make train WORD={word.name} DATA={data}")
+
+
+def speakable(word: Word) -> str:
+    """What is said for the phrase: itself, or where that cannot be said, the first of [data] say;
+    PhraseError where the voices lack letters of anything that they are to say."""
+    for text in word.data.say:
+        check_speakable("data.say", text)
+    for text in word.data.near:
+        check_speakable("data.near", text)
+    for text in word.data.carriers:
+        check_speakable("data.carriers", text.format("it"))
+    try:
+        check_speakable("phrase", word.phrase)
+    except PhraseError:
+        if not word.data.say:
+            raise
+        return word.data.say[0]
+    return word.phrase
 
 
 SECONDS = {"kokoro": 1.6, "piper": 0.4, "espeak": 0.1, "flite": 0.1}  # of a core, for a clip
