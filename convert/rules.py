@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _RESIZE),
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "CAST"), Rule(shapes.same, typed=False)),
     "LEAKY_RELU": Rule(shapes.same, options={"alpha": (-1e6, 1e6)}),
-    "SOFTMAX": Rule(shapes.softmax, options={"beta": (1e-6, 1e6)}),
+    "SOFTMAX": Rule(shapes.softmax, typed=False, options={"beta": (1e-6, 1e6)}),
     "CONV_2D": Rule(
         shapes.conv, (2, 3), optional=frozenset({2}), options=_SLIDES | _DILATES
     ),

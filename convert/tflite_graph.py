@@ -277,6 +277,11 @@ class _Reader:
                 raise ConvertError(
                     f"tensor {name}: {len(zeros)} zero points for {len(scales)} scales"
                 )
+        if tensor.Sparsity() is not None:
+            raise ConvertError(
+                f"tensor {name} is sparse; dense weights are supported; hint: convert without "
+                "EXPERIMENTAL_SPARSITY"
+            )
         ranks = (tensor.ShapeLength(), tensor.ShapeSignatureLength())
         for rank in ranks:
             self._length(f"dimensions of tensor {name}", rank, MOST_RANK)

@@ -50,6 +50,13 @@ def _control(name: str, kind: str, **options: int) -> Callable[[Maker], None]:
     return make
 
 
+def _sparse(m: Maker) -> None:
+    m.output(m.dense(m.input([1, 4]), 3))
+    weights = m.current.tensors[m.current.operators[0].inputs[1]]
+    weights.sparsity = schema.SparsityParametersT()
+    m.model.buffers[weights.buffer].data = np.zeros(5, np.uint8)
+
+
 def _string(m: Maker) -> None:
     x = m.input([1, 4])
     m.current.tensors[x].type = schema.TensorType.STRING
@@ -69,6 +76,7 @@ def _string(m: Maker) -> None:
         (_float16, ["float16 weights", "representative_dataset"]),
         (_control("WHILE", "WhileOptions", bodySubgraphIndex=1), ["WHILE", "unroll=True"]),
         (_control("IF", "IfOptions", thenSubgraphIndex=1), ["IF", "two models"]),
+        (_sparse, ["is sparse", "EXPERIMENTAL_SPARSITY"]),
         (_string, ["STRING", "outside the model"]),
     ],
 )
@@ -81,6 +89,6 @@ def test_refused(
     path = m.write(tmp_path / "m.tflite")
     assert main(["compile", "--tflite", str(path), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith(f"{path}: operator")
+    assert said.count("\n") == 1 and said.startswith(f"{path}: ")
     for part in [*parts, "hint: "]:
         assert part in said, f"{part!r} is not in: {said}"
