@@ -122,6 +122,7 @@ def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory)
     )
     assert done.returncode == 0, done.stderr[-3000:]
     (folder / "stderr").write_text(done.stderr)
+    (folder / "stdout").write_text(done.stdout)
     return folder
 
 
@@ -141,6 +142,8 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
         "result.json", "state.json", *(f"round-00{n}.keras" for n in range(1, 7)),
     }  # fmt: skip
     assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
+    said = "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
+    assert said in (trained / "stdout").read_text()
 
 
 def test_curve_has_each_round_once(trained: Path) -> None:

@@ -61,6 +61,9 @@ log=build/setup.log
 quiet() { "$@" >$log 2>&1 || { cat $log >&2; fail "'$*' failed, see above"; }; }
 quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get update -qq
 # shellcheck disable=SC2086  # a list of words
+LC_ALL=C apt-get install --assume-no --no-install-recommends $missing 2>/dev/null |
+    sed -n 's/^\(Need to get\|After this operation,\) /setup: &/p' || true
+# shellcheck disable=SC2086
 quiet $as_root DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
 # What is still missing is known only now.
 [ "${1-}" != fuzz ] || [ -n "${WS_SETUP_AGAIN-}" ] || WS_SETUP_AGAIN=yes exec sh "$0" fuzz
