@@ -23,6 +23,7 @@ SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_model", "ws_frontend", "ws_net
 PROGRAM = r"""
 #include "detector.h"
 #include "device/device.h"
+#include "device/pdm.h"
 #include "tiny.h"
 #include "uplink/uplink.h"
 #include "wakestate.h"

@@ -224,6 +224,29 @@ def test_the_serial_port_sends_and_receives(board: str, tmp_path: Path) -> None:
     assert [registers.driver.ws_driver_receive() for _ in range(3)] == [*b"ok", -1]
 
 
+@pytest.mark.parametrize("board", SEQUENCES)
+def test_a_zero_stands_where_received_bytes_were_lost(board: str, tmp_path: Path) -> None:
+    registers = made(board, tmp_path)
+    registers.driver.ws_driver_start()
+    _, into, flags, _, has_byte, handler = SERIAL[board]
+
+    def come_in(count: int) -> None:
+        for _ in range(count):
+            registers[flags] = has_byte
+            registers[into] = ord("x")
+            getattr(registers.driver, handler)()
+
+    def taken(count: int) -> bytes:
+        return bytes(registers.driver.ws_driver_receive() for _ in range(count))
+
+    come_in(200)
+    assert taken(1) == b"x"
+    come_in(1)  # there is room for the zero alone
+    assert taken(128) == b"x" * 127 + b"\0"
+    come_in(2)
+    assert taken(3) == b"\0xx" and registers.driver.ws_driver_receive() == -1
+
+
 def write(address: int, values: np.ndarray) -> None:
     """What DMA would do."""
     data = values.tobytes()

@@ -81,3 +81,14 @@ def test_commands_within_a_flood_are_still_answered(device: Path) -> None:
     _, said = flood(device, FLOODS["noise and commands"], 1_000_000, 1500)
     kinds = [json.loads(line)["type"] for line in said.splitlines()]
     assert kinds.count("stats") > 20 and kinds.count("error") > 20
+
+
+def test_what_is_left_of_two_commands_is_no_command(device: Path) -> None:
+    """Bytes are lost at line rate; nothing but the two states that were sent is ever taken."""
+    text = b"state player=music,volume=low\nstate player=idle,volume=high\n"
+    _, said = flood(device, text, 1_000_000, 7500)
+    events = [json.loads(line) for line in said.splitlines()]
+    states = {event["state"] for event in events if event["type"] == "state"}
+    assert states == {"player=music,volume=low", "player=idle,volume=high"}
+    errors = {event["text"] for event in events if event["type"] == "error"}
+    assert len(errors) == 1 and "bytes of a command were lost" in errors.pop()

@@ -11,6 +11,7 @@
 typedef struct {
     uint8_t bytes[BYTES_MOST];
     atomic_uint put, got;
+    bool lost; /* bytes, since the last one put; the writer's */
 } byte_queue;
 
 /* False when the queue is full, and the byte was dropped. */
@@ -27,6 +28,13 @@ static inline bool bytes_put(byte_queue *queue, uint8_t byte) {
 static inline bool bytes_any(const byte_queue *queue) {
     return atomic_load_explicit(&queue->got, memory_order_relaxed) !=
            atomic_load_explicit(&queue->put, memory_order_relaxed);
+}
+
+/* The same for bytes that come in: a 0 stands where some were dropped, so that what is left of two
+ * lines is not taken for one. */
+static inline void bytes_put_marked(byte_queue *queue, uint8_t byte) {
+    if (queue->lost && !bytes_put(queue, 0)) return;
+    queue->lost = !bytes_put(queue, byte);
 }
 
 /* The oldest byte, or -1. */

@@ -124,7 +124,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
 void ws_on_UARTE0_UART0(void) {
     while (reg_read(UART0_EVENTS_RXDRDY) != 0) {
         reg_write(UART0_EVENTS_RXDRDY, 0);
-        (void)bytes_put(&received, (uint8_t)reg_read(UART0_RXD));
+        bytes_put_marked(&received, (uint8_t)reg_read(UART0_RXD));
     }
     if (reg_read(UART0_INTENSET) & UART0_INTENSET_TXDRDY) send_waiting();
 }

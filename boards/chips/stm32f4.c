@@ -100,7 +100,7 @@ static void write_byte(uint8_t byte) {
 /* Reading the data clears both flags: a byte, and bytes that were too fast. */
 void BOARD_UART_HANDLER(void) {
     if (reg_read(BOARD_UART(SR)) & (BOARD_UART(SR_RXNE) | BOARD_UART(SR_ORE))) {
-        (void)bytes_put(&received, (uint8_t)reg_read(BOARD_UART(DR)));
+        bytes_put_marked(&received, (uint8_t)reg_read(BOARD_UART(DR)));
     }
     send_from_interrupt();
 }

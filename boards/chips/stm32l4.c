@@ -96,7 +96,7 @@ static void write_byte(uint8_t byte) {
 void BOARD_UART_HANDLER(void) {
     uint32_t flags = reg_read(BOARD_UART(ISR));
     if (flags & BOARD_UART(ISR_RXNE)) {
-        (void)bytes_put(&received, (uint8_t)reg_read(BOARD_UART(RDR)));
+        bytes_put_marked(&received, (uint8_t)reg_read(BOARD_UART(RDR)));
     }
     /* Bytes that were too fast would interrupt for ever. */
     if (flags & BOARD_UART(ISR_ORE)) reg_write(BOARD_UART(ICR), BOARD_UART(ICR_ORECF));

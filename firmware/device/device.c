@@ -17,6 +17,7 @@
 #define LATE_MOST_MS 1000u
 /* The longest answer to a command, and the events that may come before it is out. */
 #define LINES_MOST 1024u
+#define PIECE 128u /* of lines, between two looks at the ring */
 
 static ws_engine engine;
 static ws_ring ring;
@@ -32,6 +33,7 @@ static uint32_t late_until; /* ... before so many have come in */
 static unsigned pins_last, pins_taken;
 static char command[COMMAND_MOST];
 static size_t command_length;
+static bool command_damaged;   /* bytes of it were lost */
 static char lines[LINES_MOST]; /* what is said and the port has not yet taken */
 static size_t lines_length;
 
@@ -66,7 +68,7 @@ static bool say(int file, const void *bytes, size_t count) {
 static bool pump(void) {
     if (lines_length == 0) return ws_uplink_pump(&uplink, offer, NULL);
     if (!ws_uplink_finish(&uplink, offer, NULL)) return false;
-    size_t taken = ws_driver_offer(lines, lines_length);
+    size_t taken = ws_driver_offer(lines, lines_length < PIECE ? lines_length : PIECE);
     lines_length -= taken;
     memmove(lines, lines + taken, lines_length);
     return taken > 0;
@@ -199,6 +201,17 @@ static void obey(void) {
     }
 }
 
+static void obey_line(void) {
+    command[command_length] = '\0';
+    command_length = 0;
+    if (command_damaged) {
+        tell("error", "bytes of a command were lost; send it again, one command at a time");
+    } else {
+        obey();
+    }
+    command_damaged = false;
+}
+
 /* Take bytes up to the end of one command, and obey it; true when there may be more. Between two
  * looks at the ring there is no more than this to do, however fast commands come in; and none is
  * taken before the port has taken the answer to the one before. */
@@ -207,13 +220,13 @@ static bool take_command(void) {
     for (unsigned count = 0; count < COMMAND_MOST; count++) {
         int c = ws_driver_receive();
         if (c < 0) return false;
-        if (c != '\r' && c != '\n' && c != '\0') {
+        if (c == '\0') {
+            command_damaged = true;
+        } else if (c != '\r' && c != '\n') {
             /* Too long a line is cut, and so is no command. */
             if (command_length < COMMAND_MOST - 1) command[command_length++] = (char)c;
-        } else if (command_length > 0) {
-            command[command_length] = '\0';
-            command_length = 0;
-            obey();
+        } else if (command_length > 0 || command_damaged) {
+            obey_line();
             return true;
         }
     }

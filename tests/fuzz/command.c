@@ -122,6 +122,7 @@ static void start_over(void) {
     late = false;
     pins_last = pins_taken = 0;
     command_length = lines_length = 0;
+    command_damaged = false;
 
     hops = pins = 0;
     room = 0;

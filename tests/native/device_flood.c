@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../boards/chips/bytes.h"
 #include "../../boards/common/board.h"
 #include "../../boards/common/startup.h"
 #include "../../firmware/device/device.h"
 #include "../../firmware/device/driver.h"
 
-#define QUEUE 128u
 #define HOP_NS (WS_HOP * 1000000000ull / WS_SAMPLE_RATE)
 #define HOPS_A_SECOND (WS_SAMPLE_RATE / WS_HOP)
 
@@ -25,8 +25,8 @@ static uint64_t now, end, fed, longest, byte_ns, work_ns; /* nanoseconds */
 static uint64_t next_hop, next_in, next_out;
 static char commands[4096];
 static size_t command_count, at;
-static uint8_t in[QUEUE];
-static size_t in_put, in_got, out_waits;
+static byte_queue in;
+static size_t out_waits;
 static ws_ring *listening;
 static unsigned hops, lost;
 
@@ -41,7 +41,7 @@ static void hop_comes(void) {
 }
 
 static void byte_comes(void) {
-    if (in_put - in_got < QUEUE) in[in_put++ % QUEUE] = (uint8_t)commands[at];
+    bytes_put_marked(&in, (uint8_t)commands[at]);
     at = (at + 1) % command_count;
     next_in += byte_ns;
 }
@@ -98,7 +98,7 @@ void ws_driver_send(const void *bytes, size_t count) {
 size_t ws_driver_offer(const void *bytes, size_t count) {
     pass(1000);
     if (out_waits == 0) next_out = now + byte_ns;
-    if (count > QUEUE - out_waits) count = QUEUE - out_waits;
+    if (count > BYTES_MOST - out_waits) count = BYTES_MOST - out_waits;
     out_waits += count;
     (void)fwrite(bytes, 1, count, stdout);
     return count;
@@ -106,7 +106,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
 
 int ws_driver_receive(void) {
     pass(1000);
-    return in_put == in_got ? -1 : in[in_got++ % QUEUE];
+    return bytes_get(&in);
 }
 
 unsigned ws_driver_state_pins(void) {
