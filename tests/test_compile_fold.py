@@ -158,6 +158,8 @@ def _free_batch(m: Maker) -> None:
     zeros = m.ints(0, 0, 0, 0, shape=[2, 2])
     m.op("SPACE_TO_BATCH_ND", [x, m.ints(4, 1), zeros], [y])
     z = m.conv(y, 8, (3, 1))
+    for free in (y, z):  # as the converter writes it: 1 where it does not know
+        m.current.tensors[free].shapeSignature = [-1, *m.shape(free)[1:]]
     m.output(m.op("BATCH_TO_SPACE_ND", [z, m.ints(4, 1), zeros], [m.like(z, [1, 20, 1, 8])]))
 
 

@@ -136,7 +136,8 @@ def _numbers(
 
 def _check_batch(first: Op, source: Tensor, block: list[int]) -> None:
     """TFLM believes the file: of a batch that is too small it computes a part."""
-    given, needed = first.outputs[0].shape[0], source.shape[0] * math.prod(block)
+    result, needed = first.outputs[0], source.shape[0] * math.prod(block)
+    given = 1 if result.free[:1] == (True,) else result.shape[0]  # free is 1 in the file
     if given != needed:
         raise ConvertError(
             f"its output has batch {given} in the file, by its block it is {needed}: a model with "
