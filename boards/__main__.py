@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     qemu_parser.add_argument("--elf", type=Path, required=True)
     qemu_parser.add_argument("arguments", nargs=argparse.REMAINDER, help="-- ARGUMENTS")
 
-    plain_parser = commands.add_parser("plain", help="fail where a recording must be decoded")
+    plain_parser = commands.add_parser(
+        "plain", help="fail where a file is there and must be decoded"
+    )
     plain_parser.add_argument("audio")
 
     hear_parser = commands.add_parser(
@@ -142,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.command in ("flash", "monitor", "debug"):
             return _on_board(args)
         elif args.command == "plain":
-            return 0 if sound.is_plain(args.audio) else 1
+            return 0 if sound.is_plain(args.audio) or not Path(args.audio).is_file() else 1
         elif args.command == "hear":
             return _hear(args)
         else:

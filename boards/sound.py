@@ -31,9 +31,10 @@ class SoundError(BoardError):
 
 
 def is_plain(audio: str) -> bool:
-    """Whether the emulator hears it as it is: stdin ("-"), or by its header a 16 kHz mono 16-bit
-    WAV. False where it cannot be read."""
-    if audio == "-":
+    """Whether the emulator is to hear it as it is: by its header a 16 kHz mono 16-bit WAV; or a
+    stream, which can be read but once: stdin ("-"), a named pipe. False where it cannot be read."""
+    path = Path(audio)
+    if audio == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
         return True
     try:
         with wave.open(audio, "rb") as file:

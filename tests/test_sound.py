@@ -120,6 +120,11 @@ def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
             pass
 
 
+def test_streams_are_left_to_the_emulator(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert is_plain("-") and is_plain(str(tmp_path / "pipe")) and not is_plain(str(tmp_path))
+
+
 @pytest.mark.parametrize("board", ["host", "mps2-an386"])
 def test_events_name_the_recording(tmp_path: Path, board: str) -> None:
     made = build("scripted", board, program="emulator")

@@ -272,7 +272,8 @@ def _tell(data: Path, rows: list[Row], heard: list[_Sound], samples: list[int]) 
 
 def _misstated(row: Row, samples: int) -> bool:
     try:
-        return abs(float(row["seconds"].replace(",", ".")) * RATE - samples) > 0.1 * samples + RATE
+        told = float(row["seconds"].replace(",", ".")) * RATE
+        return not abs(told - samples) <= 0.1 * samples + RATE  # NaN is wrong, too
     except ValueError:
         return True
 

@@ -12,6 +12,7 @@ import io
 import posixpath
 import re
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
@@ -107,7 +108,10 @@ def listed(names: Collection[str], most: int = 5) -> str:
 
 @cache
 def plain(text: str) -> str:
-    """A label, kind or name as it is compared: "Hey-Samuel " is "hey_samuel"."""
+    """A label, kind or name as it is compared: "Hey-Samuel " is "hey_samuel"; full-width letters
+    are letters, and marks without width nothing."""
+    text = unicodedata.normalize("NFKC", text)
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     return re.sub(r"[\s_-]+", "_", text.strip().casefold())
 
 
@@ -134,7 +138,8 @@ def _cells(manifest: Path) -> list[tuple[int, Row]]:
     found = {mark: _known(first.split(mark)) for mark in _SEPARATORS}
     mark = told[1] if told else max(found, key=lambda m: found[m])
     try:
-        lines = csv.reader(io.StringIO(rest if told else text, newline=""), delimiter=mark)
+        lines = csv.reader(io.StringIO(rest if told else text, newline=""), delimiter=mark,
+                           skipinitialspace=True)  # fmt: skip
         header = [plain(name) for name in next(lines, [])]
         _check_header(manifest, header, mark)
         rows, problems = [], []
