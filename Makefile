@@ -55,6 +55,7 @@ TARGETS ?=
 #? VERIFY_RUN=runs/verify/alexa VERIFY_WAKES=runs/verify/alexa-wakes-1   where verify-train keeps what
 #?                    it makes; other ones for another MODEL or ALSO
 #? HOURS=0.1           of audio for bench-host
+#? COUNT=10000 SEED=1 SAMPLE=500   how many mutants, which, and how many of them run
 #? MINUTES=1 TARGETS='wav frame'   how long fuzz runs in all, and what; without TARGETS all
 #? DOWNLOADS=downloads   where voices and packages are kept; only clean-all removes them
 #? AUDIO=x.wav STATE=player=music,volume=high SCORES=yes   what emulate and qemu hear and print
@@ -318,6 +319,11 @@ fuzz: $(VENV)/.base ## Coverage-guided fuzzing of what takes foreign bytes, for 
 	+@$(BUILD) WORD=alexa MODEL=models/alexa BOARD=host generated >&2
 	+@$(BUILD) BOARD=mps2-an386 build/boards/mps2-an386/board.mk >&2
 	@$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Damage TFLITE, or own small models, COUNT times at random: taken safely or refused
+	@$(PYTHON) -m tests.fuzz.mutants $(if $(COUNT),--count $(COUNT)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(SAMPLE),--sample $(SAMPLE)) $(TFLITE)
 
 C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
 .PHONY: lint

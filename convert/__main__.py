@@ -8,7 +8,7 @@ from pathlib import Path
 
 from convert.compile.emit import emit_model, model_name
 from convert.emit import emit, load_network
-from convert.errors import ConvertError, shown
+from convert.errors import ConvertError, one_line
 from convert.kernels import KERNELS
 from convert.manifest import deaf, read_manifest
 from convert.plan import plan
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _compile(given)
     except (ConvertError, WordError) as error:
-        print(shown(str(error), 2000), file=sys.stderr)
+        print(one_line(str(error)), file=sys.stderr)
         return 1
     return 0
 

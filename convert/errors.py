@@ -7,9 +7,12 @@ class ConvertError(Exception):
     """A file cannot be converted; the text names the file, what is wrong and the mend."""
 
 
+def one_line(text: str) -> str:
+    """What does not print, line ends too, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(text: str, most: int = 256) -> str:
-    """Foreign text for one line: what does not print is escaped, what is long is cut."""
+    """Foreign text for one line: escaped so that it stays unique, and cut where it is long."""
     cut = text if len(text) <= most else f"{text[:most]}..."
-    return "".join(
-        c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in cut
-    )
+    return one_line(cut.replace("\\", "\\\\"))
