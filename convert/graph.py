@@ -298,7 +298,11 @@ def _check_same(path_a: Path, a: _Graph, path_b: Path, b: _Graph) -> None:
 
 
 def _check_range(files: list[Path], layer: Layer, index: int) -> None:
-    """No input may overflow the int32 accumulator; so the C needs no check."""
+    """No input may overflow the int32 accumulator; so the C needs no check.
+
+    Stricter than for foreign models (convert/compile/rows.py): all states share the weights, and
+    a channel of ours that is dead in some state says that training went wrong.
+    """
     w = np.abs(layer.weights.astype(np.int64))
     most = 128 * (w.sum(axis=(1, 2)) if layer.kind == "conv" else w.sum(axis=0))
     # In the order of TFLite (bias last) and in ours (zero point folded in); a bit is left, so that
@@ -307,5 +311,7 @@ def _check_range(files: list[Path], layer: Layer, index: int) -> None:
     if np.any(worst >= 1 << 30):
         state, channel = (int(i) for i in np.argwhere(worst >= 1 << 30)[0])
         raise ConvertError(
-            f"{files[state]}: operator {index} ({layer.name}): channel {channel} can overflow int32"
+            f"{files[state]}: operator {index} ({layer.name}): channel {channel} can reach "
+            f"{int(worst[state, channel])}; less than 2^30 is needed, and every trained channel is "
+            "far below; hint: train the model again"
         )

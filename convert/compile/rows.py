@@ -48,7 +48,7 @@ class Row:
         if depthwise is not None:
             sums = depthwise_bias(kernels, self.bias, depthwise, zero_point)
         else:
-            folded = self.bias - zero_point * dense.astype(np.int64).sum(axis=1)
+            folded = self.bias - zero_point * dense.sum(axis=1, dtype=np.int64)
             sums = dot_bias(kernels, folded)
         parts = {"bias": sums, "multiplier": self.multiplier, "shift": -self.shift}
         filled = {
@@ -98,10 +98,15 @@ def make_row(
     row = scaling(op, weights, into, out, outputs)
     if bias is not None:
         row.bias = bias_values(bias, outputs)
-    w = dense.astype(np.int64)
-    most = np.abs(row.bias) + np.abs(w).sum(axis=1) * (128 + abs(into.zero_point))
-    low, high = sum_range(w, row.bias, into.zero_point)
-    reach = np.maximum(np.abs(low), np.abs(high)) << np.maximum(row.shift, 0)
+    positive = np.maximum(dense, 0).sum(axis=1, dtype=np.int64)
+    negative = np.minimum(dense, 0).sum(axis=1, dtype=np.int64)
+    # From the least and to the most that inputs are, less their zero point; a tap beyond the edge
+    # counts as 0, which lies between.
+    least, last = -128 - into.zero_point, 127 - into.zero_point
+    low = row.bias + positive * least + negative * last
+    high = row.bias + positive * last + negative * least
+    most = np.abs(row.bias) + (positive - negative) * (128 + abs(into.zero_point))
+    reach = np.minimum(np.maximum(np.abs(low), np.abs(high)), INT32) << np.maximum(row.shift, 0)
     # Shifted left until it wraps, and scaled by almost 1: the zero point may make it wrap again.
     wraps = (reach >= INT32 - 256) & (row.multiplier >= INT32 - 256)
     odd = (most >= ACCUMULATOR) | (row.multiplier == 0) | wraps
@@ -131,15 +136,6 @@ def bias_values(bias: Tensor, outputs: int) -> NDArray[np.int64]:
     if values.size != outputs:
         raise ConvertError(f"{values.size} biases for {outputs} outputs")
     return values
-
-
-def sum_range(
-    weights: NDArray[np.int64], bias: NDArray[np.int64], zero_point: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Least and most that each output's sum can be, were it not to wrap."""
-    ends = np.stack([weights * (end - zero_point) for end in (-128, 127)])
-    # A tap beyond the edge counts as 0, which lies between the two.
-    return bias + ends.min(axis=0).sum(axis=1), bias + ends.max(axis=0).sum(axis=1)
 
 
 def _one_value(row: Row, channel: int, low: int, high: int, limits: Range) -> int | None:
