@@ -21,6 +21,7 @@ from boards.run import run
 from boards.schema import Board, BoardError
 
 RATE = 16000
+_RATES = (4000, 768000)  # of recordings
 _UNKNOWN = 0x7FFFE000  # a size from here on is what programs write that do not know it
 _LOUDEST = 16.0  # 24 dB over full scale; what is more was never scaled
 _BLOCK = 1 << 16  # samples a channel read at once
@@ -64,15 +65,22 @@ def plain_wav(audio: str) -> Iterator[str]:
         raise SoundError(f"{audio}: cannot be opened; does the file exist, and is it no folder?")
     with tempfile.TemporaryDirectory(prefix="wakestate-") as folder:
         path = Path(folder) / "decoded.wav"
-        count = 0
-        with wave.open(str(path), "wb") as out:
-            out.setparams((1, 2, RATE, 0, "NONE", ""))
-            for samples in _decoded(audio):
-                out.writeframesraw(samples)
-                count += len(samples)
-        if not count:
-            raise SoundError(f"{audio}: empty: it holds no samples")
+        try:
+            _decode(audio, path)
+        except OSError as error:
+            raise SoundError(f"{audio}: cannot be decoded in {folder}: {error.strerror}") from None
         yield str(path)
+
+
+def _decode(audio: str, path: Path) -> None:
+    count = 0
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        for samples in _decoded(audio):
+            out.writeframesraw(samples)
+            count += len(samples)
+    if not count:
+        raise SoundError(f"{audio}: empty: it holds no samples")
 
 
 def _decoded(audio: str) -> Iterator[bytes]:
@@ -92,6 +100,9 @@ def _decoded(audio: str) -> Iterator[bytes]:
             yield from _by_ffmpeg(audio, str(error).rpartition(": ")[2].strip())
             return
         with file:
+            if not _RATES[0] <= file.samplerate <= _RATES[1]:
+                allowed = f"{_RATES[0]} to {_RATES[1]} Hz"
+                raise SoundError(f"{audio}: {file.samplerate} Hz; allowed: {allowed}")
             convert = soxr.ResampleStream(file.samplerate, RATE, 1)
             found, more = 0, True
             while more:

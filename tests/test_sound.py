@@ -97,6 +97,10 @@ BAD = {
     "no samples": (floats(), "empty: it holds no samples"),
     "truncated": (WHOLE[:-400], "truncated: its header promises 4000 bytes, it holds 3600"),
     "integers as floats": (floats(0, -25599, 0), "up to 25599; floats lie in -1 to 1"),
+    "rate": (
+        riff(chunk_of(b"fmt ", fmt_of(rate=7)), chunk_of(b"data", bytes(99))),
+        "7 Hz; allowed",
+    ),
     "no number": (floats(0, float("nan")), "samples that are no numbers"),
 }
 
