@@ -31,12 +31,12 @@ ws_status ws_init(ws_engine *engine, unsigned state) {
         (void)ws_network_push(&engine->network, column, silence);
     }
     ws_detector_reset(&engine->detector, silence);
-    engine->started = true;
+    engine->room = WS_WINDOW;
     return WS_OK;
 }
 
 ws_status ws_set_state(ws_engine *engine, unsigned state) {
-    if (engine == NULL || !engine->started) {
+    if (engine == NULL) {
         return WS_ERROR_ENGINE;
     }
     if (state >= WS_STATES) {
@@ -54,7 +54,7 @@ static bool hop(ws_engine *engine) {
     ws_frontend(engine->window, engine->fft, column);
     memmove(engine->window, engine->window + WS_HOP,
             (WS_WINDOW - WS_HOP) * sizeof engine->window[0]);
-    engine->filled = WS_WINDOW - WS_HOP;
+    engine->room = WS_HOP;
     if (!ws_network_push(&engine->network, column, out)) {
         return false;
     }
@@ -73,20 +73,20 @@ static bool hop(ws_engine *engine) {
 }
 
 size_t ws_push(ws_engine *engine, const int16_t *pcm, size_t samples) {
-    if (engine == NULL || pcm == NULL || !engine->started) {
+    if (engine == NULL || pcm == NULL || engine->room == 0) {
         return samples; /* a caller's loop ends as ever */
     }
     size_t used = 0;
     while (used < samples) {
-        size_t count = (size_t)WS_WINDOW - engine->filled;
+        size_t count = engine->room;
         if (count > samples - used) {
             count = samples - used;
         }
-        memcpy(engine->window + engine->filled, pcm + used, count * sizeof *pcm);
-        engine->filled = (uint16_t)(engine->filled + count);
+        memcpy(engine->window + WS_WINDOW - engine->room, pcm + used, count * sizeof *pcm);
+        engine->room = (uint16_t)(engine->room - count);
         engine->samples += count;
         used += count;
-        if (engine->filled == WS_WINDOW && hop(engine)) {
+        if (engine->room == 0 && hop(engine)) {
             break;
         }
     }

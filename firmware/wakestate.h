@@ -35,7 +35,7 @@ typedef enum {
     WS_ERROR_SCHEMA,   /* the generated model is for another version of this code */
     WS_ERROR_FRONTEND, /* network and front end were generated from different word files */
     WS_ERROR_STATE,    /* no such device state: 0 .. WS_STATES - 1 are allowed */
-    WS_ERROR_ENGINE    /* NULL, or an engine that ws_init has not started */
+    WS_ERROR_ENGINE    /* NULL instead of an engine */
 } ws_status;
 
 typedef enum {
@@ -71,14 +71,13 @@ typedef struct {
  * zeros, as static memory is, it is an engine not started. */
 typedef struct {
     ws_network network;
-    int32_t fft[WS_FFT];
-    int16_t window[WS_WINDOW];
-    uint16_t filled;  /* samples in `window` */
-    uint64_t samples; /* samples consumed since ws_init */
-    ws_detector detector;
     uint8_t state;
     uint8_t pending; /* bit per event type that ws_poll still has to give */
-    bool started;    /* by a ws_init that returned WS_OK */
+    uint16_t room;   /* samples that `window` still takes; 0: not started by ws_init */
+    int32_t fft[WS_FFT];
+    int16_t window[WS_WINDOW];
+    uint64_t samples; /* samples consumed since ws_init */
+    ws_detector detector;
     ws_event last;
 } ws_engine;
 

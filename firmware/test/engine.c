@@ -279,7 +279,8 @@ static void is_deaf(ws_engine *engine) {
     CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
     CHECK(ws_push(engine, sound(), 0) == 0);
     CHECK(!ws_poll(engine, &event));
-    CHECK(ws_set_state(engine, 0) == WS_ERROR_ENGINE);
+    CHECK(ws_set_state(engine, 0) == (engine == NULL ? WS_ERROR_ENGINE : WS_OK));
+    CHECK(ws_set_state(engine, WS_STATES) != WS_OK);
     CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
     CHECK(!ws_poll(engine, &event));
 }

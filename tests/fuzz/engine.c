@@ -73,9 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             ws_status status = ws_init(whole, value >> 8);
             CHECK(status == (value >> 8 < WS_STATES ? WS_OK : WS_ERROR_STATE));
             CHECK(ws_init(pieces, value >> 8) == status);
-        } else if (!whole->started) {
-            CHECK(ws_push(whole, pcm, value) == value && ws_set_state(whole, 0) != WS_OK);
-            CHECK(!ws_poll(whole, &(ws_event){0}));
+        } else if (whole->room == 0) { /* not started */
+            (void)ws_set_state(whole, value);
+            CHECK(ws_push(whole, pcm, value) == value && !ws_poll(whole, &(ws_event){0}));
         } else if ((what & 1u) != 0) {
             ws_status expected = value < WS_STATES ? WS_OK : WS_ERROR_STATE;
             CHECK(ws_set_state(whole, value) == expected);
