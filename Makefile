@@ -314,7 +314,7 @@ test: lint ## Lint, then all tests
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: fuzz
-fuzz: $(VENV)/.base ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
+fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
 	@sh tools/setup.sh fuzz
 	+@$(BUILD) WORD=alexa MODEL=models/alexa BOARD=host generated >&2
 	+@$(BUILD) BOARD=mps2-an386 build/boards/mps2-an386/board.mk >&2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import tempfile
+from pathlib import Path
 
 import verify.frames as frames
 
@@ -83,3 +85,12 @@ def engine() -> list[bytes]:
     again = [*loud, (3, 0x020F), *quiet, (3, 0x630F), *states, (3, 0x000F), *loud]
     cases = (quiet, loud, states, again, [*loud, *states])
     return [bytes([1]) + _operations(*each) for each in cases]
+
+
+def loader() -> list[bytes]:
+    """The smallest of the models that tests/fuzz/mutants.py takes."""
+    from tests.fuzz.mutants import own_models
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = [path.read_bytes() for path in own_models(Path(folder))]
+    return [data for data in made if len(data) < 5000]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,43 @@ def _build(name: str, sources: list[str], includes: list[str]) -> Path:
     return program
 
 
+def _fuzz(name: str, program: list[str], seconds: float, most: int) -> Result:
+    """Run what takes libFuzzer's options, from inputs of tests/fuzz/seeds.py on."""
+    corpus, seeded = FOLDER / "corpus" / name, FOLDER / "seeds" / name
+    for folder in (corpus, seeded, FINDINGS):
+        folder.mkdir(parents=True, exist_ok=True)
+    for index, seed in enumerate(getattr(seeds, name)()):
+        (seeded / f"{index:02}").write_bytes(seed)
+    before = set(FINDINGS.glob(f"{name}-*"))
+    call = [*program, f"-max_total_time={max(1, round(seconds))}", *LIMITS, f"-max_len={most}"]
+    call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
+    done = subprocess.run(
+        [*call, str(corpus), str(seeded)], cwd=ROOT, capture_output=True, text=True, check=False,
+        errors="replace", stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    executions = re.search(r"stat::number_of_executed_units: *(\d+)", done.stderr)
+    coverage = re.findall(r" cov: (\d+)", done.stderr)
+    found = tuple(sorted(set(FINDINGS.glob(f"{name}-*")) - before))
+    if done.returncode != 0 and not found:
+        found = (FINDINGS / f"{name}-log",)
+        found[0].write_text(done.stderr)
+    return Result(
+        int(executions[1]) if executions else 0,
+        int(coverage[-1]) if coverage else 0,
+        found,
+        done.stdout + done.stderr,
+    )
+
+
+def loader(seconds: float) -> Result:
+    """The model loader, in Python."""
+    if importlib.util.find_spec("atheris") is None:
+        raise FuzzError(
+            f"loader: atheris is not installed: {sys.executable} -m pip install -e '.[dev]'"
+        )
+    return _fuzz("loader", [sys.executable, "-m", "tests.fuzz.loader"], seconds, 5000)
+
+
 def libfuzzer(
     name: str, sources: list[str], includes: list[str] | None = None, *, most: int = 4096
 ) -> Run:
@@ -61,31 +100,7 @@ def libfuzzer(
 
     def run(seconds: float) -> Result:
         program = _build(name, sources, includes or [])
-        corpus, seeded = FOLDER / "corpus" / name, FOLDER / "seeds" / name
-        for folder in (corpus, seeded, FINDINGS):
-            folder.mkdir(parents=True, exist_ok=True)
-        for index, seed in enumerate(getattr(seeds, name)()):
-            (seeded / f"{index:02}").write_bytes(seed)
-        before = set(FINDINGS.glob(f"{name}-*"))
-        call = [str(program), f"-max_total_time={max(1, round(seconds))}", *LIMITS]
-        call += [f"-max_len={most}"]
-        call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
-        done = subprocess.run(
-            [*call, str(corpus), str(seeded)], capture_output=True, text=True, check=False,
-            errors="replace", stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        executions = re.search(r"stat::number_of_executed_units: *(\d+)", done.stderr)
-        coverage = re.findall(r" cov: (\d+)", done.stderr)
-        found = tuple(sorted(set(FINDINGS.glob(f"{name}-*")) - before))
-        if done.returncode != 0 and not found:
-            found = (FINDINGS / f"{name}-log",)
-            found[0].write_text(done.stderr)
-        return Result(
-            int(executions[1]) if executions else 0,
-            int(coverage[-1]) if coverage else 0,
-            found,
-            done.stderr,
-        )
+        return _fuzz(name, [str(program)], seconds, most)
 
     return run
 
@@ -108,4 +123,5 @@ TARGETS: dict[str, Run] = {
     "command": libfuzzer("command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], most=500),
     "uplink": libfuzzer("uplink", [*UPLINK, SCRIPTED[0]], ["tests/scripted"], most=150),
     "engine": libfuzzer("engine", [*ENGINE, *NETWORK], [ALEXA], most=100),
+    "loader": loader,
 }
