@@ -12,6 +12,7 @@ from bench.measure import Model, Subject, build_image, counting_boards, measure,
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
 from bench.stack import Stack
 from boards.schema import BoardError, load_board
+from words.files import FileError
 
 BASELINE = Path("bench/baseline.json")
 OUT = Path("build/bench.json")
@@ -150,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _diff(args)
         else:
             _accept(args)
-    except (BenchError, BoardError) as error:
+    except (BenchError, BoardError, FileError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

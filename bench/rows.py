@@ -28,6 +28,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from words.explain import explain
+from words.files import write_whole
 
 #: What of a row may not grow; in bytes but the first.
 COSTS = ("instructions", "flash", "ram", "stack", "stack_computed")
@@ -118,8 +119,7 @@ def write_report(path: Path, report: Report) -> None:
             parts.append(f' "{key}": [\n{lines}\n ]')
         else:
             parts.append(f' "{key}": {json.dumps(value)}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    write_whole(path, "{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def merge(old: Report | None, new: Report) -> Report:

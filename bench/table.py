@@ -12,6 +12,7 @@ from bench.measure import CALLS, counting_boards, floor, macs_per_instruction
 from bench.rows import BenchError, Report, Row
 from bench.stack import Stack
 from boards.schema import Board, load_board
+from words.files import write_whole
 
 _HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
 _SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")
@@ -127,7 +128,7 @@ def fill(path: Path, report: Report) -> None:
     page = re.sub(marks, table, page, flags=re.DOTALL)
     marks = r"<!-- bench-prices -->\n.*?<!-- end -->"
     text = f"<!-- bench-prices -->\n\n{prices(report)}\n\n<!-- end -->"
-    path.write_text(re.sub(marks, lambda _: text, page, flags=re.DOTALL), encoding="utf-8")
+    write_whole(path, re.sub(marks, lambda _: text, page, flags=re.DOTALL))
 
 
 def _board(core: str) -> Board:

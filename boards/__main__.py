@@ -11,6 +11,7 @@ from pathlib import Path
 from boards import budget, flash, generate, new, pages, pdm, run, sound, timeline
 from boards.schema import Board, BoardError, board_names, load_board
 from words.explain import one_line
+from words.files import FileError, write_whole
 
 
 def _build(text: str) -> tuple[Board, Path]:
@@ -125,9 +126,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.command == "generate":
             generate.generate(args.board, args.out or Path("build/boards") / args.board)
         elif args.command == "docs":
-            (args.out / "boards").mkdir(parents=True, exist_ok=True)
             for name, text in pages.pages().items():
-                (args.out / name).write_text(text, encoding="utf-8")
+                write_whole(args.out / name, text)
         elif args.command == "qemu":
             rest = args.arguments[1:] if args.arguments[:1] == ["--"] else args.arguments
             return run.run(load_board(args.board), args.elf, rest)
@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             builds = [_build(text) for text in args.build]
             return timeline.show(builds, args.audio, args.state)
-    except BoardError as error:
+    except (BoardError, FileError) as error:
         print("\n".join(map(one_line, str(error).split("\n"))), file=sys.stderr)
         return 2
     except KeyboardInterrupt:

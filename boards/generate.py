@@ -10,6 +10,7 @@ from typing import Any
 from boards import svd
 from boards.schema import FOLDER, Board, BoardError, load_board
 from convert.render import render, version
+from words.files import write_whole
 
 ROOT = FOLDER.parent
 COMMON = FOLDER / "common"
@@ -44,9 +45,8 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
         for handler, number in named.interrupts.items():
             handlers[number] = f"ws_on_{handler}"
         texts["board_vectors.c"] = render("board_vectors.c.j2", handlers=handlers, **facts)
-    out.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
-        (out / file).write_text(text, encoding="utf-8")
+        write_whole(out / file, text)
     return [out / file for file in texts]
 
 

@@ -13,6 +13,7 @@ from convert.kernels import KERNELS
 from convert.manifest import deaf, read_manifest
 from convert.plan import plan
 from words import WordError, load_word
+from words.files import FileError, plain
 
 EPILOG = """\
 the way of a model:
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
             _c(given)
         else:
             _compile(given)
-    except (ConvertError, WordError) as error:
+    except (ConvertError, WordError, FileError) as error:
         print(one_line(str(error)), file=sys.stderr)
         return 1
     return 0
@@ -100,9 +101,11 @@ def _tflite(given: argparse.Namespace) -> None:
 
     word = load_word(given.word)
     try:
-        calibration = np.load(given.calibration)
-    except (OSError, ValueError) as error:
-        raise ConvertError(f"{given.calibration}: not a readable .npy file: {error}") from None
+        calibration = np.lib.format.open_memmap(given.calibration, mode="r")
+    except Exception as error:  # a damaged file may raise anything
+        raise ConvertError(
+            f"{plain(given.calibration)}: not a readable .npy file: {plain(error, 300)}"
+        ) from None
     try:
         from convert.export import export
     except ModuleNotFoundError as error:

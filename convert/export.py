@@ -46,6 +46,7 @@ from convert.manifest import (
 )
 from train.model import ENDPOINT_HOPS, build_model, endpoint_range, metadata_vectors
 from words import Word
+from words.files import make_folder, plain, writing
 
 __all__ = ["export", "set_thresholds"]
 
@@ -85,8 +86,8 @@ def export(
         raise ConvertError(f"{keras_path}: no such file; `make train WORD={word.name}` writes it")
     given = thresholds or {state: never_fires(word) for state in word.states}
     check_thresholds("export", word, given)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+    make_folder(out)
+    with writing(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         made = Path(name)
         shutil.copyfile(keras_path, made / f"{word.name}.keras")
         model = _load(word, keras_path, hops)
@@ -109,15 +110,16 @@ def export(
 
 
 def _move(made: Path, out: Path, files: dict[str, str]) -> None:
-    """Move the files over; what an older model.json named and the new does not is removed."""
-    out.mkdir(exist_ok=True)
-    stale: set[str] = set()
+    """Move the files over; what an older model.json names, with its hash, and the new one does not
+    is removed."""
+    stale: dict[str, str] = {}
     with contextlib.suppress(ConvertError):  # none there, or not readable
-        stale = set(read_manifest(out).files) - set(files)
+        stale = read_manifest(out).files
     for name in [*files, NAME]:
         (made / name).replace(out / name)
-    for name in stale:
-        (out / name).unlink(missing_ok=True)
+    for name in stale.keys() - files.keys():
+        if (out / name).is_file() and sha256(out / name) == stale[name]:
+            (out / name).unlink()
 
 
 def _load(word: Word, path: Path, hops: int) -> keras.Model:
@@ -125,10 +127,10 @@ def _load(word: Word, path: Path, hops: int) -> keras.Model:
     try:
         trained = keras.saving.load_model(path, compile=False)
         model.set_weights(trained.get_weights())
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise ConvertError(
-            f"{path}: does not hold the network of words/{word.name}.toml, or not its outputs "
-            f"logit, start and end; train it anew: {error}"
+            f"{plain(path)}: does not hold the network of words/{word.name}.toml, or not its "
+            f"outputs logit, start and end; train it anew: {plain(error, 300)}"
         ) from None
     return model
 

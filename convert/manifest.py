@@ -9,20 +9,30 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from convert.errors import ConvertError
 from convert.frontend import frontend_hash
 from words import Word
+from words.files import FileError, inside, plain, plain_name, shown, sized, write_whole
 
 NAME = "model.json"
 SCHEMA = 2
+FILES_MOST = 256  # a model has one file for each state, of which there are up to 64
+_BYTES_MOST = 1 << 20  # of model.json
+FILE_MOST = 64 << 20  # bytes of a file that it names
+_AGAIN = "write the folder again with `python -m convert tflite`"
+
+FileName = Annotated[str, AfterValidator(plain_name)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False, strict=True
+    )
 
 
 class Logit(_Part):
@@ -40,12 +50,12 @@ class Manifest(_Part):
 
     version: Literal[2] = Field(2, alias="schema")
     word: str
-    frontend_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    frontend_hash: Sha256
     metadata: dict[str, tuple[str, ...]]
     logit: Logit
     endpoint_hops: int = Field(gt=0)  # hops that 1.0 of an endpoint stands for
     thresholds: dict[str, int]
-    files: dict[str, str]
+    files: dict[FileName, Sha256] = Field(max_length=FILES_MOST)  # of this folder, no other
 
 
 def never_fires(word: Word) -> int:
@@ -79,35 +89,39 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / NAME
     if not path.is_file():
         raise ConvertError(
-            f"{path}: no such file; a model folder is written by `python -m convert tflite`"
+            f"{plain(path)}: no such file; a model folder is written by `python -m convert tflite`"
         )
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(sized(path, _BYTES_MOST).read_bytes())
+    except (FileError, OSError) as error:
+        raise ConvertError(plain(error)) from None
     except ValidationError as error:
-        lines = []
-        for item in error.errors():
-            if item["loc"] == ("schema",):  # then what else is wrong only follows from it
-                raise ConvertError(
-                    f"{path}: schema: given {item['input']!r}; this version reads {SCHEMA}, whose "
-                    "network also tells where the word starts and ends: train anew with "
-                    "`make train`, or convert a model so trained with `python -m convert tflite`"
-                ) from None
-        for item in error.errors():
-            field = ".".join(str(part) for part in item["loc"]) or "(file)"
-            given = "" if item["type"] == "missing" else f" given {item['input']!r};"
-            lines.append(
-                f"{path}: {field}:{given} {item['msg']}; "
-                "write the folder anew with `python -m convert tflite`"
+        raise ConvertError(_explain(path, error)) from None
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    """One line: the first thing that is wrong."""
+    items = error.errors()
+    for item in items:
+        if item["loc"] == ("schema",):  # then what else is wrong only follows from it
+            return (
+                f"{plain(path)}: schema: given {shown(item['input'])}; this version reads {SCHEMA},"
+                " whose network also tells where the word starts and ends: train anew with "
+                "`make train`, or convert a model so trained with `python -m convert tflite`"
             )
-        raise ConvertError("\n".join(lines)) from None
+    first = items[0]
+    field = plain(".".join(str(part) for part in first["loc"] if part != "[key]"), 200) or "(file)"
+    told = first["type"] in ("missing", "value_error")  # by the message itself
+    given = "" if told else f" given {shown(first['input'])};"
+    said = plain(first["msg"].removeprefix("Value error, "))
+    more = f" ({len(items) - 1} more)" if len(items) > 1 else ""
+    return f"{plain(path)}: {field}:{given} {said}{more}; {_AGAIN}"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write model.json in one step."""
-    partial = folder / (NAME + ".partial")
+    """Write model.json in one step. FileError."""
     text = json.dumps(manifest.model_dump(by_alias=True, mode="json"), indent=1)
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(folder / NAME)
+    write_whole(folder / NAME, text + "\n")
 
 
 def check_manifest(folder: Path, word: Word) -> Manifest:
@@ -117,7 +131,9 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
     again = "convert the model anew with `python -m convert tflite`"
 
     def differ(field: str, given: object, wanted: object, mend: str) -> ConvertError:
-        return ConvertError(f"{path}: {field}: is {given}, the word file has {wanted}; {mend}")
+        return ConvertError(
+            f"{plain(path)}: {field}: is {plain(given, 300)}, the word file has {wanted}; {mend}"
+        )
 
     if manifest.word != word.name:
         raise differ("word", manifest.word, word.name, "give the folder of this word's model")
@@ -135,14 +151,15 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
             {k: list(v) for k, v in word.metadata.items()},
             "the model was trained with another vocabulary: restore [metadata] or train anew",
         )
-    check_thresholds(str(path), word, manifest.thresholds)
+    check_thresholds(plain(path), word, manifest.thresholds)
     for state in word.states:
         if state_file(word, state) not in manifest.files:
             raise ConvertError(f"{path}: files: lacks {state_file(word, state)}; {again}")
     for name, wanted in manifest.files.items():
-        file = folder / name
-        if not file.is_file():
-            raise ConvertError(f"{file}: no such file, but {NAME} names it; {again}")
+        try:
+            file = inside(folder, name, FILE_MOST)
+        except FileError as error:
+            raise ConvertError(f"{error}, but {NAME} names it; {again}") from None
         if sha256(file) != wanted:
             raise ConvertError(
                 f"{file}: sha256 is {sha256(file)[:12]}.., {NAME} has files.{name} = "
@@ -155,7 +172,7 @@ def check_thresholds(where: str, word: Word, thresholds: dict[str, int]) -> None
     """One threshold for each state of the word, within what a sum of logits can reach."""
     if set(thresholds) != set(word.states):
         raise ConvertError(
-            f"{where}: thresholds: given for {sorted(thresholds)}; "
+            f"{where}: thresholds: given for {plain(sorted(thresholds), 300)}; "
             f"exactly these states are allowed: {sorted(word.states)}"
         )
     low, high = -128 * word.detector.smoothing_steps, never_fires(word)

@@ -11,6 +11,8 @@ from typing import Any
 
 import jinja2
 
+from words.files import make_folder, writing
+
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 
@@ -37,10 +39,11 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_files(out: Path, texts: dict[str, str]) -> list[Path]:
-    """Write generated files to a folder; those whose text is the same are left untouched (make)."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write generated files to a folder; those whose text is the same are left untouched (make).
+    FileError where they cannot be written; then none is."""
+    make_folder(out)
     written = []
-    with tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
+    with writing(out), tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
         for file, text in texts.items():
             (Path(name) / file).write_text(text, encoding="utf-8", newline="\n")
         for file, text in texts.items():

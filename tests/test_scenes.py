@@ -106,7 +106,7 @@ def test_pool_is_made_by_its_seed_and_goes_on(
     before = [p.read_bytes() for p in shards]
     stamp = shards[0].stat().st_mtime_ns
     shards[1].unlink()
-    (tmp_path / "a/train-positive-001.77.partial").write_bytes(b"killed")
+    (tmp_path / "a/.train-positive-001.77.partial.npz").write_bytes(b"killed")
     again = render_pool(corpus, TOY.word, tmp_path / "a", *args, seed=1)
     assert sorted((tmp_path / "a").iterdir()) == shards
     assert [p.read_bytes() for p in shards] == before

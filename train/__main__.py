@@ -19,6 +19,7 @@ from train.device import Device, DeviceError
 from words import Word, WordError, load_word
 from words.copied import copied
 from words.explain import one_line
+from words.files import FileError
 
 if TYPE_CHECKING:
     from train.evaluate import Measured, Options
@@ -182,7 +183,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         args.command(args, load_word(args.word))
-    except (WordError, ConvertError, DataError, DeviceError, OSError) as error:
+    except (WordError, ConvertError, DataError, DeviceError, FileError, OSError) as error:
         for line in str(error).split("\n"):
             print(f"train: {one_line(line)}", file=sys.stderr)
         return getattr(error, "status", 1)

@@ -28,6 +28,7 @@ from train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
 from train.pool import render_pool
 from train.trials import Sound, Trials, conditions
 from words import Word
+from words.files import replaced
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
 REACH = 20  # network steps around the wake in which a detector's highest step is looked for
@@ -78,9 +79,8 @@ def go_on(
     rng = np.random.default_rng([1, 8])
     make = partial(trainer.draw, rng, positive, negative, np.arange(len(negative)))
     trainer.learner.learn(make, BATCHES, positive, negative, method, lambda: None)
-    unfinished = final.with_name(f"partial-{method}.keras")
-    trainer.model.save(unfinished)
-    unfinished.replace(final)
+    with replaced(final) as unfinished:
+        trainer.model.save(unfinished)
     return final
 
 

@@ -29,6 +29,7 @@ from train.manifest import SPEECH_KINDS as SPEECH_KINDS
 from train.manifest import DataError as DataError
 from train.manifest import find_manifest as find_manifest
 from words import Data, Word
+from words.files import replaced, write_whole
 
 WORD_S = (0.2, 10.0)  # recordings of the word of other lengths are named
 RATES = (4000, 768000)  # of recordings
@@ -227,29 +228,26 @@ class _Sound:
 
 def _decode(data: Path, rows: list[Row], index_path: Path, pcm_path: Path) -> None:
     """All files into one; a DataError names all that cannot be read."""
-    index_path.parent.mkdir(parents=True, exist_ok=True)
     index, offset = [], 0
-    partial = pcm_path.with_suffix(f".{os.getpid()}.partial")
     paths = [data / row["path"] for row in rows]
     problems, heard = [], []
-    try:
-        with partial.open("wb") as out, ThreadPoolExecutor(os.cpu_count()) as team:
-            read = team.map(_read, paths)
-            for row, sound in zip(rows, tqdm(read, f"decode {rows[0]['split']}", len(rows),
-                                             unit="file"), strict=True):  # fmt: skip
-                out.write(sound.pcm.tobytes())
-                index.append((offset, len(sound.pcm)))
-                offset += len(sound.pcm)
-                if sound.problem:
-                    problems.append(f"{row['path']}: {sound.problem}")
-                heard.append(replace(sound, pcm=sound.pcm[:0]) if sound.pcm.any() else sound)
+    with (
+        replaced(pcm_path) as partial,
+        partial.open("wb") as out,
+        ThreadPoolExecutor(os.cpu_count()) as team,
+    ):
+        read = team.map(_read, paths)
+        for row, sound in zip(rows, tqdm(read, f"decode {rows[0]['split']}", len(rows),
+                                         unit="file"), strict=True):  # fmt: skip
+            out.write(sound.pcm.tobytes())
+            index.append((offset, len(sound.pcm)))
+            offset += len(sound.pcm)
+            if sound.problem:
+                problems.append(f"{row['path']}: {sound.problem}")
+            heard.append(replace(sound, pcm=sound.pcm[:0]) if sound.pcm.any() else sound)
         refuse(data, problems, "files")
         _tell(data, rows, heard, [samples for _, samples in index])
-        partial.replace(pcm_path)
-        partial.write_text(json.dumps(index))
-        partial.replace(index_path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(index_path, json.dumps(index))
 
 
 def _tell(data: Path, rows: list[Row], heard: list[_Sound], samples: list[int]) -> None:

@@ -35,6 +35,7 @@ from train.near import Near, recorded, spoken
 from train.peers import find_peers
 from train.trials import Condition, Pcm, Sound, Trials, conditions
 from words import Word
+from words.files import write_whole
 
 OURS = "Wakestate"
 
@@ -420,13 +421,10 @@ def _band_centres(word: Word) -> NDArray[np.float64]:
 
 def write_json(measured: Measured, path: Path) -> None:
     """Everything in one file, replaced whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = asdict(measured)
     head = {**content.pop("about"), "thresholds": content.pop("thresholds")}
     parts = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     for key, items in content.items():
         lines = ",\n  ".join(json.dumps(item) for item in items)
         parts.append(f'"{key}": [\n  {lines}\n ]')
-    partial = path.with_suffix(".partial")
-    partial.write_text("{\n " + ",\n ".join(parts) + "\n}\n")
-    partial.replace(path)
+    write_whole(path, "{\n " + ",\n ".join(parts) + "\n}\n")

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from train.evaluate import OURS
 from train.tables import label
 from train.whole import FLOAT
+from words.files import replaced
 
 NONE_HEARD = 0.1  # FA/h at which "no false accept" is drawn
 LEAST = 0.6  # FRR in percent at which "no miss" is drawn
@@ -53,9 +54,8 @@ Draw = Callable[[Ink], Figure]
 def save_png(draw: Draw, path: Path) -> None:
     """The figure on white."""
     figure = draw(PAPER)
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, dpi=150, format="png", facecolor="white")
-    partial.replace(path)
+    with replaced(path) as partial:
+        figure.savefig(partial, dpi=150, format="png", facecolor="white")
     pyplot.close(figure)
 
 

@@ -27,6 +27,7 @@ from train.model import build_model, take_weights, window_loss
 from train.pool import Pool, check_parts, clip_hops, render_pool
 from train.teach import identities, taught
 from words import Word
+from words.files import replaced
 
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
@@ -155,9 +156,8 @@ def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int
         features = pools[i % 2].features
         first = int(rng.integers(features.shape[1] - hops + 1))
         windows.append(features[rng.integers(len(features)), first : first + hops])
-    partial = path.with_name("calibration.partial.npy")
-    np.save(partial, np.stack(windows))
-    partial.replace(path)
+    with replaced(path) as made:
+        np.save(made, np.stack(windows))
 
 
 class Trainer:
@@ -236,9 +236,8 @@ class Trainer:
         else:
             anew = np.arange(len(negative))
         worst[anew] = self.scores(negative, anew).max(axis=1)
-        partial = path.with_name("mined.partial.npy")
-        np.save(partial, worst)
-        partial.replace(path)
+        with replaced(path) as made:
+            np.save(made, worst)
         return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
     def draw(
@@ -259,7 +258,8 @@ class Trainer:
         print(row)
         self._write_curve(row)
         checkpoint = _checkpoint(self.run, number)
-        self.model.save(checkpoint)
+        with replaced(checkpoint) as made:
+            self.model.save(made)
         write_json(self.run / "state.json", {"round": number, "checkpoint": checkpoint.name})
         kept = {_checkpoint(self.run, n) for n in (*self._averaged(), number)}
         for path in set(self.run.glob("round-*.keras")) - kept:
@@ -277,12 +277,10 @@ class Trainer:
         if curve.is_file() and row["round"] > 1:
             with curve.open(newline="") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["round"]) < row["round"]]
-        partial = curve.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with replaced(curve) as made, made.open("w", newline="") as file:
             writer = csv.DictWriter(file, row)
             writer.writeheader()
             writer.writerows([*rows, row])
-        partial.replace(curve)
 
     def _rates(self, held: tuple[Pool, Pool]) -> dict[str, float]:
         """Share of held-out words that score below what fires so often on held-out clips."""
@@ -315,9 +313,8 @@ class Trainer:
         _, rounds, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
         write_json(self.run / "result.json", {"averaged_rounds": rounds, **rates})
-        partial = final.with_name("partial.keras")
-        self.model.save(partial)
-        partial.replace(final)
+        with replaced(final) as made:
+            self.model.save(made)
 
 
 def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:

@@ -5,6 +5,7 @@ All is written whole or not at all.
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.data import DataError
+from train.data import RATE, DataError
+from words.files import replaced, write_whole
 
 Arrays = dict[str, NDArray[Any]]
 Make = Callable[[np.random.Generator], Arrays]
@@ -27,11 +30,8 @@ T = TypeVar("T")
 
 
 def write_json(path: Path, content: Any) -> None:
-    """`content` as JSON; the folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(path)
+    """`content` as JSON; the folder is made where it is missing. FileError."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
@@ -46,12 +46,17 @@ def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """An .npz file."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        content: dict[str, Any] = arrays
-        np.savez(file, **content)
-    partial.replace(path)
+    """An .npz file. FileError."""
+    content: dict[str, Any] = arrays
+    with replaced(path) as partial:
+        np.savez(partial, **content)
+
+
+def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
+    """int16[samples] at RATE as a WAV file. FileError."""
+    made = io.BytesIO()  # soundfile itself tells a full disk from nothing else
+    soundfile.write(made, pcm, RATE, format="WAV", subtype="PCM_16")
+    write_whole(path, made.getvalue())
 
 
 def recalled(path: Path, make: Callable[[], T]) -> T:
@@ -104,7 +109,7 @@ def make_shards(
     jobs = [(p, [seed, i, len(kind)]) for i, p in enumerate(paths) if not p.is_file()]
     if jobs:
         _make = begin()
-        for stale in folder.glob(f"{part}-{kind}-*.partial"):  # of a killed call
+        for stale in folder.glob(f".{part}-{kind}-*.partial.npz"):  # of a killed call
             stale.unlink(missing_ok=True)
         workers = min(len(jobs), os.cpu_count() or 1)
         with multiprocessing.get_context("fork").Pool(workers, quiet) as team:

@@ -7,7 +7,6 @@ network on 40 noise-reduced, gain-controlled bands. It knows nothing of the devi
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from importlib import import_module, metadata, util
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from train.data import RATE
 from words import Word
+from words.files import replaced
 
 PACKAGE = "pymicro_wakeword"
 HOP = 160
@@ -66,11 +66,9 @@ class MicroWakeWord:
             with np.load(path) as kept:
                 return list(np.split(kept["scores"], kept["ends"][:-1]))
         found = [self._run(pcm) for pcm in pcms]
-        self._cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.savez(file, scores=np.concatenate(found), ends=np.cumsum([len(f) for f in found]))
-        partial.replace(path)
+        ends = np.cumsum([len(f) for f in found])
+        with replaced(path) as partial:
+            np.savez(partial, scores=np.concatenate(found), ends=ends)
         return found
 
     def _run(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -19,6 +19,7 @@ from train.peers import find_peers
 from train.tables import Table, label, tables
 from train.whole import FLOAT
 from words import Word
+from words.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,7 @@ def write_report(
         size=_size(word, model), cost=_cost(word, model, costs),
     )  # fmt: skip
     path = out / "report.html"
-    partial = path.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, page)
     return path
 
 

@@ -12,6 +12,7 @@ import soundfile
 
 from train.acoustics import active_rms, dbfs, hiss, rms, to_int16
 from train.data import RATE, DataError
+from train.kept import write_wav
 
 # (seconds of pause before, flite voice, text, noise SNR in dB)
 SCENE = (
@@ -44,7 +45,4 @@ def write_sample(phrase: str, path: Path, seed: int = 1) -> None:
             x *= level / active_rms(x)
             noise = hiss(rng, len(x))
             parts.append(x + noise * (level * 10 ** (-snr / 20) / rms(noise)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.wav")
-    soundfile.write(partial, to_int16(np.concatenate(parts)), RATE, subtype="PCM_16")
-    partial.replace(path)
+    write_wav(path, to_int16(np.concatenate(parts)))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from convert.hostlib import Extractor
 from train.acoustics import Stage, active_rms, dbfs, to_int16
 from train.data import RATE, Corpus
+from train.kept import write_wav
 from train.pool import Renderer, window_ends
 from words import Word
+from words.files import write_whole
 
 STREAM_LEVEL_DBFS = -30.0
 STAY_S = 6.0  # in each device state of the stream
@@ -31,12 +32,12 @@ def write_scenes(corpus: Corpus, word: Word, out: Path, count: int, seed: int) -
         pcm, labels, state, place = renderer.scene(rng, kind)
         name = f"{number + 1:02d}-{kind}-{_file_name(word.states[state])}"
         written.append(out / f"{name}.wav")
-        soundfile.write(written[-1], pcm, RATE)
+        write_wav(written[-1], pcm)
         scenes.append((name, pcm, labels, place))
     pcm, marks = state_stream(renderer.stage, rng)
     written += [out / "stream.wav", out / "stream.txt", out / "scenes.png"]
-    soundfile.write(out / "stream.wav", pcm, RATE)
-    (out / "stream.txt").write_text("".join(f"{t:.3f} {state}\n" for t, state in marks))
+    write_wav(out / "stream.wav", pcm)
+    write_whole(out / "stream.txt", "".join(f"{t:.3f} {state}\n" for t, state in marks))
     _picture(word, scenes, out / "scenes.png")
     return written
 

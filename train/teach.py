@@ -17,6 +17,7 @@ from train.learner import learner
 from train.model import TAUGHT_LIMIT, metadata_width
 from train.pool import STEPS, Pool
 from words import Word
+from words.files import replaced
 
 AT_ONCE = 4000
 
@@ -35,9 +36,8 @@ def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None
             said = teacher.outputs(pool, rows)[:, :, 0]
             total[rows] += np.clip(said, -TAUGHT_LIMIT, TAUGHT_LIMIT)
     mean = (total / len(teachers)).astype(pool.soft.dtype)
-    partial = kept.with_name("soft.partial.npy")
-    np.save(partial, mean)
-    partial.replace(kept)
+    with replaced(kept) as partial:
+        np.save(partial, mean)
     pool.soft[:] = corrected(pool.labels, mean)
 
 

@@ -16,6 +16,7 @@ from verify.native import NativeError
 from verify.options import parser
 from verify.posting import Both, Poster, Service, Verdict, load_key
 from words import Word, WordError, load_word
+from words.files import FileError
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("build/cache")
@@ -252,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"{error.name} is not installed: pip install -e '.[serve]'", file=sys.stderr)
         return 2
-    except (GatewayError, NativeError, BoardError, WordError) as error:
+    except (GatewayError, NativeError, BoardError, FileError, WordError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -8,7 +8,6 @@ device steps every few hops; here all of these steps' phases are heard, which te
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from convert.reference import whole
 from verify.gateway import GatewayError
 from verify.infer import FACTS, Network
 from words import Word
+from words.files import FileError, make_folder, plain, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -129,19 +129,20 @@ class SecondLook:
 def copy_lowered(look: SecondLook, word: Word, model: Path, out: Path) -> None:
     """Copy the model folder `model` to `out` with the thresholds of the first of two looks, for
     devices whose wakes are looked at again. What is there already stays as it is. GatewayError."""
-    out.mkdir(parents=True, exist_ok=True)
-    if out.samefile(model):
-        raise GatewayError(f"{out}: is the model itself; name another folder")
     try:
+        make_folder(out)
+        if out.samefile(model):
+            raise GatewayError(f"{plain(out)}: is the model itself; name another folder")
         manifest = check_manifest(model, word)
         if (out / NAME).is_file() and (other := read_manifest(out).word) != word.name:
             raise GatewayError(f"{out}: holds the model of '{other}'; name another folder")
         for name, wanted in manifest.files.items():
-            if not (out / name).is_file() or sha256(out / name) != wanted:
-                shutil.copyfile(model / name, out / name)
+            there = out / name
+            if there.is_symlink() or not there.is_file() or sha256(there) != wanted:
+                write_whole(there, (model / name).read_bytes())
         lowered = dict(zip(word.states, look.wakes, strict=True))
         manifest = manifest.model_copy(update={"thresholds": lowered})
         if not (out / NAME).is_file() or read_manifest(out) != manifest:
             write_manifest(out, manifest)
-    except ConvertError as error:
+    except (ConvertError, FileError) as error:
         raise GatewayError(str(error)) from None

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from train.ahead import ahead
 from verify.cuts import NEAREST, Cuts
 from words import Word
+from words.files import replaced, write_whole
 
 OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
 
@@ -113,14 +114,11 @@ class Fitter:
 
     def checkpoint(self, epoch: int) -> None:
         """Written whole or not at all."""
-        partial = self.run / "partial.keras"
-        self.model.save(partial)
-        partial.replace(self._state)
+        with replaced(self._state) as made:
+            self.model.save(made)
 
     def _write_curve(self, epoch: int, loss: float) -> None:
         """One more line; a kill may have taken that of an epoch before."""
         lines = self._curve.read_text().splitlines() if self._curve.is_file() else ["epoch,loss"]
-        partial = self._curve.with_suffix(".partial")
-        partial.write_text("\n".join([*lines, f"{epoch},{loss:.5f}"]) + "\n")
-        partial.replace(self._curve)
+        write_whole(self._curve, "\n".join([*lines, f"{epoch},{loss:.5f}"]) + "\n")
         print(f"epoch {epoch}: loss {loss:.4f}")

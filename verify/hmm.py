@@ -29,6 +29,7 @@ from verify.cuts import EDGE, WIDE, Cuts, seen
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import SCALE
 from words import Word
+from words.files import replaced
 
 Floats = NDArray[np.float32]
 CONTEXT = 21  # columns that the network sees around one
@@ -253,8 +254,9 @@ class HmmFitter(Fitter):
         model.second = second(facts)
         model.second.fit(facts, is_word.astype(np.float32)[:, None], sample_weight=weight,
                          epochs=20, batch_size=256, verbose=0)  # fmt: skip
-        self.model.save(out / DNN)
-        model.second.save(out / SECOND)
+        for network, name in ((self.model, DNN), (model.second, SECOND)):
+            with replaced(out / name) as partial:
+                network.save(partial)
         kept = {"kind": self.recipe.kind, "phones": phones(self.word.phrase), "stay": self._stay,
                 "prior": [float(p) for p in self._prior_kept()]}  # fmt: skip
         write_json(out / FACTS, kept)

@@ -32,6 +32,7 @@ from train.synthesis.piper import Piper
 from train.synthesis.recorded import Source, download, extract, megabytes, sources, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import Word
+from words.files import replaced, write_whole
 
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
 MARK = "made-by-wakestate.json"
@@ -147,7 +148,7 @@ def _claim(data: Path) -> None:
     if data.exists() and not mark.is_file() and any(data.iterdir()):
         raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
     data.mkdir(parents=True, exist_ok=True)
-    mark.write_text('{"made": "python -m train data"}\n', encoding="utf-8")
+    write_whole(mark, '{"made": "python -m train data"}\n')
 
 
 _cast: dict[str, Engine]
@@ -183,8 +184,8 @@ def _take(job: tuple[Path, Source, Path]) -> None:
     text = json.dumps(key, sort_keys=True)
     if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
         return
-    _write(path, json.dumps(extract(deb, source, data)))
-    _write(kept, text)
+    write_whole(path, json.dumps(extract(deb, source, data)))
+    write_whole(kept, text)
 
 
 def _rows_file(data: Path, source: Source) -> Path:
@@ -208,7 +209,7 @@ def _speak(line: Line) -> None:
         raise DataError(f"{engine.name}: said nothing: {line.text!r}, voice {line.voice}")
     write_opus(_data / _clip_path(line), said.pcm)
     record = {"seconds": len(said.pcm) / RATE, "groups": groups(line, said)}
-    _write(_record(_data, line), json.dumps(record))
+    write_whole(_record(_data, line), json.dumps(record))
 
 
 def groups(line: Line, said: Speech) -> list[Spoken] | None:
@@ -253,7 +254,10 @@ def _spoken_rows(
                 named.append([said or PHRASE, round(start, 3) + late, round(end, 3)])
             timed[line.split].append((line, named))
     for split, found in timed.items():
-        with (data / split / "tts/words.csv").open("w", newline="", encoding="utf-8") as file:
+        with (
+            replaced(data / split / "tts/words.csv") as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
             out = csv.writer(file)
             out.writerow(["path", "label", "text", "voice", "speed", "words"])
             for line, named in found:
@@ -264,12 +268,13 @@ def _spoken_rows(
 
 def _finish(data: Path, rows: list[dict[str, str]], lines: list[Line], taken: list[Source]) -> None:
     """Write the manifest; remove what an earlier recipe left."""
-    partial = data / "manifest.partial"
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replaced(data / "manifest.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
         out = csv.DictWriter(file, COLUMNS)
         out.writeheader()
         out.writerows(rows)
-    partial.replace(data / "manifest.csv")
     kept = {data / row["path"] for row in rows} | {data / _clip_path(line) for line in lines}
     kept |= {_record(data, line) for line in lines}
     kept |= {_rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
@@ -278,13 +283,6 @@ def _finish(data: Path, rows: list[dict[str, str]], lines: list[Line], taken: li
         for path in (data / folder).rglob("*"):
             if path.is_file() and path not in kept:
                 path.unlink()
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def summary(rows: list[dict[str, str]], seconds: float) -> str:

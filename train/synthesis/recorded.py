@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.data import RATE, DataError
+from words.files import replaced
 
 TABLE = Path(__file__).with_name("recorded.toml")
 AUDIO = {".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac", ".gsm", ".g722"}
@@ -218,12 +219,9 @@ def _clips(
 
 def write_opus(path: Path, pcm: NDArray[np.int16]) -> None:
     """int16[samples] at 16 kHz to an Ogg Opus file of as many samples, replaced whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
     frame.sample_rate = RATE
-    with av.open(partial, "w", format="ogg", options=OGG) as file:
+    with replaced(path) as partial, av.open(partial, "w", format="ogg", options=OGG) as file:
         stream = file.add_stream("libopus", RATE, {"compression_level": OPUS_EFFORT}, layout="mono")
         stream.bit_rate = OPUS_RATE
         file.mux([*stream.encode(frame), *stream.encode(None)])
-    partial.replace(path)

@@ -1,0 +1,152 @@
+"""Files that come from outside, and files that are written: names, sizes, and all or nothing.
+
+The only place where a file name inside another file is checked, and where a file is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
+_FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices elsewhere
+_SHOWN = 200  # characters of what came from outside
+
+
+class FileError(Exception):
+    """A file cannot be read or written; the text is one line that names it, and what to do."""
+
+
+def plain(text: object, most: int = 10_000) -> str:
+    """The text as one printable line: control characters and the like are escaped."""
+    shown = str(text)
+    if not shown.isprintable():
+        escaped = (c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+        shown = "".join(escaped)
+    return shown if len(shown) <= most else shown[: most - 2] + ".."
+
+
+def shown(value: object) -> str:
+    """A value from outside for a message: its repr as one line, cut where it is long."""
+    return plain(repr(value), _SHOWN)
+
+
+def plain_name(name: str) -> str:
+    """`name`, if it is a plain file name: of one part, visible and valid everywhere. ValueError."""
+    problem = ""
+    if not name:
+        problem = "is empty"
+    elif not name.isprintable():
+        problem = "has control characters"
+    elif _FOREIGN.search(name):
+        problem = "has separators"
+    elif name.startswith(".") or name.endswith((".", " ")) or name != name.strip():
+        problem = "begins with a dot, or ends with a dot or a blank"
+    elif len(name.encode(errors="surrogateescape")) > NAME_MOST:
+        problem = f"is longer than {NAME_MOST} bytes"
+    elif _RESERVED.fullmatch(name):
+        problem = "is reserved"
+    if problem:
+        raise ValueError(f"{shown(name)} {problem}; allowed: a plain file name")
+    return name
+
+
+def inside(folder: Path, name: str, most: int) -> Path:
+    """The file `name` of `folder`, which lies in it and has up to `most` bytes. FileError, which
+    says "no such file" where it is missing."""
+    path = folder / name
+    try:
+        plain_name(name)
+        if not path.resolve(strict=True).is_relative_to(folder.resolve(strict=True)):
+            raise FileError(f"{plain(path)}: leads out of its folder; put the file itself there")
+    except FileNotFoundError:
+        raise FileError(f"{plain(path)}: no such file") from None
+    except (ValueError, RuntimeError, OSError) as error:  # RuntimeError: a loop of links
+        raise FileError(f"{plain(folder)}: {plain(_why(error))}") from None
+    if not path.is_file():
+        raise FileError(f"{plain(path)}: is no file; put the file itself there")
+    return sized(path, most)
+
+
+def sized(path: Path, most: int) -> Path:
+    """`path`, if it is a file of up to `most` bytes. FileError."""
+    with reading(path):
+        if path.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        size = path.stat().st_size
+    if size > most:
+        raise FileError(f"{plain(path)}: {size} bytes; allowed: up to {most}")
+    return path
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What the system says becomes a FileError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{plain(path)}: cannot be read: {_why(error)}") from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the system says becomes a FileError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(
+            f"{plain(path)}: cannot be written: {_why(error)}; make room there, or name another "
+            "place"
+        ) from None
+
+
+def make_folder(path: Path) -> Path:
+    """The folder `path`, made with those above it where missing. FileError."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A path beside `path`, with its suffix, to write to: in the end it takes the place of `path`;
+    where that fails it is removed, and `path` stays as it was. The folder is made. FileError."""
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text in UTF-8 with line feeds, whole or not at all. FileError."""
+    with replaced(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def read_json(path: Path, most: int = 1 << 20) -> Any:
+    """A JSON file of up to `most` bytes, without NaN and infinities. FileError."""
+    with reading(sized(path, most)):
+        data = path.read_bytes()
+    try:
+        return json.loads(data, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{plain(path)}: is no JSON: {plain(error)}") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
