@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from boards.__main__ import main as boards_main
+from convert.__main__ import main as convert_main
 from convert.errors import ConvertError
 from convert.manifest import check_manifest, read_manifest, set_thresholds
 from tests.executors import TOY
@@ -84,21 +85,24 @@ def test_json_from_outside(tmp_path: Path) -> None:
         read_json(path, 5)
 
 
-@pytest.fixture
-def small_files() -> Any:
-    """As where a disk is full: no file grows beyond 64 KB."""
+@contextlib.contextmanager
+def disk(room: int) -> Iterator[None]:
+    """As where a disk is full: no file grows beyond `room` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_cannot_be_written_leaves_what_was(tmp_path: Path, small_files: object) -> None:
+def test_what_cannot_be_written_leaves_what_was(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     write_whole(path, "before")
-    with pytest.raises(FileError, match=r"x\.npy: cannot be written: File too large; make room"):
+    says = r"x\.npy: cannot be written: File too large; make room"
+    with pytest.raises(FileError, match=says), disk(65536):
         write_whole(path, bytes(70000))
-    with pytest.raises(FileError, match="cannot be written"), replaced(path) as partial:
+    with pytest.raises(FileError, match="cannot"), disk(65536), replaced(path) as partial:
         np.save(partial, np.zeros(70000))
     with pytest.raises(ZeroDivisionError), replaced(path) as partial:
         partial.write_bytes(b"half")
@@ -195,36 +199,28 @@ def test_a_lowered_copy_stays_in_its_folder(tmp_path: Path) -> None:
         copy_lowered(look, word, model, tmp_path / "b/c/out")
 
 
-def test_commands_say_in_one_line_what_cannot_be_written(tmp_path: Path, copied: Path) -> None:
+@pytest.mark.parametrize("out", ["file", "file/below", "loop", "full"])
+def test_commands_say_in_one_line_what_cannot_be_written(
+    out: str, tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Odd --out, and a disk that is full: status, one line, and nothing half-written."""
     (tmp_path / "file").write_text("own")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    convert = ["convert", "c", "--word", str(TOY.word_path), "--model", str(copied), "--out"]
-    boards = ["boards", "generate", "mps2-an386", "--out"]
-    for call in (convert, boards):
-        for out in ("file", "file/below", "loop", "full"):
-            done = subprocess.run(
-                [sys.executable, "-m", *call, tmp_path / out], cwd=ROOT, capture_output=True,
-                text=True, check=False, preexec_fn=_full if out == "full" else None,
-            )  # fmt: skip
-            assert done.returncode in (1, 2), done
-            assert done.stderr.count("\n") == 1 and "cannot be written: " in done.stderr
-        assert list((tmp_path / "full").iterdir()) == []
+    convert = ["c", "--word", str(TOY.word_path), "--model", str(copied)]
+    boards = ["generate", "mps2-an386"]
+    for main, call in ((convert_main, convert), (boards_main, boards)):
+        with disk(64 if out == "full" else 1 << 30):
+            assert main([*call, "--out", str(tmp_path / out)]) in (1, 2)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "cannot be written: " in said
     assert (tmp_path / "file").read_text() == "own"
-
-
-def _full() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+    assert out != "full" or list((tmp_path / out).iterdir()) == []
 
 
 def test_thresholds_that_cannot_be_written(copied: Path) -> None:
-    before = (copied / "model.json").read_bytes()
-    word, limits = load_word(TOY.word_path), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(FileError, match=r"model\.json: cannot be written: File too large"):
-            set_thresholds(copied, word, dict.fromkeys(word.states, 3))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    before, word = (copied / "model.json").read_bytes(), load_word(TOY.word_path)
+    says = r"model\.json: cannot be written: File too large"
+    with pytest.raises(FileError, match=says), disk(100):
+        set_thresholds(copied, word, dict.fromkeys(word.states, 3))
     assert (copied / "model.json").read_bytes() == before
     assert not list(copied.glob(".*"))

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from boards.schema import BoardError, load_board
-from verify import fuzz
-from verify.gateway import Folder, Gateway, GatewayError, Sink
-from verify.link import opened, pass_on, write
-from verify.native import NativeError
+from verify.gateway import GatewayError
 from verify.options import parser
-from verify.posting import Both, Poster, Service, Verdict, load_key
+from verify.posting import Service, load_key
+from verify.taking import Taken, take
 from words import Word, WordError, load_word
 from words.files import FileError
 
@@ -23,6 +22,8 @@ CACHE = Path("build/cache")
 
 
 def _fuzz(args: argparse.Namespace) -> int:
+    from verify import fuzz
+
     def progress(done: int) -> None:
         if sys.stderr.isatty():
             end = "\n" if done == args.frames else ""
@@ -115,49 +116,16 @@ def _lower(args: argparse.Namespace) -> int:
 
 
 def _gateway(args: argparse.Namespace) -> int:
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def quiet(text: str) -> None:
-        pass
-
-    def tell(verdict: Verdict) -> None:
-        print(verdict.line(), flush=True)
-
     if args.out is None and args.post is None:
         raise GatewayError("nowhere to take the utterances: give --post URL, --out FOLDER, or both")
     if args.key_file is not None and args.post is None:
         raise GatewayError(f"--key-file {args.key_file}: for which service? give --post URL")
-    poster = None
-    if args.post is not None:
-        key = load_key(args.key_file) if args.key_file else None
-        poster = Poster(Service(args.post, key), tell)
-    lines = quiet if args.quiet else say
-    with opened(args.source, args.baud) as (file, port):
-        sink: Sink | None = poster
-        if args.out is not None:
-            folder = Folder(args.out, args.follow if port else None, say)
-            sink = folder if poster is None else Both(poster, folder)
-        assert sink is not None
-        reply = (lambda data: write(file, args.source, data)) if port else None
-        gateway = Gateway(sink, reply, lines)
-        try:
-            gateway.open()
-            pass_on(file, args.source, gateway)
-        finally:
-            try:
-                gateway.close()
-            finally:
-                if poster is not None:
-                    poster.close()
-    reader = gateway.reader
-    if reader.damaged or reader.lost:
-        say(f"{args.source}: {reader.damaged} frames damaged, {reader.lost} missing")
-    if gateway.utterances == 0:
-        say(f"{args.source}: no utterance in it")
-        if reader.damaged and not port:
-            raise GatewayError(f"{args.source}: is not what `wake-emulator --uplink FILE` writes")
-    return 0
+    twice = [source for source, count in Counter(args.sources).items() if count > 1]
+    if twice:
+        raise GatewayError(f"--from {twice[0]}: given twice; name each device once")
+    key = load_key(args.key_file) if args.key_file else None
+    service = Service(args.post, key) if args.post is not None else None
+    return take(Taken(args.sources, args.baud, args.out, args.follow, service, args.quiet))
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -253,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"{error.name} is not installed: pip install -e '.[serve]'", file=sys.stderr)
         return 2
-    except (GatewayError, NativeError, BoardError, FileError, WordError) as error:
+    except (GatewayError, BoardError, FileError, WordError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -15,8 +15,9 @@ from boards.sound import plain_wav
 from boards.timeline import title
 from verify.child import running
 from verify.gateway import Gateway, GatewayError
-from verify.link import pass_on, write
+from verify.link import Device, Loop
 from verify.posting import Poster, Service, Verdict
+from words.files import plain
 
 _LEFT = 64  # columns
 
@@ -37,7 +38,7 @@ class _Shown:
             f"p={start.probability:.4f}"
         )
         if answer is None:
-            right = f"no answer: {verdict.problem}"
+            right = f"no answer: {plain(verdict.problem)}"
         else:
             places = (answer["startIndexInSamples"], answer["endIndexInSamples"])
             begin, end = (verdict.seconds(i) for i in places)
@@ -54,12 +55,12 @@ class _Shown:
         """What the device says; its wakes are counted, that none is lost on the way."""
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         kind = event.get("type") if isinstance(event, dict) else None
         self.wakes += kind == "wake"
         if kind in ("fault", "error"):
-            raise GatewayError(f"the device: {event.get('text')}")
+            raise GatewayError(f"the device: {plain(event.get('text'))}")
 
 
 def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]) -> int:
@@ -98,23 +99,21 @@ def _hear(board: Board, program: Path, path: str, poster: Poster, shown: _Shown)
     call = command(board, program, arguments, serial=not host)
     process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
-    to_device = process.stdin.fileno()
-
-    def reply(data: bytes) -> None:
-        if process.poll() is None:
-            write(to_device, board.name, data)
-
-    gateway = Gateway(poster, None if host else reply, shown.line)
+    loop = Loop()
+    device = Device(board.name, shown.line, hold=poster.full)
+    device.gateway = Gateway(poster, device.command, shown.line)
+    loop.devices = [device]
     try:
-        gateway.open()
-        pass_on(process.stdout.fileno(), board.name, gateway)
+        device.attach(process.stdout.fileno(), None if host else process.stdin.fileno())
+        loop.run()
         if process.wait() != 0:
             raise GatewayError(f"{board.name}: ended with {process.returncode}, see above")
     finally:
         if process.poll() is None:
             process.kill()  # an emulator has nothing to put away
         process.wait()
-        gateway.close()
+        device.gateway.close()
         poster.close()
+        loop.close()
         process.stdin.close()
         process.stdout.close()

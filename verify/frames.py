@@ -7,6 +7,7 @@ other side, written on its own.
 from __future__ import annotations
 
 import enum
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,8 +17,13 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from words.files import shown
+
 VERSION = 1
 PREROLL = 8000  # samples before the word
+SAMPLE_RATE = 16000  # Hz
+LONGEST = 60 * SAMPLE_RATE  # samples of a message; an index beyond is not believed
+WORD_MOST, STATE_MOST = 80, 200  # characters
 PAYLOAD_MOST = 326  # bytes
 _HEAD = struct.Struct("<xBI")  # a zero, type, number
 _CRC = struct.Struct("<I")
@@ -26,6 +32,8 @@ _CONTENTS_MOST = _HEAD.size + PAYLOAD_MOST + _CRC.size
 FRAME_MOST = 1 + (_CONTENTS_MOST - 1) + (_CONTENTS_MOST + 252) // 254 + 2
 _LINE_MOST = 4096
 _FULL = 254  # bytes of a full COBS block
+_CERTAIN = 32768  # a probability of 1
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class FrameError(Exception):
@@ -121,6 +129,11 @@ class Reader:
         self._text = True  # else behind a zero: a frame, another zero, or text
         self._number: int | None = None
 
+    def clear(self) -> None:
+        """The line was cut: what has begun will not go on."""
+        self._buffer.clear()
+        self._text = True
+
     def feed(self, data: bytes) -> Iterator[Frame | str]:
         """Frames and lines (without their ends) that are complete with `data`."""
         self._buffer += data
@@ -147,9 +160,11 @@ class Reader:
             return None
         cut = line_end < 0 or 0 <= zero < line_end  # by a frame
         end = zero if cut else line_end
-        line = bytes(self._buffer[:end])
+        line = bytes(self._buffer[: min(end, _LINE_MOST + 1)])
         del self._buffer[: end + 1]
         self._text = not cut
+        if len(line) > _LINE_MOST:
+            return ""
         try:
             text = line.decode().rstrip("\r")
         except UnicodeDecodeError:
@@ -213,7 +228,7 @@ class Start:
             self.wake_index,
             self.wake_sample,
             self.missed,
-            round(self.probability * 32768),
+            round(self.probability * _CERTAIN),
         )
         return head + bytes([len(word)]) + word + bytes([len(state)]) + state
 
@@ -226,16 +241,45 @@ class Start:
             )
         rest = payload[cls._FIELDS.size :]
         strings = []
-        for _ in range(2):
+        for name in ("word", "state"):
             if not rest or len(rest) < 1 + rest[0]:
-                raise FrameError("START: ends within a name")
-            strings.append(rest[1 : 1 + rest[0]].decode(errors="replace"))
+                raise FrameError(f"START: ends within the name of the {name}")
+            try:
+                strings.append(rest[1 : 1 + rest[0]].decode())
+            except UnicodeDecodeError:
+                raise FrameError(f"START: the name of the {name} is no UTF-8") from None
             rest = rest[1 + rest[0] :]
+        if rest:
+            raise FrameError(f"START: {len(rest)} bytes behind the state's name; allowed: none")
         state_index, rate, start, end, wake, wake_sample, missed, probability = numbers
+        for field, given, right, allowed in (
+            ("utterance", utterance, utterance >= 1, "1 to 65535"),
+            ("sample rate", rate, rate == SAMPLE_RATE, f"{SAMPLE_RATE}"),
+            ("startIndexInSamples", start, start <= PREROLL, f"0 to {PREROLL}"),
+            ("endIndexInSamples", end, start < end <= LONGEST, f"{start + 1} to {LONGEST}"),
+            ("wake", wake, end <= wake <= LONGEST, f"{end}, the end, to {LONGEST}"),
+            ("wake since listening began", wake_sample, wake <= wake_sample, f"{wake} or more"),
+            ("probability", probability, probability <= _CERTAIN, f"0 to {_CERTAIN}"),
+        ):
+            if not right:
+                raise FrameError(f"START: {field}: given {given}; allowed: {allowed}")
+        _check_names(*strings)
         return cls(
             utterance, state_index, rate, start, end, wake, wake_sample, missed,
-            probability / 32768, word=strings[0], state=strings[1],
+            probability / _CERTAIN, word=strings[0], state=strings[1],
         )  # fmt: skip
+
+
+def _check_names(word: str, state: str) -> None:
+    if not _WORD.fullmatch(word) or len(word) > WORD_MOST:
+        raise FrameError(
+            f"START: word: given {shown(word)}; allowed: small letters, digits and '_', a letter "
+            f"first, up to {WORD_MOST}"
+        )
+    if not state.isprintable() or len(state) > STATE_MOST:
+        raise FrameError(
+            f"START: state: given {shown(state)}; allowed: printable, up to {STATE_MOST} characters"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ and a JSON file; verify/posting.py has one that posts them while they come in.
 
 from __future__ import annotations
 
+import io
 import json
 import wave
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.frames import Audio, End, FrameError, Reader, Reason, Start, parse
+from verify.frames import LONGEST, Audio, End, FrameError, Kind, Reader, Reason, Start, parse
+from words.files import make_folder, plain, write_whole
 
 UNANSWERED = 6  # ticks until a person is told
-LONGEST_S = 60  # of an utterance; an index beyond is not believed
+GAPS_MOST = 3000  # of an utterance; sound behind more of them is passed over
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
 Say = Callable[[str], None]
 
@@ -30,9 +32,13 @@ class GatewayError(Exception):
 
 @dataclass
 class Utterance:
-    """What came of one wake so far. `pcm` is whole: where samples are missing it holds zeros."""
+    """What came of one wake so far. `pcm` is whole: where samples are missing it holds zeros.
+
+    `device`: which of several it came from.
+    """
 
     start: Start
+    device: str = ""
     end: End | None = None  # None: not yet, or its END did not come
     gaps: list[tuple[int, int]] = field(default_factory=list)  # first sample, samples
     _pcm: bytearray = field(default_factory=bytearray)
@@ -62,6 +68,7 @@ class Utterance:
         """For JSON; `initiator` is named as in the Recognize event of AVS."""
         start, end = self.start, self.end
         return {
+            **({"device": self.device} if self.device else {}),
             "word": start.word,
             "state": start.state,
             "probability": round(start.probability, 4),
@@ -87,7 +94,9 @@ class Utterance:
 
     def add(self, audio: Audio) -> None:
         """Put its samples where they belong; what is there already stays."""
-        if audio.index < self.samples:
+        if audio.index < self.samples or audio.index + len(audio.pcm) > LONGEST:
+            return
+        if audio.index > self.samples and len(self.gaps) >= GAPS_MOST:
             return
         self.fill(audio.index)
         self._pcm += audio.pcm.astype("<i2").tobytes()
@@ -119,14 +128,22 @@ class Sink(Protocol):
 
 
 class Gateway:
-    """Bytes of one device in, calls of `sink` out; `reply` sends commands to the device."""
+    """Bytes of one device in, calls of `sink` out; `reply` sends commands to the device.
+
+    What the device sends is believed where it is as docs/protocol.md says. `device` names it, where
+    there are several.
+    """
 
     def __init__(
-        self, sink: Sink, reply: Callable[[bytes], None] | None = None, say: Say = lambda text: None
+        self,
+        sink: Sink,
+        reply: Callable[[bytes], None] | None = None,
+        say: Say = lambda text: None,
+        device: str = "",
     ) -> None:
         self.reader = Reader()
         self.utterances = 0
-        self._sink, self._reply, self._say = sink, reply, say
+        self._sink, self._reply, self._say, self._device = sink, reply, say, device
         self._now: Utterance | None = None
         self._enough = False
         self._on = False
@@ -141,6 +158,11 @@ class Gateway:
         """What has not ended ends; the uplink goes off."""
         self._finish(None)
         self._send("uplink off")
+
+    def lost(self) -> None:
+        """The device is gone: what has not ended ends. `open` when it is there again."""
+        self.reader.clear()
+        self._finish(None)
 
     def tick(self) -> None:
         """Now and then: say again what the device may not have understood."""
@@ -162,10 +184,12 @@ class Gateway:
                 message = parse(item)
             except FrameError as error:
                 self._say(f"frame {item.number}: {error}")
+                if item.kind == Kind.START:
+                    self._finish(None)  # what follows is not of the message before
                 continue
             if isinstance(message, Start):
                 self._finish(None)  # its END was lost
-                self._now, self._enough, self._on = Utterance(message), False, True
+                self._now, self._enough, self._on = Utterance(message, self._device), False, True
                 self._sink.begin(self._now)
             elif isinstance(message, Audio):
                 self._audio(message)
@@ -176,7 +200,7 @@ class Gateway:
         self._say(line)
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         kind = event.get("type") if isinstance(event, dict) else None
         if kind == "uplink":
@@ -189,8 +213,6 @@ class Gateway:
         now = self._now
         if now is None or audio.utterance != now.start.utterance:
             return  # its START was lost: nobody knows what it is
-        if audio.index > LONGEST_S * now.start.sample_rate:
-            return
         now.add(audio)
         if not self._enough and self._sink.more(now):
             self._enough = True
@@ -202,7 +224,7 @@ class Gateway:
             return
         if end is not None:
             now.end = end
-            now.fill(min(end.samples, LONGEST_S * now.start.sample_rate))
+            now.fill(min(end.samples, LONGEST))
         self._now = None
         self.utterances += 1
         self._sink.end(now)
@@ -215,15 +237,13 @@ class Gateway:
 class Folder:
     """Keeps utterances as NUMBER-WORD.wav, with NUMBER-WORD.json beside it, written last.
 
-    `follow_s`: seconds after the word's end that are enough; None: what the device sends.
+    `follow_s`: seconds after the word's end that are enough; None: what the device sends. An
+    utterance without sound is not kept. FileError where the folder cannot be written to.
     """
 
     def __init__(self, out: Path, follow_s: float | None, say: Say = lambda text: None) -> None:
         self._out, self._follow_s, self._say = out, follow_s, say
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise GatewayError(f"{out}: cannot be made a folder: {error.strerror}") from None
+        make_folder(out)
         taken = [int(p.name[:5]) for p in out.glob("*.*") if p.name[:5].isdecimal()]
         self._next = max(taken, default=0) + 1
 
@@ -237,22 +257,22 @@ class Folder:
         return utterance.samples >= utterance.start.end_index + follow
 
     def end(self, utterance: Utterance) -> None:
-        path = self._out / f"{self._next:05}-{utterance.start.word}"
+        word = utterance.start.word
+        if not utterance.samples:
+            self._say(f"{plain(self._out)}: {word}: no sound came of it: not kept")
+            return
+        path = self._out / f"{self._next:05}-{word}.wav"
         self._next += 1
-        facts = {**utterance.facts(), "audio": f"{path.name}.wav"}
-        try:
-            partial = path.with_name(f"{path.name}.partial")
-            with wave.open(str(partial), "wb") as file:
-                file.setnchannels(1)
-                file.setsampwidth(2)
-                file.setframerate(utterance.start.sample_rate)
-                file.writeframes(utterance.pcm.astype("<i2").tobytes())
-            partial.replace(path.with_name(f"{path.name}.wav"))
-            partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-            partial.replace(path.with_name(f"{path.name}.json"))
-        except OSError as error:
-            raise GatewayError(f"{path}.wav: cannot be written: {error.strerror}") from None
+        made = io.BytesIO()
+        with wave.open(made, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(utterance.start.sample_rate)
+            file.writeframes(utterance.raw())
+        write_whole(path, made.getvalue())
+        facts = {**utterance.facts(), "audio": path.name}
+        write_whole(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
         missing = sum(count for _, count in utterance.gaps)
         seconds = utterance.samples / utterance.start.sample_rate
-        text = f"{path}.wav: {seconds:.3f} s, {utterance.ended}"
+        text = f"{path}: {seconds:.3f} s, {utterance.ended}"
         self._say(text + (f", {missing} samples missing" if missing else ""))

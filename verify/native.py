@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verify.frames import FRAME_MOST
+from verify.gateway import GatewayError
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("firmware/uplink/frame.c", "firmware/host/frames_capi.c")
@@ -21,7 +22,7 @@ Bytes = NDArray[np.uint8]
 Ends = NDArray[np.uint32]
 
 
-class NativeError(Exception):
+class NativeError(GatewayError):
     """The C cannot be compiled here; the text says why."""
 
 

@@ -27,7 +27,10 @@ def parser() -> argparse.ArgumentParser:
         epilog="Example: build/host/alexa/wake-emulator --uplink - x.wav | "
         "python -m verify gateway --from - --post http://127.0.0.1:8080",
     )
-    gateway.add_argument("--from", dest="source", required=True, metavar="PORT|FILE|-")
+    gateway.add_argument(
+        "--from", dest="sources", action="append", required=True, metavar="PORT|FILE|-",
+        help="a device; give it again for each of several",
+    )  # fmt: skip
     gateway.add_argument("--out", type=Path, metavar="FOLDER", help="keep the utterances there")
     gateway.add_argument(
         "--post", metavar="URL", help="of the service: http://HOST:PORT, or https where a proxy "
@@ -40,7 +43,9 @@ def parser() -> argparse.ArgumentParser:
         "--follow", type=_seconds, default=2.0, metavar="SECONDS",
         help="for --out: after the word's end, then the device is told to stop (default: 2)",
     )  # fmt: skip
-    gateway.add_argument("--baud", type=int, default=BAUD, help=f"of a port (default: {BAUD})")
+    gateway.add_argument(
+        "--baud", type=_positive, default=BAUD, help=f"of a port (default: {BAUD})"
+    )
     gateway.add_argument("--quiet", action="store_true", help="do not show the device's lines")
 
     serve = commands.add_parser(

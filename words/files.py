@@ -6,6 +6,7 @@ The only place where a file name inside another file is checked, and where a fil
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -78,7 +79,7 @@ def sized(path: Path, most: int) -> Path:
     """`path`, if it is a file of up to `most` bytes. FileError."""
     with reading(path):
         if path.is_dir():
-            raise IsADirectoryError(21, "Is a directory")
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
         size = path.stat().st_size
     if size > most:
         raise FileError(f"{plain(path)}: {size} bytes; allowed: up to {most}")
@@ -100,10 +101,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileError(
-            f"{plain(path)}: cannot be written: {_why(error)}; make room there, or name another "
-            "place"
-        ) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        hint = "make room there" if full else "name another place"
+        raise FileError(f"{plain(path)}: cannot be written: {_why(error)}; {hint}") from None
 
 
 def make_folder(path: Path) -> Path:
