@@ -86,7 +86,7 @@ def export(
         raise ConvertError(f"{keras_path}: no such file; `make train WORD={word.name}` writes it")
     given = thresholds or {state: never_fires(word) for state in word.states}
     check_thresholds("export", word, given)
-    make_folder(out)
+    make_folder(out.parent)
     with writing(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         made = Path(name)
         shutil.copyfile(keras_path, made / f"{word.name}.keras")
@@ -112,6 +112,7 @@ def export(
 def _move(made: Path, out: Path, files: dict[str, str]) -> None:
     """Move the files over; what an older model.json names, with its hash, and the new one does not
     is removed."""
+    out.mkdir(exist_ok=True)
     stale: dict[str, str] = {}
     with contextlib.suppress(ConvertError):  # none there, or not readable
         stale = read_manifest(out).files

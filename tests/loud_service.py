@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verify import serving
+from verify import connections, serving
 from verify.api import Settings
 from verify.batching import Floats, States
 from verify.cut import FRAMES
@@ -44,12 +44,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="of the network, s")
-    parser.add_argument("--head", type=float, default=serving.HEAD_S)
+    parser.add_argument("--head", type=float, default=connections.HEAD_S)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--patience", type=float, default=30.0)
     args = parser.parse_args()
-    serving.HEAD_S = args.head
+    connections.HEAD_S = args.head
     settings = Settings(
         load_word(ROOT / "words/alexa.toml"),
         keys=serving.load_keys(None),

@@ -301,7 +301,7 @@ def test_pages(service: Running) -> None:
     post = page["paths"]["/v1/verify"]["post"]
     names = [parameter["name"] for parameter in post["parameters"]]
     assert names == ["word", "startIndexInSamples", "endIndexInSamples", "preroll", "state"]
-    assert {*map(int, post["responses"])} == {200, 400, 401, 408, 413, 415, 422, 429}
+    assert {*map(int, post["responses"])} == {200, 400, 401, 408, 413, 415, 422, 429, 503}
     assert "application/octet-stream" in post["requestBody"]["content"]
     for method, path, expected in (("GET", "/v1/verify", 405), ("GET", "/none", 404)):
         status, said = service.ask(method, path)

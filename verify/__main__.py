@@ -209,7 +209,7 @@ _COMMANDS = {
     "compare": _compare,
     "fuzz": _fuzz,
 }
-_SERVE = ("fastapi", "uvicorn", "prometheus_client", "h11", "starlette", "threadpoolctl")
+_SERVE = ("fastapi", "uvicorn", "prometheus_client", "httptools", "starlette", "threadpoolctl")
 
 
 def main(arguments: list[str] | None = None) -> int:

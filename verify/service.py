@@ -46,9 +46,13 @@ from verify.api import (
 from verify.batching import Batcher, Verifier
 from verify.cut import Cut, needed
 from verify.frames import PREROLL
+from verify.page import POLICY, page
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone
+_END_S = 10.0  # for uploads that go on when the service is told to end
+_CRUMB, _PAUSE_S = 160, 0.005  # bytes; chunks so small are gathered for so long
+_SHOWN = 80  # characters of what was given
 
 
 class Metrics:
@@ -78,6 +82,9 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )  # fmt: skip
 
+    def refused(self, status: int) -> None:
+        self.requests.labels(status).inc()
+
     async def page(self) -> Response:
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -97,13 +104,28 @@ class Service:
         self.metrics = Metrics()
         self._batcher = Batcher(verifier, settings.batch, self.metrics.batches.observe)
         self._streams = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ends: float | None = None  # when what goes on is cut, by the loop's time
+        self._limits: set[asyncio.Timeout] = set()  # of the uploads that go on
         self._keys = [_digest(key) for key in settings.keys]
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
         self._batcher.start()
         yield
         await self._batcher.stop()
+
+    def end_soon(self) -> None:
+        """Uploads that go on have _END_S from now on. Called by a signal's handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end_soon, self._loop.time() + _END_S)
+
+    def _end_soon(self, end: float) -> None:
+        self._ends = end
+        for limit in self._limits:
+            if (when := limit.when()) is None or when > end:
+                limit.reschedule(end)
 
     async def allowed(self, request: Request) -> None:
         """Refuse whoever has no key."""
@@ -146,7 +168,7 @@ class Service:
         return {"live": True}
 
     def refuse(self, status: int, problems: list[Problem], headers: Any = None) -> JSONResponse:
-        self.metrics.requests.labels(status).inc()
+        self.metrics.refused(status)
         body = Problems(errors=problems).model_dump()
         return JSONResponse(body, status_code=status, headers=headers)
 
@@ -156,7 +178,7 @@ class Service:
         given = request.headers.get("content-type", SOUND).partition(";")[0].strip().lower()
         if given != SOUND:
             raise RefusedError(
-                415, "Content-Type", f"given {given}; allowed: {SOUND}",
+                415, "Content-Type", f"given {given[:_SHOWN]!r}; allowed: {SOUND}",
                 "send the samples alone, 16-bit little-endian, 16 kHz, one channel, with "
                 f"'Content-Type: {SOUND}'",
             )  # fmt: skip
@@ -204,13 +226,23 @@ class Service:
         samples = needed(word.frontend, about.start - about.origin, self._verifier.frames)
         longest = min(samples, settings.samples) / word.frontend.sample_rate + settings.patience_s
         try:
-            async with asyncio.timeout(longest):
+            async with asyncio.timeout(longest) as limit:
+                self._limits.add(limit)
+                if self._ends is not None:
+                    self._end_soon(self._ends)
                 await self._hear(request, cut, about)
         except TimeoutError:
+            if self._ends is not None and asyncio.get_running_loop().time() >= self._ends:
+                raise RefusedError(
+                    503, "request", "the service ends", "ask again", connection="close",
+                    retry_after=str(_RETRY_S),
+                ) from None  # fmt: skip
             raise RefusedError(
                 408, "body", f"not there after {longest:.1f} s",
                 "send the sound as fast as it is spoken, or faster", connection="close",
             ) from None  # fmt: skip
+        finally:
+            self._limits.discard(limit)
         there = time.perf_counter()
         state = 0 if about.state is None else word.states.index(about.state)
         look = await self._batcher.look(cut.features(), state)
@@ -249,6 +281,8 @@ class Service:
                 return
             if total > self._settings.samples:
                 raise self._too_long(f"{2 * total} bytes so far")
+            if len(chunk) < _CRUMB:  # each piece costs, however small it is
+                await asyncio.sleep(_PAUSE_S)
         if odd:
             raise RefusedError(
                 400, "body", f"{2 * total + 1} bytes: ends within a sample",
@@ -269,8 +303,10 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
         title=f"Wakestate: the second look at '{settings.word.name}'",
         version="1",
         lifespan=service.lifespan,
+        docs_url=None,  # which would load scripts from elsewhere
         redoc_url=None,
     )
+    app.state.service = service
     guarded = [
         Depends(service.allowed),
         Depends(HTTPBearer(auto_error=False, description="needed where the service has keys")),
@@ -283,6 +319,7 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
         415: "not the content type of samples",
         422: "a parameter is missing or wrong",
         429: "too many uploads at a time: Retry-After tells when to ask again",
+        503: "the service ends",
     }
     sound = {"schema": {"type": "string", "format": "binary"}}
     app.add_api_route(
@@ -293,6 +330,12 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
     app.add_api_route("/health", service.health, responses={503: {"model": Health}})
     app.add_api_route("/health/live", service.live)
     app.add_api_route("/metrics", service.metrics.page, dependencies=guarded)
+
+    async def docs() -> Response:
+        headers = {"Content-Security-Policy": POLICY}
+        return Response(page(app.openapi()), media_type="text/html", headers=headers)
+
+    app.add_api_route("/docs", docs, include_in_schema=False)
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
@@ -305,7 +348,7 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
         problem = Problem(
-            field="path", problem=f"{request.method} {request.url.path}: {error.detail}",
+            field="path", problem=f"{request.method} {request.url.path[:_SHOWN]}: {error.detail}",
             mend=f"POST {PATH}; /docs lists the rest",
         )  # fmt: skip
         return service.refuse(error.status_code, [problem], error.headers)
@@ -326,14 +369,14 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
 
 
 def _problem(item: Any) -> Problem:
-    field = str(item["loc"][-1])
+    field = str(item["loc"][-1])[:_SHOWN]
     if item["type"] == "missing":
         return Problem(field=field, problem="missing", mend=f"add {field}=... to the query")
     if item["type"] == "extra_forbidden":
         return Problem(
             field=field, problem="unknown", mend="leave it out; /docs lists what there is"
         )
-    given = str(item.get("input"))[:80]
+    given = str(item.get("input"))[:_SHOWN]
     return Problem(field=field, problem=f"given '{given}'", mend=str(item["msg"]))
 
 

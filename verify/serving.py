@@ -5,38 +5,32 @@ from __future__ import annotations
 import copy
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from asyncio import TimerHandle, Transport
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
-import h11
 import uvicorn
 from threadpoolctl import threadpool_limits
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from verify import infer
 from verify.api import Settings
 from verify.batching import Verifier
+from verify.connections import Connection
 from verify.first import SecondLook
 from verify.gateway import GatewayError
-from verify.service import create_app
+from verify.service import Service, create_app
 from words import Word
 
 KEYS = "WAKESTATE_KEYS"
 _KEY_LEAST = 16  # characters
-HEAD_S = 10.0  # for a request's head; and for what still comes of one that was answered
-_LATE = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%s"
-)
-_LATE_BODY = (
-    b'{"errors":[{"field":"request","problem":"its head was not there in time",'
-    b'"mend":"send it at once"}]}'
-)
+_CONNECTIONS_MOST = 4096
+_OTHER_FILES = 100  # than connections
+_END_S = 14  # until what still goes on after SIGTERM is cut; Service.END_S comes first
 
 
 def missing(word: str, folder: Path) -> str:
@@ -120,25 +114,27 @@ def serve(
             raise GatewayError(
                 f"the front end does not compile: {error}; `make setup` installs gcc"
             ) from None
+        service: Service = app.state.service
+        Connection.most = _connections()
+        Connection.body_most = 16 * settings.samples + (1 << 16)  # chunks of a byte have six
+        Connection.refused = service.metrics.refused
         config = uvicorn.Config(
             app,
-            http=_Patient,
+            http=Connection,
             ws="none",
             lifespan="on",
             log_level="info" if access_log else "warning",
             access_log=access_log,
             log_config=_logging(),
             server_header=False,
-            # More than may upload, so that they are told in JSON; but not without end.
-            limit_concurrency=2 * settings.streams + 64,
-            timeout_graceful_shutdown=round(settings.longest_s) + 10,
+            timeout_graceful_shutdown=_END_S,
         )
         # Small products: more threads wait for each other longer than they save, ten times as long
         # where another program wants the cores. One core is the network's, another the sockets'.
         threadpool_limits(1, "blas")
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when all is answered
         print(f"serving '{settings.word.name}' on {address_of(listener)}", flush=True)
-        uvicorn.Server(config).run([listener])
+        _Server(config, service).run([listener])
 
 
 def _logging() -> dict[str, Any]:
@@ -152,40 +148,24 @@ def _end(number: int, frame: Any) -> NoReturn:
     sys.exit(0)
 
 
-class _Patient(H11Protocol):
-    """uvicorn's, which waits for ever for a request's head, and for the rest of a body that was
-    answered before its end. Here both have HEAD_S."""
+class _Server(uvicorn.Server):
+    """uvicorn's, which tells the service when it is to end."""
 
-    _timer: TimerHandle | None = None
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._watch()
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.end_soon()
+        super().handle_exit(sig, frame)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch()
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._stop()
-
-    def _watch(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop()
-        elif self._timer is None and not self.transport.is_closing():
-            self._timer = self.loop.call_later(HEAD_S, self._late)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _late(self) -> None:
-        if self.conn.our_state is h11.IDLE and not self.transport.is_closing():
-            self.transport.write(_LATE % (len(_LATE_BODY), _LATE_BODY))
-        self.transport.close()
+def _connections() -> int:
+    """How many may be open: as many files as the system allows, within reason."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS_MOST + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return max(soft - _OTHER_FILES, 1)
+    return _CONNECTIONS_MOST
