@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verify import connections, serving
+from verify import connections, service, serving
 from verify.api import Settings
 from verify.batching import Floats, States
 from verify.cut import FRAMES
@@ -45,11 +45,14 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="of the network, s")
     parser.add_argument("--head", type=float, default=connections.HEAD_S)
+    parser.add_argument("--connections", type=int, default=serving.CONNECTIONS_MOST)
+    parser.add_argument("--end", type=float, default=service.END_S)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--patience", type=float, default=30.0)
     args = parser.parse_args()
-    connections.HEAD_S = args.head
+    connections.HEAD_S, serving.CONNECTIONS_MOST = args.head, args.connections
+    service.END_S = args.end
     settings = Settings(
         load_word(ROOT / "words/alexa.toml"),
         keys=serving.load_keys(None),

@@ -39,7 +39,7 @@ class Connection(HttpToolsProtocol):
 
     _timer: TimerHandle | None = None
     _why: tuple[int, str, str] | None = None  # status, problem and mend
-    _in_head, _in_message, _lingers = True, False, False
+    _in_head, _in_message, lingers = True, False, False
     _bytes = 0  # of this request, or of what comes behind an answer
     _size = 0  # of its head
 
@@ -50,14 +50,16 @@ class Connection(HttpToolsProtocol):
             oldest = next(iter(self._idle))
             problem = f"{self.most} connections are open, as many as may"
             oldest.refuse(429, problem, "ask as soon as you are connected; try again")
+            oldest.transport.close()
+            oldest._stop()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         self._bytes += len(data)
-        if self._lingers or (self.cycle is not None and self.cycle.response_complete):
+        if self.lingers or (self.cycle is not None and self.cycle.response_complete):
             if self._bytes > _REST_MOST:
                 self.transport.close()
-            if self._lingers:
+            if self.lingers:
                 return
         try:
             self.parser.feed_data(data)
@@ -121,7 +123,7 @@ class Connection(HttpToolsProtocol):
     # Ends.
 
     def on_response_complete(self) -> None:
-        if self._lingers:
+        if self.lingers:
             self.pipeline.clear()
         self._bytes = 0
         super().on_response_complete()
@@ -131,6 +133,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self._stop()
 
+    def shutdown(self) -> None:
+        """The service ends."""
+        if self.lingers:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def refuse(self, status: int, problem: str, mend: str) -> None:
         """Answer without the service, and close."""
         begun = self.cycle is not None and self.cycle.response_started
@@ -138,7 +147,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.pipeline.clear()
-        if not self.transport.is_closing() and not self._lingers:
+        if not self.transport.is_closing() and not self.lingers:
             if not begun or self.cycle.response_complete:
                 self.transport.write(answer(status, problem, mend))
                 type(self).refused(status)
@@ -149,15 +158,17 @@ class Connection(HttpToolsProtocol):
         self._bytes = 0
         if not self._in_message and not self._in_head:
             self.transport.close()
-        elif not self._lingers and not self.transport.is_closing():
-            self._lingers = True
+        elif not self.lingers and not self.transport.is_closing():
+            self.lingers = True
             self.flow.resume_reading()
-            if self.transport.can_write_eof():
+            try:
                 self.transport.write_eof()
+            except OSError:  # the client has gone
+                self.transport.close()
 
     def _watch(self) -> None:
         """No request goes on: HEAD_S for what there is to come."""
-        if self.cycle is not None and not self.cycle.response_complete and not self._lingers:
+        if self.cycle is not None and not self.cycle.response_complete and not self.lingers:
             self._stop()
         elif self._timer is None and not self.transport.is_closing():
             self._timer = self.loop.call_later(HEAD_S, self._late)
@@ -170,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self._timer = None
 
     def _late(self) -> None:
-        if self._in_head and not self._lingers and not self.transport.is_closing():
+        if self._in_head and not self.lingers and not self.transport.is_closing():
             self.transport.write(answer(408, "its head was not there in time", "send it at once"))
             type(self).refused(408)
         self.transport.close()
@@ -181,7 +192,10 @@ class _Lingering:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.write = connection.transport.write
+
+    def write(self, data: bytes) -> None:
+        if not self._connection.lingers:  # a request before this one was refused
+            self._connection.transport.write(data)
 
     def is_closing(self) -> bool:
         return self._connection.transport.is_closing()

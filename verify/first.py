@@ -22,6 +22,7 @@ from convert.manifest import NAME, check_manifest, read_manifest, sha256, write_
 from convert.reference import whole
 from verify.gateway import GatewayError
 from verify.infer import FACTS, Network
+from verify.stored import Decision, checked
 from words import Word
 from words.files import FileError, make_folder, plain, write_whole
 
@@ -103,20 +104,31 @@ class SecondLook:
         facts = network.facts
         anew = f"`make verify-train MODEL={model}` trains it anew"
         try:
-            weight, identity = float(facts["weight"]), facts["first"]
-            shipped, wakes, limits = (
-                [float(facts[name][state]) for state in word.states]
-                for name in ("shipped", "wakes", "limits")
-            )
-        except KeyError as error:
-            raise GatewayError(f"{folder / FACTS}: {error} is missing; {anew}") from None
-        except (TypeError, ValueError) as error:
-            raise GatewayError(f"{folder / FACTS}: cannot be read: {error}; {anew}") from None
-        first = FirstLook(word, model, [int(t) for t in shipped])
-        if identity != first.identity:
+            found = checked(Decision, facts)
+            for name in ("shipped", "wakes", "limits"):
+                for state in word.states:
+                    if state not in getattr(found, name):
+                        raise FileError(f"{name}: '{state}' is missing")
+        except FileError as error:
+            raise GatewayError(f"{plain(folder / FACTS)}: {error}; {anew}") from None
+        first = FirstLook(word, model, [found.shipped[state] for state in word.states])
+        if found.first != first.identity:
             raise GatewayError(f"{folder}: made beside another network than {model}; {anew}, "
                                f"`make verify-limits MODEL={model}` fits it")  # fmt: skip
-        return cls(network, first, weight, np.array(limits, np.float32), tuple(map(int, wakes)))
+        limits = np.array([found.limits[state] for state in word.states], np.float32)
+        wakes = tuple(found.wakes[state] for state in word.states)
+        look = cls(network, first, found.weight, limits, wakes)
+        if not look._finite():
+            raise GatewayError(f"{plain(folder)}: its scores are no finite numbers; {anew}")
+        return look
+
+    def _finite(self) -> bool:
+        """Whether silence, the loudest sound and noise have scores."""
+        noise = np.random.default_rng(1).integers(-128, 128, (self.frames, self.bands))
+        levels = [np.full(noise.shape, level) for level in (-128, 127)]
+        sounds = np.array([*levels, noise], np.float32)
+        with np.errstate(all="ignore"):
+            return all(np.isfinite(x).all() for x in self.score(sounds, np.zeros(3, np.intp)))
 
     def score(self, features: Floats, states: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
         """float32[n, frames, bands], in int8 steps of the front end, and the device's states as

@@ -21,8 +21,9 @@ from verify.cuts import Amounts, Cuts, mine, seen
 from verify.decide import AT_ONCE, decided, first_look
 from verify.first import FirstLook
 from verify.fitter import Fitter, Recipe, draw, moved
-from verify.infer import FACTS, SCALE, STRIDES, WEIGHTS
+from verify.infer import FACTS, SCALE, WEIGHTS
 from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from verify.stored import STRIDES
 from words import Word
 
 TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard

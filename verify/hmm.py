@@ -29,7 +29,7 @@ from verify.cuts import EDGE, WIDE, Cuts, seen
 from verify.fitter import Fitter, Recipe, draw, moved
 from verify.infer import SCALE
 from words import Word
-from words.files import replaced
+from words.files import read_json, replaced
 
 Floats = NDArray[np.float32]
 CONTEXT = 21  # columns that the network sees around one
@@ -131,7 +131,7 @@ class DnnHmm:
     @classmethod
     def load(cls, folder: Path) -> DnnHmm:
         """Of a folder that training wrote."""
-        facts = json.loads((folder / FACTS).read_text())
+        facts = read_json(folder / FACTS)
         network = keras.saving.load_model(folder / DNN, compile=False)
         model = cls(network, np.array(facts["prior"], np.float32), facts["stay"])
         model.second = keras.saving.load_model(folder / SECOND, compile=False)

@@ -6,8 +6,6 @@ are folded into the convolutions). verify/networks.py says what the layers are.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verify.gateway import GatewayError
+from verify.stored import STRIDES, Shape, check_weights, checked, read_arrays
+from words.files import FileError, plain, read_json
 
 Floats = NDArray[np.float32]
 FACTS, WEIGHTS = "verifier.json", "verifier.npz"
 SCALE = np.float32(1 / 32)  # of the front end's int8 steps
-STRIDES = ((2, 2), (2, 2), (1, 2))
 
 
 class Network:
     """`facts`: of verifier.json; `frames`, `bands`: of its input."""
 
     def __init__(self, facts: dict[str, Any], weights: dict[str, Floats]) -> None:
+        """FileError where they do not fit each other."""
         self.facts = facts
-        self.kind: str = facts["kind"]
-        self.frames, self.bands = int(facts["frames"]), int(facts["bands"])
-        self._first, self._seen = int(facts["first_column"]), int(facts["seen"])
-        self._preroll, self._unit = int(facts["preroll_frames"]), int(facts["frames_per_unit"])
+        shape = checked(Shape, facts)
+        check_weights(shape, weights)
+        self.kind, self.frames, self.bands = shape.kind, shape.frames, shape.bands
+        self._first, self._seen = shape.first_column, shape.seen
+        self._preroll, self._unit = shape.preroll_frames, shape.frames_per_unit
         self._w = weights
 
     @classmethod
     def load(cls, folder: Path) -> Network:
         """Of a folder that training wrote. GatewayError, naming the file."""
         try:
-            facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-            with np.load(folder / WEIGHTS) as file:
-                weights = {name: file[name].astype(np.float32) for name in file.files}
-            return cls(facts, weights)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            return cls(read_json(folder / FACTS), read_arrays(folder / WEIGHTS))
+        except FileError as error:
             raise GatewayError(
-                f"{folder}: no verifier can be read from it: {error}; `make verify-train` writes "
-                f"{FACTS} and {WEIGHTS}"
+                f"{plain(folder)}: no verifier can be read from it: {error}; `make verify-train` "
+                f"writes {FACTS} and {WEIGHTS}"
             ) from None
 
     def score(self, features: Floats) -> tuple[Floats, Floats, Floats]:
@@ -63,7 +61,7 @@ class Network:
             x = _relu(_convolve(x, w[f"conv{i}.kernel"], strides) + w[f"conv{i}.bias"])
         x = x.reshape(*x.shape[:2], -1)
         x = _relu(x @ w["column.kernel"] + w["column.bias"])
-        if "gru.kernel" in w:
+        if self.kind == "cra":
             x = self._attended(self._recurrent(x))
         x = _relu(x.reshape(len(x), -1) @ w["last.kernel"] + w["last.bias"])
         out = x @ w["outputs.kernel"] + w["outputs.bias"]

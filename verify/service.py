@@ -50,7 +50,7 @@ from verify.page import POLICY, page
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone
-_END_S = 10.0  # for uploads that go on when the service is told to end
+END_S = 10.0  # for uploads that go on when the service is told to end
 _CRUMB, _PAUSE_S = 160, 0.005  # bytes; chunks so small are gathered for so long
 _SHOWN = 80  # characters of what was given
 
@@ -117,9 +117,9 @@ class Service:
         await self._batcher.stop()
 
     def end_soon(self) -> None:
-        """Uploads that go on have _END_S from now on. Called by a signal's handler."""
+        """Uploads that go on have END_S from now on. Called by a signal's handler."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._end_soon, self._loop.time() + _END_S)
+            self._loop.call_soon_threadsafe(self._end_soon, self._loop.time() + END_S)
 
     def _end_soon(self, end: float) -> None:
         self._ends = end

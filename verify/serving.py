@@ -28,7 +28,7 @@ from words import Word
 
 KEYS = "WAKESTATE_KEYS"
 _KEY_LEAST = 16  # characters
-_CONNECTIONS_MOST = 4096
+CONNECTIONS_MOST = 4096
 _OTHER_FILES = 100  # than connections
 _END_S = 14  # until what still goes on after SIGTERM is cut; Service.END_S comes first
 
@@ -163,9 +163,9 @@ class _Server(uvicorn.Server):
 def _connections() -> int:
     """How many may be open: as many files as the system allows, within reason."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _CONNECTIONS_MOST + _OTHER_FILES
+    wanted = CONNECTIONS_MOST + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return max(soft - _OTHER_FILES, 1)
-    return _CONNECTIONS_MOST
+    return CONNECTIONS_MOST

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from words.explain import one_line
+
 NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
 _FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices elsewhere
@@ -26,11 +28,8 @@ class FileError(Exception):
 
 def plain(text: object, most: int = 10_000) -> str:
     """The text as one printable line: control characters and the like are escaped."""
-    shown = str(text)
-    if not shown.isprintable():
-        escaped = (c if c.isprintable() else ascii(c)[1:-1] for c in shown)
-        shown = "".join(escaped)
-    return shown if len(shown) <= most else shown[: most - 2] + ".."
+    line = one_line(str(text))
+    return line if len(line) <= most else line[: most - 2] + ".."
 
 
 def shown(value: object) -> str:
