@@ -66,11 +66,8 @@ def recalled(path: Path, make: Callable[[], T]) -> T:
             return pickle.load(file)
     except (OSError, EOFError, pickle.UnpicklingError):
         made = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with replaced(path) as partial, partial.open("wb") as file:
         pickle.dump(made, file)
-    partial.replace(path)
     return made
 
 
