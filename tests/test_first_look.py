@@ -137,7 +137,7 @@ def test_both_looks_decide(tmp_path: Path) -> None:
     expected = both.network.score(x)[0] + 0.5 * first.sureness(x, states) - states / 4
     np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
     for wrong, said in (
-        (facts | {"first": "another"}, "made beside another network than"),
+        (facts | {"first": "0" * 64}, "made beside another network than"),
         (facts | {"weight": None}, "cannot be read: "),
         ({k: v for k, v in facts.items() if k != "limits"}, "'limits' is missing"),
     ):
