@@ -44,9 +44,14 @@ def divide_by_power(x: Ints, exponent: int) -> Ints:
     return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
+def wrap(x: Ints) -> Ints:
+    """What 32 bits keep of it, as int32 does."""
+    return ((x + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
 def multiply(x: Ints, multiplier: int, shift: int) -> Ints:
     """x * multiplier * 2^(shift - 31), rounded twice: MultiplyByQuantizedMultiplier."""
-    return divide_by_power(high_mul(x << max(shift, 0), multiplier), max(-shift, 0))
+    return divide_by_power(high_mul(wrap(x << max(shift, 0)), multiplier), max(-shift, 0))
 
 
 def _saturate(x: Ints) -> Ints:
@@ -71,16 +76,52 @@ def exp_of_negative(x: Ints, integer_bits: int) -> Ints:
     return np.where(x == 0, ONE, result)
 
 
-def one_over_one_plus(x: Ints) -> Ints:
-    """1 / (1 + x) of x in 0 .. 1, Q31 both: three steps of Newton's, as gemmlowp does it."""
-    half = (x + ONE + 1) >> 1  # RoundingHalfSum of positive numbers
-    y = 1515870810 + high_mul(half, -1010580540)  # two integer bits from here on
+def _two_over_one_plus(x: Ints) -> Ints:
+    """2 / (1 + x) of x in 0 .. 1 in Q31, with two integer bits: three steps of Newton's."""
+    total = x + ONE
+    half = (total + 1) >> 1  # RoundingHalfSum: halves away from zero
+    half = np.where(total < 0, -((1 - total) >> 1), half)
+    y = 1515870810 + high_mul(half, -1010580540)
     for _ in range(3):
         y = y + _saturate(high_mul(y, (1 << 29) - high_mul(half, y)) << 2)
-    return _saturate(y << 1)
+    return y
+
+
+def one_over_one_plus(x: Ints) -> Ints:
+    """1 / (1 + x) of x in 0 .. 1, Q31 both."""
+    return _saturate(_two_over_one_plus(x) << 1)
 
 
 def logistic(x: Ints, integer_bits: int) -> Ints:
     """1 / (1 + exp(-x)), in Q31."""
     positive = one_over_one_plus(exp_of_negative(-np.abs(x), integer_bits))
     return np.where(x == 0, 1 << 30, np.where(x > 0, positive, ONE - positive))
+
+
+def tanh(x: Ints, integer_bits: int) -> Ints:
+    """Of x with that many integer bits, in Q31."""
+    power = exp_of_negative(-np.abs(x), integer_bits + 1)  # of -2 |x|
+    positive = _saturate((_two_over_one_plus(power) - (1 << 29)) << 2)  # (1 - p) / (1 + p)
+    return np.where(x == 0, 0, np.where(x > 0, positive, -positive))
+
+
+def reciprocal(x: int) -> tuple[int, int]:
+    """1 / x of x >= 0 as (Q31, shift to the right): GetReciprocal, which makes something of 0."""
+    bits = x.bit_length()
+    fraction = (x << (32 - bits)) - (1 << 31)  # x is (1 + fraction / 2^31) * 2^(bits - 1)
+    return int(one_over_one_plus(np.array(fraction))), bits - 1
+
+
+def inverse_square_root(x: int) -> tuple[int, int]:
+    """1 / sqrt(x) of x in 1 .. 2^29 as (Q31, shift to the right): five steps of Newton's."""
+    if x <= 1:
+        return ONE, 0
+    pairs = (32 - x.bit_length() - 1) // 2 - 1
+    scaled, shift = x << (2 * pairs), 11 - pairs
+    half = int(divide_by_power(np.array(scaled >> 1), 1))  # three integer bits, as y
+    y = 1 << 28
+    for _ in range(5):
+        cube = int(_saturate(high_mul(high_mul(y, y), y) << 6))
+        y = int(_saturate((high_mul(3 << 27, y) - high_mul(half, cube)) << 3))
+    y = int(high_mul(y, 1518500250))  # sqrt(2) / 2
+    return (y << -shift, 0) if shift < 0 else (y, shift)

@@ -18,6 +18,7 @@ _DTYPES = {
     "INT32": np.int32,
     "INT64": np.int64,
     "FLOAT32": np.float32,
+    "BOOL": np.bool_,
 }
 
 

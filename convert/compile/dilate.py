@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from convert.compile.tables import is_table
+from convert.compile.views import is_table
 from convert.errors import ConvertError
 from convert.tflite_graph import Op, Option, Tensor
 

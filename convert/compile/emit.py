@@ -241,6 +241,12 @@ def _render(
         "starts": starts,
         "steps": shown,
         "uses": uses,
+        "lefts": {  # which of them scale to the left somewhere
+            step.kernel
+            for step in program.steps
+            for name, value in step.fields
+            if name.endswith("shift") and int(str(value)) < 0
+        },
         "ops": any(use not in HOT and not use.startswith("ws_seq_") for use in uses),
         "sequences": any(use.startswith("ws_seq_") for use in uses),
         "sigmoids": sigmoid_table(),

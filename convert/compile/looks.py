@@ -11,9 +11,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from convert.compile.place import RESHAPES, parts
-from convert.compile.plain import dense_strides
-from convert.compile.tables import TableOp
+import numpy as np
+
+from convert.compile.move import moved
+from convert.compile.simplify import RESHAPES
+from convert.compile.views import TableOp
 from convert.errors import ConvertError
 from convert.tflite_graph import Op, Tensor
 
@@ -83,19 +85,17 @@ class Cut:
 
 def cut(op: Op, source: Tensor) -> Cut:
     """Of SLICE or STRIDED_SLICE."""
-    part = parts(op)[0][1]
-    dense, rest = dense_strides(source.shape), part.offset
-    first = []
-    for stride in dense:
-        first.append(rest // stride)
-        rest %= stride
-    steps = [stride // one for stride, one in zip(part.strides, dense, strict=True)]
-    return Cut(first, list(part.shape), steps)
+    places = np.unravel_index(moved(op)[0][1], source.shape)
+    taken = [list(dict.fromkeys(place.tolist())) for place in places]
+    steps = [values[1] - values[0] if len(values) > 1 else 1 for values in taken]
+    return Cut([values[0] for values in taken], [len(values) for values in taken], steps)
 
 
 def _column(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """Each column of the result is made of that column alone."""
-    del op, times
+    del times
+    if isinstance(op, TableOp) and not op.repeats(math.prod(source.shape[axis + 1 :])):
+        return WHOLE
     return _same(source, axis, axis)
 
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from convert.compile.dense import lower_dense
+from convert.compile.move import MOVES, is_stretch, moved, moved_from
+from convert.compile.pairs import PAIRS, lower_pair
 from convert.compile.place import (
     JOINS,
-    PARTED,
-    RESHAPES,
     Placer,
     Window,
-    large,
     output_copies,
     parts,
     step_name,
 )
 from convert.compile.plain import (
     dense_strides,
+    lower_bilinear,
     lower_copy,
-    lower_mean,
+    lower_move,
     lower_pad,
-    lower_pair,
     lower_pool,
     lower_softmax,
     lower_table,
 )
 from convert.compile.program import Program, Step
+from convert.compile.reduce import REDUCTIONS, lower_reduction
 from convert.compile.sequence import lower_lstm, lower_svdf
-from convert.compile.simplify import Work
-from convert.compile.tables import TableOp
+from convert.compile.simplify import RESHAPES, Work
+from convert.compile.views import TableOp
 from convert.compile.wide import check_widths, lower_requantize, lower_softmax16
 from convert.errors import ConvertError
 from convert.kernels import Kernels
@@ -62,12 +62,14 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return [lower_table(op, name)]
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"):
         return [lower_dense(op, name, kernels)]
-    if op.name in ("ADD", "MUL"):
+    if op.name in PAIRS:
         return [lower_pair(op, name)]
     if op.name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         return [lower_pool(op, name)]
-    if op.name == "MEAN":
-        return [lower_mean(op, name)]
+    if op.name in REDUCTIONS:
+        return [lower_reduction(op, name)]
+    if op.name == "RESIZE_BILINEAR":
+        return [lower_bilinear(op, name)]
     if op.name == "SOFTMAX" and op.outputs[0].dtype == "INT16":
         return [lower_softmax16(op, name)]
     if op.name == "SOFTMAX":
@@ -82,8 +84,10 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return lower_pad(op, name)
     if op.name in RESHAPES:
         return []
-    if op.name in PARTED:
-        return _copies(op, name, placer)
+    if op.name in JOINS:
+        return _joined(op, name, placer)
+    if op.name in MOVES:
+        return _moved(op, name, placer)
     if op.name == "READ_VARIABLE":
         return _read(op, name, placer)
     if op.name == "ASSIGN_VARIABLE":
@@ -91,25 +95,29 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
     raise ConvertError("supported at the ends of a graph only")
 
 
-def _copies(op: Op, name: str, placer: Placer) -> list[Step]:
-    """What of a concatenation, slice or split does not lie where it should already."""
-    whole, found = large(op), []
-    together = op.name in JOINS
+def _joined(op: Op, name: str, placer: Placer) -> list[Step]:
+    """What of a concatenation does not lie where it should already."""
+    whole, found = op.outputs[0], []
     for number, (tensor, part) in enumerate(parts(op)):
         if part.stretch and placer.in_place(tensor, whole, part.offset):
             continue
         dense = dense_strides(part.shape)
         label = f"{name}_{number}" if len(parts(op)) > 1 else name
-        if together:
-            found.append(
-                lower_copy(label, tensor, whole, part.shape, dense, part.strides, 0, part.offset)
-            )
-        else:
-            found.append(
-                lower_copy(label, whole, tensor, part.shape, part.strides, dense, part.offset, 0)
-            )
-    if together and found:
+        found.append(
+            lower_copy(label, tensor, whole, part.shape, dense, part.strides, 0, part.offset)
+        )
+    if found:
         found[-1].traced = True
+    return found
+
+
+def _moved(op: Op, name: str, placer: Placer) -> list[Step]:
+    """What of a slice, split, permutation ... is no stretch of its input."""
+    whole, found = moved_from(op), []
+    for number, (tensor, index) in enumerate(moved(op)):
+        if not is_stretch(index) or not placer.in_place(tensor, whole, int(index[0])):
+            label = f"{name}_{number}" if len(op.outputs) > 1 else name
+            found.append(lower_move(label, whole, tensor, index))
     return found
 
 

@@ -18,23 +18,22 @@ end.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from convert.compile.general import multiplies
+from convert.compile.move import MOVES, axis_of, is_stretch, moved, moved_from, same_values
+from convert.compile.pairs import PAIRS
 from convert.compile.plain import dense_strides
 from convert.compile.program import Buffer, Place
 from convert.compile.sequence import states
-from convert.compile.simplify import Work
+from convert.compile.simplify import RESHAPES, Work
 from convert.errors import ConvertError
 from convert.tflite_graph import Op, Tensor
 
 ALIGN = 4
-#: The result is the input under another shape.
-RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 @dataclass(frozen=True)
@@ -57,25 +56,15 @@ class Part:
 
 
 def parts(op: Op) -> list[tuple[Tensor, Part]]:
-    """For a slice or split, each result as a part of the input; for a concatenation the reverse."""
-    source, result = op.inputs[0], op.outputs[0]
-    if op.name == "STRIDED_SLICE":
-        assert source is not None
-        return [(result, _slice(op, source, result))]
-    if op.name in ("SPLIT", "SPLIT_V"):
-        source, axis = (
-            (op.inputs[1], op.inputs[0]) if op.name == "SPLIT" else (source, op.inputs[2])
-        )
-        if source is None or axis is None or axis.data is None:
-            raise ConvertError("an axis that is not constant is not supported")
-        return _along(list(op.outputs), source, int(axis.data.reshape(-1)[0]))
+    """Each input of one of JOINS as a part of the result."""
+    result = op.outputs[0]
     if op.name == "INTERLEAVE":
         return _between(op, result)
     if op.name == "PACK":
-        axis_number = int(op.options["axis"]) % len(result.shape)
-        shape = [*result.shape[:axis_number], 1, *result.shape[axis_number + 1 :]]
+        axis = axis_of(int(op.options["axis"]), len(result.shape))
+        shape = [*result.shape[:axis], 1, *result.shape[axis + 1 :]]
         strides = dense_strides(result.shape)
-        step = strides[axis_number]
+        step = strides[axis]
         return [
             (t, Part(tuple(shape), tuple(strides), number * step))
             for number, t in enumerate(op.inputs)
@@ -86,18 +75,9 @@ def parts(op: Op) -> list[tuple[Tensor, Part]]:
     return _along([t for t in op.inputs if t is not None], result, int(op.options["axis"]))
 
 
-def large(op: Op) -> Tensor:
-    """The tensor that the parts are parts of."""
-    if op.name in JOINS:
-        return op.outputs[0]
-    source = op.inputs[1] if op.name == "SPLIT" else op.inputs[0]
-    assert source is not None
-    return source
-
-
 def _along(tensors: list[Tensor], whole: Tensor, axis: int) -> list[tuple[Tensor, Part]]:
     strides = dense_strides(whole.shape)
-    axis %= len(whole.shape)
+    axis = axis_of(axis, len(whole.shape))
     found, offset = [], 0
     for tensor in tensors:
         if len(tensor.shape) != len(whole.shape):
@@ -121,44 +101,8 @@ def _between(op: Op, whole: Tensor) -> list[tuple[Tensor, Part]]:
     ]
 
 
-def _slice(op: Op, source: Tensor, result: Tensor) -> Part:
-    given = [t.data if t is not None else None for t in op.inputs[1:4]]
-    if any(data is None for data in given):
-        raise ConvertError("begin, end and strides that are not constant are not supported")
-    for mask in ("ellipsis_mask", "new_axis_mask"):
-        if op.options.get(mask, 0):
-            raise ConvertError(f"{mask} is not supported")
-    begin, _, steps = ([int(v) for v in data.reshape(-1)] for data in given if data is not None)
-    strides, sizes, offset = dense_strides(source.shape), [], 0
-    _, end, _ = ([int(v) for v in data.reshape(-1)] for data in given if data is not None)
-    for axis, size in enumerate(source.shape):
-        if axis >= len(begin):
-            sizes.append(size)
-            continue
-        bit = 1 << axis
-        b = None if int(op.options["begin_mask"]) & bit else begin[axis]
-        e = None if int(op.options["end_mask"]) & bit else end[axis]
-        step = steps[axis]
-        if int(op.options["shrink_axis_mask"]) & bit:
-            at = begin[axis] % size
-            chosen = range(at, at + 1)
-        else:
-            if op.options.get("offset") and b is not None and e is not None:
-                e += b
-            chosen = range(size)[slice(b, e, step)]
-        if not chosen:
-            raise ConvertError("an empty slice is not supported")
-        offset += chosen[0] * strides[axis]
-        strides[axis] *= chosen.step
-        sizes.append(len(chosen))
-    if math.prod(sizes) != result.size:
-        raise ConvertError(f"makes {sizes}, its output is {list(result.shape)}")
-    return Part(tuple(sizes), tuple(strides), offset)
-
-
-#: Their inputs are parts of the result; of the others, results of the input.
+#: Their inputs are parts of the result.
 JOINS = ("CONCATENATION", "PACK", "INTERLEAVE")
-PARTED = ("STRIDED_SLICE", "SPLIT", "SPLIT_V", *JOINS)
 
 
 @dataclass(frozen=True)
@@ -261,21 +205,22 @@ class Placer:
                 raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
             self._parent[result] = (source, 0)
         elif op.name in JOINS:
-            whole = large(op)
+            whole = op.outputs[0]
             for tensor, part in parts(op):
-                self._check(tensor, whole)
+                self._check(op, tensor, whole)
                 root, at = self.root(tensor)
                 free = root not in self._fixed and at == 0 and root.size == tensor.size
                 if part.stretch and part.offset % ALIGN == 0 and free:
                     self._parent[root] = (whole, part.offset)
                     self._fixed.add(whole)  # a whole is no part: keep chains simple
-        elif op.name in PARTED:
-            whole = large(op)
-            for tensor, part in parts(op):
-                self._check(tensor, whole)
-                aligned = (self.root(whole)[1] + part.offset) % ALIGN == 0
-                if part.stretch and (aligned or self._only_assigned(tensor)):
-                    self._parent[tensor] = (whole, part.offset)
+        elif op.name in MOVES:
+            whole = moved_from(op)
+            for tensor, index in moved(op):
+                self._check(op, tensor, whole)
+                offset = int(index[0])
+                aligned = (self.root(whole)[1] + offset) % ALIGN == 0
+                if is_stretch(index) and (aligned or self._only_assigned(tensor)):
+                    self._parent[tensor] = (whole, offset)
 
     def _only_assigned(self, tensor: Tensor) -> bool:
         """No kernel reads it: it is what a variable becomes."""
@@ -284,11 +229,17 @@ class Placer:
             op.name == "ASSIGN_VARIABLE" for op in readers
         )
 
-    def _check(self, tensor: Tensor, whole: Tensor) -> None:
-        if (tensor.quantization, tensor.dtype) != (whole.quantization, whole.dtype):
+    def _check(self, op: Op, tensor: Tensor, whole: Tensor) -> None:
+        """Bytes are moved as they are, as TFLM does, which only of one operator checks scales."""
+        if tensor.dtype != whole.dtype or tensor.dtype not in ("INT8", "UINT8"):
             raise ConvertError(
-                f"tensor {tensor.name} has another type, scale or zero point; equal ones are "
-                "supported"
+                f"tensor {tensor.name} is {tensor.dtype}, {whole.name} {whole.dtype}; INT8 of both "
+                "is supported"
+            )
+        if op.name == "CONCATENATION" and not same_values(tensor, whole):
+            raise ConvertError(
+                f"tensor {tensor.name} has another scale or zero point than the result, which TFLM "
+                "does not take; quantize all parts alike, or put a QUANTIZE before it"
             )
 
     def _states(self) -> None:
@@ -434,8 +385,7 @@ def activations(op: Op) -> list[Tensor]:
         "DEPTHWISE_CONV_2D": slice(0, 1),
         "FULLY_CONNECTED": slice(0, 2 if multiplies(op) else 1),
         "BATCH_MATMUL": slice(0, 2),
-        "ADD": slice(0, 2),
-        "MUL": slice(0, 2),
+        **dict.fromkeys(PAIRS, slice(0, 2)),
         "CONCATENATION": slice(None),
         "PACK": slice(None),
         "INTERLEAVE": slice(None),

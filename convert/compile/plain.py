@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.compile.move import box, numbers_of, runs, same_values
 from convert.compile.program import Step, Table
-from convert.compile.tables import TableOp, same_values
+from convert.compile.views import TableOp
 from convert.compile.window import activation_range, distance, quantized, window
 from convert.errors import ConvertError
 from convert.fixedpoint import (
+    Ints,
     divide_by_power,
     exp_of_negative,
     multiply,
@@ -27,53 +29,26 @@ SOFTMAX_MOST = 4095
 
 
 def lower_table(op: TableOp, name: str) -> Step:
-    """LOGISTIC, RELU, QUANTIZE ..."""
-    source = _source(op)
+    """One table for all, or one for each of some channels."""
+    source = source_of(op)
+    count, title = len(op.table), f"table of {op.name}"
+    values = [Table("values", "int8_t", op.table.reshape(-1))]
+    if count == 1:
+        return Step(
+            name, title, "ws_op_table", [source], op.outputs[0],
+            ["{name}_values", "{0}", "{out}", str(source.size)], values, distance={0: 0},
+        )  # fmt: skip
     return Step(
-        name, f"table of {op.name}", "ws_op_table", [source], op.outputs[0],
-        ["{name}_values", "{0}", "{out}", str(source.size)],
-        [Table("values", "int8_t", op.table)],
+        name, f"{count} {title.replace('table', 'tables', 1)}", "ws_op_tables", [source],
+        op.outputs[0],
+        ["{name}_values", str(count), str(op.inner), "{0}", "{out}", str(source.size)], values,
         distance={0: 0},
-    )  # fmt: skip
-
-
-def lower_pair(op: Op, name: str) -> Step:
-    """ADD and MUL, with broadcasting."""
-    a, b, result = op.inputs[0], op.inputs[1], op.outputs[0]
-    assert a is not None and b is not None
-    qa, qb, out = quantized(a), quantized(b), quantized(result)
-    walk = _walk(result.shape, [_strides(a, result), _strides(b, result)])
-    fields: list[tuple[str, object]] = [
-        ("n", _braces(walk[0])),
-        ("a", _braces(walk[1])),
-        ("b", _braces(walk[2])),
-        ("a_zero", qa.zero_point),
-        ("b_zero", qb.zero_point),
-    ]
-    if op.name == "ADD":
-        most = 2 * max(qa.scale, qb.scale)
-        pairs = [quantize_multiplier(q.scale / most) for q in (qa, qb)]
-        pairs.append(quantize_multiplier(most / ((1 << 20) * out.scale)))
-        if pairs[2][1] > 0:
-            raise ConvertError(f"output scale {out.scale} is far below its inputs'; not supported")
-    else:
-        pairs = [quantize_multiplier(qa.scale * qb.scale / out.scale)]
-    prefixes = ("a_", "b_", "") if len(pairs) == 3 else ("",)
-    for prefix, (multiplier, shift) in zip(prefixes, pairs, strict=True):
-        fields += [(f"{prefix}multiplier", multiplier), (f"{prefix}shift", -shift)]
-    fields.append(("range", activation_range(op, out).c))
-    title = {"ADD": "sum", "MUL": "product"}[op.name]
-    same = {n: 0 for n, t in enumerate((a, b)) if t.size == result.size}
-    return Step(
-        name, title, f"ws_op_{op.name.lower()}", [a, b], result,
-        ["&{name}_shape", "{0}", "{1}", "{out}"],
-        struct=f"ws_op_{op.name.lower()}_shape", fields=fields, distance=same,
     )  # fmt: skip
 
 
 def lower_pool(op: Op, name: str) -> Step:
     """AVERAGE_POOL_2D and MAX_POOL_2D."""
-    source, result = _source(op), op.outputs[0]
+    source, result = source_of(op), op.outputs[0]
     if quantized(source) != quantized(result):
         raise ConvertError("input and output have different scales or zero points; not supported")
     shape = window(
@@ -89,46 +64,9 @@ def lower_pool(op: Op, name: str) -> Step:
     )  # fmt: skip
 
 
-def lower_mean(op: Op, name: str) -> Step:
-    """MEAN over neighbouring dimensions."""
-    source, result = _source(op), op.outputs[0]
-    given = op.inputs[1]
-    if given is None or given.data is None:
-        raise ConvertError("axes that are not constant are not supported")
-    rank = len(source.shape)
-    axes = sorted({int(axis) % rank for axis in given.data.reshape(-1)})
-    real = [axis for axis in axes if source.shape[axis] > 1] or axes[:1]
-    between = [axis for axis in range(real[0], real[-1] + 1) if axis not in axes]
-    if any(source.shape[axis] > 1 for axis in between):
-        raise ConvertError(f"axes {axes} of {list(source.shape)}; neighbours are supported")
-    count = math.prod(source.shape[axis] for axis in axes)
-    inner = math.prod(source.shape[real[-1] + 1 :])
-    outer = source.size // (count * inner)
-    into, out = quantized(source), quantized(result)
-    multiplier, shift = quantize_multiplier(into.scale / out.scale)
-    # As TFLM takes 1 / count into the multiplier.
-    down = min(count.bit_length() - 1, 32, 31 + shift)
-    fields: list[tuple[str, object]] = [
-        ("outer", outer),
-        ("count", count),
-        ("inner", inner),
-        ("multiplier", (multiplier << down) // count),
-        ("shift", down - shift),
-        ("zero", into.zero_point * count),
-        ("out_zero", out.zero_point),
-    ]
-    lowest = np.arange(outer) * count * inner
-    return Step(
-        name, f"mean of {count}", "ws_op_mean", [source], result,
-        ["&{name}_shape", "{0}", "{out}"],
-        struct="ws_op_mean_shape", fields=fields,
-        distance={0: distance(lowest, inner, own=True)},
-    )  # fmt: skip
-
-
 def lower_softmax(op: Op, name: str) -> Step:
     """SOFTMAX over the last dimension."""
-    source, result = _source(op), op.outputs[0]
+    source, result = source_of(op), op.outputs[0]
     into, out = quantized(source), quantized(result)
     if out != Quantization(1 / 256, -128):
         raise ConvertError(
@@ -161,27 +99,86 @@ def lower_copy(
     to_offset: int = 0,
 ) -> Step:  # fmt: skip
     """Elements of `shape` from one place to another, both with strides in bytes."""
-    n, reads, writes = _walk(shape, [from_strides, to_strides])
+    n, reads, writes = walk(shape, [from_strides, to_strides])
     start, into = _plus("{0}", from_offset), _plus("{out}", to_offset)
     count = math.prod(shape)
     whole = count == result.size
+    kernel = f"ws_op_copy{'_runs' * (reads[3] == writes[3] == 1 and n[3] > 3)}"
     if count == 1 or (n[:3] == [1, 1, 1] and reads[3] == writes[3] == 1):
         return Step(
             name, f"copy of {count} bytes", "ws_slide", [source], result,
             [into, start, str(count)], traced=whole,
         )  # fmt: skip
     return Step(
-        name, f"copy of {count} bytes", "ws_op_copy", [source], result,
+        name, f"copy of {count} bytes", kernel, [source], result,
         ["&{name}_shape", start, into],
         struct="ws_op_copy_shape",
-        fields=[("n", _braces(n)), ("from", _braces(reads)), ("to", _braces(writes))],
+        fields=[("n", braces(n)), ("from", braces(reads)), ("to", braces(writes))],
         traced=whole,
     )  # fmt: skip
 
 
+def lower_move(name: str, source: Tensor, result: Tensor, index: Ints) -> Step:
+    """The elements of `source` with these numbers, one after another."""
+    found = box(index)
+    if found is not None and len(found[0]) <= DIMENSIONS:
+        shape, strides, offset = found
+        return lower_copy(name, source, result, shape, strides, dense_strides(shape), offset)
+    starts, size = runs(index)
+    long = source.size > 65536
+    kernel = f"ws_op_gather{'_long' * long}"
+    return Step(
+        name, f"{len(starts)} runs of {size} bytes", kernel, [source], result,
+        ["{name}_starts", str(len(starts)), str(size), "{0}", "{out}"],
+        [Table("starts", "int32_t" if long else "uint16_t", starts)],
+    )  # fmt: skip
+
+
+def lower_bilinear(op: Op, name: str) -> Step:
+    """RESIZE_BILINEAR, in TFLM's steps of 1/1024."""
+    source, result = source_of(op), op.outputs[0]
+    size = numbers_of(op, 1, "a size")
+    for tensor in (source, result):
+        if tensor.dtype != "INT8":
+            raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
+    corners, centers = bool(op.options["align_corners"]), bool(op.options["half_pixel_centers"])
+    if corners and centers:
+        raise ConvertError("align_corners and half_pixel_centers, of which TFLM takes one")
+    shape = source.shape
+    if len(shape) != 4 or list(result.shape) != [shape[0], *size, shape[3]]:
+        raise ConvertError(f"size {size} of {list(shape)} to {list(result.shape)}")
+    if shape[0] != 1:
+        raise ConvertError(f"a batch of {shape[0]}; 1 is supported")
+    tables = [
+        Table(part, "int16_t", _between(n, count, corners, centers).reshape(-1))
+        for part, n, count in zip(("rows", "columns"), shape[1:3], size, strict=True)
+    ]
+    return Step(
+        name, f"bilinear, {size[0]}x{size[1]}", "ws_op_bilinear", [source], result,
+        ["{name}_rows", "{name}_columns", *(str(n) for n in (*size, shape[2], shape[3])), "{0}",
+         "{out}"],
+        tables,
+    )  # fmt: skip
+
+
+def _between(size: int, count: int, corners: bool, centers: bool) -> Ints:
+    """[count, 3]: the two inputs of each output, and how far it is from the first, in 1/1024."""
+    step = (1024 * size + count // 2) // count
+    if corners and count > 1:
+        step = (1024 * (size - 1) + (count - 1) // 2) // (count - 1)
+    at = np.arange(count, dtype=np.int64) * step + (step // 2 - 512 if centers else 0)
+    first = np.maximum(at // 1024, 0)
+    second = np.minimum(-((-at) // 1024), size - 1)
+    if first.max() >= size or size > 32767:
+        raise ConvertError(
+            f"{size} to {count}: TFLM would read behind its input; resize to another size"
+        )
+    return np.stack([first, np.maximum(second, 0), at - 1024 * first], axis=1)
+
+
 def lower_pad(op: Op, name: str) -> list[Step]:
     """PAD and PADV2: fill, then copy."""
-    source, pads, result = _source(op), op.inputs[1], op.outputs[0]
+    source, pads, result = source_of(op), op.inputs[1], op.outputs[0]
     if pads is None or pads.data is None:
         raise ConvertError("paddings that are not constant are not supported")
     value = op.inputs[2] if len(op.inputs) > 2 else None
@@ -210,22 +207,14 @@ def dense_strides(shape: Sequence[int]) -> list[int]:
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _source(op: Op) -> Tensor:
+def source_of(op: Op) -> Tensor:
     source = op.inputs[0]
     if source is None:
         raise ConvertError("has no input")
     return source
 
 
-def _strides(tensor: Tensor, result: Tensor) -> list[int]:
-    """Of a tensor that is broadcast to the result's shape."""
-    shape = [1] * (len(result.shape) - len(tensor.shape)) + list(tensor.shape)
-    return [
-        stride if size > 1 else 0 for size, stride in zip(shape, dense_strides(shape), strict=True)
-    ]
-
-
-def _walk(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[list[int]]:
+def walk(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[list[int]]:
     """The same walk in DIMENSIONS loops, innermost last: sizes, then each one's strides."""
     merged: list[list[int]] = []  # [size, stride, stride ...]
     for size, *steps in zip(shape, *strides, strict=True):
@@ -243,7 +232,7 @@ def _walk(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[list[i
     return [list(column) for column in zip(*padding, *merged, strict=True)]
 
 
-def _braces(values: Sequence[int] | NDArray[np.int64]) -> str:
+def braces(values: Sequence[int] | NDArray[np.int64]) -> str:
     return f"{{ {', '.join(str(v) for v in values)} }}"
 
 

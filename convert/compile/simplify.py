@@ -11,16 +11,21 @@ from numpy.typing import NDArray
 
 from convert.compile.dilate import fold_dilation
 from convert.compile.fold import fold_constants
-from convert.compile.tables import TableOp, compose, is_table, same_values, table_op
+from convert.compile.move import MOVES, same_values
+from convert.compile.reduce import REDUCTIONS
 from convert.compile.transposed import expand_transposed
 from convert.compile.types import BYTES, WIDE, is_requantization
+from convert.compile.views import POINTWISE, fold_tables
 from convert.errors import ConvertError
 from convert.kinds import refuse_other_kinds
 from convert.tflite_graph import Model, Op, Tensor
 
-#: What is lowered, beside the tables of convert/compile/tables.py.
+#: The result is the input under another shape.
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+#: Values are moved, not changed.
+MOVED = (*MOVES, *RESHAPES, "CONCATENATION", "PACK")
+#: What is lowered.
 SUPPORTED = (
-    "ADD",
     "ASSIGN_VARIABLE",
     "AVERAGE_POOL_2D",
     "BATCH_MATMUL",
@@ -28,30 +33,24 @@ SUPPORTED = (
     "CONCATENATION",
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
-    "DEQUANTIZE",
     "EXPAND_DIMS",
     "FULLY_CONNECTED",
-    "LOGISTIC",
     "MAX_POOL_2D",
-    "MEAN",
-    "MUL",
     "PACK",
     "PAD",
     "PADV2",
-    "QUANTIZE",
     "READ_VARIABLE",
-    "RELU",
-    "RELU6",
     "RESHAPE",
     "SOFTMAX",
-    "SPLIT",
-    "SPLIT_V",
     "SQUEEZE",
-    "STRIDED_SLICE",
+    "RESIZE_BILINEAR",
     "SVDF",
     "TRANSPOSE_CONV",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
     "VAR_HANDLE",
+    *REDUCTIONS,
+    *sorted(POINTWISE),
+    *MOVES,
 )
 
 
@@ -102,12 +101,7 @@ def simplify(model: Model) -> Work:
     for number, op in enumerate(work.ops):
         if is_requantization(op):
             work.ops[number] = replace(op, name="REQUANTIZE")
-        elif is_table(op):
-            try:
-                work.ops[number] = table_op(op)
-            except ConvertError as error:
-                raise work.fail(op, error) from None
-    _join_tables(work)
+    fold_tables(work, lambda op: op.name in MOVED)
     _fold_padding(work)
     for tensor in (*work.inputs, *work.outputs):
         if tensor.dtype not in (*BYTES, *WIDE) or len(tensor.scales) != 1:
@@ -165,28 +159,11 @@ def _integer_ends(work: Work) -> None:
                 raise work.fail(op, "the float input has another reader; one is supported")
             work.inputs[work.inputs.index(source)] = result
             work.ops.remove(op)
-        elif op.name == "DEQUANTIZE":
-            if result not in work.outputs or work.consumers(result) or source is None:
-                raise work.fail(op, "supported as the last operator only: the rest must be int8")
+        elif op.name == "DEQUANTIZE" and source is not None and source.dtype in WIDE:
+            if result not in work.outputs or work.consumers(result):
+                raise work.fail(op, f"of {source.dtype}, supported as the last operator only")
             work.outputs[work.outputs.index(result)] = source
             work.ops.remove(op)
-
-
-def _join_tables(work: Work) -> None:
-    """A table of a table is one table; a table that changes nothing is none."""
-    for op in list(work.ops):
-        source = op.inputs[0] if op.inputs else None
-        if not isinstance(op, TableOp) or source is None:
-            continue
-        first = work.producer(source)
-        alone = len(work.consumers(source)) == 1 and source not in work.outputs
-        if isinstance(first, TableOp) and alone:
-            joined = compose(first, op)
-            work.ops[work.ops.index(op)] = joined
-            work.ops.remove(first)
-            op = joined
-        if np.array_equal(op.table, np.arange(-128, 128)):
-            work.ops[work.ops.index(op)] = Op(op.index, "RESHAPE", {}, op.inputs, op.outputs)
 
 
 def _fold_padding(work: Work) -> None:
