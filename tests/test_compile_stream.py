@@ -148,8 +148,44 @@ def mixed(m: Maker) -> None:
     m.output(b, m.dense(_flat(m, c), 2), m.dense(_flat(m, e), 2))
 
 
+def without_weights(m: Maker) -> None:
+    """Of each column alone where it can be, else of all."""
+    x = m.conv(m.input([1, 9, 1, 4], scale=0.05, zero=2), 6, (2, 1))
+    shape = m.shape(x)
+    other = m.conv(m.current.inputs[0], 6, (2, 1))
+    same = m.op("QUANTIZE", [other], [m.like(x)], "QuantizeOptions")
+    gain = m.tensor([6], data=m.rng.integers(-127, 128, 6))
+    found = [
+        m.op("SUB", [x, other], [m.tensor(shape, scale=0.3)], "SubOptions"),
+        m.op("SUB", [gain, x], [m.tensor(shape, scale=0.3)], "SubOptions"),
+        m.op("MAXIMUM", [x, same], [m.like(x)], "MaximumMinimumOptions"),
+        m.op("MINIMUM", [x, same], [m.like(x)], "MaximumMinimumOptions"),
+        m.op("TANH", [x], [m.tensor(shape, scale=1 / 128, zero=0)]),
+        m.op("PRELU", [x, m.tensor([1, 1, 6], data=m.rng.integers(-127, 128, (1, 1, 6)))],
+             [m.tensor(shape, scale=0.2)]),
+    ]  # fmt: skip
+    for order in ((0, 1, 3, 2), (0, 2, 1, 3), (2, 1, 0, 3), (0, 3, 2, 1)):
+        moved = m.like(x, [shape[axis] for axis in order])
+        found.append(m.op("TRANSPOSE", [x, m.ints(*order)], [moved], "TransposeOptions"))
+    for name, axes, left in [
+        ("REDUCE_MAX", (3,), [1, 8, 1]), ("REDUCE_MIN", (1,), [1, 1, 6]), ("SUM", (2, 3), [1, 8]),
+        ("MEAN", (0, 3), [8, 1]), ("SUM", (1, 3), [1, 1]),
+    ]:  # fmt: skip
+        result = m.like(x, left) if "REDUCE" in name else m.tensor(left, scale=0.4)
+        found.append(m.op(name, [x, m.ints(*axes)], [result], "ReducerOptions"))
+    for begin, size in (((0, 2, 0, 0), (1, 5, 1, 6)), ((0, 0, 0, 1), (1, -1, 1, 3))):
+        cut = m.like(x, [1, 5, 1, 6] if size[1] == 5 else [1, 8, 1, 3])
+        found.append(m.op("SLICE", [x, m.ints(*begin), m.ints(*size)], [cut], "SliceOptions"))
+    found.append(m.op("UNPACK", [x], [m.like(x, [1, 8, 6])], "UnpackOptions", axis=2, num=1))
+    rows = [m.like(x, [1, 1, 6]) for _ in range(8)]
+    m.op("UNPACK", [x], rows, "UnpackOptions", axis=1, num=8)
+    m.output(*(m.dense(_flat(m, t), 2) for t in [*found, rows[0], rows[5]]), found[0], found[4])
+
+
 @pytest.mark.parametrize(
-    "make", [one_dimension, flat_window, every_column, slices, mixed], ids=lambda f: f.__name__
+    "make",
+    [one_dimension, flat_window, every_column, slices, mixed, without_weights],
+    ids=lambda f: f.__name__,
 )
 def test_operators_over_time(tmp_path: Path, make: Callable[[Maker], None]) -> None:
     check_stream(written(tmp_path, make, name=f"over_{make.__name__}"))
