@@ -13,6 +13,7 @@ from convert.compile.dilate import fold_dilation
 from convert.compile.fold import fold_constants
 from convert.compile.move import MOVES, same_values
 from convert.compile.reduce import REDUCTIONS
+from convert.compile.refused import REFUSED
 from convert.compile.transposed import expand_transposed
 from convert.compile.types import BYTES, WIDE, is_requantization
 from convert.compile.views import POINTWISE, fold_tables
@@ -94,7 +95,8 @@ def simplify(model: Model) -> Work:
     fold_dilation(work)
     for op in work.ops:
         if op.name not in SUPPORTED:
-            raise work.fail(op, f"not supported; supported are {', '.join(SUPPORTED)}")
+            known = f"not supported; supported are {', '.join(SUPPORTED)}"
+            raise work.fail(op, REFUSED.get(op.name, known))
     expand_transposed(work)
     _variables(work, model)
     _integer_ends(work)
