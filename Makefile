@@ -207,14 +207,15 @@ new-board: $(VENV)/.base ## A folder boards/NAME like LIKE, that builds; see doc
 	@$(if $(and $(NAME),$(LIKE)),$(PYTHON) -m boards new '$(NAME)' --like '$(LIKE)',\
 		echo "give both: make new-board NAME=mine LIKE=b-l475e-iot01a" >&2; exit 2)
 
+TFLITE_FILE = '$(subst ','\'',$(TFLITE))'
 COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) \
-	TFLITE='$(TFLITE)' STREAM=$(STREAM) PYTHON=$(PYTHON)
+	TFLITE=$(TFLITE_FILE) STREAM=$(STREAM) PYTHON=$(PYTHON)
 .PHONY: compile
 compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
 	+@$(COMPILE) all >&2
 	+@$(COMPILE) show
 	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m bench model --board $(BOARD) \
-		--tflite '$(TFLITE)' $(if $(STREAM),--stream))
+		--tflite $(TFLITE_FILE) $(if $(STREAM),--stream))
 
 BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL) --peers $(PEERS)
 .PHONY: bench bench-diff bench-baseline

@@ -15,7 +15,8 @@ from bench.stack import Stack, Worst
 from boards.building import build
 from boards.run import QEMU, capture
 from boards.schema import Board, board_names, load_board
-from convert.compile.emit import compile_model, model_name
+from convert.compile.emit import compile_model
+from convert.compile.names import model_name
 from convert.emit import load_network
 from convert.errors import ConvertError
 from words import Word, WordError, load_word

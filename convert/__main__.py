@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from convert.compile.emit import emit_model, model_name
+from convert.compile.emit import emit_model
+from convert.compile.names import model_name
 from convert.emit import emit, load_network
 from convert.errors import ConvertError, one_line
 from convert.kernels import KERNELS

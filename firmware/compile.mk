@@ -10,8 +10,12 @@
 #
 # NAME ends in _stream where STREAM is given, so that both may stand side by side.
 BOARD ?= host
-NAME ?= $(shell basename '$(TFLITE)' .tflite | tr 'A-Z' 'a-z' | tr -c 'a-z0-9\n' '_')$(if $(STREAM),_stream)
 PYTHON ?= .venv/bin/python
+# One word of the shell, whatever it is named.
+MODEL_FILE = '$(subst ','\'',$(TFLITE))'
+ifndef NAME
+NAME := $(shell $(PYTHON) -m convert.compile.names $(MODEL_FILE))$(if $(STREAM),_stream)
+endif
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/compiled/$(NAME)
 
 include firmware/rules.mk
@@ -19,15 +23,19 @@ include firmware/rules.mk
 .PHONY: all bench show
 GENERATED ?= build/generated/compiled/$(NAME)/$(BOARD_KERNELS)
 HEADERS := $(GENERATED)/ws_compiled.h
-$(GENERATED)/.stamp: $(TFLITE) $(wildcard convert/*.py convert/compile/*.py) \
-		$(wildcard templates/ws_*.j2 templates/compiled.*.j2)
+# A copy, since file names of make cannot have spaces; a new one where the model is another.
+.PHONY: again
+$(GENERATED)/.model: again
+	@[ -f $(MODEL_FILE) ] || \
+		{ printf "%s: no such file; give TFLITE=model.tflite\n" $(MODEL_FILE) >&2; exit 1; }
 	@mkdir -p $(@D)
-	$(PYTHON) -m convert compile --tflite '$(TFLITE)' --kernels $(BOARD_KERNELS) --name $(NAME) \
+	@cmp -s $(MODEL_FILE) $@ || cp $(MODEL_FILE) $@
+$(GENERATED)/.stamp: $(GENERATED)/.model $(wildcard convert/*.py convert/compile/*.py) \
+		$(wildcard templates/ws_*.j2 templates/compiled.*.j2)
+	$(PYTHON) -m convert compile --tflite $(MODEL_FILE) --kernels $(BOARD_KERNELS) --name $(NAME) \
 		$(if $(STREAM),--stream) --out $(GENERATED)
 	@touch $@
 $(GENERATED)/ws_compiled.h $(GENERATED)/$(NAME).c: $(GENERATED)/.stamp ;
-$(TFLITE):
-	$(error TFLITE='$(TFLITE)': no such file; give TFLITE=model.tflite)
 
 MODEL_OBJECT := $(OUT)/obj/generated/$(NAME).o
 TRACED_OBJECT := $(OUT)/obj/generated/$(NAME)_traced.o
