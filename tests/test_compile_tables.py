@@ -87,6 +87,23 @@ def with_constants(m: Maker) -> None:
             m.output(op(m, name, given, m.tensor([256], scale=spread(m, out, 0.3)), **options))
 
 
+def ties(m: Maker) -> None:
+    """Scales at which results lie half between two steps, so that the last bit decides."""
+    for a in (0.02, 0.03, 0.07, 0.1, 0.14):
+        for b in (0.03, 0.05, 0.14, 0.6):
+            for name in ("ABS", "ELU", "LEAKY_RELU", "RELU"):
+                options = {"alpha": 0.1} if name == "LEAKY_RELU" else {}
+                x = m.input([256], scale=a)
+                m.output(op(m, name, [x], m.tensor([256], scale=b), **options))
+            for name in ("ADD", "DIV", "SUB"):
+                x, c = m.input([256], scale=a), m.tensor([], scale=b, zero=0, data=np.array(10))
+                m.output(op(m, name, [x, c], m.tensor([256], scale=0.04)))
+    for a, b in ((0.013768933713436127, 0.0035975284408777952), (0.0046287472, 0.0011094151)):
+        for zero in (-112, 82):
+            x = m.input([256], scale=a, zero=zero)
+            m.output(m.op("HARD_SWISH", [x], [m.tensor([256], scale=b, zero=14)]))
+
+
 def floats(m: Maker) -> None:
     """What a converter leaves float, between DEQUANTIZE and QUANTIZE, also moved."""
     for name in [
@@ -141,7 +158,7 @@ def meetings(m: Maker) -> None:
                 m.tensor([256], scale=1 / 128, zero=0)))  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [alone, with_constants, floats, conditions, meetings])
+@pytest.mark.parametrize("kind", [alone, with_constants, ties, floats, conditions, meetings])
 def test_tables(kind: Callable[[Maker], None], tmp_path: Path) -> None:
     maker = Maker(seed=3)
     kind(maker)
@@ -158,7 +175,10 @@ def test_tables(kind: Callable[[Maker], None], tmp_path: Path) -> None:
 
 def test_inverse_square_root(tmp_path: Path) -> None:
     """TFLM ends with an error on inputs below the zero point."""
-    for scale, out in ((0.05, 0.02), (0.0002, 0.9), (7.0, 0.001)):
+    for scale, out in (
+        *((0.05, 0.02), (0.0002, 0.9), (7.0, 0.001), (0.051260124891996384, 0.1359044760465622)),
+        *((0.12230183184146881, 0.004200797062367201), (0.019542893394827843, 0.02811872772872448)),
+    ):
         maker = Maker(seed=1)
         x = maker.input([128], scale=scale, zero=0)
         maker.output(maker.op("RSQRT", [x], [maker.tensor([128], scale=out, zero=-90)]))

@@ -37,7 +37,7 @@ class Value:
 
     @property
     def scale(self) -> np.float32:
-        """As TFLM has it, which multiplies and divides some of them as floats."""
+        """As a float, which TFLM has only some operators take it for."""
         return np.float32(self.quantization.scale)
 
     @property
@@ -179,8 +179,8 @@ def _absolute(op: Op, given: list[Value], out: Quantization) -> Ints:
 
 def _inverse_root(op: Op, given: list[Value], out: Quantization) -> Ints:
     """Below the zero point, where TFLM ends with an error, and at it: the most."""
-    real = 1 / float(np.sqrt(given[0].scale) * np.float32(out.scale))
-    multiplier, shift = quantize_multiplier(real)
+    scale = math.sqrt(given[0].quantization.scale) * out.scale
+    multiplier, shift = quantize_multiplier(1 / scale)
     found = np.full(given[0].centred.shape, 127, np.int64)
     for at in np.argwhere(given[0].centred > 0):
         root, down = inverse_square_root(int(given[0].centred[tuple(at)]))
@@ -216,12 +216,12 @@ def _tanh(op: Op, given: list[Value], out: Quantization) -> Ints:
 
 def _hard_swish(op: Op, given: list[Value], out: Quantization) -> Ints:
     """x * relu6(x + 3) / 6 in 16 bits."""
-    fine = np.float32(1 / 128) * given[0].scale
-    to_output = quantize_multiplier(float(fine / np.float32(out.scale)))
-    to_three = quantize_multiplier(float(fine / (np.float32(3) / np.float32(32768))))
+    fine = given[0].quantization.scale / 128
+    to_output = quantize_multiplier(fine / out.scale)
+    to_three = quantize_multiplier(fine / (3 / 32768))
     if to_output[1] > 0:
         raise ConvertError(
-            f"input scale {given[0].scale:.6g} is more than 128 times the output's "
+            f"input scale {given[0].quantization.scale:.6g} is more than 128 times the output's "
             f"{out.scale:.6g}, which TFLM does not take; quantize with another output scale"
         )
     x, up = given[0].centred << 7, to_three[1]
