@@ -236,9 +236,14 @@ def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: 
 
 @pytest.mark.parametrize("bare", ["audio"], indirect=True)
 def test_audio_decodes(bare: Path, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "x.flac", np.zeros(RATE), RATE)
-    run(bare, "-m", "boards", "decode", tmp_path / "x.flac", "--out", tmp_path / "x.wav")
-    assert soundfile.info(tmp_path / "x.wav").frames == RATE
+    """And resamples: `boards hear` gives a program, here one that counts, a WAV of 16 kHz."""
+    soundfile.write(tmp_path / "x.flac", np.zeros((3 * RATE, 2)), 3 * RATE)
+    count = tmp_path / "count"
+    count.write_text('#!/bin/sh\nfor file; do :; done\nwc -c <"$file"\n')
+    count.chmod(0o755)
+    heard = run(bare, "-m", "boards", "hear", "--board", "host", "--program", count, "--",
+                tmp_path / "x.flac")  # fmt: skip
+    assert int(heard) == 44 + 2 * RATE
 
 
 @pytest.mark.parametrize("bare", ["flash"], indirect=True)
