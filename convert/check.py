@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # which reads files with this
 #: Elements of one tensor, of all results, and of all constants as often as they are read.
 MOST_ELEMENTS = 1 << 22
 MOST_RESULTS = 1 << 25
-MOST_CONSTANTS = 1 << 23
+MOST_CONSTANTS = 1 << 22
 #: Scales of activations, so that no product of three is beyond a float; weights may have less.
 LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
 _ZERO_POINTS = {
@@ -39,6 +39,9 @@ def check_model(model: Model) -> None:
     """All graphs; a ConvertError names file, operator, tensor, field and value."""
     try:
         variables: dict[str, Tensor] = {}
+        for what, ends in (("input", model.graphs[0].inputs), ("output", model.graphs[0].outputs)):
+            if not ends:
+                raise ConvertError(f"the graph has no {what}")
         for number, graph in enumerate(model.graphs):
             try:
                 _Checker(graph).run()
@@ -71,8 +74,6 @@ class _Checker:
                 self._operator(op)
             except ConvertError as error:
                 raise ConvertError(f"{op} [{op.options_text}]: {error}") from None
-        if not self.graph.outputs and self.graph.inputs:
-            raise ConvertError("the graph has no output")
         for tensor in self.graph.outputs:
             if tensor not in self.there and tensor.data is None:
                 raise ConvertError(f"output {tensor.name} is written by no operator")

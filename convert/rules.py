@@ -71,6 +71,18 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), _REDUCE),
     **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _RESIZE),
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "CAST"), Rule(shapes.same, typed=False)),
+    **dict.fromkeys(("CEIL", "COS", "FLOOR", "LOGICAL_NOT", "ROUND", "SIN"), _UNARY),
+    **dict.fromkeys(("LOGICAL_AND", "LOGICAL_OR"), _BINARY),
+    **dict.fromkeys(
+        ("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"),
+        Rule(shapes.broadcast, (2, 2), typed=False),
+    ),
+    "SELECT_V2": Rule(shapes.select, (3, 3), alike=(1, 2)),
+    "BROADCAST_TO": Rule(shapes.broadcast_to, (2, 2), integers=(1,)),
+    "REVERSE_V2": Rule(shapes.reverse, (2, 2), integers=(1,)),
+    "MIRROR_PAD": Rule(shapes.mirror_pad, (2, 2), integers=(1,), options={"mode": (0, 1)}),
+    "SPACE_TO_DEPTH": Rule(shapes.space_to_depth, options={"block_size": SIZES}),
+    "DEPTH_TO_SPACE": Rule(shapes.depth_to_space, options={"block_size": SIZES}),
     "LEAKY_RELU": Rule(shapes.same, options={"alpha": (-1e6, 1e6)}),
     "SOFTMAX": Rule(shapes.softmax, typed=False, options={"beta": (1e-6, 1e6)}),
     "CONV_2D": Rule(

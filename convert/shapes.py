@@ -90,6 +90,20 @@ def broadcast(op: Op) -> list[Shape]:
     return [_broadcast_shapes(given(op, 0).shape, given(op, 1).shape)]
 
 
+def select(op: Op) -> list[Shape]:
+    """SELECT_V2: a condition and two values."""
+    either = _broadcast_shapes(given(op, 1).shape, given(op, 2).shape)
+    return [_broadcast_shapes(given(op, 0).shape, either)]
+
+
+def broadcast_to(op: Op) -> list[Shape]:
+    """BROADCAST_TO."""
+    source, sizes = given(op, 0).shape, tuple(numbers(op, 1))
+    if any(size < 1 for size in sizes) or _broadcast_shapes(source, sizes) != sizes:
+        raise ConvertError(f"{list(source)} to {list(sizes)[:8]}")
+    return [sizes]
+
+
 # Windows over rows and columns.
 
 
@@ -405,6 +419,45 @@ def pad(op: Op) -> list[Shape]:
     if len(op.inputs) > 2 and op.inputs[2] is not None:
         numbers(op, 2, 1)
     return [tuple(sum(size) for size in zip(shape, pads[::2], pads[1::2], strict=True))]
+
+
+def mirror_pad(op: Op) -> list[Shape]:
+    """MIRROR_PAD: with values of the input, its edge once (0, REFLECT) or twice (1)."""
+    (shape,), source = pad(op), given(op, 0).shape
+    edge = 1 - int(op.options["mode"])
+    if any(most > size - edge for most, size in zip(_most_pads(op), source, strict=True)):
+        raise ConvertError(f"paddings {numbers(op, 1)} of {list(source)}: no values for them")
+    return [shape]
+
+
+def _most_pads(op: Op) -> list[int]:
+    pads = numbers(op, 1)
+    return [max(pair) for pair in zip(pads[::2], pads[1::2], strict=True)]
+
+
+def reverse(op: Op) -> list[Shape]:
+    """REVERSE_V2."""
+    for axis in numbers(op, 1):
+        axis_of(axis, len(given(op, 0).shape))
+    return same(op)
+
+
+def space_to_depth(op: Op) -> list[Shape]:
+    """SPACE_TO_DEPTH."""
+    batch, rows, columns, channels = _rank(given(op, 0), 4)
+    block = int(op.options["block_size"])
+    if rows % block or columns % block:
+        raise ConvertError(f"{rows}x{columns} is no whole number of blocks of {block}")
+    return [(batch, rows // block, columns // block, channels * block * block)]
+
+
+def depth_to_space(op: Op) -> list[Shape]:
+    """DEPTH_TO_SPACE."""
+    batch, rows, columns, channels = _rank(given(op, 0), 4)
+    block = int(op.options["block_size"])
+    if channels % (block * block):
+        raise ConvertError(f"{channels} channels are no whole number of blocks of {block}")
+    return [(batch, rows * block, columns * block, channels // (block * block))]
 
 
 # Other shapes of the same values.

@@ -61,7 +61,7 @@ MOST_BYTES = 64 << 20
 #: Dimensions of a tensor, as TFLM has them at most.
 MOST_RANK = 6
 #: Of all graphs together.
-MOST_TENSORS, MOST_OPERATORS = 1 << 14, 1 << 12
+MOST_TENSORS, MOST_OPERATORS = 1 << 14, 1 << 11
 #: Entries of all lists and bytes of all names together.
 MOST_WORK = 1 << 22
 #: What flatbuffers' accessors raise where a file is damaged: they check nothing.
@@ -267,7 +267,8 @@ class _Reader:
         quantization = tensor.Quantization()
         if quantization is not None and quantization.ScaleLength():
             self._length(f"scales of tensor {name}", quantization.ScaleLength(), MOST_WORK)
-            scales = quantization.ScaleAsNumpy().astype(np.float64)
+            with np.errstate(invalid="ignore"):  # of a signaling NaN, which is refused later
+                scales = quantization.ScaleAsNumpy().astype(np.float64)
             zeros = np.zeros(len(scales), np.int64)
             if quantization.ZeroPointLength():
                 zeros = quantization.ZeroPointAsNumpy().astype(np.int64)

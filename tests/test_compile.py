@@ -327,13 +327,13 @@ def test_distance_is_exact() -> None:
 
 def _custom(m: Maker) -> None:
     x = m.input([1, 4])
-    m.output(m.op("TANH", [x], [m.like(x)]))
+    m.output(m.op("L2_NORMALIZATION", [x], [m.like(x)]))
 
 
 def _unsupported_with_options(m: Maker) -> None:
     x = m.input([1, 4])
     m.output(m.op("RELU", [x], [m.tensor([1, 4])]))
-    m.output(m.op("LEAKY_RELU", [x], [m.like(x)], "LeakyReluOptions", alpha=0.25))
+    m.output(m.op("CUMSUM", [x, m.ints(1)], [m.like(x)], "CumsumOptions", reverse=True))
 
 
 def _float_middle(m: Maker) -> None:
@@ -370,8 +370,8 @@ def _computed_convolution(m: Maker) -> None:
 @pytest.mark.parametrize(
     ("make", "parts"),
     [
-        (_custom, ["operator 0 (TANH) [no options]: not supported", "CONV_2D"]),
-        (_unsupported_with_options, ["operator 1 (LEAKY_RELU) [alpha=0.25]: not supported"]),
+        (_custom, ["operator 0 (L2_NORMALIZATION) [no options]: "]),
+        (_unsupported_with_options, ["operator 1 (CUMSUM) [exclusive=False, reverse=True]: "]),
         (_float_middle, ["operator 0 (RELU)", "FLOAT32; INT8 is supported"]),
         (_other_scales, ["operator 0 (CONCATENATION) [axis=1", "scale or zero point"]),
         (_asymmetric_convolution, ["operator 0 (CONV_2D)", "zero point 5", "symmetric weights"]),

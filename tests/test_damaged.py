@@ -105,9 +105,10 @@ def _cycle(m: Maker) -> None:
         (_option(2, "beta", float("nan")), "option beta is nan"),
         (_operator(2, builtinOptions=None, builtinOptionsType=0), "option beta is missing"),
         (_type(1, "INT32"), "tensor t0 is INT8, its output INT32; equal types are needed"),
-        (_type(7, "INT32"), "tensor t4 is INT8, its output INT32"),
+        (_type(4, "INT32"), "tensor t1 is INT8, its output INT32"),
         (lambda m: m.current.outputs.append(99), "the graph's outputs: tensor 99; there are 8"),
         (lambda m: m.current.outputs.clear(), "the graph has no output"),
+        (lambda m: m.current.inputs.clear(), "the graph has no input"),
         (lambda m: m.current.inputs.append(0), "input t0 is there twice"),
         (lambda m: m.current.inputs.append(2), "input t2 is a constant"),
         (lambda m: m.model.subgraphs.clear(), "holds no graph"),
@@ -199,6 +200,17 @@ def test_lists_and_files_are_bounded(tmp_path: Path) -> None:
         read_model(path)
     with pytest.raises(ConvertError, match="no such file"):
         read_model(tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_signaling_nan_warns_of_nothing(tmp_path: Path) -> None:
+    m = Maker(1)
+    network(m)
+    path = m.write(tmp_path / "m.tflite")
+    scale = np.float32(m.quantization(1)[0]).tobytes()
+    path.write_bytes(path.read_bytes().replace(scale, b"\1\0\x80\x7f"))
+    with pytest.raises(ConvertError, match="tensor t1: scale nan"):
+        read_model(path)
 
 
 def test_every_operator_has_a_rule() -> None:

@@ -24,6 +24,9 @@ from convert.kernels import (
 )
 from convert.tflite_graph import Op, Tensor
 
+#: Of a layer with groups, spread to one without.
+MOST_WEIGHTS = 1 << 22
+
 
 def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     """One step for an operator with weights."""
@@ -242,6 +245,11 @@ def _spread(own: NDArray[np.int8], inputs: int) -> NDArray[np.int8]:
     """[outputs, taps, inputs of a group] as [outputs, taps * inputs], zeros elsewhere."""
     outputs, taps, inside = own.shape
     groups = inputs // inside
+    if groups > 1 and outputs * taps * inputs > MOST_WEIGHTS:
+        raise ConvertError(
+            f"as a convolution without groups it has {outputs * taps * inputs} weights; "
+            f"{MOST_WEIGHTS} is the most; hint: a depthwise multiplier of 1, or fewer channels"
+        )
     dense = np.zeros((outputs, taps, groups, inside), np.int8)
     for o in range(outputs):
         dense[o, :, o // (outputs // groups)] = own[o]

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from convert.compile.program import Buffer, Program, Step
 
 ALIGN = 4
-#: Orders of placing that are tried.
-TRIES = 400
+#: Orders of placing that are tried, and how many pairs of buffers are looked at in all of them.
+TRIES, MOST_LOOKS = 400, 4_000_000
 
 #: Start of b less start of a must not lie strictly between these two.
 Forbidden = tuple[int, int]
+#: For each buffer the others that live at the same time, and where it must not start from theirs.
+Near = list[list[tuple[int, int, int]]]
 
 
 @dataclass(eq=False)
@@ -42,13 +44,14 @@ def plan(program: Program) -> None:
         if step.scratch:
             program.scratch[step] = Buffer(f"{step.name}_SCRATCH".upper(), step.scratch, "arena")
     lives = lifetimes(program)
-    rules = {
-        (i, j): forbidden(program, a, b)
-        for i, a in enumerate(lives)
-        for j, b in enumerate(lives)
-        if i < j and a.first <= b.last and b.first <= a.last
-    }
-    offsets = _search(lives, rules)
+    near: Near = [[] for _ in lives]
+    for i, a in enumerate(lives):
+        for j, b in enumerate(lives[i + 1 :], i + 1):
+            if a.first <= b.last and b.first <= a.last:
+                low, high = forbidden(program, a, b)
+                near[j].append((i, low, high))
+                near[i].append((j, -high, -low))
+    offsets = _search(lives, near)
     for life, offset in zip(lives, offsets, strict=True):
         life.buffer.offset = offset
     program.arena_bytes = _end(lives, offsets)
@@ -98,7 +101,7 @@ def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidde
     return low, high
 
 
-def _search(lives: Sequence[Life], rules: dict[tuple[int, int], Forbidden]) -> list[int]:
+def _search(lives: Sequence[Life], near: Near) -> list[int]:
     """Place one after another at the lowest offset; of many orders the best."""
     if not lives:
         return []
@@ -112,35 +115,27 @@ def _search(lives: Sequence[Life], rules: dict[tuple[int, int], Forbidden]) -> l
         sorted(range(count), key=lambda i: (lives[i].first, lives[i].last)),
         sorted(range(count), key=lambda i: (-lives[i].buffer.size, -lives[i].last)),
     ]
-    best = min((_place(order, lives, rules) for order in orders), key=lambda o: _end(lives, o))
-    order = min(orders, key=lambda o: _end(lives, _place(o, lives, rules)))
+    best = min((_place(order, near) for order in orders), key=lambda o: _end(lives, o))
+    order = min(orders, key=lambda o: _end(lives, _place(o, near)))
     chance = random.Random(0)  # the same plan on every machine
-    for _ in range(TRIES if count > 1 else 0):
+    tries = min(TRIES, MOST_LOOKS // max(sum(len(pairs) for pairs in near), count))
+    for _ in range(tries if count > 1 else 0):
         if _end(lives, best) <= least:
             break
         tried = list(order)
         tried.insert(chance.randrange(count), tried.pop(chance.randrange(count)))
-        offsets = _place(tried, lives, rules)
+        offsets = _place(tried, near)
         if _end(lives, offsets) <= _end(lives, best):
             best, order = offsets, tried
     return best
 
 
-def _place(
-    order: Sequence[int], lives: Sequence[Life], rules: dict[tuple[int, int], Forbidden]
-) -> list[int]:
-    offsets = [-1] * len(lives)
+def _place(order: Sequence[int], near: Near) -> list[int]:
+    offsets = [-1] * len(near)
     for i in order:
-        taken = []
-        for j, other in enumerate(offsets):
-            if other < 0:
-                continue
-            if (j, i) in rules:
-                low, high = rules[j, i]
-                taken.append((other + low, other + high))
-            elif (i, j) in rules:
-                low, high = rules[i, j]
-                taken.append((other - high, other - low))
+        taken = [
+            (offsets[j] + low, offsets[j] + high) for j, low, high in near[i] if offsets[j] >= 0
+        ]
         at = 0
         for low, high in sorted(taken):
             if low < at < high:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: More tables than this, 256 bytes each, are not made of one operator.
 MOST_TABLES = 16
+#: Where values meet that were one tensor, it is looked for so many tensors of bytes back.
+MOST_LINKS = 12
 #: Least values of the types whose bytes a table can hold.
 _LEAST = {"INT8": -128, "UINT8": 0}
 POINTWISE = {*INTEGER, *ONE, *TWO, *COMPARISONS, *LOGIC, "CAST", "DEQUANTIZE", "SELECT_V2"}
@@ -161,14 +163,14 @@ class _Folder:
                     return view
         return None
 
-    def _chain(self, tensor: Tensor) -> dict[Tensor, View]:
+    def _chain(self, tensor: Tensor, links: int = MOST_LINKS) -> dict[Tensor, View]:
         """By tensor of bytes what this one is of it, the nearest first."""
         found = {}
         if tensor.dtype in _LEAST:
             found[tensor] = View(tensor, _all_values(tensor))
         view = self.views.get(tensor)
-        if view is not None:
-            for base, first in self._chain(view.base).items():
+        if view is not None and links:
+            for base, first in self._chain(view.base, links - 1).items():
                 if base is view.base:
                     found[base] = replace(view, values=_as_type(view.values, tensor))
                 elif (both := view.after(first)) is not None:
