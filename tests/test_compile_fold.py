@@ -12,7 +12,7 @@ import pytest
 from convert.__main__ import main
 from convert.compile.emit import compile_model
 from convert.tflite_graph import read_model
-from tests.compiled import Sequences, check_equal
+from tests.compiled import TFLM, Sequences, build, check_equal, compare
 from tests.tflite_maker import Maker
 
 
@@ -55,17 +55,27 @@ def reshaped_input(m: Maker) -> None:
     m.output(m.conv(y, 4, (2, 2)))
 
 
-def dilated(m: Maker) -> None:
-    """Space to batch, convolution, batch to space: rows alone, both, in three dimensions."""
-    for zero, depthwise, padding, block, pads, crops, bias in [
-        (9, 0, "VALID", (2, 3), (0, 0, 0, 0), (0, 0, 0, 0), True),
-        (0, 0, "VALID", (2, 3), (2, 2, 3, 3), (0, 0, 0, 0), False),
-        (0, 1, "VALID", (3, 1), (3, 4, 0, 0), (0, 4, 0, 0), False),
-        (7, 0, "SAME", (2, 2), (0, 0, 0, 0), (0, 0, 0, 0), False),
-    ]:
+Case = tuple[int, int, str, tuple[int, int], tuple[int, ...], tuple[int, ...], bool]
+# Zero point, depthwise, padding, block, pads and crops of rows and columns, bias.
+WHOLE: list[Case] = [
+    (9, 0, "VALID", (2, 3), (0, 0, 0, 0), (0, 0, 0, 0), True),
+    (7, 0, "SAME", (2, 2), (0, 0, 0, 0), (0, 0, 0, 0), False),
+]
+PADDED: list[Case] = [
+    (0, 0, "VALID", (2, 3), (2, 2, 3, 3), (0, 0, 0, 0), False),
+    (0, 1, "VALID", (3, 1), (3, 4, 0, 0), (0, 4, 0, 0), False),
+]
+
+
+def dilated(m: Maker, cases: list[Case] = WHOLE, before: bool = False) -> None:
+    """Space to batch, convolution, batch to space; `before`: pads are a PAD of their own."""
+    for zero, depthwise, padding, block, pads, crops, bias in cases:
         x = m.input([1, 8, 6, 4], zero=zero)
-        sizes = [(8 + pads[0] + pads[1]) // block[0], (6 + pads[2] + pads[3]) // block[1]]
-        y = m.like(x, [block[0] * block[1], *sizes, 4])
+        high, wide = 8 + pads[0] + pads[1], 6 + pads[2] + pads[3]
+        if before:
+            around = m.ints(0, 0, *pads, 0, 0, shape=[4, 2])
+            x, pads = m.op("PAD", [x, around], [m.like(x, [1, high, wide, 4])]), (0, 0, 0, 0)
+        y = m.like(x, [block[0] * block[1], high // block[0], wide // block[1], 4])
         numbers = [m.ints(*block), m.ints(*pads, shape=[2, 2]), m.ints(*crops, shape=[2, 2])]
         m.op("SPACE_TO_BATCH_ND", [x, *numbers[:2]], [y])
         options: dict[str, Any] = {"depthwise": depthwise, "padding": padding}
@@ -118,7 +128,18 @@ def test_host(kind: str, tmp_path: Path) -> None:
     path = maker.write(tmp_path / f"{kind}.tflite")
     check_equal(path, inputs(path), ["host"], sanitize=True, kernels="plain")
     used = {step.kernel for step in compile_model(path, "m", "plain").program.steps}
-    assert used <= {"ws_conv", "ws_dot", "ws_depthwise", "ws_op_add", "ws_op_fill", "ws_op_copy"}
+    assert used <= {"ws_conv", "ws_dot", "ws_depthwise", "ws_op_tables", "ws_op_fill", "ws_op_copy"}
+
+
+def test_batches_are_padded_with_the_zero_point(tmp_path: Path) -> None:
+    """TFLM pads with a byte that it never sets, so that it is asked with a PAD instead."""
+    paths = []
+    for before in (False, True):
+        maker = Maker(seed=3)
+        dilated(maker, PADDED, before)
+        paths.append(maker.write(tmp_path / f"padded_{before:d}.tflite"))
+    given = build(paths[0], "host", sanitize=True, kernels="plain").run(inputs(paths[0]))
+    compare(TFLM(paths[1]).run(inputs(paths[1])), given, "host")
 
 
 def test_arithmetic_of_shapes(tmp_path: Path) -> None:

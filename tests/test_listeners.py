@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from tests.executors import ROOT, TOY
 from tests.firmware_build import build
-from tests.small_data import chirp
+from tests.small_data import chirp, write_manifest
 from train import near, peers
 from train.acoustics import active_rms, dbfs, to_int16
 from train.count import bootstrap, caught, hear, miss_ratio, sweep
@@ -216,8 +215,9 @@ def test_recorded_near_misses_come_from_texts_and_the_word_file(
     other = Trials(trials.word.model_copy(update={"data": listed}), trials.corpus, 1, 1)
     texts = {clips[0].path: "He TOYED, and how.", clips[1].path: "she toyed with a toil",
              clips[2].path: "toyed", clips[3].path: "destroyed"}  # fmt: skip
-    with (tmp_path / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "text"], *texts.items()])
+    write_manifest(tmp_path, [
+        [path, "dev", "speech", "speech", "", 1, text, "", ""] for path, text in texts.items()
+    ])  # fmt: skip
     other.negatives = [
         replace(c, kind="tts") if c.path == clips[1].path else c for c in trials.negatives
     ]

@@ -380,8 +380,10 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
     from train.tables import tables
 
     start, kept = time.monotonic(), out.parent / "heard"
+    library = _library(args, word)
+    Device(library, word)  # refuses a missing or foreign one before any sound is read
     try:
-        measured = evaluate(word, _library(args, word), args.data, args.split, CACHE, options, kept)
+        measured = evaluate(word, library, args.data, args.split, CACHE, options, kept)
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the sound in work", file=sys.stderr)
         raise

@@ -151,8 +151,8 @@ class _Folder:
     def _view(self, op: Op, given: list[Tensor]) -> View | None:
         """Of its result, if all of its inputs are views of one tensor, or constants."""
         result = op.outputs[0]
-        varying = list(dict.fromkeys(t for t in given if t.data is None))
-        if not varying or any(t.size != result.size for t in varying):
+        varying = list(dict.fromkeys(t for t in given if t.data is None)) or given[:1]
+        if any(t.size != result.size for t in varying):
             return None
         chains = [self._chain(t) for t in varying]
         for base in chains[0]:
