@@ -128,11 +128,7 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
         }
         for (int o = whole; o < outputs; o++) {
             int32_t acc = row->bias[o];
-            int i = 0;
-            for (; i + 4 <= length; i += 4, w += 4) {
-                acc += in[i] * w[0] + in[i + 1] * w[1] + in[i + 2] * w[2] + in[i + 3] * w[3];
-            }
-            for (; i < length; i++) {
+            for (int i = 0; i < length; i++) {
                 acc += in[i] * *w++;
             }
             out[o] = ws_finish(acc, row, o, range);
