@@ -236,10 +236,12 @@ bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for H
 
 # Made data never goes where recordings lie: without DATA it has a folder of its own.
 MADE = $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA))
-.PHONY: data voices
+.PHONY: data benchmark-data voices
 data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engines and packages
 	$(PYTHON) -m train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) \
 		--downloads $(DOWNLOADS) $(MORE)
+benchmark-data: $(VENV)/.synth ## Gather hours of recorded sound into data/benchmark, for DEV=
+	$(PYTHON) -m train benchmark --data data/benchmark --downloads $(DOWNLOADS)
 voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 	$(PYTHON) tools/voices.py $(DOWNLOADS)/voices/kokoro
 

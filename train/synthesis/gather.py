@@ -1,0 +1,116 @@
+"""What filling a data folder consists of, whatever it is filled with.
+
+A folder made here bears a mark, so that nobody's recordings are overwritten. What is finished is
+a file of its own, so a killed run goes on where it was; the manifest is written last, and what it
+does not name is removed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from train.data import DataError
+from train.kept import quiet
+from train.synthesis.recorded import Source, extract
+from words.files import replaced, write_whole
+
+COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
+MARK = "made-by-wakestate.json"
+
+
+def claim(data: Path) -> None:
+    """Make the folder, or a DataError when it holds somebody's recordings."""
+    mark = data / MARK
+    if data.exists() and not mark.is_file() and any(data.iterdir()):
+        raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
+    data.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _stop)
+    write_whole(mark, '{"made": "python -m train data"}\n')
+
+
+def in_parallel(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:
+    """Do the jobs in parallel under a progress bar; the first error ends it."""
+    if not jobs:
+        return
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
+        done: Iterator[None] = team.imap_unordered(work, jobs)
+        for _ in tqdm(done, total=len(jobs), desc=what, unit=unit, smoothing=0.05):
+            pass
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
+
+
+def _take(job: tuple[Path, Source, Path]) -> None:
+    deb, source, data = job
+    path = rows_file(data, source)
+    key = {"package": deb.name, "source": asdict(source)}
+    kept = path.with_suffix(".key")
+    text = json.dumps(key, sort_keys=True)
+    if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
+        return
+    write_whole(path, json.dumps(extract(deb, source, data)))
+    write_whole(kept, text)
+
+
+def take_recorded(taken: list[Source], debs: dict[str, Path], data: Path) -> list[dict[str, str]]:
+    """Write what each source takes from its package, as far as that is not done; manifest rows."""
+    in_parallel(_take, [(debs[s.package], s, data) for s in taken], "recorded", "package")
+    rows = []
+    for source in taken:
+        rows += json.loads(rows_file(data, source).read_text(encoding="utf-8"))
+    return rows
+
+
+def rows_file(data: Path, source: Source) -> Path:
+    """Where the manifest rows of a source are kept."""
+    return data / "made" / f"{source.name}.json"
+
+
+def finish(data: Path, rows: list[dict[str, str]], taken: list[Source], more: set[Path]) -> None:
+    """Write the manifest; remove what an earlier call left, but for the files of `more`."""
+    with (
+        replaced(data / "manifest.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        out = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *rows[0]])))
+        out.writeheader()
+        out.writerows(rows)
+    kept = more | {data / row["path"] for row in rows}
+    kept |= {rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
+    for folder in ("train", "dev", "made"):
+        for path in (data / folder).rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
+
+
+def summary(rows: list[dict[str, str]], seconds: float) -> str:
+    """Clips, hours and voices of each kind and label, as a Markdown table."""
+    table: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in rows:
+        label = row["label"] if row["kind"] == "tts" else ""
+        table[row["split"], row["kind"], label].append(row)
+    lines = ["| split | kind | label | files | hours | voices |", "|---|---|---|---:|---:|---:|"]
+    for (split, kind, label), found in sorted(table.items()):
+        hours = sum(float(row["seconds"]) for row in found) / 3600
+        voices = len({row["speaker"] for row in found} - {"n/a"})
+        lines.append(
+            f"| {split} | {kind} | {label} | {len(found)} | {hours:.2f} | {voices or ''} |"
+        )
+    hours = sum(float(row["seconds"]) for row in rows) / 3600
+    rate = 3600 * hours / max(seconds, 1e-9)
+    lines.append(f"\n{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time")
+    return "\n".join(lines)
