@@ -1,4 +1,5 @@
-"""What each operator's arguments may be, and which function of convert/shapes.py derives its shape.
+"""What each operator's arguments may be, and which function of convert/shapes.py or
+convert/window_shapes.py derives its shape.
 
 One rule for each operator. Sizes are checked even where convert/compile supports less: what it
 refuses, it refuses by name.
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert import shapes
+from convert import shapes, window_shapes
 from convert.shapes import Shape
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ _BINARY = Rule(shapes.broadcast, (2, 2), alike=(0, 1))
 _SLIDES: dict[str, Range] = {"padding": PADDING, "stride_h": SIZES, "stride_w": SIZES}
 _DILATES: dict[str, Range] = {"dilation_h_factor": SIZES, "dilation_w_factor": SIZES}
 _FILTER: dict[str, Range] = {"filter_height": SIZES, "filter_width": SIZES}
-_POOL = Rule(shapes.pool, options=_SLIDES | _FILTER)
+_POOL = Rule(window_shapes.pool, options=_SLIDES | _FILTER)
 _REDUCE = Rule(shapes.reduce, (2, 2), integers=(1,), options={"keep_dims": (0, 1)})
 _RESIZE = Rule(
-    shapes.resize, (2, 2), integers=(1,),
+    window_shapes.resize, (2, 2), integers=(1,),
     options={"align_corners": (0, 1), "half_pixel_centers": (0, 1)},
 )  # fmt: skip
 _AXIS: dict[str, Range] = {"axis": (-8, 8)}
@@ -86,23 +87,24 @@ RULES: dict[str, Rule] = {
     "LEAKY_RELU": Rule(shapes.same, options={"alpha": (-1e6, 1e6)}),
     "SOFTMAX": Rule(shapes.softmax, typed=False, options={"beta": (1e-6, 1e6)}),
     "CONV_2D": Rule(
-        shapes.conv, (2, 3), optional=frozenset({2}), options=_SLIDES | _DILATES
+        window_shapes.conv, (2, 3), optional=frozenset({2}), options=_SLIDES | _DILATES
     ),
     "DEPTHWISE_CONV_2D": Rule(
-        shapes.depthwise, (2, 3), optional=frozenset({2}),
+        window_shapes.depthwise, (2, 3), optional=frozenset({2}),
         options=_SLIDES | _DILATES | {"depth_multiplier": (0, 1 << 16)},
     ),
     "TRANSPOSE_CONV": Rule(
-        shapes.transpose_conv, (3, 4), optional=frozenset({3}), integers=(0,), alike=(2,),
+        window_shapes.transpose_conv, (3, 4), optional=frozenset({3}), integers=(0,), alike=(2,),
         options=_SLIDES,
     ),
-    "FULLY_CONNECTED": Rule(shapes.fully_connected, (2, 3), optional=frozenset({2})),
-    "BATCH_MATMUL": Rule(shapes.batch_matmul, (2, 2), alike=(0, 1)),
+    "FULLY_CONNECTED": Rule(window_shapes.fully_connected, (2, 3), optional=frozenset({2})),
+    "BATCH_MATMUL": Rule(window_shapes.batch_matmul, (2, 2), alike=(0, 1)),
     "SVDF": Rule(
-        shapes.svdf, (5, 5), optional=frozenset({3}), keeps=True, options={"rank": (1, 1 << 16)}
+        window_shapes.svdf, (5, 5), optional=frozenset({3}), keeps=True,
+        options={"rank": (1, 1 << 16)},
     ),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(
-        shapes.lstm, (20, 24), keeps=True,
+        window_shapes.lstm, (20, 24), keeps=True,
         optional=frozenset({1, 5, *range(9, 18), *range(20, 24)}),
         options={"time_major": (0, 1), "cell_clip": (0, 1e6), "proj_clip": (0, 1e6)},
     ),

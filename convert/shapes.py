@@ -56,7 +56,8 @@ def refit(tensor: Tensor, size: int) -> Shape:
     return tuple(shape)
 
 
-def _rank(tensor: Tensor, rank: int) -> Shape:
+def of_rank(tensor: Tensor, rank: int) -> Shape:
+    """Its shape, which must have so many dimensions."""
     if len(tensor.shape) != rank:
         raise ConvertError(
             f"tensor {tensor.name} is {list(tensor.shape)}; {rank} dimensions are needed"
@@ -64,7 +65,8 @@ def _rank(tensor: Tensor, rank: int) -> Shape:
     return tensor.shape
 
 
-def _wanted(tensor: Tensor, shape: Sequence[int]) -> None:
+def check_shape(tensor: Tensor, shape: Sequence[int]) -> None:
+    """ConvertError where a tensor has another shape."""
     if tensor.shape != tuple(shape):
         raise ConvertError(f"tensor {tensor.name} is {list(tensor.shape)}; {list(shape)} is needed")
 
@@ -77,7 +79,8 @@ def same(op: Op) -> list[Shape]:
     return [given(op, 0).shape]
 
 
-def _broadcast_shapes(a: Shape, b: Shape) -> Shape:
+def broadcast_shapes(a: Shape, b: Shape) -> Shape:
+    """The shape of two that broadcast, as NumPy's do."""
     rank = max(len(a), len(b))
     a, b = ((1,) * (rank - len(shape)) + shape for shape in (a, b))
     if any(m != n and 1 not in (m, n) for m, n in zip(a, b, strict=True)):
@@ -87,185 +90,21 @@ def _broadcast_shapes(a: Shape, b: Shape) -> Shape:
 
 def broadcast(op: Op) -> list[Shape]:
     """Two tensors, the smaller repeated."""
-    return [_broadcast_shapes(given(op, 0).shape, given(op, 1).shape)]
+    return [broadcast_shapes(given(op, 0).shape, given(op, 1).shape)]
 
 
 def select(op: Op) -> list[Shape]:
     """SELECT_V2: a condition and two values."""
-    either = _broadcast_shapes(given(op, 1).shape, given(op, 2).shape)
-    return [_broadcast_shapes(given(op, 0).shape, either)]
+    either = broadcast_shapes(given(op, 1).shape, given(op, 2).shape)
+    return [broadcast_shapes(given(op, 0).shape, either)]
 
 
 def broadcast_to(op: Op) -> list[Shape]:
     """BROADCAST_TO."""
     source, sizes = given(op, 0).shape, tuple(numbers(op, 1))
-    if any(size < 1 for size in sizes) or _broadcast_shapes(source, sizes) != sizes:
+    if any(size < 1 for size in sizes) or broadcast_shapes(source, sizes) != sizes:
         raise ConvertError(f"{list(source)} to {list(sizes)[:8]}")
     return [sizes]
-
-
-# Windows over rows and columns.
-
-
-def _slid(size: int, kernel: int, stride: int, dilation: int, padding: object) -> int:
-    span = (kernel - 1) * dilation + 1
-    count = -(-size // stride) if padding == "SAME" else (size - span) // stride + 1
-    if count < 1:
-        raise ConvertError(f"a kernel over {span} does not fit into {size}")
-    return count
-
-
-def _windowed(op: Op, kernel: Sequence[int]) -> list[int]:
-    """Rows and columns of the result."""
-    source, sizes = _rank(given(op, 0), 4), []
-    for size, taps, axis in zip(source[1:3], kernel, "hw", strict=True):
-        stride = int(op.options[f"stride_{axis}"])
-        dilation = int(op.options.get(f"dilation_{axis}_factor", 1))
-        sizes.append(_slid(size, taps, stride, dilation, op.options["padding"]))
-    return sizes
-
-
-def _bias(op: Op, number: int, outputs: int) -> None:
-    bias = op.inputs[number] if number < len(op.inputs) else None
-    if bias is not None and bias.size != outputs:
-        raise ConvertError(f"{bias.size} biases for {outputs} outputs")
-
-
-def conv(op: Op) -> list[Shape]:
-    """CONV_2D, with groups."""
-    source, (outputs, rows, columns, inside) = _rank(given(op, 0), 4), _rank(given(op, 1), 4)
-    groups, rest = divmod(source[3], inside)
-    if rest or outputs % groups:
-        raise ConvertError(f"weights {list(given(op, 1).shape)} for {source[3]} input channels")
-    _bias(op, 2, outputs)
-    return [(source[0], *_windowed(op, (rows, columns)), outputs)]
-
-
-def depthwise(op: Op) -> list[Shape]:
-    """DEPTHWISE_CONV_2D."""
-    source, (one, rows, columns, outputs) = _rank(given(op, 0), 4), _rank(given(op, 1), 4)
-    times, rest = divmod(outputs, source[3])
-    if one != 1 or rest or op.options["depth_multiplier"] not in (0, times):
-        raise ConvertError(
-            f"weights {list(given(op, 1).shape)} for {source[3]} input channels, depth_multiplier "
-            f"{op.options['depth_multiplier']}"
-        )
-    _bias(op, 2, outputs)
-    return [(source[0], *_windowed(op, (rows, columns)), outputs)]
-
-
-def pool(op: Op) -> list[Shape]:
-    """AVERAGE_POOL_2D, MAX_POOL_2D."""
-    source = _rank(given(op, 0), 4)
-    kernel = [int(op.options[f"filter_{side}"]) for side in ("height", "width")]
-    return [(source[0], *_windowed(op, kernel), source[3])]
-
-
-def transpose_conv(op: Op) -> list[Shape]:
-    """TRANSPOSE_CONV: what a convolution would make its input of."""
-    (outputs, *kernel, inside), source = _rank(given(op, 1), 4), _rank(given(op, 2), 4)
-    shape = op.outputs[0].shape
-    if given(op, 0).data is not None:
-        shape = tuple(numbers(op, 0, 4))
-    elif len(shape) == 4:  # computed, from a free batch
-        shape = (source[0], *shape[1:])
-    if (
-        len(shape) != 4
-        or min(shape) < 1
-        or (shape[0], shape[3], inside)
-        != (
-            source[0],
-            outputs,
-            source[3],
-        )
-    ):
-        raise ConvertError(
-            f"output {list(shape)} of input {list(source)} and weights {list(given(op, 1).shape)}"
-        )
-    for axis, size, wanted, taps in zip("hw", shape[1:3], source[1:3], kernel, strict=True):
-        stride = int(op.options[f"stride_{axis}"])
-        if _slid(size, taps, stride, 1, op.options["padding"]) != wanted:
-            raise ConvertError(f"output {list(shape)} is not what input {list(source)} grows to")
-    _bias(op, 3, outputs)
-    return [shape]
-
-
-def resize(op: Op) -> list[Shape]:
-    """RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR."""
-    source, size = _rank(given(op, 0), 4), numbers(op, 1, 2)
-    if op.options["align_corners"] and op.options["half_pixel_centers"]:
-        raise ConvertError("align_corners and half_pixel_centers exclude each other")
-    return [(source[0], *size, source[3])]
-
-
-# Matrices.
-
-
-def fully_connected(op: Op) -> list[Shape]:
-    """FULLY_CONNECTED."""
-    source, weights, result = given(op, 0), given(op, 1), op.outputs[0]
-    outputs, length = _rank(weights, 2)
-    if source.size % length:
-        raise ConvertError(f"weights {list(weights.shape)} for input {list(source.shape)}")
-    _bias(op, 2, outputs)
-    size = source.size // length * outputs
-    if result.shape and result.shape[-1] == outputs and result.size == size:
-        return [result.shape]  # TFLM looks at no more
-    if op.options.get("keep_num_dims"):
-        if not source.shape or source.shape[-1] != length:
-            raise ConvertError(f"weights {list(weights.shape)} for input {list(source.shape)}")
-        return [(*source.shape[:-1], outputs)]
-    return [(source.size // length, outputs)]
-
-
-def batch_matmul(op: Op) -> list[Shape]:
-    """BATCH_MATMUL."""
-    sides = []
-    for number, option in enumerate(("adj_x", "adj_y")):
-        shape = given(op, number).shape
-        if len(shape) < 2:
-            raise ConvertError(f"input {number} is {list(shape)}; 2 dimensions and more are needed")
-        turned = bool(op.options.get(option))
-        sides.append((*shape[:-2], shape[-1], shape[-2]) if turned else shape)
-    a, b = sides
-    if a[-1] != b[-2]:
-        raise ConvertError(f"{list(a)} times {list(b)} is not possible")
-    return [(*_broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])]
-
-
-def svdf(op: Op) -> list[Shape]:
-    """SVDF."""
-    (batch, length), (filters, inside) = _rank(given(op, 0), 2), _rank(given(op, 1), 2)
-    rank = int(op.options["rank"])
-    if filters % rank or inside != length:
-        raise ConvertError(f"weights {[filters, inside]} of rank {rank} for {length} inputs")
-    memory = _rank(given(op, 2), 2)[1]
-    _wanted(given(op, 2), (filters, memory))
-    if given(op, 4).size != batch * memory * filters:
-        raise ConvertError(
-            f"state {list(given(op, 4).shape)}; {[batch, memory * filters]} is needed"
-        )
-    _bias(op, 3, filters // rank)
-    return [(batch, filters // rank)]
-
-
-def lstm(op: Op) -> list[Shape]:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM."""
-    source = _rank(given(op, 0), 3)
-    cells, outputs = _rank(given(op, 6), 2)
-    batch = source[1] if op.options["time_major"] else source[0]
-    for number in range(1, 5):
-        if op.inputs[number] is not None:
-            _wanted(given(op, number), (cells, source[2]))
-            _wanted(given(op, number + 4), (cells, outputs))
-    for number in (9, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23):
-        tensor = op.inputs[number] if number < len(op.inputs) else None
-        if tensor is not None and tensor.size != cells:
-            raise ConvertError(f"input {number} has {tensor.size} values for {cells} cells")
-    for number, size in ((18, outputs), (19, cells)):
-        if given(op, number).size != batch * size:
-            raise ConvertError(f"state {list(given(op, number).shape)}; {[batch, size]} is needed")
-    return [(*source[:2], outputs)]
 
 
 # Along axes.
@@ -323,7 +162,7 @@ def pack(op: Op) -> list[Shape]:
     """PACK."""
     shape = given(op, 0).shape
     for number in range(len(op.inputs)):
-        _wanted(given(op, number), shape)
+        check_shape(given(op, number), shape)
     if op.options["values_count"] != len(op.inputs):
         raise ConvertError(f"values_count {op.options['values_count']}, {len(op.inputs)} inputs")
     axis = axis_of(int(op.options["axis"]), len(shape) + 1)
@@ -444,7 +283,7 @@ def reverse(op: Op) -> list[Shape]:
 
 def space_to_depth(op: Op) -> list[Shape]:
     """SPACE_TO_DEPTH."""
-    batch, rows, columns, channels = _rank(given(op, 0), 4)
+    batch, rows, columns, channels = of_rank(given(op, 0), 4)
     block = int(op.options["block_size"])
     if rows % block or columns % block:
         raise ConvertError(f"{rows}x{columns} is no whole number of blocks of {block}")
@@ -453,7 +292,7 @@ def space_to_depth(op: Op) -> list[Shape]:
 
 def depth_to_space(op: Op) -> list[Shape]:
     """DEPTH_TO_SPACE."""
-    batch, rows, columns, channels = _rank(given(op, 0), 4)
+    batch, rows, columns, channels = of_rank(given(op, 0), 4)
     block = int(op.options["block_size"])
     if channels % (block * block):
         raise ConvertError(f"{channels} channels are no whole number of blocks of {block}")
