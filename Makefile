@@ -299,13 +299,17 @@ MEASURED = --word words/$(WORD).toml --data $(DATA) $(DEV:%=--also %) --split $(
 	$(if $(FLOAT),--float $(FLOAT)) $(if $(DRAWS),--draws $(DRAWS)) $(if $(ECHO),--echo $(ECHO)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
 PEERED := $(if $(SHORT),,$(VENV)/.peers)
-.PHONY: evaluate report
+.PHONY: evaluate report clips compare
 evaluate: $(VENV)/.train $(PEERED) ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train evaluate $(MEASURED) $(if $(SET),--set-thresholds $(MODEL))
 report: $(VENV)/.train $(PEERED) ## All of that as one HTML page; evaluates first where it must
 	+@$(BUILD) BOARD=host library >&2
 	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
+clips: $(VENV)/.train ## The sound of each false accept that evaluate found, as WAV
+	$(PYTHON) -m train clips $(MEASURED)
+compare: $(VENV)/.train ## A paired test of what evaluate found against BESIDE
+	@$(PYTHON) -m train paired '$(WORD)=$(RESULTS)/evaluate.json' $(foreach b,$(BESIDE),'$(b)')
 
 .PHONY: lengths
 lengths: $(VENV)/.train ## How long people say WORD, as MODEL places it: for shortest_s of the word file

@@ -21,11 +21,13 @@ from tests.firmware_build import Build, build
 from tests.small_data import beep
 from train import evaluate
 from train.acoustics import active_rms, dbfs, rms, to_int16
+from train.alter import ALTERATIONS
+from train.cells import label
 from train.count import caught, sweep
-from train.data import RATE, Clip, DataError, load_corpus
-from train.device import BARRED, Device, DeviceError
-from train.evaluate import OURS, Evaluation, Options
-from train.tables import label
+from train.data import RATE, Clip, DataError, load_corpus, voice
+from train.device import BARRED, OURS, Device, DeviceError
+from train.evaluate import Evaluation, Options
+from train.transfer import Counts
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Condition, Sound, Trials, conditions
 from words import load_word
 
@@ -225,15 +227,19 @@ def test_clean_trials_and_stream_are_the_recordings(trials: Trials) -> None:
         assert np.array_equal(pcm[LEAD:-TAIL], trials.corpus.audio(clip))
         assert not pcm[:LEAD].any() and not pcm[-TAIL:].any()
         assert (start, end) == (clip.start + LEAD, clip.end + LEAD)
-    stream = trials.stream(Sound())
-    clips = trials.negatives
-    assert {c.kind for c in clips} == {"speech", "device_speech", "music", "noise"}
-    assert np.array_equal(stream, np.concatenate([trials.corpus.audio(c) for c in clips]))
-    music = Sound(plays="player=music", ser_db=0.0)
-    mixed = trials.stream(music)
-    assert len(mixed) == len(stream)
-    assert np.array_equal(mixed, trials.stream(music))
-    assert not np.array_equal(mixed, stream)
+    assert {c.kind for c in trials.negatives} == {"speech", "device_speech", "music", "noise"}
+    heard = [clip for block in trials.blocks for clip in block.clips]
+    assert sorted(heard, key=lambda c: c.path) == sorted(trials.negatives, key=lambda c: c.path)
+    for block in trials.blocks:
+        assert {trials.half[clip] for clip in block.clips} == {block.half}
+        stream, silence = trials.stream(Sound(), block), np.zeros(2 * RATE, np.int16)
+        parts = [p for c in block.clips for p in (silence, trials.corpus.audio(c))]
+        assert np.array_equal(stream, np.concatenate([*parts, silence]))
+        music = Sound(plays="player=music", ser_db=0.0)
+        mixed = trials.stream(music, block)
+        assert len(mixed) == len(stream) and mixed[-RATE:].any()  # the device plays on
+        assert np.array_equal(mixed, trials.stream(music, block))
+        assert not np.array_equal(mixed, stream)
 
 
 def test_recordings_at_a_level_are_only_scaled(trials: Trials) -> None:
@@ -258,36 +264,62 @@ def test_a_scene_has_the_word_where_it_says(trials: Trials) -> None:
 def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     """False accepts and misses at the threshold found, counted over again."""
     condition = Condition("noise", "player=idle", "noise", 10.0)
-    played = [
-        evaluation.play("stream", condition.sound.stream, [0, 1]),
-        evaluation.play("trials", condition.sound, [0, 1]),
-    ]
-    device, trials = evaluation.device, list(evaluation.trials.recordings(condition.sound))
-    row = evaluation.row(played, condition)
-    shipped = evaluation.ship(played, row, int(row.at["200"]["threshold"]))
-    assert shipped.shipped == row.at["200"] and shipped.endpoints is None
-    stream = device.scores(evaluation.trials.stream(Sound()), 0)
-    assert (row.clips, row.speakers) == (14, 4)
-    for rate, found in row.at.items():
-        accepts = len(device.detections(stream, int(found["threshold"])))
-        assert found["false_accepts"] == accepts
-        assert accepts / row.hours <= float(rate)
-        misses = sum(
+    told = Condition("told", "player=music", "noise", 10.0)
+    rates, trials = evaluation.options.rates, list(evaluation.trials.recordings(condition.sound))
+    device, blocks = evaluation.device, evaluation.trials.blocks
+    played = [evaluation.play(Sound(), block.number, [0, 1]) for block in blocks]
+    played.append(evaluation.play(condition.sound, None, [0, 1]))
+    counted = {(Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS)
+               for state in (0, 1)}  # fmt: skip
+    counts = Counts(TOY.word, [condition, told], counted, {OURS: device})
+    counts.ships["player=idle"] = counted[Sound(), 0, OURS].threshold(200.0)
+    row = evaluation.row(played, condition, counts)
+    assert row.shipped == row.at["200"] and row.endpoints is None
+    streams = [device.scores(evaluation.trials.stream(Sound(), block), 0) for block in blocks]
+
+    def accepts(threshold: float, half: int | None = None) -> int:
+        return sum(len(device.detections(scores, int(threshold)))
+                   for scores, block in zip(streams, blocks, strict=True)
+                   if half in (None, block.half))  # fmt: skip
+
+    def missed(threshold: float) -> list[bool]:
+        return [
             not any(
                 start <= device.step_end(i) <= end + RATE
-                for i in device.detections(device.scores(pcm, 0), int(found["threshold"]))
+                for i in device.detections(device.scores(pcm, 0), int(threshold))
             )
             for _, pcm, start, end in trials
-        )
+        ]
+
+    assert (row.clips, row.speakers) == (14, 4)
+    for rate, found in row.at.items():
+        assert found["false_accepts"] == accepts(found["threshold"])
+        assert found["false_accepts"] / row.hours <= float(rate)
+        misses = sum(missed(found["threshold"]))
         assert found["misses"] == misses and found["frr"] == pytest.approx(misses / 14)
         assert found["frr_low"] <= found["frr"] <= found["frr_high"]
     loose, strict, never = row.at.values()
     assert strict["threshold"] > loose["threshold"]
-    below = len(device.detections(stream, int(strict["threshold"]) - 1))
-    assert below / row.hours > 200.0
+    assert accepts(strict["threshold"] - 1) / row.hours > 200.0
     assert never["false_accepts"] == 0 and never["threshold"] <= never_fires(TOY.word)
+    # Each half at the threshold that holds the rate on the other.
+    hours, half = evaluation.trials.half_hours, evaluation.trials.half
+    assert min(hours) > 0 and {half[clip] for clip in evaluation.trials.positives} == {0, 1}
+    for rate in rates:
+        found = row.crossed[f"{rate:g}"]
+        for side, limit in enumerate(found["thresholds"]):
+            assert accepts(limit, 1 - side) / hours[1 - side] <= rate
+            assert accepts(limit - 1, 1 - side) / hours[1 - side] > rate or rate == rates[0]
+        at = found["thresholds"]
+        assert found["false_accepts"] == accepts(at[0], 0) + accepts(at[1], 1)
+        each = [missed(limit) for limit in at]
+        expected = [each[half[clip]][i] for i, (clip, *_) in enumerate(trials)]
+        assert found["missed"] == "".join("01"[m] for m in expected)
+        assert found["misses"] == sum(expected)
+    of_states = {(s["state"], s["rate"]): s["false_accepts"] for s in counts.states(rates)}
+    assert of_states["player=idle", "200"] == row.crossed["200"]["false_accepts"]
     # Another state told: the same sound, other scores.
-    wrong = evaluation.row(played, Condition("told", "player=music", "noise", 10.0))
+    wrong = evaluation.row(played, told, counts)
     assert wrong.curve != row.curve and wrong.lfbe_db == row.lfbe_db
     f = TOY.word.frontend
     assert len(row.lfbe_db) == f.bands
@@ -307,7 +339,7 @@ def test_unknown_speakers_are_not_one(evaluation: Evaluation) -> None:
         Clip(**(vars(c) | {"speaker": "unknown"})) if c.label == "toy" else c for c in corpus.clips
     ]
     evaluation.trials = Trials(TOY.word, corpus.only(nameless), 1, 1)
-    assert len(set(evaluation.play("trials", Sound(), [0]).speakers)) == 7
+    assert len({voice(c) for c in evaluation.play(Sound(), None, [0]).clips}) == 7
 
 
 def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> None:
@@ -335,6 +367,7 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     told = ["music plays, player=idle told, SER 3 dB", "nothing plays, player=music told"]
     levels = [f"{level} dBFS" for level in (-50, -40, -30, -20, -15)]
     names = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB", *plays]
+    life = list(ALTERATIONS)
     found = json.loads((tmp_path / "out/evaluate.json").read_text())
     assert (found["word"], found["split"], found["seed"], found["draws"]) == ("toy", "dev", 4, 2)
     assert found["signal_to_echo_db"] == {"high": [3.0, -2.0]}
@@ -344,8 +377,9 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     )
     assert f"no other engine beside: {found['peers_absent']}" in done.stdout
     rows = found["rows"]
-    assert [row["condition"]["name"] for row in rows] == [*names, *told, *levels]
-    assert [row["clips"] for row in rows] == [7, 14, 14, 14, 14, 14, 14, 7, *[7] * 5]
+    assert [row["condition"]["name"] for row in rows] == [*names, *life, *told, *levels]
+    clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]
+    assert [row["clips"] for row in rows] == clips
     for row in rows:
         assert row["hours"] * 3600 == pytest.approx(6 * 2.5 + 3 + 5 + 5, abs=0.01)
         at = row["at"]["0.5"]
@@ -354,33 +388,46 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
         assert frr[0] == min(frr) and frr[-1] == 1.0
     tables = done.stdout.split("\n\n| condition")
     lines = [line.split(" | ") for line in tables[1].split("\n\n")[0].splitlines()]
-    assert lines[0][1:] == [f"{OURS}, 0.5 FA/h", f"{OURS}, 1 FA/h", "trials |"]
+    assert lines[0][1:] == [f"{OURS}, 0.1 FA/h", f"{OURS}, 0.5 FA/h", "trials |"]
     for row, cells in zip(rows, lines[2:], strict=False):
         assert cells[0] == f"| {label(row['condition']['name'])}"
-        assert cells[1].startswith(f"{100 * row['at']['0.5']['frr']:.1f} [")
+        assert cells[2].startswith(f"{100 * row['at']['0.5']['frr']:.1f} [")
     assert len(lines) == 2 + len(names)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"evaluate.json"}
 
     manifest = check_manifest(model, TOY.word)
     assert manifest.thresholds == {
         "player=idle": rows[0]["at"]["0.5"]["threshold"],
+        # 0.5 FA/h of so little sound is none at all, in both of its rows.
         "player=music": max(rows[i]["at"]["0.5"]["threshold"] for i in (4, 5)),
     }
     assert found["thresholds"] == manifest.thresholds
     # Told wrongly, the device acts by the threshold of what it tells.
-    assert rows[6]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
-    assert rows[7]["shipped"]["threshold"] == manifest.thresholds["player=music"]
+    wrong = rows[len(names) + len(life) :]
+    assert wrong[0]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
+    assert wrong[1]["shipped"]["threshold"] == manifest.thresholds["player=music"]
     assert set(manifest.thresholds.values()) != {never_fires(TOY.word)}
     assert {p.name: p.read_bytes() for p in model.iterdir() if p.name != "model.json"} == {
         name: data for name, data in before.items() if name != "model.json"
     }
     assert (TOY.folder / "model.json").read_bytes() == before["model.json"]
 
+    clips_of = [*command[:-2], "--seed", "4"]
+    clips_of[3] = "clips"
+    done = subprocess.run(clips_of, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    made = sorted((tmp_path / "out/clips").iterdir())
+    named = found["false_accepts"]
+    assert len(made) == len(named) > 0
+    for path, accept in zip(made, named, strict=True):
+        assert Path(accept["file"]).stem in path.name and f"{accept['at_s']:.2f}s" in path.name
     more = [*command[:-2], "--also", sounds, "--short", "--no-peers"]
     done = subprocess.run(more, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     short = json.loads((tmp_path / "out/evaluate.json").read_text())
-    assert [row["condition"]["name"] for row in short["rows"]] == names and not short["near"]
+    whole = [name for name, a in ALTERATIONS.items() if not a.stream]
+    assert [row["condition"]["name"] for row in short["rows"]] == [*names, *whole]
+    assert not short["near"]
     assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
     assert short["rows"][0]["hours"] == pytest.approx(2 * rows[0]["hours"])
 
@@ -391,16 +438,18 @@ def test_evaluation_goes_on_after_a_kill(
     heard: list[Sound] = []
     whole = Evaluation.play
 
-    def play(self: Evaluation, kind: str, sound: Sound, states: list[int]) -> Any:
+    def play(self: Evaluation, sound: Sound, block: int | None, states: list[int]) -> Any:
         if len(heard) == 3:
             heard.append(sound)
             raise KeyboardInterrupt
         heard.append(sound)
-        return whole(self, kind, sound, states)
+        return whole(self, sound, block, states)
 
-    def serially(function: Any, todo: list[Any], what: str) -> list[Any]:
+    def serially(function: Any, todo: list[Any], what: str, hours: Any = None) -> list[Any]:
         return [function(job) for job in todo]
 
+    few = {name: ALTERATIONS[name] for name in ("band to 3.4 kHz", "clipped by 12 dB")}
+    monkeypatch.setattr("train.trials.ALTERATIONS", few)
     monkeypatch.setattr(Evaluation, "play", play)
     monkeypatch.setattr(evaluate, "_parallel", serially)
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
@@ -420,7 +469,8 @@ def test_evaluation_goes_on_after_a_kill(
     kept[0].write_bytes(kept[0].read_bytes()[:100])  # as a full disk leaves it
     resumed = measured("a")
     jobs = len(heard) - 4 + 2
-    assert jobs == 2 + 5 and len(list(folder.iterdir())) == jobs + 1  # and the near misses
+    # Two streams of a block in each half, and the recordings; and the near misses.
+    assert jobs == 2 * 2 + 5 + 1 and len(list(folder.iterdir())) == jobs + 1
     before = len(heard)
     assert asdict(measured("b")) == asdict(resumed) and len(heard) == before + jobs
     # What made the scores counts: another seed hears all again.
@@ -428,4 +478,4 @@ def test_evaluation_goes_on_after_a_kill(
     assert len(heard) == before + 2 * jobs
     # The short form leaves out rows, and ends with the same thresholds.
     full = measured("c", short=False)
-    assert full.thresholds == resumed.thresholds and len(full.rows) == len(resumed.rows) + 7
+    assert full.thresholds == resumed.thresholds and len(full.rows) > len(resumed.rows) + 7

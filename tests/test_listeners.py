@@ -15,11 +15,12 @@ from tests.firmware_build import build
 from tests.small_data import chirp, write_manifest
 from train import near, peers
 from train.acoustics import active_rms, dbfs, to_int16
-from train.count import bootstrap, caught, hear, miss_ratio, sweep
+from train.count import caught, count_accepts, hear
 from train.data import RATE, load_corpus
 from train.device import BARRED, Device, wakes
 from train.endpoints import endpoint_errors
 from train.near import recorded, spoken
+from train.statistics import bootstrap, miss_ratio
 from train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
 from train.whole import PER_LOGIT, WholeWindow
 from words import Word, load_word
@@ -74,14 +75,17 @@ def test_a_rate_is_held_from_its_threshold_on() -> None:
     stream[[100, 900, 1700]] = [10, 20, 30]
     trial = np.zeros(50, np.int16)
     trial[10] = 25
-    thresholds = sweep(stream, 40)
+    accepts = count_accepts(Fake(), 40, [(0, stream[:900]), (1, stream[900:])], (0.4, 0.6))
+    thresholds = accepts.thresholds
     assert thresholds[0] == 1 and thresholds[-1] == 40
-    heard = hear(Fake(), thresholds, stream, 1.0, [trial, trial], [(900, 1200), (0, 500)],
-                 ["a", "b"])  # fmt: skip
+    heard = hear(Fake(), accepts, [trial, trial], [(900, 1200), (0, 500)], ["a", "b"])
     for rate, threshold, misses in ((3.0, 1, 0), (2.0, 11, 0), (1.0, 21, 0), (0.5, 31, 2)):
-        at = heard.at(heard.index(rate), 1)
+        at = heard.at(accepts.threshold(rate), 1)
         assert (at["threshold"], at["misses"]) == (threshold, misses)
         assert at["false_accepts"] <= rate
+    # One half has one false accept in 0.4 h, the other two in 0.6 h.
+    assert [accepts.threshold(2.5, half) for half in (0, 1)] == [1, 21]
+    assert [accepts.at(t) for t in (-9, 10, 11, 21, 99)] == [[1, 2], [1, 2], [0, 2], [0, 1], [0, 0]]
     assert heard.curve() == [
         (3.0, 0.0, 1), (2.0, 0.0, 11), (1.0, 0.0, 21), (1.0, 1.0, 26), (0.0, 1.0, 31),
     ]  # fmt: skip

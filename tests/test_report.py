@@ -15,9 +15,11 @@ import pytest
 from tests.executors import TOY
 from tests.firmware_build import build
 from train.data import DataError
-from train.evaluate import OURS
+from train.device import OURS
+from train.evaluate import VERSION
+from train.paired import comparison
 from train.report import join, read_results, write_report
-from train.tables import tables
+from train.tables import BY_NAME, tables
 from train.whole import FLOAT
 
 
@@ -30,17 +32,24 @@ def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float
 def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
     own = {"0.5": at(50, 1, misses, 20), "1": at(40, 2, misses // 2, 20)}
     peer = {"0.5": at(900, 1, 2 * misses, 20), "1": at(800, 2, misses, 20)}
+
+    def crossed(misses: int) -> dict[str, Any]:
+        missed = ("1" * misses).ljust(20, "0")
+        return {rate: {**at(50, 1, misses, 20), "thresholds": [50, 51], "missed": missed}
+                for rate in ("0.5", "0.1")}  # fmt: skip
+
     curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
     given = {"name": name, "state": "player=idle", "noise": "", "snr_db": 0.0, "ser_db": None,
-             "level_dbfs": None, "plays": "", "part": part, **condition}  # fmt: skip
+             "level_dbfs": None, "plays": "", "altered": "", "part": part, **condition}  # fmt: skip
     ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
     return {
         "condition": given, "clips": 20, "speakers": 5, "hours": 2.0, "at": own,
-        "shipped": at(55, 1, misses, 20), "curve": curve,
+        "shipped": at(55, 1, misses, 20), "crossed": crossed(misses), "curve": curve,
         "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
         "endpoints": {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0,
                       "start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0},
         "others": {"a <peer>": {"at": peer, "shipped": at(999, 0, misses, 20), "curve": curve,
+                                "crossed": crossed(2 * misses),
                                 "ratio": {"0.5": ratio, "1": ratio}},
                    FLOAT: {"at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
                            "shipped": {}, "curve": curve, "ratio": {}}},
@@ -53,6 +62,7 @@ def found() -> dict[str, Any]:
         row("clean", "sound", 0),
         row("noise 0 dB", "sound", 4, noise="noise"),
         row("player=music SER 0 dB", "state", 6, state="player=music", ser_db=0.0),
+        row("mu-law, 8 kHz", "life", 3, altered="mu-law, 8 kHz"),
         row("music plays, idle told", "told", 9, ser_db=0.0, plays="player=music"),
         row("nothing plays, music told", "told", 8, state="player=music"),
         row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
@@ -62,7 +72,16 @@ def found() -> dict[str, Any]:
     scene = {"condition": "clean", "level_dbfs": [-40.0] * 100, "frame_s": 0.02,
              "words_s": [[0.1, 0.5]], "listeners": {OURS: scores, "a <peer>": scores}}  # fmt: skip
     fired = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
+    states = [{"listener": name, "state": state, "rate": rate, "hours": 4.0, "low": 0.1,
+               "high": 2.0, "false_accepts": 3, "halves": [[50, 1, 2.0], [51, 2, 2.0]]}
+              for name in (OURS, "a <peer>") for state in ("player=idle", "player=music")
+              for rate in ("0.5", "0.1", "shipped")]  # fmt: skip
+    accept = {"file": "dev/x.opus", "folder": 0, "at_s": 1.25, "score": 61, "state": "player=music",
+              "plays": "player=music", "ser_db": 0.0, "altered": "", "kind": "speech", "half": 1,
+              "text": "a <toy> in the shop", "block": 0, "sample": 52000}  # fmt: skip
     return {
+        "version": VERSION, "voices": [f"v{i // 4}" for i in range(20)], "trials": "abc",
+        "states": states, "false_accepts": [accept],
         "word": "toy", "split": "dev", "seed": 1, "draws": 3, "signal_to_echo_db": {"high": [0.0]},
         "positives": 20, "negatives": 1234, "peers_absent": "", "fingerprint": "abc",
         "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
@@ -95,6 +114,16 @@ def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
         "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
     )
     assert "| 40 bias +12 | 20 bias -3 | 9 |" in made["Endpoints"]
+    of_states = made["False accepts at thresholds from the other half"].splitlines()
+    assert of_states[4].startswith("| idle | 0.75 [0.10, 2.00] (1 + 2) |")
+    life = made["Real life"].splitlines()
+    assert life[5].startswith("| mu-law, 8 kHz | 15.0 0.50 FA/h | 30.0 0.50 FA/h |")
+    # 10 trials that the peer alone misses, of 60.
+    assert "| a <peer> | 0.5 FA/h | 16.7 | 33.3 | -16.7 [" in made["Paired test"]
+    assert "| 0 : 10 |" in made["Paired test"]
+    assert made[BY_NAME].splitlines()[-1] == (
+        "| music | plays music, SER 0 dB | dev/x.opus speech | 1.2 | 61 | a <toy> in the shop |"
+    )
 
 
 class _Page(HTMLParser):
@@ -136,7 +165,7 @@ def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> Non
     ids = [given["id"] for _, given in page.tags if "id" in given]
     assert len(ids) == len(set(ids))
     links = {str(g["href"])[1:] for tag, g in page.tags if tag == "a"}
-    assert links and links <= set(ids)
+    assert links and links <= set(ids) and "a &lt;toy&gt; in the shop" in text
     # Every figure says what it shows.
     alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
     assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
@@ -152,10 +181,19 @@ def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> Non
 
 
 def test_another_measurement_cannot_stand_beside(found: dict[str, Any]) -> None:
-    other = json.loads(json.dumps(found["rows"]))
-    other[1]["clips"] = 21
+    other = json.loads(json.dumps(found))
+    other["rows"][1]["clips"] = 21
     with pytest.raises(DataError, match="plain: not measured as this was in 'noise 0 dB'"):
-        join(found["rows"], "plain", other)
+        join(found, "plain", other)
+    other["rows"][1]["clips"] = 20
+    other["rows"][1]["crossed"]["0.5"]["missed"] = "1" * 8 + "0" * 12
+    text = comparison("toy", found, "plain", other)[0].markdown()
+    # One voice differs: either sign of its difference is as large, so p is 1.
+    assert "| noise 0 dB | 20.0 | 40.0 | -20.0 [-60.0, +0.0] | 1.000 | 0 : 4 |" in text
+    assert "| clean | 0.0 | 0.0 | +0.0 [+0.0, +0.0] | 1.000 | 0 : 0 |" in text
+    other["trials"] = "xyz"
+    with pytest.raises(DataError, match="plain: not measured as this was in 'clean'"):
+        comparison("toy", found, "plain", other)
 
 
 def test_a_damaged_result_is_said(tmp_path: Path) -> None:
@@ -164,6 +202,9 @@ def test_a_damaged_result_is_said(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(DataError, match=r"evaluate\.json: not what `make evaluate` writes"):
             read_results(path)
+    path.write_text('{"rows": [{"condition": {"name": "clean"}, "others": {}}], "near": []}')
+    with pytest.raises(DataError, match="version 1, and this tool reads 2; remove it, and `make"):
+        read_results(path)
 
 
 def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> None:
@@ -172,7 +213,7 @@ def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> N
     def report(*more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "train", "report", "--word", TOY.word_path]
         command += ["--data", sounds, "--library", library, "--model", TOY.folder]
-        command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", *more]
+        command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", "--short", *more]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     first = report()

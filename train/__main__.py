@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from convert.errors import ConvertError
 from train.data import DataError, find_manifest
 from train.device import Device, DeviceError
+from train.given import amount, named, natural, positive, rate
 from words import Word, WordError, load_word
 from words.copied import copied
 from words.explain import one_line
@@ -41,14 +42,14 @@ def main() -> int:
     _common(fit)
     _also(fit, "whose train split is taken as well")
     fit.add_argument("--run", type=Path, help="run folder (default: runs/WORD)")
-    fit.add_argument("--seed", type=_natural, default=1)
-    fit.add_argument("--rounds", type=_natural,
+    fit.add_argument("--seed", type=natural, default=1)
+    fit.add_argument("--rounds", type=natural,
         help="rounds of mining and training; with --start also 0: its mean as it is")  # fmt: skip
-    fit.add_argument("--batches", type=_positive, help="batches in a round")
-    fit.add_argument("--rounded", type=_natural, metavar="ROUNDS",
+    fit.add_argument("--batches", type=positive, help="batches in a round")
+    fit.add_argument("--rounded", type=natural, metavar="ROUNDS",
         help="of the rounds, so many of the last compute as int8 will (quantization-aware "
         "training; default: none)")  # fmt: skip
-    fit.add_argument("--near", type=_natural, metavar="CLIPS",
+    fit.add_argument("--near", type=natural, metavar="CLIPS",
         help="of the scenes without the word, so many mixed around a near miss (default: as many "
         "as chance gives; docs/experiments/detector.md)")  # fmt: skip
     fit.add_argument("--teacher", type=Path, action="append", default=[], metavar="KERAS",
@@ -58,9 +59,9 @@ def main() -> int:
         help="begin with the weights of this network, as models/alexa/alexa.keras, and not with "
         "random ones; of several that went on from the same one (may be repeated) the mean; a "
         "lower --rate then keeps what it knows")  # fmt: skip
-    fit.add_argument("--rate", type=_rate,
+    fit.add_argument("--rate", type=rate,
                      help="learning rate at its highest (default: 0.002)")  # fmt: skip
-    fit.add_argument("--amount", type=_amount, default=1.0, metavar="SHARE",
+    fit.add_argument("--amount", type=amount, default=1.0, metavar="SHARE",
         help="of the usual 170,000 scenes (default: 1)")  # fmt: skip
     fit.add_argument(
         "--pool",
@@ -87,6 +88,14 @@ def main() -> int:
                         "default: 0.5, 1, 2 and 4)")  # fmt: skip
     versus.set_defaults(command=_compare)
 
+    pair = commands.add_parser("paired", help="a paired test between two models",
+        description="Reads two models' evaluate.json, of the same data and options, and prints "
+        "for each condition, and for all together, the difference of their misses with its "
+        "interval over voices, and p.")  # fmt: skip
+    pair.add_argument("first", type=named, metavar="NAME=FILE")
+    pair.add_argument("other", type=named, nargs="+", metavar="NAME=FILE")
+    pair.set_defaults(command=_paired, word=None)
+
     ends = commands.add_parser("aligned", help="two ways to tell where the word starts and ends",
         description="Goes on training RUN/model.keras by regression of start and end, and with "
         "aligned detectors, on the same pool; prints what both tell on a split.")  # fmt: skip
@@ -109,6 +118,13 @@ def main() -> int:
     )  # fmt: skip
     test.set_defaults(command=_evaluate)
 
+    clips = commands.add_parser("clips", help="the sound of each false accept of an evaluation",
+        description="Writes a WAV file of each false accept that OUT/evaluate.json names, from 2 s "
+        "before the wake on, into OUT/clips. Give what evaluate was given.")  # fmt: skip
+    _common(clips)
+    _measuring(clips)
+    clips.set_defaults(command=_clips)
+
     long = commands.add_parser("lengths", help="how long the word is, as the device places it",
         description="Prints how long the idle device says that the word is in the recordings that "
         "wake it: what [detector] shortest_s of the word file is chosen by.")  # fmt: skip
@@ -127,12 +143,12 @@ def main() -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)  # fmt: skip
     data.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
     data.add_argument("--data", type=Path, required=True, help="the folder to make")
-    data.add_argument("--positives", type=_positive, default=3000, help="clips with the phrase")
-    data.add_argument("--near", type=_natural,
+    data.add_argument("--positives", type=positive, default=3000, help="clips with the phrase")
+    data.add_argument("--near", type=natural,
                       help="clips of near misses; None: two thirds of the positives")  # fmt: skip
-    data.add_argument("--general", type=_natural,
+    data.add_argument("--general", type=natural,
                       help="clips of other sentences; None: a third of the positives")  # fmt: skip
-    data.add_argument("--seed", type=_natural, default=1, help="of all that is drawn")
+    data.add_argument("--seed", type=natural, default=1, help="of all that is drawn")
     data.add_argument("--engines", default="espeak,flite,kokoro,piper", metavar="NAME,...",
         help="engines to speak with, where they are here")  # fmt: skip
     data.add_argument("--downloads", type=Path, default=Path("downloads"), metavar="FOLDER",
@@ -157,7 +173,7 @@ def main() -> int:
         "phrase, the nearest first; 1.0 is one phone too many. `data` speaks them as near misses; "
         "[data] near in the word file adds more.")  # fmt: skip
     near.add_argument("--word", type=Path, required=True, help="words/NAME.toml")
-    near.add_argument("--limit", type=_positive, default=50, help="how many (default: 50)")
+    near.add_argument("--limit", type=positive, default=50, help="how many (default: 50)")
     near.set_defaults(command=_near)
 
     scenes = commands.add_parser("scenes", help="mixed sound to listen to and to look at",
@@ -166,8 +182,8 @@ def main() -> int:
     _common(scenes)
     scenes.add_argument("--out", type=Path, help="folder to write (default: build/WORD/scenes)")
     scenes.add_argument("--split", default="train", help="split of the manifest (default: train)")
-    scenes.add_argument("--count", type=_positive, default=16, help="scenes (default: 16)")
-    scenes.add_argument("--seed", type=_natural, default=1)
+    scenes.add_argument("--count", type=positive, default=16, help="scenes (default: 16)")
+    scenes.add_argument("--seed", type=natural, default=1)
     scenes.set_defaults(command=_scenes)
 
     page = commands.add_parser("report", help="one HTML page of what evaluate found",
@@ -177,7 +193,7 @@ def main() -> int:
     _measuring(page)
     page.add_argument("--model", type=Path, required=True, help="folder of the model measured")
     page.add_argument(
-        "--beside", action="append", default=[], type=_named, metavar="NAME=FILE",
+        "--beside", action="append", default=[], type=named, metavar="NAME=FILE",
         help="another model's evaluate.json, drawn and listed beside (may be repeated)",
     )  # fmt: skip
     page.add_argument("--costs", type=Path, default=Path("bench/baseline.json"),
@@ -217,10 +233,10 @@ def _measuring(parser: argparse.ArgumentParser) -> None:
     _also(parser, "whose split is heard as well")
     parser.add_argument("--library", type=Path, help="default: build/host/WORD/libwakestate.so")
     parser.add_argument("--out", type=Path, help="folder of the results (default: build/WORD)")
-    parser.add_argument("--seed", type=_natural, default=1)
+    parser.add_argument("--seed", type=natural, default=1)
     parser.add_argument(
         "--draws",
-        type=_positive,
+        type=positive,
         default=3,
         help="mixes of each recording, where mixed (default: 3)",
     )
@@ -235,45 +251,6 @@ def _measuring(parser: argparse.ArgumentParser) -> None:
         "the thresholds found are the same")  # fmt: skip
     parser.add_argument("--float", type=Path, metavar="KERAS",
                         help="hear the float model on whole recordings as well")  # fmt: skip
-
-
-def _named(text: str) -> tuple[str, Path]:
-    """argparse type: NAME=FILE."""
-    name, sign, path = text.partition("=")
-    if not (name and sign and Path(path).is_file()):
-        raise argparse.ArgumentTypeError(f"given {text}; allowed: NAME=FILE, the file existing")
-    return name, Path(path)
-
-
-def _natural(text: str) -> int:
-    """argparse type: 0, 1, 2 ..."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"given {text}; allowed: 0 or more")
-    return number
-
-
-def _positive(text: str) -> int:
-    """argparse type: 1, 2, 3 ..."""
-    if _natural(text) == 0:
-        raise argparse.ArgumentTypeError("given 0; allowed: 1 or more")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    """argparse type: a share of the usual scenes."""
-    number = float(text)
-    if not 0.001 <= number <= 100:
-        raise argparse.ArgumentTypeError(f"given {text}; allowed: 0.001 to 100")
-    return number
-
-
-def _rate(text: str) -> float:
-    """argparse type: a learning rate."""
-    number = float(text)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"given {text}; allowed: above 0, up to 1")
-    return number
 
 
 def _fit(args: argparse.Namespace, word: Word) -> None:
@@ -304,6 +281,17 @@ def _compare(args: argparse.Namespace, word: Word) -> None:
     from train.compare import table
 
     print(table(args.folder, args.baseline, args.rate or (0.5, 1.0, 2.0, 4.0)))
+
+
+def _paired(args: argparse.Namespace) -> None:
+    from train.paired import comparison
+    from train.report import read_results
+
+    name, path = args.first
+    first = read_results(path)
+    for other_name, other in args.other:
+        for made in comparison(name, first, other_name, read_results(other)):
+            print(made.markdown(), end="\n\n")
 
 
 def _aligned(args: argparse.Namespace, word: Word) -> None:
@@ -384,7 +372,7 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
         raise WordError(f"--echo: given '{unknown[0]}'; allowed: {', '.join(volumes)}")
     if args.float and not args.float.is_file():
         raise DataError(f"{args.float}: not found; give the .keras file of this model")
-    rates = tuple(sorted({1.0, 0.5, word.detector.false_accepts_per_hour}, reverse=True))
+    rates = tuple(sorted({0.5, 0.1, word.detector.false_accepts_per_hour}, reverse=True))
     peers, keras = (False, None) if args.short else (not args.no_peers, args.float)
     return Options(args.seed, args.draws, ratios, rates, peers, keras, tuple(args.also),
                    args.short)  # fmt: skip
@@ -393,7 +381,7 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
 def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:
     """Evaluate, write evaluate.json, print the tables."""
     from train.evaluate import evaluate, write_json
-    from train.tables import tables
+    from train.tables import BY_NAME, tables
 
     start, kept = time.monotonic(), out.parent / "heard"
     library = _library(args, word)
@@ -407,10 +395,13 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
     write_json(measured, out)
     shutil.rmtree(kept, ignore_errors=True)
     for table in tables(json.loads(out.read_text(encoding="utf-8"))):
-        print(table.markdown(), end="\n\n")
+        if table.title != BY_NAME:
+            print(table.markdown(), end="\n\n")
+    print(f"{len(measured.false_accepts)} false accepts, each named in {out}; `make clips` writes "
+          "their sound\n")  # fmt: skip
     if options.short:
-        print("short: without other engines, the float model, states told wrongly, input levels "
-              "and near misses; the thresholds are those of the whole evaluation\n")  # fmt: skip
+        print("short: without other engines, the float model, states told wrongly, input levels, "
+              "codecs and near misses; the thresholds are the same\n")  # fmt: skip
     elif measured.about["peers_absent"]:
         print(f"no other engine beside: {measured.about['peers_absent']}\n")
     print(out)
@@ -429,8 +420,27 @@ def _evaluate(args: argparse.Namespace, word: Word) -> None:
         print("the model has no thresholds yet, so nothing wakes it: SET=yes (--set-thresholds)")
     if model:
         set_thresholds(model, word, measured.thresholds)
-        rate = word.detector.false_accepts_per_hour
-        print(f"thresholds at {rate:g} FA/h written to {model / 'model.json'}")
+        meant = word.detector.false_accepts_per_hour
+        print(f"thresholds at {meant:g} FA/h written to {model / 'model.json'}")
+
+
+def _clips(args: argparse.Namespace, word: Word) -> None:
+    from train.accepts import write_clips
+    from train.data import load_corpus
+    from train.report import read_results, stale
+    from train.trials import Trials
+
+    options, out = _options(args, word), args.out or _build(word)
+    results = out / "evaluate.json"
+    device = Device(_library(args, word), word)
+    reason = stale(results, device, word, args.split, options, CACHE)
+    if reason:
+        raise DataError(f"{reason}; run `make evaluate` with the same options first")
+    corpus = load_corpus(args.data, args.split, CACHE, word.data, options.also)
+    trials = Trials(word, corpus, options.seed, options.draws)
+    found = read_results(results)["false_accepts"]
+    written = write_clips(trials, found, out / "clips")
+    print(f"{len(written)} clips in {out / 'clips'}")
 
 
 def _lengths(args: argparse.Namespace, word: Word) -> None:

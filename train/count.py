@@ -1,4 +1,4 @@
-"""The rules of counting, the same for every detector: wakes, misses, rates, intervals."""
+"""The rules of counting, the same for every detector: wakes, misses, rates."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from train.data import RATE
 from train.device import BARRED, wakes
+from train.statistics import bootstrap
 
 Scores = NDArray[np.int16]
-Missed = NDArray[np.bool_] | NDArray[np.int8]  # of each trial
 
 
 class Listener(Protocol):
@@ -28,39 +28,85 @@ class Listener(Protocol):
         """Sample at which a step's newest input ends."""
 
 
+@dataclass(frozen=True)
+class Accepts:
+    """False accepts of a listener on streams, at every threshold of a sweep; by half."""
+
+    thresholds: NDArray[np.int64]  # one apart
+    counts: NDArray[np.int64]  # [2, thresholds]
+    hours: tuple[float, float]
+
+    def index(self, rate: float, half: int | None = None) -> int:
+        """The lowest threshold from which on the false accepts an hour are within `rate`: those of
+        one half, or of both."""
+        sides = [0, 1] if half is None else [half]
+        hours = sum(self.hours[side] for side in sides)
+        return first_within(self.counts[sides].sum(axis=0) / max(hours, 1e-9), rate)
+
+    def threshold(self, rate: float, half: int | None = None) -> int:
+        """The threshold at `index`."""
+        return int(self.thresholds[self.index(rate, half)])
+
+    def at(self, threshold: int) -> list[int]:
+        """False accepts in each half at one threshold of the sweep, or above it."""
+        i = min(max(threshold - int(self.thresholds[0]), 0), len(self.thresholds) - 1)
+        return [int(n) for n in self.counts[:, i]]
+
+
+def pooled(parts: Sequence[Accepts]) -> Accepts:
+    """Several streams as one: at each threshold the sum of their false accepts and hours."""
+    lowest = max(int(part.thresholds[0]) for part in parts)
+    thresholds = np.arange(lowest, int(parts[0].thresholds[-1]) + 1)
+    counts = sum(part.counts[:, lowest - int(part.thresholds[0]) :] for part in parts)
+    first, second = (sum(part.hours[side] for part in parts) for side in (0, 1))
+    return Accepts(thresholds, np.asarray(counts), (first, second))
+
+
 @dataclass
 class Heard:
     """What a listener made of one condition, at every threshold of a sweep."""
 
-    thresholds: NDArray[np.int64]
-    accepts: NDArray[np.int64]  # [thresholds], on the stream
+    accepts: Accepts  # on the stream
     caught: NDArray[np.bool_]  # [trials, thresholds]
     speakers: list[str]  # of each trial
-    hours: float
+
+    @property
+    def hours(self) -> float:
+        """Of the stream."""
+        return sum(self.accepts.hours)
 
     def index(self, rate: float) -> int:
         """The lowest threshold from which on the false accepts an hour are within `rate`."""
-        return first_within(self.accepts / self.hours, rate)
+        return self.accepts.index(rate)
 
-    def at(self, index: int, seed: int) -> dict[str, float]:
+    def missed(self, threshold: int) -> NDArray[np.bool_]:
+        """Of each trial, at any threshold."""
+        i = threshold - int(self.accepts.thresholds[0])
+        return np.asarray(~self.caught[:, min(max(i, 0), self.caught.shape[1] - 1)])
+
+    def at(self, threshold: int, seed: int) -> dict[str, float]:
         """Threshold, false accepts, misses and FRR with its interval."""
-        missed = ~self.caught[:, index]
-        low, high = bootstrap(np.random.default_rng([seed, 3]), missed, self.speakers)
-        return {
-            "threshold": int(self.thresholds[index]), "false_accepts": int(self.accepts[index]),
-            "misses": int(missed.sum()), "frr": float(missed.mean()),
-            "frr_low": low, "frr_high": high,
-        }  # fmt: skip
+        missed = self.missed(threshold)
+        return {"threshold": threshold, "false_accepts": sum(self.accepts.at(threshold)),
+                **miss_rate(missed, self.speakers, seed)}  # fmt: skip
 
     def curve(self) -> list[tuple[float, float, int]]:
         """(FA/h, FRR, threshold) from the lowest threshold up, where either of the first changes;
         a point holds up to the next one's threshold."""
         frr = 1.0 - self.caught.mean(axis=0)
+        counts = self.accepts.counts.sum(axis=0)
         points = [
             (round(float(a / self.hours), 4), round(float(f), 6), int(t))
-            for a, f, t in zip(self.accepts, frr, self.thresholds, strict=True)
+            for a, f, t in zip(counts, frr, self.accepts.thresholds, strict=True)
         ]
         return [p for i, p in enumerate(points) if i == 0 or p[:2] != points[i - 1][:2]]
+
+
+def miss_rate(missed: NDArray[np.bool_], speakers: Sequence[str], seed: int) -> dict[str, float]:
+    """Misses and FRR with its interval."""
+    low, high = bootstrap(np.random.default_rng([seed, 3]), missed, speakers)
+    return {"misses": int(missed.sum()), "frr": float(missed.mean()),
+            "frr_low": low, "frr_high": high}  # fmt: skip
 
 
 def first_within(rates: NDArray[np.float64], rate: float) -> int:
@@ -76,17 +122,28 @@ def sweep(stream: Scores, highest: int) -> NDArray[np.int64]:
     return np.arange(min(silence + 1, highest), highest + 1)
 
 
+def count_accepts(
+    listener: Listener, highest: int, parts: Sequence[tuple[int, Scores]],
+    hours: tuple[float, float],
+) -> Accepts:  # fmt: skip
+    """Count at every threshold; `parts`: half and scores of each block, `hours`: of each half."""
+    thresholds = sweep(np.concatenate([scores for _, scores in parts]), highest)
+    counts = np.zeros((2, len(thresholds)), np.int64)
+    for half, scores in parts:
+        counts[half] += [len(wakes(scores, int(t), listener.refractory_steps)) for t in thresholds]
+    return Accepts(thresholds, counts, hours)
+
+
 def hear(
-    listener: Listener, thresholds: NDArray[np.int64], stream: Scores, hours: float,
-    trials: Sequence[Scores], spans: Sequence[tuple[int, int]], speakers: list[str],
+    listener: Listener, accepts: Accepts, trials: Sequence[Scores],
+    spans: Sequence[tuple[int, int]], speakers: list[str],
 ) -> Heard:  # fmt: skip
-    """Count at every threshold; `spans`: start and end of the word in each trial, samples."""
-    accepts = [len(wakes(stream, int(t), listener.refractory_steps)) for t in thresholds]
+    """Count misses at every threshold; `spans`: start and end of the word in each trial."""
     found = [
-        caught(listener, scores, thresholds, start, end)
+        caught(listener, scores, accepts.thresholds, start, end)
         for scores, (start, end) in zip(trials, spans, strict=True)
     ]
-    return Heard(thresholds, np.array(accepts), np.array(found), speakers, hours)
+    return Heard(accepts, np.array(found), speakers)
 
 
 def caught(
@@ -104,41 +161,3 @@ def caught(
         steps = wakes(scores, int(thresholds[i]), listener.refractory_steps)
         out[i] = any(first <= step < last for step in steps)
     return np.asarray(out, np.bool_)
-
-
-def bootstrap(rng: np.random.Generator, missed: Missed, speakers: list[str]) -> tuple[float, float]:
-    """95 % interval of the miss rate, speakers drawn with replacement (1,000 times); of two
-    detectors' difference if `missed` is 1 where only the first misses, -1 where the other does."""
-    misses, counts, pick = _draws(rng, missed, speakers)
-    rates = misses[pick].sum(axis=1) / counts[pick].sum(axis=1)
-    return float(np.quantile(rates, 0.025)), float(np.quantile(rates, 0.975))
-
-
-def miss_ratio(
-    rng: np.random.Generator, ours: NDArray[np.bool_], others: NDArray[np.bool_],
-    speakers: list[str],
-) -> dict[str, float] | None:  # fmt: skip
-    """Our misses over another's on the same trials, 95 % interval over speakers (paired draws).
-
-    None where the other misses nothing; `high` is infinite where it does so in some draws.
-    """
-    if not others.any():
-        return None
-    mine, _, pick = _draws(rng, ours, speakers)
-    theirs, _, _ = _draws(rng, others, speakers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = mine[pick].sum(axis=1) / theirs[pick].sum(axis=1)
-    ratios = np.sort(np.nan_to_num(ratios, nan=1.0, posinf=1e9))
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return {"ratio": float(ours.sum() / others.sum()), "low": float(low), "high": float(high)}
-
-
-def _draws(
-    rng: np.random.Generator, missed: Missed, speakers: list[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    groups: dict[str, list[int]] = {}
-    for m, speaker in zip(missed.tolist(), speakers, strict=True):
-        groups.setdefault(speaker, []).append(m)
-    misses = np.array([sum(g) for g in groups.values()])
-    counts = np.array([len(g) for g in groups.values()])
-    return misses, counts, rng.integers(len(counts), size=(1000, len(counts)))

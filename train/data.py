@@ -49,6 +49,8 @@ class Clip:
     end: int = -1
     folder: int = 0  # which of the data folders it is in
     held: bool | None = None  # held out, where not its voice decides
+    source: str = ""  # where the recording comes from, as the manifest has it
+    text: str = ""  # what is said, where the manifest has it
 
 
 class Corpus:
@@ -184,7 +186,7 @@ def _load_folder(
             start, end = locate_word(pcm[offset : offset + samples], timings.get(path.name))
         clips.append(
             Clip(row["path"], row["kind"], row["label"], row["speaker"], offset, samples,
-                 start, end, number)
+                 start, end, number, None, row.get("source", ""), row.get("text", ""))
         )  # fmt: skip
     if spoken:
         _doubt(manifest, clips, spoken)

@@ -18,6 +18,7 @@ class DeviceError(Exception):
     """The compiled library does not fit the word file."""
 
 
+OURS = "Wakestate"  # the device's name beside other listeners
 BARRED = np.iinfo(np.int16).min  # below every threshold
 
 

@@ -25,19 +25,23 @@ from tqdm import tqdm
 
 from convert.hostlib import Extractor
 from convert.manifest import never_fires
+from train.accepts import false_accepts
 from train.acoustics import to_int16
-from train.count import Heard, Scores, hear, miss_ratio, sweep
-from train.data import RATE, find_manifest, load_corpus, voice
-from train.device import Device, wakes
+from train.count import Accepts, Heard, Scores, count_accepts, hear
+from train.data import RATE, Clip, find_manifest, load_corpus, voice
+from train.device import OURS, Device, wakes
 from train.endpoints import Ends, endpoint_errors
 from train.kept import quiet, recalled
 from train.near import Near, recorded, spoken
 from train.peers import find_peers
+from train.statistics import miss_ratio
+from train.streams import Block
+from train.transfer import Counts, crossed
 from train.trials import Condition, Pcm, Sound, Trials, conditions
 from words import Word
 from words.files import write_whole
 
-OURS = "Wakestate"
+VERSION = 2  # of evaluate.json
 
 
 @dataclass
@@ -46,13 +50,14 @@ class Result:
 
     at: dict[str, dict[str, float]] = field(default_factory=dict)  # by FA/h
     shipped: dict[str, float] = field(default_factory=dict)  # at the threshold it ships with
+    crossed: dict[str, dict[str, Any]] = field(default_factory=dict)  # by FA/h; see Crossed
     curve: list[tuple[float, float, int]] = field(default_factory=list)  # FA/h, FRR, threshold
     ratio: dict[str, dict[str, float] | None] = field(default_factory=dict)  # our misses / its
 
 
 @dataclass
 class Row:
-    """One condition: ours in `at`, `shipped` and `curve`, the others by name."""
+    """One condition: ours in `at`, `shipped`, `crossed` and `curve`, the others by name."""
 
     condition: Condition
     clips: int
@@ -60,6 +65,7 @@ class Row:
     hours: float
     at: dict[str, dict[str, float]]
     shipped: dict[str, float]
+    crossed: dict[str, dict[str, Any]]
     curve: list[tuple[float, float, int]]
     others: dict[str, Result] = field(default_factory=dict)
     endpoints: dict[str, float] | None = None
@@ -71,9 +77,11 @@ class Measured:
     """All that one evaluation found, and what it was made from."""
 
     about: dict[str, Any]
+    states: list[dict[str, Any]]  # train/transfer.py: what each state's false accepts are
     rows: list[Row]
     near: list[Near]
     excerpts: list[dict[str, Any]]
+    false_accepts: list[dict[str, Any]]  # train/accepts.py
     thresholds: dict[str, int]  # of each state, at the word's false_accepts_per_hour
 
 
@@ -86,7 +94,7 @@ class Options:
     ser_db: dict[str, tuple[float, ...]] = field(
         default_factory=lambda: {"low": (10.0,), "high": (0.0, -5.0)}
     )
-    rates: tuple[float, ...] = (1.0, 0.5)
+    rates: tuple[float, ...] = (0.5, 0.1)
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
     also: tuple[Path, ...] = ()  # more data folders whose split is heard
@@ -98,12 +106,11 @@ class Options:
 class Played:
     """Scores of one sound by listener and told state (-1: whatever the state)."""
 
-    kind: str  # "stream" or "trials"
     sound: Sound
+    block: Block | None  # of a stream; None: the recordings
     scores: dict[tuple[str, int], list[Scores]]
-    hours: float = 0.0
     spans: list[tuple[int, int]] = field(default_factory=list)
-    speakers: list[str] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)  # of the word, a trial each
     lfbe_db: list[float] = field(default_factory=list)
     ends: dict[int, list[Ends]] = field(default_factory=dict)
 
@@ -116,7 +123,8 @@ class Evaluation:
         self.word, self.device, self.trials = word, device, trials
         self.data, self.cache, self.options = data, cache, options
         self.conditions = [c for c in conditions(word, options.ser_db)
-                           if not options.short or c.part in ("sound", "state")]  # fmt: skip
+                           if not options.short or c.part in ("sound", "state")
+                           or (c.part == "life" and c.sound.stream == Sound())]  # fmt: skip
 
     @cached_property
     def others(self) -> dict[str, Any]:
@@ -130,29 +138,35 @@ class Evaluation:
             found[WholeWindow.name] = WholeWindow(self.word, self.device, self.options.keras)
         return found
 
-    def jobs(self) -> list[Callable[[], Any]]:
-        """What is to be heard; each sound once, the longest first."""
-        jobs: list[Callable[[], Any]] = []
+    def jobs(self) -> list[Job]:
+        """What is to be heard; each sound once, streams by block."""
+        jobs: list[Job] = []
+        seconds = sum(clip.samples for clip in self.trials.positives) / RATE
         for kind in ("stream", "trials"):
             told: dict[Sound, set[int]] = {}
             for c in self.conditions:
                 sound = c.sound.stream if kind == "stream" else c.sound
                 told.setdefault(sound, set()).add(self.word.states.index(c.state))
-            jobs += [_Job(kind, sound, sorted(states)) for sound, states in told.items()]
-        return [*jobs, _near]
+            for sound, states in told.items():
+                if kind == "stream":
+                    jobs += [Job(sound, b.number, sorted(states), b.samples / RATE / 3600)
+                             for b in self.trials.blocks]  # fmt: skip
+                else:
+                    jobs.append(Job(sound, None, sorted(states), seconds / 3600))
+        return jobs
 
-    def play(self, kind: str, sound: Sound, states: list[int]) -> Played:
+    def play(self, sound: Sound, block: int | None, states: list[int]) -> Played:
         """One sound to every listener, the device told each of the states."""
-        if kind == "stream":
-            pcms = [self.trials.stream(sound)]
-            played = Played(kind, sound, {}, hours=len(pcms[0]) / RATE / 3600)
+        if block is not None:
+            played = Played(sound, self.trials.blocks[block], {})
+            pcms = [self.trials.stream(sound, self.trials.blocks[block])]
         else:
-            played = Played(kind, sound, {})
+            played = Played(sound, None, {})
             pcms, extract, total, hops = [], Extractor(self.word.frontend), 0.0, 0
             for clip, pcm, start, end in self.trials.recordings(sound):
                 pcms.append(pcm)
                 played.spans.append((start, end))
-                played.speakers.append(voice(clip))
+                played.clips.append(clip)
                 features = extract.features(pcm[start:end])
                 total, hops = total + features.sum(axis=0, dtype=np.int64), hops + len(features)
             f = self.word.frontend
@@ -170,71 +184,73 @@ class Evaluation:
 
     def _device_scores(self, pcms: list[Pcm], state: int, played: Played) -> list[Scores]:
         steps = getattr(self.device, "steps", None)
-        if played.kind == "stream" or steps is None:
+        if played.block is not None or steps is None:
             return [self.device.scores(pcm, state) for pcm in pcms]
         found = [steps(pcm, state) for pcm in pcms]
         played.ends[state] = [(s.start, s.end) for s in found]
         return [s.scores for s in found]
 
-    def heard(
-        self, played: list[Played], condition: Condition, name: str, at: float | None = None
-    ) -> Heard:
-        """One listener in one condition, at every threshold or at one."""
-        stream = _find(played, "stream", condition.sound.stream)
-        trials = _find(played, "trials", condition.sound)
-        state = self.word.states.index(condition.state)
-        key = (name, state) if (name, state) in stream.scores else (name, -1)
-        listener: Any = self.device if name == OURS else self.others[name]
+    def listener(self, name: str) -> Any:
+        """The device or another by its name."""
+        return self.device if name == OURS else self.others[name]
+
+    def accepts(self, played: list[Played], sound: Sound, state: int, name: str) -> Accepts:
+        """False accepts of one listener on one stream."""
+        parts = []
+        for block in (p for p in played if p.block is not None and p.sound == sound):
+            key = (name, state) if (name, state) in block.scores else (name, -1)
+            assert block.block is not None
+            parts.append((block.block.half, block.scores[key][0]))
+        listener = self.listener(name)
         highest = never_fires(self.word) if name == OURS else listener.highest
-        scores = stream.scores[key][0]
-        thresholds = sweep(scores, highest) if at is None else np.array([int(at)])
-        return hear(listener, thresholds, scores, stream.hours, trials.scores[key], trials.spans,
-                    trials.speakers)  # fmt: skip
+        return count_accepts(listener, highest, parts, self.trials.half_hours)
 
-    def row(self, played: list[Played], condition: Condition) -> Row:
-        """One condition, counted; `shipped` is filled in when the thresholds are known."""
-        seed, rates = self.options.seed, self.options.rates
-        ours = self.heard(played, condition, OURS)
-        trials = _find(played, "trials", condition.sound)
-        at = {f"{rate:g}": ours.at(ours.index(rate), seed) for rate in rates}
-        row = Row(condition, len(ours.caught), len(set(ours.speakers)), ours.hours, at, {},
-                  ours.curve(), lfbe_db=trials.lfbe_db)  # fmt: skip
-        for name, listener in self.others.items():
-            other = self.heard(played, condition, name)
-            result = Result({f"{r:g}": other.at(other.index(r), seed) for r in rates},
-                            curve=other.curve())  # fmt: skip
-            if hasattr(listener, "shipped"):
-                result.shipped = self.heard(played, condition, name, listener.shipped).at(0, seed)
+    def heard(
+        self, played: list[Played], condition: Condition, name: str, accepts: Accepts
+    ) -> Heard:
+        """One listener in one condition, at every threshold at which `accepts` was counted."""
+        trials = _trials(played, condition.sound)
+        state = self.word.states.index(condition.state)
+        key = (name, state) if (name, state) in trials.scores else (name, -1)
+        return hear(self.listener(name), accepts, trials.scores[key], trials.spans,
+                    [voice(clip) for clip in trials.clips])  # fmt: skip
+
+    def row(self, played: list[Played], condition: Condition, counts: Counts) -> Row:
+        """One condition, counted; `counts`: false accepts on the streams of all conditions."""
+        seed, rates, state = self.options.seed, self.options.rates, condition.state
+        trials = _trials(played, condition.sound)
+        halves = np.array([self.trials.half[clip] for clip in trials.clips])
+        heard, results = {}, {}
+        for name in (OURS, *self.others):
+            accepts = counts.of(name, condition)
+            found = heard[name] = self.heard(played, condition, name, accepts)
+            results[name] = Result(
+                {f"{r:g}": found.at(accepts.threshold(r), seed) for r in rates},
+                crossed={f"{r:g}": asdict(crossed(found, counts.pooled(name, state), r, halves,
+                                                  seed)) for r in rates},
+                curve=found.curve(),
+            )  # fmt: skip
+            shipped = counts.shipped(name, state)
+            if shipped is not None:
+                results[name].shipped = found.at(shipped, seed)
+        ours = heard[OURS]
+        for name in self.others:
+            theirs = heard[name]
             for rate in rates:
-                result.ratio[f"{rate:g}"] = miss_ratio(
-                    np.random.default_rng([seed, 5]), ~ours.caught[:, ours.index(rate)],
-                    ~other.caught[:, other.index(rate)], ours.speakers,
+                results[name].ratio[f"{rate:g}"] = miss_ratio(
+                    np.random.default_rng([seed, 5]), ours.missed(ours.accepts.threshold(rate)),
+                    theirs.missed(theirs.accepts.threshold(rate)), ours.speakers,
                 )  # fmt: skip
-            row.others[name] = result
+        own = results.pop(OURS)
+        row = Row(condition, len(trials.clips), len(set(ours.speakers)), ours.hours, own.at,
+                  own.shipped, own.crossed, own.curve, results, None, trials.lfbe_db)  # fmt: skip
+        number = self.word.states.index(state)
+        if number in trials.ends:
+            row.endpoints = endpoint_errors(
+                self.device, trials.scores[OURS, number], trials.ends[number],
+                int(own.shipped["threshold"]), trials.spans,
+            )  # fmt: skip
         return row
-
-    def ship(self, played: list[Played], row: Row, threshold: int) -> Row:
-        """The row with what happens at the threshold the device has in the state it is told."""
-        c = row.condition
-        row.shipped = self.heard(played, c, OURS, threshold).at(0, self.options.seed)
-        trials, state = _find(played, "trials", c.sound), self.word.states.index(c.state)
-        if state in trials.ends:
-            scores, ends = trials.scores[OURS, state], trials.ends[state]
-            row.endpoints = endpoint_errors(self.device, scores, ends, threshold, trials.spans)
-        return row
-
-    def thresholds(self, rows: list[Row]) -> dict[str, int]:
-        """What each state would ship with: enough in every sound that it is to tell the truth in.
-
-        Fixed by the word's false_accepts_per_hour; of several ratios the highest counts.
-        """
-        rate = f"{self.word.detector.false_accepts_per_hour:g}"
-        found: dict[str, int] = {}
-        for row in rows:
-            c = row.condition
-            if c.part in ("sound", "state") and not c.noise:
-                found[c.state] = max(found.get(c.state, -(10**6)), int(row.at[rate]["threshold"]))
-        return found
 
     def near(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
         """Scores of every near miss, and of the word said by the same voices; device idle."""
@@ -283,7 +299,7 @@ class Evaluation:
         level = 20 * np.log10(np.sqrt((whole**2).mean(axis=1)) / 32768 + 1e-5)
         listeners: dict[str, Any] = {}
         for name in (OURS, *self.others):
-            listener: Any = self.device if name == OURS else self.others[name]
+            listener = self.listener(name)
             shipped = row.shipped if name == OURS else row.others[name].shipped
             threshold = int((shipped or row.others[name].at["0.5"])["threshold"])
             scores = listener.scores(pcm, state)
@@ -299,49 +315,66 @@ class Evaluation:
                 "listeners": listeners}  # fmt: skip
 
 
-def _find(played: list[Played], kind: str, sound: Sound) -> Played:
-    return next(p for p in played if p.kind == kind and p.sound == sound)
+def _trials(played: list[Played], sound: Sound) -> Played:
+    return next(p for p in played if p.block is None and p.sound == sound)
 
 
 @dataclass(frozen=True)
-class _Job:
-    kind: str
+class Job:
+    """A sound to be heard, `hours` of it: a block of a stream, or the recordings."""
+
     sound: Sound
+    block: int | None
     states: list[int]
+    hours: float
 
     def __call__(self) -> Played:
         digest = hashlib.sha256(repr(self).encode()).hexdigest()[:16]
         return recalled(
-            _kept / digest, lambda: _evaluation.play(self.kind, self.sound, self.states)
+            _kept / digest, lambda: _evaluation.play(self.sound, self.block, self.states)
         )
 
 
 # What worker processes inherit.
 _evaluation: Evaluation
 _played: list[Played]
+_counts: Counts
 _kept: Path  # what was heard before a kill
-
-
-def _near() -> list[tuple[str, str, dict[str, list[Scores]]]]:
-    return recalled(_kept / "near", lambda: _evaluation.near())
 
 
 def _call(job: Callable[[], Any]) -> Any:
     return job()
 
 
+def _near() -> list[tuple[str, str, dict[str, list[Scores]]]]:
+    return recalled(_kept / "near", lambda: _evaluation.near())
+
+
+def _accepts(given: tuple[Sound, int, str]) -> Accepts:
+    return _evaluation.accepts(_played, *given)
+
+
 def _row(condition: Condition) -> Row:
-    return _evaluation.row(_played, condition)
+    return _evaluation.row(_played, condition, _counts)
 
 
-def _ship(given: tuple[Row, int]) -> Row:
-    return _evaluation.ship(_played, *given)
-
-
-def _parallel(function: Callable[[Any], Any], todo: list[Any], what: str) -> list[Any]:
+def _parallel(
+    function: Callable[[Any], Any], todo: list[Any], what: str, hours: list[float] | None = None
+) -> list[Any]:
+    """The results in order, under a progress bar with the time left; `hours` of sound of each."""
     workers = min(len(todo), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
-        return list(tqdm(team.imap(function, todo), total=len(todo), desc=what, unit="part"))
+    each = hours or [1.0] * len(todo)
+    count = "{n:.2f}/{total:.2f} h" if hours else "{n:.0f}/{total:.0f}"
+    shape = "{desc}: {percentage:3.0f}%|{bar}| " + count + " [{elapsed}, {remaining} left]"
+    with (
+        multiprocessing.get_context("fork").Pool(workers, quiet) as team,
+        tqdm(total=sum(each), desc=what, bar_format=shape) as bar,
+    ):
+        found = []
+        for result, done in zip(team.imap(function, todo), each, strict=True):
+            bar.update(done)
+            found.append(result)
+        return found
 
 
 def evaluate(
@@ -352,42 +385,53 @@ def evaluate(
     Raises DeviceError and DataError. The same seed and data give the same figures. What was heard
     stays in the folder `kept`, where the same call after a kill finds it; to be removed at the end.
     """
-    global _evaluation, _played, _kept
+    global _evaluation, _played, _kept, _counts
     absent = find_peers(word, cache)[1] if options.peers else "left out as asked"
     _kept = kept / _identity(word, library, data, split, options, absent)
     if _kept.is_dir():
         print(f"{_kept}: what was heard before a kill is not heard again", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
-    _evaluation = Evaluation(word, device, Trials(word, corpus, options.seed, options.draws),
-                             data, cache, options)  # fmt: skip
+    trials = Trials(word, corpus, options.seed, options.draws)
+    _evaluation = Evaluation(word, device, trials, data, cache, options)
     jobs = _evaluation.jobs()
-    hours = sum(clip.samples for clip in _evaluation.trials.negatives) / RATE / 3600
-    print(f"ahead: {len(jobs)} sounds, {hours:.1f} h in each without the word", flush=True)
-    *played, near = _parallel(_call, jobs, "listen")
-    _played = played
-    rows: list[Row] = _parallel(_row, _evaluation.conditions, "count")
-    thresholds = _evaluation.thresholds(rows)
-    shipped = (
-        thresholds if options.set_thresholds
-        else {state: device.threshold(i) for i, state in enumerate(word.states)}
-    )  # fmt: skip
-    rows = _parallel(_ship, [(row, shipped[row.condition.state]) for row in rows], "count again")
+    streams = {job.sound for job in jobs if job.block is not None}
+    sounds = len(jobs) - len(streams) * len(trials.blocks)
+    print(f"ahead: {len(streams)} streams of {trials.hours:.1f} h without the word, and {sounds} "
+          "sounds with it", flush=True)  # fmt: skip
+    _played = _parallel(_call, jobs, "listen", [job.hours for job in jobs])
+    (near,) = _parallel(_call, [_near], "near misses")
+    names = [OURS, *_evaluation.others]
+    keys = list(dict.fromkeys((c.sound.stream, word.states.index(c.state), name)
+                              for c in _evaluation.conditions for name in names))  # fmt: skip
+    counted = _parallel(_accepts, keys, "false accepts")
+    _counts = Counts(word, _evaluation.conditions, dict(zip(keys, counted, strict=True)),
+                     {name: _evaluation.listener(name) for name in names})  # fmt: skip
+    thresholds = _counts.thresholds(word.detector.false_accepts_per_hour)
+    if options.set_thresholds:
+        _counts.ships = thresholds
+    rows: list[Row] = _parallel(_row, _evaluation.conditions, "misses")
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]
     about = {
+        "version": VERSION,
         "word": word.name, "split": split, "seed": options.seed, "draws": options.draws,
         "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
-        "positives": len(_evaluation.trials.positives),
-        "synthesized": sum(clip.kind == "tts" for clip in _evaluation.trials.positives),
-        "negatives": len(_evaluation.trials.negatives),
+        "positives": len(trials.positives),
+        "synthesized": sum(clip.kind == "tts" for clip in trials.positives),
+        "negatives": len(trials.negatives),
+        "half_hours": [round(hours, 4) for hours in trials.half_hours],
         "peers_absent": absent,
         "fingerprint": fingerprint(device),
         "short": options.short,
         "band_hz": [round(float(hz)) for hz in _band_centres(word)],
+        "voices": [voice(clip) for clip in trials.positives],
+        "trials": hashlib.sha256("\n".join(c.path for c in trials.positives).encode()).hexdigest(),
     }  # fmt: skip
     excerpts = [_evaluation.excerpt(row.condition, row) for row in shown[:2]]
     near_misses = _evaluation.count_near(near, rows[0])
-    return Measured(about, rows, near_misses, excerpts, thresholds)
+    states = _counts.states(options.rates)
+    return Measured(about, states, rows, near_misses, excerpts,
+                    false_accepts(_evaluation, _played, _counts), thresholds)  # fmt: skip
 
 
 def _identity(

@@ -17,8 +17,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from train.evaluate import OURS
-from train.tables import label
+from train.cells import label
+from train.device import OURS
 from train.whole import FLOAT
 from words.files import replaced
 

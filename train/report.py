@@ -12,11 +12,13 @@ from convert.graph import read_network
 from convert.manifest import state_file
 from convert.render import render
 from train import figures
+from train.cells import USUAL, Table, label
 from train.data import DataError
-from train.device import Device
-from train.evaluate import OURS, Options, fingerprint
+from train.device import OURS, Device
+from train.evaluate import VERSION, Options, fingerprint
+from train.paired import check_same_trials
 from train.peers import find_peers
-from train.tables import Table, label, tables
+from train.tables import tables
 from train.whole import FLOAT
 from words import Word
 from words.files import write_whole
@@ -57,11 +59,15 @@ def read_results(path: Path) -> dict[str, Any]:
     """The content of evaluate.json; DataError when it is none of this version."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if not found["rows"][0]["others"] and "near" not in found:
-            raise KeyError("near")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        if found["rows"][0]["condition"] and found.get("version") != VERSION:
+            raise DataError(
+                f"{path}: version {found.get('version', 1)}, and this tool reads {VERSION}; "
+                "remove it, and `make evaluate` makes it again"
+            )
+        found["states"], found["false_accepts"], found["near"]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not what `make evaluate` writes ({error!r}); remove it, and it is made anew"
+            f"{path}: not what `make evaluate` writes ({error!r}); remove it, and it is made again"
         ) from None
     return dict(found)
 
@@ -73,9 +79,9 @@ def write_report(
     """Write OUT/report.html and OUT/*.png; returns the page."""
     found = read_results(results)
     for name, path in beside:
-        join(found["rows"], name, read_results(path)["rows"])
+        join(found, name, read_results(path))
     rows = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
-    rate = min(rows[0]["at"], key=float)
+    rate = USUAL
     out.mkdir(parents=True, exist_ok=True)
     figures.save_png(figures.overview(rows, rate), out / "overview.png")
     figures.save_png(figures.det(rows, 4, legend=True), out / "det.png")
@@ -105,23 +111,20 @@ def write_report(
     return path
 
 
-def join(rows: list[dict[str, Any]], name: str, other: list[dict[str, Any]]) -> None:
+def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
     """Puts another model's own figures beside, where it was measured in the same condition."""
-    by_name = {r["condition"]["name"]: r for r in other}
-    for row in rows:
-        theirs = by_name.get(row["condition"]["name"])
-        if theirs is None or theirs["clips"] != row["clips"] or theirs["hours"] != row["hours"]:
-            raise DataError(
-                f"{name}: not measured as this was in '{row['condition']['name']}'; evaluate both "
-                "with the same data, split, mixes and ratios"
-            )
+    check_same_trials(found, name, other)
+    by_name = {r["condition"]["name"]: r for r in other["rows"]}
+    for row in found["rows"]:
+        theirs = by_name[row["condition"]["name"]]
         ratio = {
             rate: {"ratio": row["at"][rate]["misses"] / at["misses"], "low": None, "high": None}
             if at["misses"] else None
             for rate, at in theirs["at"].items() if rate in row["at"]
         }  # fmt: skip
-        row["others"][name] = {key: theirs[key] for key in ("at", "shipped", "curve")}
+        row["others"][name] = {key: theirs[key] for key in ("at", "shipped", "crossed", "curve")}
         row["others"][name]["ratio"] = ratio
+    found["states"] += [{**s, "listener": name} for s in other["states"] if s["listener"] == OURS]
 
 
 def _bands(

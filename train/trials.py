@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.acoustics import Stage, Wave, active_rms, dbfs, rms, to_int16
+from train.alter import ALTERATIONS
 from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
+from train.halves import halves
+from train.streams import Block, blocks, gap_samples
 from words import Word
 
 Pcm = NDArray[np.int16]
@@ -34,11 +37,13 @@ class Sound:
     plays: str = ""  # the device state whose own sound is heard
     ser_db: float | None = None  # signal-to-echo ratio; None: the device is silent
     level_dbfs: float | None = None  # recordings scaled to this level, nothing added
+    altered: str = ""  # what is done to it, by its name in ALTERATIONS
 
     @property
     def stream(self) -> Sound:
-        """What a stream without the word keeps of it: the device's own sound."""
-        return Sound(plays=self.plays, ser_db=self.ser_db)
+        """What a stream without the word keeps of it: the device's own sound, a codec."""
+        altered = self.altered if self.altered and ALTERATIONS[self.altered].stream else ""
+        return Sound(plays=self.plays, ser_db=self.ser_db, altered=altered)
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,14 @@ class Condition:
     ser_db: float | None = None
     level_dbfs: float | None = None
     plays: str = ""  # what the device plays, where that is not what it tells
-    part: str = "sound"  # table it belongs to: sound, state, told or gain
+    part: str = "sound"  # table it belongs to: sound, state, life, told or gain
+    altered: str = ""
 
     @property
     def sound(self) -> Sound:
         """The sound alone: equal where two conditions differ only in what is told."""
         plays = "" if self.ser_db is None else self.plays or self.state
-        return Sound(self.noise, self.snr_db, plays, self.ser_db, self.level_dbfs)
+        return Sound(self.noise, self.snr_db, plays, self.ser_db, self.level_dbfs, self.altered)
 
 
 def fields(state: str) -> dict[str, str]:
@@ -67,7 +73,7 @@ def fields(state: str) -> dict[str, str]:
 
 
 def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Condition]:
-    """Every row: noise and music, each device state, states told wrongly, input levels.
+    """Every row: noise and music, each device state, real life, states told wrongly, input levels.
 
     `ser_db`: signal-to-echo ratios by volume; a word without volumes takes all of them.
     """
@@ -87,6 +93,7 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
         for ratio in named if "volume" in word.metadata else every:
             name = f"{state} SER {ratio:g} dB"
             rows.append(Condition(name, state, ser_db=ratio, part="state"))
+    rows += [Condition(name, default, altered=name, part="life") for name in ALTERATIONS]
     loudest: dict[str, Condition] = {}  # of each player, the least ratio that is not below 0 dB
     for row in rows:
         if row.ser_db is not None and row.ser_db >= 0:
@@ -113,6 +120,10 @@ class Trials:
         self.seed, self.draws = seed, draws
         self.positives = corpus.positives(word)
         self.negatives = corpus.negatives(word) + corpus.of("music", "noise")
+        self.half = halves(self.positives, self.negatives)
+        self.blocks = blocks(self.negatives, self.half, gap_samples(word))
+        first, second = (sum(b.hours for b in self.blocks if b.half == side) for side in (0, 1))
+        self.half_hours = (first, second)
         for what, clips in {
             f"recording labelled {' or '.join(word.data.positive)}": self.positives,
             "recording without the word": self.negatives,
@@ -122,19 +133,27 @@ class Trials:
             if not clips:
                 raise DataError(f"the split has no {what}; evaluation needs it")
 
-    def stream(self, sound: Sound) -> Pcm:
-        """All audio without the word, one after the other; with own sound where there is any."""
-        if sound.ser_db is None:
-            return np.concatenate([self.corpus.audio(c) for c in self.negatives])
+    @property
+    def hours(self) -> float:
+        """Of the sound without the word."""
+        return sum(self.half_hours)
+
+    def stream(self, sound: Sound, block: Block) -> Pcm:
+        """A block of sound without the word; with own sound, gaps too, where there is any."""
+        out = np.zeros(block.samples, np.float32)
         level = dbfs(LEVEL_DBFS)
-        out = np.empty(sum(c.samples for c in self.negatives), np.float32)
-        at = 0
-        for clip in self.negatives:
+        for clip, at in zip(block.clips, block.starts, strict=True):
             x = self.corpus.audio(clip).astype(np.float32)
-            out[at : at + len(x)] = x * np.float32(level / max(active_rms(x), 1.0))
-            at += len(x)
-        rng = np.random.default_rng([self.seed, 1, self.word.states.index(sound.plays)])
-        self._add_own(rng, out, sound.plays, level * gain(sound.ser_db))
+            if sound.ser_db is not None:
+                x *= np.float32(level / max(active_rms(x), 1.0))
+            out[at : at + len(x)] = x
+        if sound.ser_db is not None:
+            state = self.word.states.index(sound.plays)
+            rng = np.random.default_rng([self.seed, 1, state, block.number])
+            self._add_own(rng, out, sound.plays, level * gain(sound.ser_db))
+        if sound.altered:
+            rng = np.random.default_rng([self.seed, 9, block.number])
+            out = ALTERATIONS[sound.altered].change(out, rng)
         return to_int16(out)
 
     def recordings(self, sound: Sound) -> Iterator[tuple[Clip, Pcm, int, int]]:
@@ -143,10 +162,13 @@ class Trials:
         state = self.word.states.index(sound.plays) if sound.plays else 0
         rng = np.random.default_rng([self.seed, 2, state, len(sound.noise)])
         level = dbfs(LEVEL_DBFS)
+        altered = ALTERATIONS[sound.altered] if sound.altered else None
+        mixed_level = mixed or (altered is not None and altered.level)
+        tempo = altered.tempo if altered is not None else 1.0
         for _ in range(self.draws if mixed else 1):
             for clip in self.positives:
                 y = self.corpus.audio(clip).astype(np.float32)
-                spoken = LEVEL_DBFS if mixed else sound.level_dbfs
+                spoken = LEVEL_DBFS if mixed_level else sound.level_dbfs
                 if spoken is not None:
                     y = _at_level(y, clip, spoken)
                 y = np.pad(y, (LEAD, TAIL))
@@ -155,7 +177,10 @@ class Trials:
                     y = y + other * np.float32(level * gain(sound.snr_db) / rms(other))
                 if sound.ser_db is not None:
                     self._add_own(rng, y, sound.plays, level * gain(sound.ser_db))
-                yield clip, to_int16(y), clip.start + LEAD, clip.end + LEAD
+                if altered is not None:
+                    y = altered.change(y, rng)
+                start, end = (round((at + LEAD) / tempo) for at in (clip.start, clip.end))
+                yield clip, to_int16(y), start, end
 
     def scene(self, sound: Sound, words: int = 3) -> tuple[Pcm, list[tuple[int, int]]]:
         """The word said between other speech, all at LEVEL_DBFS, and where it was said."""

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from convert.hostlib import Extractor
 from train.count import first_within, sweep
-from train.data import RATE, Clip, DataError, find_manifest, load_corpus, voice
+from train.data import RATE, DataError, find_manifest, load_corpus, voice
 from train.device import Device, library_hash, wakes
 from train.kept import joined, save_arrays, write_json
 from train.trials import Condition, Trials, conditions
@@ -58,28 +58,24 @@ class FirstLook:
         self.device = Device(library, word)
         self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
         self.extract = Extractor(word.frontend)
-        lengths = [clip.samples for clip in self.trials.negatives]
-        self.ends = np.cumsum(lengths)
-
-    def speaks(self, sample: int) -> Clip:
-        """Whose recording a stream without the word plays then."""
-        at = int(np.searchsorted(self.ends, sample, side="right"))
-        return self.trials.negatives[min(at, len(self.ends) - 1)]
 
     def wakes(self, condition: Condition, with_stream: bool) -> tuple[Cuts, float]:
         """Wakes on the words, and with `with_stream` on the stream, whose hours come second."""
         device, state = self.device, self.word.states.index(condition.state)
-        stream = self.trials.stream(condition.sound.stream)
-        hours = len(stream) / RATE / 3600
-        steps = device.steps(stream, state)
-        threshold = lowest(device, steps.scores, hours, self.rate)
+        heard = []
+        for block in self.trials.blocks:
+            stream = self.trials.stream(condition.sound.stream, block)
+            heard.append((block, stream, device.steps(stream, state)))
+        scores = np.concatenate([steps.scores for *_, steps in heard])
+        threshold = lowest(device, scores, self.trials.hours, self.rate)
         rows: list[tuple[NDArray[np.int8], list[float], str, int]] = []
         newest = device.refractory_steps  # as of that wake
-        for i in wakes(steps.scores, threshold, device.refractory_steps) if with_stream else []:
-            told = int(steps.start[i])
-            who = voice(self.speaks(told))
-            best = int(steps.scores[i : i + newest].max())
-            rows.append((self._wide(stream, told), [float("nan")] * 2, who, best))
+        for block, stream, steps in heard if with_stream else []:
+            for i in wakes(steps.scores, threshold, newest):
+                told = int(steps.start[i])
+                who = voice(block.place(told)[0])
+                best = int(steps.scores[i : i + newest].max())
+                rows.append((self._wide(stream, told), [float("nan")] * 2, who, best))
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
             steps = device.steps(pcm, state)
             for i in wakes(steps.scores, threshold, device.refractory_steps):
@@ -98,7 +94,7 @@ class FirstLook:
                     np.full(len(rows), LOWERED, np.int8),
                     np.full(len(rows), state, np.uint8),
                     np.array([row[3] for row in rows], np.int16))  # fmt: skip
-        return cuts, hours if with_stream else 0.0
+        return cuts, self.trials.hours if with_stream else 0.0
 
     def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
         """The same as verify/cuts.wide of the whole, without going through all of it."""

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from convert.hostlib import Extractor
-from train.count import bootstrap
 from train.data import RATE, load_corpus, voice
 from train.device import Device, Steps
 from train.kept import write_json
+from train.statistics import bootstrap
 from train.trials import Condition, Pcm, Trials, conditions
 from verify.cut import Cut, needed
 from verify.first import SecondLook
@@ -79,13 +79,15 @@ class System:
     def row(self, condition: Condition) -> tuple[Row, Trialled]:
         """All that one condition counts."""
         device, state = self.device, self.word.states.index(condition.state)
-        stream = self.trials.stream(condition.sound.stream)
-        hours = len(stream) / RATE / 3600
-        steps = device.steps(stream, state)
         shipped, low = device.threshold(state), self.verifier.wakes[state]
-        once = device.detections(steps.scores, shipped)
-        found = device.detections(steps.scores, low)
-        false = (len(once), len(found), int(self.accepted(stream, steps, found, state).sum()))
+        false = (0, 0, 0)
+        for block in self.trials.blocks:
+            stream = self.trials.stream(condition.sound.stream, block)
+            steps = device.steps(stream, state)
+            once = device.detections(steps.scores, shipped)
+            found = device.detections(steps.scores, low)
+            passed = int(self.accepted(stream, steps, found, state).sum())
+            false = (false[0] + len(once), false[1] + len(found), false[2] + passed)
         missed: list[tuple[bool, bool, bool]] = []
         speakers = []
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
@@ -103,8 +105,8 @@ class System:
             (float(m.mean()), *bootstrap(np.random.default_rng([1, 3]), m, speakers)) for m in each
         )
         one, first, both = (int(m.sum()) for m in each)
-        row = Row(condition.name, (shipped, low), hours, len(speakers), false, (one, first, both),
-                  frr)  # fmt: skip
+        row = Row(condition.name, (shipped, low), self.trials.hours, len(speakers), false,
+                  (one, first, both), frr)  # fmt: skip
         return row, Trialled(each, speakers)
 
 

@@ -1,0 +1,53 @@
+"""What tables are made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+Cell = tuple[str, str]  # what is said, and in small what qualifies it
+USUAL = "0.5"  # FA/h of what shows one rate
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, what its columns mean, a heading and cells."""
+
+    title: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def markdown(self) -> str:
+        """As Markdown; what is small stands in the same cell."""
+        lines = [f"**{self.title}**", "", "| " + " | ".join(self.head) + " |",
+                 "|---" * len(self.head) + "|"]  # fmt: skip
+        for row in self.rows:
+            cells = [f"{text} {small}".strip().replace("|", "/") for text, small in row]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """0.0732 -> "7.3"."""
+    return f"{100 * share:.1f}"
+
+
+def frr(at: dict[str, float]) -> Cell:
+    """A miss rate in percent, and its interval."""
+    return percent(at["frr"]), f"[{percent(at['frr_low'])}, {percent(at['frr_high'])}]"
+
+
+def label(name: str) -> str:
+    """A condition's name, its states short: "player=music,volume=high" reads "music high"."""
+
+    def values(state: re.Match[str]) -> str:
+        return " ".join(part.split("=")[1] for part in state[0].split(","))
+
+    return re.sub(r"(?<!,) SER", ", SER", re.sub(r"\w+=\w+(,\w+=\w+)*", values, name))
+
+
+def row_name(row: dict[str, Any]) -> Cell:
+    """The label of a row's condition."""
+    return label(row["condition"]["name"]), ""
