@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import butter, sosfilt
 
 from tests.small_data import Samples, chirp, write_manifest
 from train.acoustics import to_int16
@@ -45,6 +46,30 @@ def test_word_is_located(noise: float) -> None:
         start, end = found(pcm)
         assert start == pytest.approx(1.0, abs=0.03)
         assert end == pytest.approx(1.47 + stop, abs=0.04)
+
+
+@pytest.mark.parametrize("noise", [0.0, 5.0])
+def test_a_faint_fricative_after_a_stop_belongs_to_the_word(noise: float) -> None:
+    """A stop, a /s/ so faint that it fills few bands, and a vowel or nothing: 0.2 s of silence do
+    not end a word that goes on with it, and more do; a breath in all bands is none."""
+    rng = np.random.default_rng(3)
+    t = np.arange(3200) / RATE
+    vowel = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 20))
+    high = sosfilt(butter(6, 4500, "high", fs=RATE, output="sos"), rng.normal(0, 60, 1920))
+    flat = rng.normal(0, 30, 1920)
+    for stop, hiss, tail, last in (
+        (0.12, high, 2400, 1.2 + 0.12 + 0.12 + 0.15),  # /k/, /s/ and a vowel 0.24 s later
+        (0.2, high, 2400, 1.2 + 0.2 + 0.12 + 0.15),
+        (0.2, high, 0, 1.2 + 0.2 + 0.12),
+        (0.4, high, 2400, 1.2),
+        (0.2, flat, 0, 1.2),
+    ):
+        parts = [3000 * vowel, np.zeros(int(stop * RATE)), hiss, 400 * vowel[:tail]]
+        pcm = np.pad(np.concatenate(parts), (RATE, RATE))
+        pcm = pcm + rng.normal(0, noise, len(pcm))
+        start, end = found(pcm)
+        assert start == pytest.approx(1.0, abs=0.03)
+        assert end == pytest.approx(last, abs=0.04), (stop, tail)
 
 
 def test_clicks_and_talk_are_not_the_word() -> None:
