@@ -83,3 +83,6 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     path.write_text(text.replace("music", "radio"))
     with pytest.raises(DataError, match="other conditions than the runs before it"):
         table(tmp_path, "none", [0.5])
+    path.write_text(text.replace('{"rows"', '{"version": 2, "rows"'))
+    with pytest.raises(DataError, match=r"none-1/evaluate\.json: version 2 of evaluate\.json, and"):
+        table(tmp_path, "none", [0.5])

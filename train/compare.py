@@ -42,10 +42,16 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
     runs: dict[str, dict[int, dict[str, list[list[float]]]]] = {}
     names: list[str] = []
     plays: list[str] = []
+    versions: set[int] = set()
     for path in sorted(folder.glob("*-*/evaluate.json")):
         variant, seed = path.parent.name.rsplit("-", 1)
-        rows = [r for r in json.loads(path.read_text())["rows"]
-                if r["condition"]["part"] in ("sound", "state")]  # fmt: skip
+        content = json.loads(path.read_text())
+        version = content.get("version", 1)
+        versions.add(version)
+        if len(versions) > 1:
+            raise DataError(f"{path}: version {version} of evaluate.json, and runs before it have "
+                            "another; evaluate the older ones again")  # fmt: skip
+        rows = [r for r in content["rows"] if r["condition"]["part"] in ("sound", "state")]
         found = [row["condition"]["name"] for row in rows]
         if names and found != names:
             raise DataError(f"{path}: other conditions than the runs before it; evaluate it anew")
