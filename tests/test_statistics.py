@@ -12,7 +12,7 @@ from tests.executors import TOY
 from train.data import Clip
 from train.halves import group, halves
 from train.statistics import paired, poisson
-from train.streams import Block, blocks, gap_samples
+from train.streams import Block, blocks, gap_samples, thinned
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,11 @@ def test_halves_share_no_voice_and_no_package() -> None:
     nameless = [replace(clip, speaker="unknown") for clip in words]
     again = halves(nameless, others)
     assert Counter(again[clip] for clip in nameless) == {0: 30, 1: 30}
+    # Of several packages, and noise of no package: by file; talk of nobody known: by source.
+    several = "debian: one, two"
+    assert group(made(1, "music", "n/a", 9, several)) == "music-1"
+    assert group(made(1, "noise", "", 9, "somewhere")) == "noise-1"
+    assert group(made(1, "speech", "", 9, "somewhere")) == "somewhere"
     # All of one source: by file.
     one = [replace(clip, speaker="", source="there") for clip in others[:100]]
     assert {halves(words, one)[clip] for clip in one} == {0, 1}
@@ -85,6 +90,10 @@ def test_blocks_hold_one_half_and_say_what_is_where() -> None:
     assert first.place(0) == (clips[0], -2.0) and first.place(32000) == (clips[0], 0.0)
     assert first.place(32000 + 16000 * 251) == (clips[0], 251.0)
     assert first.place(2 * 32000 + 16000 * 250) == (clips[2], 0.0)
+    assert thinned(found, 9.0) == found
+    many = [Block(i, i % 2, (clips[0],), 32000) for i in range(48)]
+    few = thinned(many, 24 * clips[0].samples / 16000 / 3600)
+    assert [b.number for b in few] == [*range(0, 48, 4), *range(1, 48, 4)]
 
 
 def test_no_score_hears_two_recordings() -> None:

@@ -247,8 +247,9 @@ def _measuring(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--no-peers", action="store_true", help="hear the device alone")
     parser.add_argument("--short", action="store_true",
-        help="hear the device alone, and leave out wrong states, input levels and near misses; "
-        "the thresholds found are the same")  # fmt: skip
+        help="hear the device alone, leave out wrong states, input levels, codecs and near "
+        "misses, and hear 3 h of longer streams; thresholds of shorter ones are the "
+        "same")  # fmt: skip
     parser.add_argument("--float", type=Path, metavar="KERAS",
                         help="hear the float model on whole recordings as well")  # fmt: skip
 
@@ -401,7 +402,7 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
           "their sound\n")  # fmt: skip
     if options.short:
         print("short: without other engines, the float model, states told wrongly, input levels, "
-              "codecs and near misses; the thresholds are the same\n")  # fmt: skip
+              "codecs and near misses, and 3 h of each stream where it is longer\n")  # fmt: skip
     elif measured.about["peers_absent"]:
         print(f"no other engine beside: {measured.about['peers_absent']}\n")
     print(out)
@@ -437,7 +438,7 @@ def _clips(args: argparse.Namespace, word: Word) -> None:
     if reason:
         raise DataError(f"{reason}; run `make evaluate` with the same options first")
     corpus = load_corpus(args.data, args.split, CACHE, word.data, options.also)
-    trials = Trials(word, corpus, options.seed, options.draws)
+    trials = Trials(word, corpus, options.seed, options.draws, options.hours)
     found = read_results(results)["false_accepts"]
     written = write_clips(trials, found, out / "clips")
     print(f"{len(written)} clips in {out / 'clips'}")

@@ -68,7 +68,7 @@ def write_clips(trials: Trials, found: list[dict[str, Any]], out: Path) -> list[
         streams.setdefault((sound, accept["block"]), []).append((number, accept))
     written = []
     for (sound, block), accepts in streams.items():
-        pcm = trials.stream(sound, trials.blocks[block])
+        pcm = trials.stream(sound, trials.block(block))
         for number, accept in accepts:
             first = max(0, accept["sample"] - int(BEFORE_S * RATE))
             state = re.sub(r"\w+=", "", accept["state"]).replace(",", "-")

@@ -42,6 +42,7 @@ from words import Word
 from words.files import write_whole
 
 VERSION = 2  # of evaluate.json
+SHORT_HOURS = 3.0
 
 
 @dataclass
@@ -98,8 +99,13 @@ class Options:
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
     also: tuple[Path, ...] = ()  # more data folders whose split is heard
-    short: bool = False  # no wrong states, levels, near misses
+    short: bool = False  # no wrong states, levels, near misses; of long streams a part
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
+
+    @property
+    def hours(self) -> float:
+        """At most so many of each stream."""
+        return SHORT_HOURS if self.short else float("inf")
 
 
 @dataclass
@@ -158,8 +164,8 @@ class Evaluation:
     def play(self, sound: Sound, block: int | None, states: list[int]) -> Played:
         """One sound to every listener, the device told each of the states."""
         if block is not None:
-            played = Played(sound, self.trials.blocks[block], {})
-            pcms = [self.trials.stream(sound, self.trials.blocks[block])]
+            played = Played(sound, self.trials.block(block), {})
+            pcms = [self.trials.stream(sound, self.trials.block(block))]
         else:
             played = Played(sound, None, {})
             pcms, extract, total, hops = [], Extractor(self.word.frontend), 0.0, 0
@@ -392,7 +398,7 @@ def evaluate(
         print(f"{_kept}: what was heard before a kill is not heard again", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
-    trials = Trials(word, corpus, options.seed, options.draws)
+    trials = Trials(word, corpus, options.seed, options.draws, options.hours)
     _evaluation = Evaluation(word, device, trials, data, cache, options)
     jobs = _evaluation.jobs()
     streams = {job.sound for job in jobs if job.block is not None}

@@ -13,13 +13,19 @@ from collections.abc import Iterable
 from train.data import Clip
 from train.manifest import NOBODY
 
+SOUNDS = ("music", "noise")
 WORD = "the word"  # a kind of its own, whatever the recordings' kind is
 
 
 def group(clip: Clip) -> str:
-    """What must not be in both halves: a package, else a speaker, else a source of recordings."""
-    if clip.source.startswith("debian"):
+    """What must not be in both halves: a package, else a speaker, else a source of recordings.
+
+    Of music and noise, where nobody speaks, a package or the file.
+    """
+    if clip.source.startswith("debian") and "," not in clip.source:
         return clip.source
+    if clip.kind in SOUNDS:
+        return clip.path
     return clip.speaker if clip.speaker not in NOBODY else clip.source or clip.path
 
 
@@ -46,8 +52,8 @@ def halves(positives: Iterable[Clip], negatives: Iterable[Clip]) -> dict[Clip, i
 
 
 def _balanced(sizes: dict[str, dict[str, float]]) -> dict[str, int]:
-    """The largest groups first, each to the half that then differs less: in the sum of what is
-    not the word, in each kind, all as shares of the whole."""
+    """The largest groups first, each to the half that then differs less: in each kind, and in all
+    that is not the word, each as a share of its whole."""
     whole: dict[str, float] = defaultdict(float)
     for amounts in sizes.values():
         for kind, amount in amounts.items():
@@ -64,9 +70,8 @@ def _balanced(sizes: dict[str, dict[str, float]]) -> dict[str, int]:
 
         def apart(sign: int, amounts: dict[str, float] = amounts) -> float:
             after = {kind: lead[kind] + sign * a for kind, a in amounts.items()}
-            total = sum((lead | after)[k] for k in whole if k != WORD) / sound
-            kinds = sum((x / (whole[k] if k == WORD else sound)) ** 2 for k, x in after.items())
-            return total**2 * (set(amounts) != {WORD}) + kinds
+            total = sum((lead | after).get(k, 0.0) for k in whole if k != WORD) / sound
+            return total**2 + sum((x / whole[k]) ** 2 for k, x in after.items())
 
         first, second = apart(1), apart(-1)
         found[name] = int(second < first) if first != second else _digest(name)[0] % 2

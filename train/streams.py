@@ -33,7 +33,7 @@ def gap_samples(word: Word) -> int:
 class Block:
     """Recordings of one half, a gap before each and after the last."""
 
-    number: int
+    number: int  # of the stream as a whole
     half: int
     clips: tuple[Clip, ...]
     gap: int  # samples
@@ -75,3 +75,16 @@ def blocks(clips: Sequence[Clip], half: dict[Clip, int], gap: int) -> list[Block
         if own:
             found.append(Block(len(found), side, tuple(own), gap))
     return found
+
+
+def thinned(found: list[Block], hours: float) -> list[Block]:
+    """Blocks of each half at even distances, about so many hours in all; all if there are fewer."""
+    whole = sum(block.hours for block in found)
+    if whole <= hours:
+        return found
+    kept = []
+    for side in (0, 1):
+        own = [block for block in found if block.half == side]
+        count = max(1, round(len(own) * hours / whole))
+        kept += [own[i * len(own) // count] for i in range(count)] if own else []
+    return kept

@@ -16,7 +16,7 @@ from train.acoustics import Stage, Wave, active_rms, dbfs, rms, to_int16
 from train.alter import ALTERATIONS
 from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
 from train.halves import halves
-from train.streams import Block, blocks, gap_samples
+from train.streams import Block, blocks, gap_samples, thinned
 from words import Word
 
 Pcm = NDArray[np.int16]
@@ -114,14 +114,18 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
 class Trials:
     """The sounds of one split, mixed as conditions ask."""
 
-    def __init__(self, word: Word, corpus: Corpus, seed: int, draws: int) -> None:
+    def __init__(
+        self, word: Word, corpus: Corpus, seed: int, draws: int, hours: float = float("inf")
+    ) -> None:
+        """`hours`: of streams of more than that only some blocks are heard."""
         self.word, self.corpus = word, corpus
         self.stage = Stage(corpus, word)
         self.seed, self.draws = seed, draws
         self.positives = corpus.positives(word)
         self.negatives = corpus.negatives(word) + corpus.of("music", "noise")
         self.half = halves(self.positives, self.negatives)
-        self.blocks = blocks(self.negatives, self.half, gap_samples(word))
+        every = blocks(self.negatives, self.half, gap_samples(word))
+        self.blocks = thinned(every, hours)
         first, second = (sum(b.hours for b in self.blocks if b.half == side) for side in (0, 1))
         self.half_hours = (first, second)
         for what, clips in {
@@ -137,6 +141,10 @@ class Trials:
     def hours(self) -> float:
         """Of the sound without the word."""
         return sum(self.half_hours)
+
+    def block(self, number: int) -> Block:
+        """One of `blocks`, by its number."""
+        return next(block for block in self.blocks if block.number == number)
 
     def stream(self, sound: Sound, block: Block) -> Pcm:
         """A block of sound without the word; with own sound, gaps too, where there is any."""
