@@ -25,7 +25,8 @@ POSITIVES ?= 3000
 MORE ?=
 MINUTES ?= 1
 TARGETS ?=
-#? WORD=alexa         the wake word: words/WORD.toml and models/WORD/
+#? WORD=alexa         the wake word: words/WORD.toml and models/WORD/; WORD="alexa computer": both in
+#?                    one program, for run, build, emulate, qemu, flash, monitor and debug
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=data/alexa    recordings to train and evaluate on: a folder with manifest.csv
 #? ALSO=data/alexa    more data folders to train on, each made by data or like DATA
@@ -66,15 +67,17 @@ SHELL := /bin/sh
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-HOST_PROGRAM := build/host/$(WORD)/wake-emulator
-BOARD_PROGRAM := build/$(BOARD)/$(WORD)/wakestate.elf
-DEVICE_PROGRAM := build/$(BOARD)/$(WORD)/device.elf
+BUILT := $(subst $() $(),_,$(strip $(WORD)))
+HOST_PROGRAM := build/host/$(BUILT)/wake-emulator
+BOARD_PROGRAM := build/$(BOARD)/$(BUILT)/wakestate.elf
+DEVICE_PROGRAM := build/$(BOARD)/$(BUILT)/device.elf
 # A chip's registers are known from the vendor's file, which comes with pyocd.
 BOARD_SETUP = $(VENV)/.base $(if $(shell grep -s '^svd' boards/$(BOARD)/board.toml),$(VENV)/.flash)
-SAMPLES = $(sort $(wildcard models/$(WORD)/sample*.wav))
+SAMPLES = $(sort $(wildcard $(WORD:%=models/%/sample*.wav)))
 
 # Build messages go to stderr: stdout is for the events.
-BUILD = $(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) MODEL=$(MODEL) \
+BUILD = $(MAKE) --no-print-directory -s -f firmware/build.mk WORD='$(WORD)' \
+	$(if $(word 2,$(WORD)),,MODEL=$(MODEL)) \
 	PYTHON=$(PYTHON)
 OPTIONS = $(if $(STATE),--state "$$STATE") $(if $(SCORES),--scores)
 
@@ -332,7 +335,7 @@ mutants: $(VENV)/.dev ## Damage TFLITE, or own small models, COUNT times at rand
 	@$(PYTHON) -m tests.fuzz.mutants $(if $(COUNT),--count $(COUNT)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(SAMPLE),--sample $(SAMPLE)) $(TFLITE)
 
-C_FILES = $(wildcard firmware/*.[ch] firmware/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard firmware/*/*.[ch] firmware/include/*/*.h boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
 .PHONY: lint
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .

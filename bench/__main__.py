@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import host, table
 from bench.measure import Model, Subject, build_image, counting_boards, measure, peers
 from bench.rows import BenchError, Report, compare, merge, read_report, write_report
-from bench.stack import Stack
+from bench.stack import POINTED, Stack
 from boards.schema import BoardError, load_board
 from words.files import FileError
 
@@ -96,7 +96,7 @@ def _size(args: argparse.Namespace) -> None:
 
 
 def _stack(args: argparse.Namespace) -> None:
-    image = Stack(args.elf, load_board(args.board).prefix)
+    image = Stack(args.elf, load_board(args.board).prefix, POINTED)
     for entry in args.entry:
         worst = image.worst(entry)
         print(f"{entry}: {worst.bytes:,} bytes of stack: {worst}")

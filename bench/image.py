@@ -95,7 +95,7 @@ def part_of(origin: str) -> Part:
     """Whose an object file is."""
     if origin.endswith(")"):  # archive(member)
         return "library"
-    engine = re.search(r"/obj/(generated/|firmware/[^/]+\.o$)", origin)
+    engine = re.search(r"/obj/(generated/|firmware/engine/)", origin)
     return "engine" if engine else "board"
 
 

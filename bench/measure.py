@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.image import Image, layer_constants, read_image
 from bench.rows import REST, BenchError, Report, Row, Sections
-from bench.stack import Stack, Worst
+from bench.stack import POINTED, Stack, Worst
 from boards.building import build
 from boards.run import QEMU, capture
 from boards.schema import Board, board_names, load_board
 from convert.compile.emit import compile_model
 from convert.compile.names import model_name
-from convert.emit import load_network
+from convert.emit import compile_word
 from convert.errors import ConvertError
 from words import Word, WordError, load_word
 
@@ -33,7 +33,7 @@ SECONDS = 3
 
 #: Where the stack is empty, and what an application calls from there.
 RESET = "ws_reset"
-CALLS = ("ws_init", "ws_push", "ws_poll", "ws_set_state")
+CALLS = ("ws_init_words", "ws_push", "ws_poll", "ws_set_state")
 
 #: MACs an instruction can do at most: MLA; SMLAD; VMLADAVA.S8 on 16 lanes.
 MACS_PER_INSTRUCTION = {
@@ -225,7 +225,7 @@ def stacks(elf: Path, prefix: str, calls: Sequence[str], painted: int) -> tuple[
 
     Painting saw one run from reset on, printing not yet begun; so it may not have seen more.
     """
-    stack = Stack(elf, prefix)
+    stack = Stack(elf, prefix, POINTED)
     own = [stack.worst(call) for call in calls]
     whole = [
         Worst(stack.way(RESET, call).calls + worst.calls)
@@ -311,10 +311,10 @@ def _layers(subject: Subject) -> tuple[Word, dict[str, int]]:
     """The word, and its layers' MACs for one step."""
     try:
         word = load_word(subject.wordfile)
-        network = load_network(word, subject.model)
+        program = compile_word(word, subject.model, "plain")
     except (ConvertError, WordError) as error:
         raise BenchError(str(error)) from None
-    return word, {layer.name: layer.macs for layer in network.layers}
+    return word, {step.name: step.macs for step in program.steps if step.traced}
 
 
 def build_image(subject: Subject, board: Board) -> Path:

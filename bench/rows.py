@@ -8,8 +8,8 @@ A row is one thing of one model on one core:
     front end        one hop
     worst hop        the engine's dearest hop: front end and network step
     state change     ws_set_state
-    engine           flash of firmware/ and the generated C, and sizeof ws_engine; worst stack of
-                     its deepest call, computed
+    engine           flash of firmware/engine and the generated C, and bytes of an engine; worst
+                     stack of its deepest call, computed
     total            the engine for a second of audio; the least image's flash and RAM; worst stack
                      from reset on, painted and computed
 

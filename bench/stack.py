@@ -3,8 +3,8 @@
 Two judges: the flow of every function's instructions, followed to see how deep the stack is at
 each call; and gcc's .su files (-fstack-usage), which know nothing of assembly. Instructions that
 take more than the compiler says are assembly's, and refused. Library functions have no .su file.
-What cannot be bounded is refused by name: recursion, calls through a pointer, moves of sp by a
-register.
+What cannot be bounded is refused by name: recursion, calls through a pointer whose targets are not
+given, moves of sp by a register.
 
 No interrupt is in it: who enables one adds its exception frame and its handler.
 """
@@ -12,7 +12,7 @@ No interrupt is in it: who enables one adds its exception frame and its handler.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -21,6 +21,8 @@ from pathlib import Path
 from bench.image import tool
 from bench.rows import BenchError
 
+#: What the engine calls by the pointers of ws_model and ws_lfbe.
+POINTED = ("network_reset", "network_select", "network_run", "ws_frontend")
 #: Knows the instructions of all cores in boards/; without it Helium's would pass as others.
 _MACHINE = "armv8.1-m.main"
 _FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
@@ -77,11 +79,14 @@ class Worst:
 class Stack:
     """The call graph of an image that was linked with a map beside it."""
 
-    def __init__(self, elf: Path, prefix: str) -> None:
+    def __init__(self, elf: Path, prefix: str, pointed: Collection[str] = ()) -> None:
+        """`pointed`: names of the functions that calls through a pointer may reach, each of them
+        from every such call; without any such calls have no bound."""
         self._elf = elf
         listing = tool(f"{prefix}objdump", "-m", _MACHINE, "-d", "--no-show-raw-insn", str(elf))
         self._names, self._code, self._words = _read(listing)
         self._said = read_usage(_usage_files(elf))
+        self._pointed = [at for at, name in self._names.items() if _plain(name) in pointed]
         self._functions: dict[int, Function] = {}
         self._worst: dict[int, Worst] = {}
 
@@ -146,7 +151,7 @@ class Stack:
 
     def _follow(self, start: int) -> Function:
         """Every way through a function, with the bytes on the stack at each instruction."""
-        flow = _Flow(self._code, self._names, self._words, start)
+        flow = _Flow(self._code, self._names, self._words, start, self._pointed)
         broken = ""
         try:
             flow.run()
@@ -171,8 +176,10 @@ class _Flow:
         names: dict[int, str],
         words: dict[int, int],
         start: int,
+        pointed: Sequence[int],
     ) -> None:
         self._code, self._names, self._words, self._start = code, names, words, start
+        self._pointed = pointed
         self._depth: dict[int, int] = {}
         self._work: list[tuple[int, int]] = [(start, 0)]
         self._switches: list[int] = []  # depths at jumps by a table
@@ -259,7 +266,9 @@ class _Flow:
         )
 
     def _call(self, at: Instruction, target: int | None, depth: int) -> None:
-        if target is None:
+        if target is None and self._pointed:
+            self.calls += [(pointed, depth) for pointed in self._pointed]
+        elif target is None:
             self.refusals.append(f"calls through a pointer at {at.address:#x}")
         elif target not in self._names:
             self.refusals.append(f"calls {target:#x}, which is no function's begin")

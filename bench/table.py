@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
 from bench.measure import CALLS, counting_boards, floor, macs_per_instruction
 from bench.rows import BenchError, Report, Row
-from bench.stack import Stack
+from bench.stack import POINTED, Stack
 from boards.schema import Board, load_board
 from words.files import write_whole
 
@@ -46,7 +46,7 @@ def text(report: Report) -> str:
 
 def sizes(elf: Path, word: str, board: Board) -> str:
     """For a terminal: the bytes of a word's least image, by object, and its stack."""
-    image, stack = read_image(elf, board.prefix), Stack(elf, board.prefix)
+    image, stack = read_image(elf, board.prefix), Stack(elf, board.prefix, POINTED)
     objects = read_objects(elf.with_name(elf.name + ".map").read_text(encoding="utf-8"))
     rows: list[tuple[str, dict[Kind, int]]] = []
     for origin, kinds in objects.items():
@@ -72,7 +72,7 @@ def sizes(elf: Path, word: str, board: Board) -> str:
     return "\n".join(
         (
             _align(cells),
-            "  The application's RAM is a ws_engine and a hop of PCM: firmware/test/image.c",
+            "  The application's RAM is a engine and a hop of PCM: firmware/test/image.c",
             f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
             f"  {elf}",
         )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from convert.compile.emit import emit_model
 from convert.compile.names import model_name
-from convert.emit import emit, load_network
+from convert.emit import compile_word, emit, generate_words
 from convert.errors import ConvertError, one_line
 from convert.kernels import KERNELS
 from convert.manifest import deaf, read_manifest
-from convert.plan import plan
+from convert.render import write_files
 from words import WordError, load_word
 from words.files import FileError, plain
 
@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{tflite,c,compile}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{tflite,c,words,compile}"
+    )
 
     tflite = commands.add_parser("tflite", help=".keras -> model folder (needs TensorFlow)")
     tflite.add_argument("--word", type=Path, required=True, help="the word's TOML file")
@@ -64,6 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     c.add_argument("--word", type=Path, required=True, help="the word's TOML file")
     c.add_argument("--model", type=Path, required=True, help="model folder, as models/alexa")
     c.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+
+    words = commands.add_parser("words", help="the words of one program -> ws_words.h, ws_words.c")
+    words.add_argument("--word", type=Path, required=True, action="append",
+                       help="a word's TOML file; may be given several times")  # fmt: skip
+    words.add_argument("--out", type=Path, required=True, help="folder for the generated C")
 
     compiled = commands.add_parser("compile", help="any int8 .tflite -> C (light install)")
     compiled.add_argument("--tflite", type=Path, required=True, help="the model")
@@ -89,6 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
             _tflite(given)
         elif given.command == "c":
             _c(given)
+        elif given.command == "words":
+            for path in write_files(
+                given.out, generate_words(given.word, [load_word(path) for path in given.word])
+            ):
+                print(path)
         else:
             _compile(given)
     except (ConvertError, WordError, FileError) as error:
@@ -125,11 +137,11 @@ def _c(given: argparse.Namespace) -> None:
     if deaf(word, read_manifest(given.model)):
         print(f"{given.model}: warning: no thresholds are set, so nothing wakes it; make evaluate "
               f"WORD={word.name} MODEL={given.model} SET=yes", file=sys.stderr)  # fmt: skip
-    network = load_network(word, given.model)
-    weights = sum(layer.weights.size for layer in network.layers)
+    program = compile_word(word, given.model, given.kernels)
     print(
-        f"{len(network.layers)} layers, {weights} weight bytes, {network.states} states, "
-        f"arena {plan(network, given.kernels).arena_bytes} bytes"
+        f"{sum(step.macs > 0 for step in program.steps)} layers, {program.weight_bytes} bytes of "
+        f"weights, {len(word.states)} states, state {program.state_bytes} bytes, "
+        f"arena {program.arena_bytes} bytes"
     )
 
 

@@ -32,6 +32,11 @@ def frontend_hash(frontend: FrontEnd) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def lfbe_name(frontend: FrontEnd) -> str:
+    """C name of the front end's object."""
+    return f"ws_lfbe_{frontend_hash(frontend)[:8]}"
+
+
 def hann(frontend: FrontEnd) -> NDArray[np.int64]:
     """First half of the periodic Hann window, Q15, int64[window_samples // 2 + 1]."""
     n = np.arange(frontend.window_samples // 2 + 1)
@@ -103,6 +108,8 @@ def template_values(frontend: FrontEnd) -> dict[str, Any]:
     return {
         "frontend": frontend,
         "frontend_hash": frontend_hash(frontend)[:8],
+        "lfbe": lfbe_name(frontend),
+        "f": frontend,
         "points": points,
         "hann": (-hann(frontend)[np.minimum(n, samples - n)]).tolist(),
         "legs": legs,

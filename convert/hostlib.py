@@ -18,16 +18,8 @@ from convert.render import render
 from words.schema import FrontEnd
 
 CACHE = Path("build/host/frontend")
-# What ws_frontend.c needs of ws_model.h, and a loop over hops for ctypes.
-_HEADER = """#include <stdint.h>
-#define WS_WINDOW {f.window_samples}
-#define WS_HOP {f.hop_samples}
-#define WS_FFT {f.fft_size}
-#define WS_BANDS {f.bands}
-extern const uint32_t ws_frontend_hash;
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]);
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]);
-"""
+INCLUDE = Path(__file__).resolve().parent.parent / "firmware/include"
+# A loop over hops, for ctypes.
 _LOOPS = """
 void features(const int16_t *pcm, int hops, int8_t *out) {
     int32_t work[WS_FFT];
@@ -74,19 +66,19 @@ class Extractor:
 
 
 def _build(frontend: FrontEnd) -> Path:
-    header = _HEADER.format(f=frontend)
-    values = template_values(frontend)
-    source = render("ws_frontend.c.j2", header="Built in memory.", kernels="plain", **values)
+    values = {"header": "Built in memory.", "kernels": "plain", **template_values(frontend)}
+    header = render("ws_lfbe.h.j2", **values)
+    source = render("ws_frontend.c.j2", **values)
     key = hashlib.sha256((header + source + _LOOPS).encode()).hexdigest()[:16]
     library = CACHE / f"{key}.so"
     if not library.is_file():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            (Path(folder) / "ws_model.h").write_text(header)
+            (Path(folder) / "ws_lfbe.h").write_text(header)
             (Path(folder) / "frontend.c").write_text(source + _LOOPS)
             built = Path(folder) / "frontend.so"
             command = [os.environ.get("CC", "cc"), "-std=c11", "-O3", "-Wall", "-Wextra",
-                       "-Wconversion", "-Werror", "-shared", "-fPIC",
+                       "-Wconversion", "-Werror", "-shared", "-fPIC", f"-I{INCLUDE}",
                        "-o", str(built), f"{folder}/frontend.c"]  # fmt: skip
             subprocess.run(command, check=True)
             built.replace(library)

@@ -19,7 +19,7 @@ from words import Word
 from words.files import FileError, inside, plain, plain_name, shown, sized, write_whole
 
 NAME = "model.json"
-SCHEMA = 2
+SCHEMA = 2  # of model.json
 FILES_MOST = 256  # a model has one file for each state, of which there are up to 64
 _BYTES_MOST = 1 << 20  # of model.json
 FILE_MOST = 64 << 20  # bytes of a file that it names

@@ -1,18 +1,119 @@
 """Integer reference of the network in NumPy: whole windows and streaming.
 
 It is written from the definition of TFLite's reference kernels and shares nothing with the
-generated C: it is what the C, LiteRT and TFLM are compared with, bit for bit.
+generated C, nor with its compiler: it is what the C, LiteRT and TFLM are compared with, bit for
+bit. It knows what a word's network is made of: CONV_2D and DEPTHWISE_CONV_2D over time, one after
+another.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.graph import Layer, Network
+from convert.errors import ConvertError
+from convert.fixedpoint import quantize_multiplier
+from convert.manifest import state_file
+from convert.tflite_graph import Op, Quantization, Tensor, read_model
+from words import Word
 
 Int8 = NDArray[np.int8]
 Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution over time, in all states; the weights are shared."""
+
+    name: str
+    kind: str  # conv or depthwise
+    dilation: int
+    stride: int
+    source: Quantization
+    result: Quantization
+    low: int  # smallest int8 output: the zero point after ReLU, else -128
+    weights: Int8  # conv [outputs, taps, inputs]; depthwise [taps, inputs]
+    bias: Int64  # [states, outputs], input zero point not yet folded in
+    multiplier: Int64  # [states, outputs], Q31
+    shift: Int64  # [states, outputs], 0 or negative: to the right
+
+    @property
+    def taps(self) -> int:
+        """Columns that one output looks at."""
+        return int(self.weights.shape[-2])
+
+    @property
+    def outputs(self) -> int:
+        """Channels."""
+        return int(self.bias.shape[1])
+
+    @property
+    def span(self) -> int:
+        """Input columns from the oldest to the newest that one output needs."""
+        return (self.taps - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """The layers in order, and how many columns of how many bands go in."""
+
+    hops: int
+    bands: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def stride(self) -> int:
+        """Hops per network step."""
+        return self.layers[0].stride
+
+
+def read_network(word: Word, folder: Path) -> Network:
+    """The network of a model folder in all states. ConvertError: an operator it does not know."""
+    graphs = [read_model(folder / state_file(word, state)).graphs[0] for state in word.states]
+    hops, bands = graphs[0].inputs[0].shape[1], graphs[0].inputs[0].shape[3]
+    layers = zip(*(graph.ops for graph in graphs), strict=True)
+    return Network(hops, bands, tuple(_layer(ops) for ops in layers))
+
+
+def _layer(ops: tuple[Op, ...]) -> Layer:
+    """One operator of each state's file."""
+    first = ops[0]
+    kind = {"CONV_2D": "conv", "DEPTHWISE_CONV_2D": "depthwise"}.get(first.name)
+    activation = first.options.get("fused_activation_function")
+    if kind is None or activation not in ("NONE", "RELU"):
+        raise ConvertError(f"{first}: the reference knows CONV_2D, DEPTHWISE_CONV_2D and ReLU")
+    source, weights, result = first.inputs[0], first.inputs[1], first.outputs[0]
+    assert source is not None and weights is not None and weights.data is not None
+    into, out = source.quantization, result.quantization
+    rows = [_row(into, out, op.inputs[1], op.inputs[2]) for op in ops]
+    bias, multiplier, shift = (np.stack(part) for part in zip(*rows, strict=True))
+    return Layer(
+        name=result.name,
+        kind=kind,
+        dilation=int(first.options["dilation_h_factor"]),
+        stride=int(first.options["stride_h"]),
+        source=into,
+        result=out,
+        low=out.zero_point if activation == "RELU" else -128,
+        weights=weights.data[:, :, 0] if kind == "conv" else weights.data[0, :, 0],
+        bias=bias,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _row(
+    into: Quantization, out: Quantization, weights: Tensor | None, bias: Tensor | None
+) -> tuple[Int64, Int64, Int64]:
+    """Bias, multiplier and shift of one state."""
+    assert weights is not None and bias is not None and bias.data is not None
+    scales = np.broadcast_to(weights.scales, bias.data.size)
+    pairs = [quantize_multiplier(into.scale * float(scale) / out.scale) for scale in scales]
+    table = np.asarray(pairs, np.int64)
+    return bias.data.astype(np.int64), table[:, 0], table[:, 1]
 
 
 def requantize(

@@ -1,61 +1,90 @@
-# Builds one word for one board:
+# Builds one word, or several that share a front end, for one board:
 #
-#     make -f firmware/build.mk BOARD=mps2-an386 WORD=alexa [SANITIZE=1] [GENERATED=folder] [targets]
+#     make -f firmware/build.mk BOARD=mps2-an386 WORD="alexa computer" [SANITIZE=1] [targets]
 #
-#     build/generated/WORD/KERNELS/  the C that convert/ makes of the word and its model
-#     build/boards/BOARD/           what boards/ makes of board.toml
-#     build/BOARD/WORD/             host: wake-emulator, libwakestate.so; for tests vectors, engine-test
-#                                   others: device.elf, microphone to wake; wakestate.elf, the
-#                                   emulator on a board; vectors.elf, engine-test.elf; for
-#                                   the target bench: bench.elf, bench-layers.elf, image.elf
+#     build/generated/WORD/KERNELS/  the C that convert/ makes of each word and its model
+#     build/generated/A_B/           that of a program of several words
+#     build/boards/BOARD/            what boards/ makes of board.toml
+#     build/BOARD/A_B/               host: wake-emulator, libwakestate.so; for tests vectors,
+#                                    engine-test; others: device.elf, microphone to wake;
+#                                    wakestate.elf, the emulator on a board; vectors.elf,
+#                                    engine-test.elf; for the target bench: bench.elf,
+#                                    bench-layers.elf, image.elf
 #
-# The Makefile calls this once Python is set up; nothing here installs anything.
+# GENERATED=folder: one word's C lies there ready. The Makefile calls this once Python is set up;
+# nothing here installs anything.
 BOARD ?= host
 unexport AUDIO STATE # nothing for here; make would expand what is in them
 WORD ?= alexa
-WORDFILE ?= words/$(WORD).toml
-MODEL ?= models/$(WORD)
 PYTHON ?= .venv/bin/python
-OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(WORD)
+FIRST := $(firstword $(WORD))
+NAME := $(subst $() $(),_,$(strip $(WORD)))
+WORDFILE ?= words/$(FIRST).toml
+MODEL ?= models/$(FIRST)
+OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(NAME)
 
 include firmware/rules.mk
 
 .PHONY: all emulator device tests library generated size image bench
 all: emulator tests
 
-# The generated C, for the core's kernel set. With GENERATED=folder given, that folder is taken as
-# it is.
-GENERATED ?= build/generated/$(WORD)/$(BOARD_KERNELS)
-GENERATED_FILES := $(addprefix $(GENERATED)/,ws_model.h ws_model.c ws_frontend.c ws_kernels.h \
-	ws_network.c)
-ifeq ($(origin GENERATED),file)
-# Which word file and model it was made of last: another MODEL is generated anew.
-$(GENERATED)/.inputs: always
-	@mkdir -p $(@D)
-	@echo '$(WORDFILE) $(MODEL)' | cmp -s - $@ || echo '$(WORDFILE) $(MODEL)' > $@
+# The generated C, for the core's kernel set, of a word, its word file and its model.
+GENERATED ?= build/generated/$(FIRST)/$(BOARD_KERNELS)
+folder = $(if $(filter $(FIRST),$(1)),$(GENERATED),build/generated/$(1)/$(BOARD_KERNELS))
+define generate
+$(addprefix $(2)/,ws_$(1).h ws_$(1).c ws_frontend.c ws_words.c): $(2)/.stamp ;
+# Which word file and model it was made of last: another MODEL is generated again.
+$(2)/.inputs: always
+	@mkdir -p $$(@D)
+	@echo '$(3) $(4)' | cmp -s - $$@ || echo '$(3) $(4)' > $$@
+$(2)/.stamp: $(2)/.inputs $(3) $$(wildcard $(4)/*.tflite) $(4)/model.json \
+		$$(wildcard convert/*.py convert/compile/*.py words/*.py) $$(wildcard templates/*.j2)
+	@mkdir -p $$(@D)
+	$$(PYTHON) -m convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) --out $(2)
+	@touch $$@
+$(3) $(4)/model.json:
+	$$(error $$@: no such file; `make train WORD=$(1)` makes the model of words/$(1).toml)
+endef
 .PHONY: always
-$(GENERATED)/.stamp: $(GENERATED)/.inputs $(WORDFILE) $(wildcard $(MODEL)/*.tflite) $(MODEL)/model.json \
-		$(wildcard convert/*.py words/*.py) $(wildcard templates/ws_*.j2 templates/format.j2)
-	@mkdir -p $(@D)
-	$(PYTHON) -m convert c --word $(WORDFILE) --model $(MODEL) --kernels $(BOARD_KERNELS) \
-		--out $(GENERATED)
-	@touch $@
-$(GENERATED_FILES): $(GENERATED)/.stamp ;
-$(WORDFILE) $(MODEL)/model.json:
-	$(error $@: no such file; `make train WORD=$(WORD)` makes the model of words/$(WORD).toml)
+ifeq ($(origin GENERATED),file)
+$(eval $(call generate,$(FIRST),$(GENERATED),$(WORDFILE),$(MODEL)))
 endif
-generated: $(GENERATED_FILES)
+OTHERS := $(filter-out $(FIRST),$(WORD))
+$(foreach w,$(OTHERS),$(eval $(call generate,$(w),$(call folder,$(w)),words/$(w).toml,models/$(w))))
+HEADERS := $(foreach w,$(WORD),$(call folder,$(w))/ws_$(w).h)
+# What lists the words; of one word it is among its C.
+ifneq ($(OTHERS),)
+WORDS_FOLDER := build/generated/$(NAME)
+WORD_FILES := $(WORDFILE) $(OTHERS:%=words/%.toml)
+$(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcard convert/*.py) \
+		$(wildcard templates/ws_words.*)
+	$(PYTHON) -m convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
+HEADERS += $(WORDS_FOLDER)/ws_words.h
+CFLAGS += -I$(WORDS_FOLDER)
+endif
+CFLAGS += -I$(GENERATED) $(foreach w,$(OTHERS),-I$(call folder,$(w)))
+generated: $(HEADERS)
 
-HEADERS := $(GENERATED)/ws_model.h
+# Objects of the other words, and of what lists them all.
+define generated_object
+$(OUT)/obj/generated/$(1).o: $(2)/$(1).c $$$$(BUILT_BY)
+	$$(COMPILE) -c $$< -o $$@
+$(OUT)/obj/generated/$(1).pic.o: $(2)/$(1).c $$$$(BUILT_BY)
+	$$(COMPILE) -fPIC -c $$< -o $$@
+endef
+$(foreach w,$(OTHERS),$(eval $(call generated_object,ws_$(w),$(call folder,$(w)))))
+$(if $(OTHERS),$(eval $(call generated_object,ws_words,$(WORDS_FOLDER))))
 
-ENGINE := firmware/wakestate.c firmware/detector.c
+# What runs once a step: its size counts, not its speed.
+$(OUT)/obj/firmware/engine/%.o: CFLAGS += -Os
+ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
 UPLINK := $(addprefix firmware/uplink/,frame.c preroll.c uplink.c)
 EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c) $(UPLINK)
 VECTORS := firmware/test/vectors.c firmware/emulator/text.c
 ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
-MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_model.o ws_frontend.o)
-NETWORK_OBJECT := $(OUT)/obj/generated/ws_network.o
-TRACED_OBJECT := $(OUT)/obj/generated/ws_network_traced.o
+MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_frontend.o ws_words.o $(OTHERS:%=ws_%.o))
+NETWORK_OBJECT := $(OUT)/obj/generated/ws_$(FIRST).o
+TRACED_OBJECT := $(OUT)/obj/generated/ws_$(FIRST)_traced.o
 ENGINE_OBJECTS := $(call object,$(ENGINE)) $(MODEL_OBJECTS)
 
 ifeq ($(BOARD_KIND),host)
@@ -84,9 +113,9 @@ endif
 
 # What nothing can wake is not built to listen; the library is, since evaluation needs it.
 .PHONY: awake
-awake: $(GENERATED)/ws_model.h
-	@! grep -q WS_NO_THRESHOLDS $< || { echo "$(MODEL): no thresholds are set (an evaluation that was \
-	interrupted?), so nothing would wake it; make evaluate WORD=$(WORD) MODEL=$(MODEL) SET=yes" >&2; exit 2; }
+awake: $(HEADERS)
+	@! grep -q WS_NO_THRESHOLDS $^ || { echo "$(MODEL): no thresholds are set (an evaluation that was \
+	interrupted?), so nothing would wake it; make evaluate WORD=$(FIRST) MODEL=$(MODEL) SET=yes" >&2; exit 2; }
 $(EMULATOR_PROGRAM) $(DEVICE_PROGRAM): | awake
 
 emulator: $(EMULATOR_PROGRAM)

@@ -22,6 +22,7 @@ include firmware/rules.mk
 
 .PHONY: all bench show
 GENERATED ?= build/generated/compiled/$(NAME)/$(BOARD_KERNELS)
+CFLAGS += -I$(GENERATED)
 HEADERS := $(GENERATED)/ws_compiled.h
 # A copy, since file names of make cannot have spaces; a new one where the model is another.
 .PHONY: again

@@ -26,7 +26,7 @@ CC := $(BOARD_PREFIX)gcc
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
 # The device code must be free of float and of recursion; the stack use tells the deepest frames.
 CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
-	-Ifirmware -I$(GENERATED) $(BOARD_CFLAGS) $(SANITIZERS)
+	-Ifirmware/include -Ifirmware $(BOARD_CFLAGS) $(SANITIZERS)
 # No debug paths of this very folder in what is built.
 CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
 LDFLAGS = $(BOARD_LDFLAGS) $(filter -fsanitize=%,$(SANITIZERS))
@@ -46,7 +46,7 @@ LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld
 endif
 
 # Flags come from the board's facts and these files.
-BUILT_BY = firmware/rules.mk $(BOARD_OUT)/board.mk $(HEADERS)
+BUILT_BY = firmware/rules.mk $(firstword $(MAKEFILE_LIST)) $(BOARD_OUT)/board.mk $(HEADERS)
 COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
 
 $(OUT)/obj/generated/%_traced.o: $$(GENERATED)/%.c $$(BUILT_BY)

@@ -23,11 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.emit import endpoint_q16, generate, load_network
+from convert.emit import endpoint_q16, generate
 from convert.frontend import frames, reference, to_int8
-from convert.graph import Network
 from convert.manifest import read_manifest, state_file
-from convert.reference import Stream, endpoints, outputs, whole
+from convert.reference import Network, Stream, endpoints, outputs, read_network, whole
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +47,7 @@ class Model:
 
     @cached_property
     def network(self) -> Network:
-        return load_network(self.word, self.folder)
+        return read_network(self.word, self.folder)
 
     def file(self, state: int) -> Path:
         """The .tflite of one state."""
@@ -202,7 +201,9 @@ class HostC(Executor):
         super().__init__(model)
         texts = generate(model.word, model.word_path, model.folder)
         if edit:
-            (file,) = (n for n in ("ws_network.c", "ws_kernels.h") if edit[0] in texts[n])
+            (file,) = (
+                n for n in (f"ws_{model.word.name}.c", "ws_kernels.h") if edit[0] in texts[n]
+            )
             texts[file] = texts[file].replace(*edit, 1)
         self._folder = tempfile.TemporaryDirectory(prefix="wakestate-")
         folder = Path(self._folder.name)
@@ -211,14 +212,13 @@ class HostC(Executor):
         library = folder / "network.so"
         command = [os.environ.get("CC", "cc"), *CFLAGS, "-O2", "-g", "-DWS_TRACE"]
         command += ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]
-        command += [f"-I{folder}", "-o", str(library), str(folder / "ws_network.c")]
-        subprocess.run([*command, str(ROOT / "tests/native/network.c")], check=True)
+        command += [f"-I{folder}", f"-I{ROOT / 'firmware/include'}", f"-I{ROOT / 'firmware'}"]
+        files = ["firmware/engine/word.c", "tests/native/network.c"]
+        sources = [str(ROOT / file) for file in files]
+        sources += [str(folder / f"ws_{name}.c") for name in ("words", model.word.name, "frontend")]
+        subprocess.run([*command, "-o", str(library), *sources], check=True)
         self._c = ctypes.CDLL(str(library))
         self._out = np.zeros(3, np.int8)
-
-    @property
-    def arena_bytes(self) -> int:
-        return int(self._c.test_arena())
 
     def reset(self, state: int, trace: Int8 | None = None) -> None:
         """As after digital silence; `trace` takes every layer's column from then on."""

@@ -24,7 +24,6 @@ REAL = [board.name for board in ALL if board.kind == "cortex-m" and not board.em
 SOURCES = {
     "scripted": ["GENERATED=tests/scripted"],
     "toy": ["WORDFILE=tests/toy/toy.toml", "MODEL=tests/toy"],
-    "alexa": [],
 }
 
 
@@ -59,18 +58,19 @@ def skip_without_qemu(name: str) -> None:
 def host_device(folder: Path, driver: str = "device_driver") -> Path:
     """The device program on the host, with tests/native/DRIVER.c, scripted and sanitized."""
     generate("mps2-an386", folder)
-    names = ["device/device.c", "device/ring.c", "wakestate.c", "detector.c"]
+    names = ["device/device.c", "device/ring.c"]
+    names += [f"engine/{name}.c" for name in ("engine", "word", "detector")]
     names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
     names += [f"uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
     sources = [f"firmware/{name}" for name in names]
-    sources += [f"tests/scripted/ws_{name}.c" for name in ("model", "frontend", "network")]
+    sources += [f"tests/scripted/ws_{name}.c" for name in ("words", "scripted", "frontend")]
     call = ["gcc", "-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
     call += [
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=all",
         "-D_POSIX_C_SOURCE=200809L",
     ]
-    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
+    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware/include", "-Ifirmware", *sources]
     call += [f"tests/native/{driver}.c", "-o", str(folder / driver)]
     subprocess.run(call, cwd=ROOT, check=True)
     return folder / driver
@@ -87,8 +87,9 @@ def build(
 ) -> Build:
     """Build all programs, or one; with `cflags`, or from other `generated` C, in a folder of their
     own."""
-    folder = Path("build") / (board + ("-sanitize" if sanitize else "")) / word
-    variables = [f"BOARD={board}", f"WORD={word}", *SOURCES[word]]
+    name = word.replace(" ", "_")
+    folder = Path("build") / (board + ("-sanitize" if sanitize else "")) / name
+    variables = [f"BOARD={board}", f"WORD={word}", *SOURCES.get(word, [])]
     if sanitize:
         variables.append("SANITIZE=1")
     if cflags:

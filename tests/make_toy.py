@@ -13,9 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.emit import load_network
 from convert.export import export, set_thresholds
-from convert.reference import logits
+from convert.reference import logits, read_network
 from train.model import build_model, metadata_vectors
 from words import Word, load_word
 
@@ -64,7 +63,7 @@ def main() -> None:
         path = Path(folder) / "toy.keras"
         model.save(path)
         export(word, path, windows, TOY)
-    network = load_network(word, TOY)
+    network = read_network(word, TOY)
     thresholds = {}
     for number, state in enumerate(word.states):
         q = logits(network, number, windows).astype(int)

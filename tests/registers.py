@@ -72,7 +72,7 @@ class Registers:
         library = folder / "driver.so"
         files = [*sources, "firmware/device/ring.c", "firmware/device/pdm.c"]
         files.append("tests/native/registers.c")
-        includes = [f"-I{folder}", "-Itests/scripted", "-Ifirmware"]
+        includes = [f"-I{folder}", "-Itests/scripted", "-Ifirmware/include", "-Ifirmware"]
         call = ["gcc", *FLAGS, "-DWS_REGISTERS_MOCKED", *includes, *files, "-o", str(library)]
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -72,7 +72,7 @@ def test_counts_agree_with_a_trace_of_every_instruction(toy: Report) -> None:
     old = "-singlestep" in usage  # until QEMU 8
     single = ["-singlestep"] if old else ["-accel", "tcg,one-insn-per-tb=on"]
     logged = 0
-    for name in ("ws_set_state", "ws_network_state"):
+    for name in ("ws_set_state", "ws_word_select", "network_select"):
         line = next(line for line in symbols.splitlines() if line.endswith(f" {name}"))
         first, size = (int(word, 16) for word in line.split()[:2])
         trace = [*single, "-d", "exec,nochain", "-dfilter", f"{first:#x}+{size:#x}"]
@@ -80,7 +80,7 @@ def test_counts_agree_with_a_trace_of_every_instruction(toy: Report) -> None:
             [*command(load_board(BOARD), elf, []), *trace], capture_output=True, check=True
         )
         logged += done.stderr.count(b"\nTrace ") + done.stderr.startswith(b"Trace ")
-    calls = 64  # REPEATS of bench.c; two resets more call ws_network_state
+    calls = 64  # REPEATS of bench.c; resets more call the last two
     # The call itself and its two arguments are counted too, and lie outside of the functions.
     assert 0 <= instructions(toy, "state change") - logged / calls <= 5
 
@@ -97,8 +97,8 @@ def test_counts_fit_each_other(toy: Report) -> None:
     step, hop = instructions(toy, "step"), instructions(toy, "front end")
     parts = 100 * hop + 50 * step  # the toy's stride is 2
     assert parts < instructions(toy, "total") < 1.05 * parts
-    assert hop + step < instructions(toy, "worst hop") < 1.05 * (hop + step)
-    assert instructions(toy, "state change") < 30
+    assert hop + step < instructions(toy, "worst hop") < 1.07 * (hop + step)
+    assert instructions(toy, "state change") < 40
 
 
 def test_image_is_accounted_for(toy: Report) -> None:

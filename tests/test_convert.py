@@ -13,15 +13,24 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.__main__ import main
-from convert.emit import FILES, emit, generate
+from convert.compile.emit import compile_variants
+from convert.emit import emit, generate
 from convert.errors import ConvertError
-from convert.graph import read_network
 from convert.kernels import KERNELS, Kernels
 from convert.manifest import never_fires, set_thresholds, sha256
 from tests.executors import ROOT, TOY
 from words import load_word
 
 GOLDEN = ROOT / "tests/golden"
+FILES = (
+    "ws_frontend.c",
+    "ws_kernels.h",
+    "ws_lfbe.h",
+    "ws_toy.c",
+    "ws_toy.h",
+    "ws_words.c",
+    "ws_words.h",
+)
 UPDATE = """for k in plain dsp dsp-wide mve; do
     python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
         --out tests/golden/$k
@@ -121,7 +130,7 @@ def test_other_frontend(copied: Path) -> None:
 
 def test_other_network(copied: Path) -> None:
     edit_word(copied, "head_steps = 3", "head_steps = 4")
-    refused(copied, "(hops, bands, stride)", "[model]")
+    refused(copied, "input [1, 19, 1, 8], 2 hops a step", "[model]")
 
 
 def test_other_word(copied: Path) -> None:
@@ -167,7 +176,7 @@ def test_threshold_of_an_unknown_state(copied: Path) -> None:
 def test_set_thresholds(copied: Path) -> None:
     word = load_word(copied / "toy.toml")
     set_thresholds(copied, word, {"player=music": never_fires(word), "player=idle": -7})
-    text = generate(word, copied / "toy.toml", copied)["ws_model.c"]
+    text = generate(word, copied / "toy.toml", copied)["ws_toy.c"]
     assert "-7, /* player=idle */" in text and "255, /* player=music */" in text
     with pytest.raises(ConvertError, match="player=music: given 256; allowed"):
         set_thresholds(copied, word, {"player=music": 256, "player=idle": 0})
@@ -192,20 +201,12 @@ def _unsupported_op(model: Any) -> None:
 
 
 def _same_padding(model: Any) -> None:
-    model.subgraphs[0].operators[2].builtinOptions.padding = schema.Padding.SAME
-
-
-def _relu6(model: Any) -> None:
-    options = model.subgraphs[0].operators[0].builtinOptions
-    options.fusedActivationFunction = schema.ActivationFunctionType.RELU6
-
-
-def _late_stride(model: Any) -> None:
     graph = model.subgraphs[0]
-    del graph.operators[3:]
-    graph.outputs = graph.operators[2].outputs
-    graph.operators[2].builtinOptions.strideH = 2
-    graph.tensors[graph.outputs[0]].shape = [1, 4, 1, 8]
+    graph.operators[1].builtinOptions.padding = schema.Padding.SAME
+    shape = graph.tensors[graph.operators[1].inputs[0]].shape
+    graph.tensors[graph.operators[1].outputs[0]].shape = shape
+    del graph.operators[2:]
+    graph.outputs = graph.operators[1].outputs
 
 
 def _float_output(model: Any) -> None:
@@ -246,20 +247,32 @@ def _huge_bias(model: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        (_unsupported_op, ["operator 1 (CUMSUM)", "CONV_2D and DEPTHWISE_CONV_2D are"]),
-        (_same_padding, ["operator 2 (CONV_2D)", "SAME", "VALID is supported"]),
-        (_relu6, ["operator 0 (CONV_2D)", "NONE and RELU are supported"]),
-        (_late_stride, ["operator 2 (CONV_2D)", "stride 2", "only the first"]),
+        (_unsupported_op, ["operator 1 (CUMSUM)", "not supported; hint: "]),
+        (_same_padding, ["operator 1 (DEPTHWISE_CONV_2D)", "padding=SAME", "time is padded"]),
         (_float_output, ["operator 0 (CONV_2D)", "is INT8, its output FLOAT32", "equal types"]),
-        (_tiny_output_scale, ["operator 0 (CONV_2D)", "channel 0", "calibrate"]),
-        (_one_output, ["output: shape [1, 1, 1, 1]", "[1, 1, 1, 3]", "train anew"]),
-        (_nameless, ["operator 0 (CONV_2D)", "'a/b;c'", "layer name"]),
-        (_huge_bias, ["operator 0 (first)", "less than 2^30 is needed", "train the model again"]),
+        (_one_output, ["output: INT8 [1, 1, 1, 1]", "[1, 1, 1, 3]", "train again"]),
+        (_nameless, ["operator 0 (CONV_2D)", "'a/b;c'", "a name of a-z, 0-9 and _"]),
     ],
 )
 def test_unsupported_graph(copied: Path, change: Callable[[Any], object], parts: list[str]) -> None:
-    change_tflite(copied / "toy_idle.tflite", change)
+    for state in ("idle", "music"):
+        change_tflite(copied / f"toy_{state}.tflite", change)
     refused(copied, "toy_idle.tflite", *parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (_huge_bias, ["first: kernel is ws_op_exact, in toy_idle.tflite ws_dot"]),
+        (_tiny_output_scale, ["time0: weights 0 is 0, in toy_idle.tflite -127"]),
+        (_one_output, ["logit: outputs is 1, in toy_idle.tflite 3"]),
+    ],
+)
+def test_states_of_different_networks(
+    copied: Path, change: Callable[[Any], object], parts: list[str]
+) -> None:
+    change_tflite(copied / "toy_music.tflite", change)
+    refused(copied, "toy_music.tflite: ", "convert them in one run", *parts)
 
 
 def test_states_with_different_weights(copied: Path) -> None:
@@ -269,14 +282,14 @@ def test_states_with_different_weights(copied: Path) -> None:
         model.buffers[buffer].data = bytes([data[0] ^ 1]) + data[1:]
 
     change_tflite(copied / "toy_music.tflite", flip)
-    refused(copied, "toy_music.tflite: operator 4 (mix1): weight 0", "share the weight bytes")
+    refused(copied, "toy_music.tflite: mix1: weights 0 is -89, in toy_idle.tflite -90")
 
 
 def test_not_a_tflite(tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     path.write_bytes(b"not a flatbuffer")
     with pytest.raises(ConvertError, match=r"x\.tflite: not a \.tflite file"):
-        read_network([path])
+        compile_variants([path], "plain")
 
 
 def test_command_line(tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,7 +297,7 @@ def test_command_line(tmp_path: Path, copied: Path, capsys: pytest.CaptureFixtur
     arguments = ["c", "--word", str(TOY.word_path), "--model", str(TOY.folder), "--out", str(out)]
     assert main(arguments) == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
-    assert "arena 138 bytes" in capsys.readouterr().out
+    assert "state 124 bytes, arena 16 bytes" in capsys.readouterr().out
     arguments[2] = str(tmp_path / "none.toml")
     assert main(arguments) == 1
     assert "no such word file" in capsys.readouterr().err

@@ -16,19 +16,21 @@ from tests.test_compile import golden_model, written
 STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror"]
 ENGINE = "tests/golden/plain"
-SOURCES = ["firmware/wakestate.c", "firmware/detector.c"]
+SOURCES = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
 SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
-SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_model", "ws_frontend", "ws_network")]
+SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend")]
 
 PROGRAM = r"""
-#include "detector.h"
 #include "device/device.h"
 #include "device/pdm.h"
+#include "engine/detector.h"
+#include "engine/word.h"
 #include "tiny.h"
 #include "uplink/uplink.h"
-#include "wakestate.h"
+#include "wakestate/wakestate.h"
+#include "ws_toy.h"
 
-static ws_engine engine;
+static WS_ENGINE(toy) engine;
 static ws_uplink uplink;
 static tiny model;
 static const int16_t sound[16000] = {1};
@@ -40,7 +42,7 @@ static size_t count(void *to, const uint8_t *, size_t bytes) {
 }
 
 int main() {
-    if (ws_init(&engine, WS_DEFAULT_STATE) != WS_OK || ws_set_state(&engine, 1) != WS_OK) return 1;
+    if (ws_init(&engine, &ws_toy, nullptr) != WS_OK || ws_set_state(&engine, 1) != WS_OK) return 1;
     ws_uplink_reset(&uplink);
     ws_uplink_switch(&uplink, true);
     ws_event event = ws_event();
@@ -55,16 +57,16 @@ int main() {
     size_t bytes = 0;
     while (ws_uplink_pump(&uplink, count, &bytes)) {
     }
-    ws_detector_reset(&engine.detector, out);
+    ws_detector_reset(engine.engine.words, out);
     tiny_reset(&model);
     tiny_run(&model, in, out);
-    return event.sample > 0 && bytes > 0 && ws_state_names[0] != nullptr ? 0 : 2;
+    return event.sample > 0 && bytes > 0 && ws_toy.states[0] != nullptr ? 0 : 2;
 }
 """
 
 
 def includes(folder: Path) -> list[str]:
-    return ["-Ifirmware", f"-I{ENGINE}", f"-I{folder}"]
+    return ["-Ifirmware/include", "-Ifirmware", f"-I{ENGINE}", f"-I{folder}"]
 
 
 @pytest.fixture(scope="module")

@@ -352,7 +352,8 @@ def test_ring_counts_run_over(tmp_path: Path) -> None:
         "    return ws_ring_get(&ring, pcm, &missed) && missed == 3 ? 0 : 4;\n}\n"
     )
     program = tmp_path / "ring"
-    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted", "-Ifirmware"]
+    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted"]
+    call += ["-Ifirmware/include", "-Ifirmware"]
     call += [str(source), "firmware/device/ring.c", "-o", str(program)]
     subprocess.run(call, cwd=ROOT, check=True)
     assert subprocess.run([str(program)], check=False).returncode == 0

@@ -460,7 +460,7 @@ def test_full_disk_is_reported(host: Build, speech: Path) -> None:
 @pytest.mark.parametrize(
     ("cflags", "problem"),
     [
-        ("-DWS_MODEL_SCHEMA=1", b"another version of this firmware"),
+        ("-DSCRIPTED_SCHEMA=1", b"another version of this firmware"),
         ("-DSCRIPTED_HASH=1", b"trained with another front end"),
     ],
 )

@@ -180,7 +180,7 @@ def flipped(text: str, table: str) -> str:
 @pytest.mark.parametrize("board", BUILDS[:3])
 @pytest.mark.parametrize(
     ("file", "table"),
-    [("ws_frontend.c", "hann"), ("ws_frontend.c", "band_rise"), ("ws_network.c", "mix1_weights")],
+    [("ws_frontend.c", "hann"), ("ws_frontend.c", "band_rise"), ("ws_alexa.c", "mix1_weights")],
 )
 def test_a_changed_bit_in_the_firmware_is_seen(
     file: str, table: str, board: str, tmp_path: Path

@@ -226,7 +226,7 @@ def run(python: Path, *arguments: str | Path) -> str:
 def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: Path) -> None:
     run(bare, "-m", "convert", "c", "--word", TOY.word_path, "--model", TOY.folder,
         "--out", tmp_path / "c")  # fmt: skip
-    assert (tmp_path / "c/ws_network.c").is_file()
+    assert (tmp_path / "c/ws_toy.c").is_file()
     run(bare, "-m", "boards", "generate", "mps2-an386", "--out", tmp_path / "board")
     for package in ("bench", "boards", "convert", "verify"):
         assert "usage" in run(bare, "-m", package, "--help")

@@ -27,7 +27,8 @@ def program(folder: Path, edit: tuple[str, str], patience: int) -> Path:
     sources = ["boards/chips/stm32f4.c", "tests/native/preempted.c"]
     sources += [f"boards/common/{name}.c" for name in ("startup", "restart")]
     call = ["arm-none-eabi-gcc", "-std=c11", "-O2", *board.cflags, *board.ldflags]
-    call += [f"-DPATIENCE={patience}u", f"-I{folder}", "-Itests/scripted", "-Ifirmware", *sources]
+    call += [f"-DPATIENCE={patience}u", f"-I{folder}", "-Itests/scripted", *sources]
+    call += ["-Ifirmware/include", "-Ifirmware"]
     call += [str(folder / "board_vectors.c"), "-T", str(folder / "linker.ld")]
     subprocess.run([*call, "-o", str(folder / "x.elf")], cwd=ROOT, check=True)
     return folder / "x.elf"

@@ -232,7 +232,13 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
         generate(board_name, folder)
         sources += [ROOT / f"boards/common/{n}.c" for n in ("startup", "semihosting", "main")]
         sources.append(ROOT / "firmware/emulator/text.c")
-        command += [*board.ldflags, "-T", str(folder / "linker.ld"), f"-I{ROOT / 'firmware'}"]
+        command += [
+            *board.ldflags,
+            "-T",
+            str(folder / "linker.ld"),
+            f"-I{ROOT / 'firmware/include'}",
+            f"-I{ROOT / 'firmware'}",
+        ]
     program = folder / "kernels.elf"
     subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
     return program

@@ -47,7 +47,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("pdm") / "pdm.so"
     call = ["gcc", "-std=c11", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
     call += ["-static-libubsan", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fPIC", "-shared"]
-    call += ["-Itests/scripted", "firmware/device/pdm.c", "-o", str(path)]
+    call += ["-Itests/scripted", "-Ifirmware/include", "firmware/device/pdm.c", "-o", str(path)]
     subprocess.run(call, cwd=ROOT, check=True)
     return ctypes.CDLL(str(path))
 
@@ -184,7 +184,14 @@ def test_the_filters_instructions_are_those_of_the_boards(tmp_path: Path) -> Non
     sources = [f"boards/common/{name}.c" for name in ("startup", "semihosting", "main")]
     sources += ["firmware/emulator/text.c", "firmware/device/pdm.c", str(tmp_path / "count.c")]
     call = ["arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O2", "-ffunction-sections"]
-    call += ["-Itests/scripted", "-Ifirmware", "-T", str(tmp_path / "linker.ld"), *sources]
+    call += [
+        "-Itests/scripted",
+        "-Ifirmware/include",
+        "-Ifirmware",
+        "-T",
+        str(tmp_path / "linker.ld"),
+        *sources,
+    ]
     subprocess.run([*call, "-o", str(tmp_path / "count.elf")], cwd=ROOT, check=True)
     done = capture(board, tmp_path / "count.elf", [], icount=6)
     assert (done.returncode, done.stderr) == (0, b"")

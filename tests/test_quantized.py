@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from convert.emit import load_network
 from convert.manifest import read_manifest
-from convert.reference import logits
+from convert.reference import logits, read_network
 from tests.executors import TOY
 from tests.make_toy import SEED, random_windows
 from train.model import build_model, metadata_vectors, take_weights
@@ -57,7 +56,7 @@ def test_the_network_errs_as_much_as_int8_does() -> None:
     are not int8's: ranges that differ in the last digits round other values up."""
     word = TOY.word
     trained = keras.saving.load_model(TOY.folder / "toy.keras", compile=False)
-    network, logit = load_network(word, TOY.folder), read_manifest(TOY.folder).logit
+    network, logit = read_network(word, TOY.folder), read_manifest(TOY.folder).logit
     x, states = random_windows(word, 256, SEED), range(len(word.states))
     told = np.repeat(metadata_vectors(word), len(x), axis=0)
     given = [np.concatenate([x] * len(states))[:, :, None, :].astype(np.float32) / 32, told]

@@ -299,6 +299,8 @@ def test_what_was_missed_is_not_in_the_sound(device: Path) -> None:
     assert start.start_index == PREROLL < start.end_index <= start.wake_index
 
 
+SCRIPTED = ("words", "scripted", "frontend")
+
 MISSED_LONG = """
 #include <stdio.h>
 #include "uplink/uplink.h"
@@ -328,8 +330,9 @@ int main(void) {
 def test_more_missed_than_the_field_holds(tmp_path: Path) -> None:
     """2^33 samples, six days: the field of 32 bits stays at its most, the time stays true."""
     (tmp_path / "missed.c").write_text(MISSED_LONG)
-    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted", "-Ifirmware"]
-    call += [str(tmp_path / "missed.c"), "tests/scripted/ws_model.c"]
+    call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted"]
+    call += ["-Ifirmware/include", "-Ifirmware"]
+    call += [str(tmp_path / "missed.c"), *(f"tests/scripted/ws_{n}.c" for n in SCRIPTED)]
     call += [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
     subprocess.run([*call, "-o", str(tmp_path / "missed")], cwd=ROOT, check=True)
     done = subprocess.run([str(tmp_path / "missed")], capture_output=True, check=True)

@@ -11,9 +11,15 @@ for goal in $GOALS; do
     case $goal in
     run | build | emulate | qemu | size | flash | monitor | debug | data | train | experiment | scenes | \
         evaluate | report | lengths | bench | bench-* | verify-* | first-of-two | demo-two-stage)
-        [ -f "words/$WORD.toml" ] || fail "words/$WORD.toml: no such word file; there are:" \
-            "$(cd words && for file in *.toml; do printf '%s ' "${file%.toml}"; done)"
+        for word in $WORD; do
+            [ -f "words/$word.toml" ] || fail "words/$word.toml: no such word file; there are:" \
+                "$(cd words && for file in *.toml; do printf '%s ' "${file%.toml}"; done)"
+        done
         ;;
+    esac
+    case $goal in
+    run | build | emulate | qemu | flash | monitor | debug) ;;
+    *) [ "${WORD#* }" = "$WORD" ] || fail "WORD=\"$WORD\": make $goal takes one word" ;;
     esac
     case $goal in
     train | experiment | scenes | evaluate | report | lengths | bench-host | \

@@ -48,7 +48,7 @@ class Device:
             self._lib = ctypes.CDLL(str(library.resolve()))
         except OSError as error:
             raise DeviceError(f"{library}: cannot be loaded: {error}; rebuild it") from None
-        if not hasattr(self._lib, "ws_capi_steps"):
+        if not hasattr(self._lib, "ws_capi_lfbe_hash"):
             raise DeviceError(f"{library}: built by an older version; rebuild it")
         self._lib.ws_capi_steps.restype = ctypes.c_size_t
         self._lib.ws_capi_steps.argtypes = [
@@ -79,7 +79,8 @@ class Device:
                 raise DeviceError(
                     f"{library}: built for {fact} {built}, the word file has {wanted}; rebuild it"
                 )
-        built_hash = ctypes.c_uint32.in_dll(self._lib, "ws_frontend_hash").value
+        self._lib.ws_capi_lfbe_hash.restype = ctypes.c_uint32
+        built_hash = self._lib.ws_capi_lfbe_hash()
         if built_hash != int(frontend_hash(f)[:8], 16):
             raise DeviceError(f"{library}: built for another [frontend]; rebuild it")
         self.step_samples = f.hop_samples * m.stride

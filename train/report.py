@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.graph import read_network
-from convert.manifest import state_file
+from convert.emit import compile_word
 from convert.render import render
 from train import figures
 from train.cells import USUAL, Table, label
@@ -169,12 +168,12 @@ def _alt_scene(scene: dict[str, Any]) -> str:
 
 
 def _size(word: Word, model: Path) -> dict[str, str]:
-    network = read_network([model / state_file(word, state) for state in word.states])
-    macs = sum(layer.macs for layer in network.layers)
+    program = compile_word(word, model, "plain")
+    macs = program.macs
     f, m = word.frontend, word.model
     step = m.stride * f.hop_samples / f.sample_rate
     return {
-        "weights (int8)": f"{sum(layer.weights.size for layer in network.layers):,}",
+        "weights (int8)": f"{program.weight_bytes:,}",
         "MACs a second of audio": f"{macs / step:,.0f}",
         "receptive field": f"{m.receptive_hops} hops, "
         f"{((m.receptive_hops - 1) * f.hop_samples + f.window_samples) / f.sample_rate:.2f} s",
@@ -189,8 +188,7 @@ def _cost(word: Word, model: Path, costs: Path) -> Table | None:
         return None
     counted = [r for r in json.loads(costs.read_text(encoding="utf-8"))["rows"]
                if r["model"] == word.name]  # fmt: skip
-    network = read_network([model / state_file(word, state) for state in word.states])
-    macs = sum(layer.macs for layer in network.layers)
+    macs = compile_word(word, model, "plain").macs
     if not any(r["layer"] == "step" and r.get("macs") == macs for r in counted):
         return None
     total = {r["core"]: r for r in counted if r["layer"] == "total"}

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.emit import load_network
 from convert.errors import ConvertError
 from convert.manifest import NAME, check_manifest, read_manifest, sha256, write_manifest
-from convert.reference import whole
+from convert.reference import read_network, whole
 from verify.gateway import GatewayError
 from verify.infer import FACTS, Network
 from verify.stored import Decision, checked
@@ -39,7 +38,7 @@ class FirstLook:
         """GatewayError, naming the file."""
         try:
             manifest = check_manifest(folder, word)
-            self._network = load_network(word, folder)
+            self._network = read_network(word, folder)
         except ConvertError as error:
             raise GatewayError(str(error)) from None
         files = " ".join(sorted(manifest.files.values()))

@@ -50,6 +50,7 @@ def lower(work: Work, kernels: Kernels) -> Program:
         steps.append(_whole_copy(f"output{number}", tensor, placer.stand_in(buffer)))
     places |= placer.stand_ins
     program = Program(steps, places, work.inputs, work.outputs, placer.buffers)
+    program.resident = work.resident
     for window in placer.windows.values():
         _slide(window, program)
     return program
@@ -130,7 +131,8 @@ def _read(op: Op, name: str, placer: Placer) -> list[Step]:
 
 
 def _slide(window: Window, program: Program) -> None:
-    """Before the first step that touches a window, it slides."""
+    """Before the first step that touches a window, it slides; after the last, where the caller
+    writes its newest columns."""
     buffer = program.places[window.whole].buffer
     kept = window.whole.size - window.slide
     first = next(
@@ -143,7 +145,8 @@ def _slide(window: Window, program: Program) -> None:
         [window.whole], window.whole, ["{out}", f"{{0}} + {window.slide}", str(kept)],
         traced=False,
     )  # fmt: skip
-    program.steps.insert(first, slide)
+    given = any(program.places[t].buffer is buffer for t in program.inputs)
+    program.steps.insert(len(program.steps) if given else first, slide)
 
 
 def _assign(op: Op, name: str, placer: Placer) -> list[Step]:

@@ -129,7 +129,9 @@ class Placer:
     def run(self) -> dict[Tensor, Place]:
         """The place of every tensor that holds bytes."""
         tensors = self._tensors()
-        self._fixed = {t for t in tensors if t.data is not None} | set(self.work.inputs)
+        self._fixed = {t for t in tensors if t.data is not None}
+        if not self.work.resident:
+            self._fixed |= set(self.work.inputs)
         for op in self.work.ops:
             try:
                 self._alias(op)
@@ -137,10 +139,7 @@ class Placer:
                 raise self.work.fail(op, error) from None
         self._states()
         self._kept()
-        for number, tensor in enumerate(self.work.inputs):
-            name = "in" if len(self.work.inputs) == 1 else f"in{number}"
-            cast = "(const int8_t *)" if tensor.dtype != "INT8" else ""
-            self._buffer(tensor, Buffer(cast + name, tensor.bytes, "input"))
+        self._inputs()
         self._outputs()
         for tensor in tensors:
             root, _ = self.root(tensor)
@@ -310,6 +309,18 @@ class Placer:
         ]
         return max(looks, default=-1)
 
+    def _inputs(self) -> None:
+        for number, tensor in enumerate(self.work.inputs):
+            name = "in" if len(self.work.inputs) == 1 else f"in{number}"
+            if self.work.resident:
+                if self.root(tensor)[0] not in self._roots:
+                    buffer = Buffer(name.upper(), tensor.bytes, "state", note="given by the caller")
+                    buffer.initial = np.full(tensor.bytes, tensor.zero_points[0], np.int8)
+                    self._buffer(self.root(tensor)[0], buffer)
+                continue
+            cast = "(const int8_t *)" if tensor.dtype != "INT8" else ""
+            self._buffer(tensor, Buffer(cast + name, tensor.bytes, "input"))
+
     def _outputs(self) -> None:
         for number, tensor in enumerate(self.work.outputs):
             name = "out" if len(self.work.outputs) == 1 else f"out{number}"
@@ -369,6 +380,8 @@ def step_name(op: Op) -> str:
         "ASSIGN_VARIABLE": "assign",
         "UNIDIRECTIONAL_SEQUENCE_LSTM": "lstm",
     }
+    if "name" in op.options:  # of a word's own network
+        return str(op.options["name"])
     name = op.name.split(",")[0]
     phase = f"_{op.options['phase']}" if "phase" in op.options else ""
     return short.get(name, name.lower()) + str(op.index) + phase

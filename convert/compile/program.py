@@ -43,13 +43,23 @@ class Place:
         return self.buffer.name + rest
 
 
+#: The tables that make a ws_row.
+ROW = ("bias", "multiplier", "shift")
+
+
 @dataclass(frozen=True)
 class Table:
     """A C array in flash."""
 
     part: str  # its name is that of the step, _ and this
     ctype: str
-    values: NDArray[np.int64]
+    values: NDArray[np.int64]  # [n], or [rows, n] where variants differ
+    row_of: tuple[int, ...] = ()  # the row of each variant; empty: all have the same values
+
+    def row(self, step: str, variant: int) -> str:
+        """C expression of a variant's values."""
+        name = f"{step}_{self.part}"
+        return f"{name}[{self.row_of[variant]}]" if self.row_of else name
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,16 @@ class Step:
         """It has bias, multiplier and shift for each channel."""
         return any(table.part == "multiplier" for table in self.tables)
 
+    @property
+    def varies(self) -> bool:
+        """Variants have rows of their own."""
+        return any(table.row_of for table in self.tables)
+
+    def row(self, variant: int) -> str:
+        """C initializer of a variant's ws_row."""
+        parts = {table.part: table.row(self.name, variant) for table in self.tables}
+        return ", ".join(parts[part] for part in ROW)
+
 
 @dataclass(eq=False)
 class Program:
@@ -113,11 +133,19 @@ class Program:
     scratch: dict[Step, Buffer] = field(default_factory=dict)
     arena_bytes: int = 0
     state_bytes: int = 0
+    resident: bool = False  # inputs lie in the state: the caller writes them there
+    window: int = 0  # columns of the whole window, of a stream
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a run."""
         return sum(step.macs for step in self.steps)
+
+    @property
+    def weight_bytes(self) -> int:
+        """In flash: more than there are weights where kernels want zeros or int16."""
+        found = [t for step in self.steps for t in step.tables if t.part == "weights"]
+        return sum(len(t.values) * (2 if t.ctype == "int16_t" else 1) for t in found)
 
     def of_kind(self, kind: Kind) -> list[Buffer]:
         """The buffers of a kind, in order of address."""

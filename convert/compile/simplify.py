@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convert.compile.dilate import fold_dilation
 from convert.compile.fold import fold_constants
 from convert.compile.move import MOVES, same_values
+from convert.compile.names import fits
 from convert.compile.reduce import REDUCTIONS
 from convert.compile.refused import REFUSED
 from convert.compile.transposed import expand_transposed
@@ -72,6 +73,7 @@ class Work:
     outputs: list[Tensor]
     ops: list[Op]
     variables: dict[str, Variable] = field(default_factory=dict)
+    resident: bool = False  # inputs lie in the model's state, where the caller writes them
 
     def consumers(self, tensor: Tensor) -> list[Op]:
         """Who reads it."""
@@ -84,6 +86,19 @@ class Work:
     def fail(self, op: Op, problem: object) -> ConvertError:
         """An error at an operator."""
         return ConvertError(f"{self.path}: {op} [{op.options_text}]: {problem}")
+
+    def name_steps(self) -> None:
+        """Name each operator after the tensor that it makes; ConvertError: that is no C name."""
+        names: set[str] = set()
+        for number, op in enumerate(self.ops):
+            name = op.outputs[0].name if op.outputs else ""
+            if not fits(name) or name in names:
+                raise self.fail(
+                    op, f"its output tensor is named {name!r}; a name of a-z, 0-9 and _ that no "
+                    "other has is needed; models written by `python -m convert tflite` have it so"
+                )  # fmt: skip
+            names.add(name)
+            self.ops[number] = replace(op, options=op.options | {"name": name})
 
 
 def simplify(model: Model) -> Work:

@@ -133,7 +133,8 @@ class _Rewrite:
         self.work.variables[name] = Variable(name)
         variable: dict[str, int | float | bool | str] = {"variable": name}
         ops.append(Op(self._index(), "READ_VARIABLE", variable, [], [before]))
-        ops.append(Op(self._index(), "CONCATENATION", {"axis": axis}, [before, new], [whole]))
+        options: dict[str, int | float | bool | str] = {"axis": axis, "name": f"{name}_window"}
+        ops.append(Op(self._index(), "CONCATENATION", options, [before, new], [whole]))
         after = self._cut(ops, whole, axis, new.shape[axis], kept)
         ops.append(Op(self._index(), "ASSIGN_VARIABLE", variable, [None, after], []))
         return whole

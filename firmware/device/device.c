@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../boards/common/board.h"
@@ -15,11 +16,13 @@
 #define NO_STATE (-1)
 #define COMMAND_MOST 96
 #define LATE_MOST_MS 1000u
+#define MUTE_MOST_MS 3600000u
 /* The longest answer to a command, and the events that may come before it is out. */
 #define LINES_MOST 1024u
 #define PIECE 128u /* of lines, between two looks at the ring */
 
-static ws_engine engine;
+static ws_words_engine engine;
+static ws_config configs[WS_WORD_COUNT]; /* as commands set them */
 static ws_ring ring;
 static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
@@ -77,7 +80,7 @@ static bool pump(void) {
 static const ws_io serial = {.write = say};
 
 bool ws_device_set_state(unsigned state) {
-    if (state >= WS_STATES) return false;
+    if (state >= WS_STATE_COUNT) return false;
     atomic_store(&wanted, (int)state);
     return true;
 }
@@ -131,9 +134,9 @@ static void tell_ready(void) {
     begin(&line);
     ws_text_add(&line, "{\"type\":\"ready\"");
     add_string(&line, "board", BOARD_NAME);
-    add_string(&line, "word", WS_WORD);
+    add_string(&line, "word", WS_WORD_NAMES);
     add_string(&line, "reset", ws_driver_reset_reason());
-    add_string(&line, "state", ws_state_names[engine.state]);
+    add_string(&line, "state", ws_state_name(engine.engine.state));
     end(&line);
 }
 
@@ -141,7 +144,7 @@ static void tell_stats(void) {
     ws_text line;
     begin(&line);
     ws_text_add(&line, "{\"type\":\"stats\",\"t\":");
-    ws_text_fixed(&line, ws_milliseconds(engine.samples + missed), 3);
+    ws_text_fixed(&line, ws_milliseconds(engine.engine.samples + missed), 3);
     add_number(&line, "overruns", overruns);
     add_number(&line, "lost", missed);
     add_number(&line, "unsent", uplink.unsent);
@@ -161,6 +164,12 @@ static void switch_uplink(bool on) {
     end(&line);
 }
 
+/* Rest of a command that begins with `verb`; NULL: it does not. */
+static const char *after(const char *text, const char *verb) {
+    size_t length = strlen(verb);
+    return strncmp(text, verb, length) == 0 ? text + length : NULL;
+}
+
 /* The number in a command, at most `most`; 0 where there is none. */
 static uint32_t number_in(const char *text, uint32_t most) {
     uint32_t number = 0;
@@ -170,34 +179,112 @@ static uint32_t number_in(const char *text, uint32_t most) {
     return number < most ? number : most;
 }
 
-static void obey(void) {
+static int32_t signed_in(const char *text, uint32_t most) {
+    const bool minus = *text == '-';
+    const int32_t number = (int32_t)number_in(minus ? text + 1 : text, most);
+    return minus ? -number : number;
+}
+
+static void configure(unsigned word, ws_config config) {
+    configs[word] = config;
+    (void)ws_configure(&engine, word, &config);
+}
+
+/* A line for each word: how it is heard now. */
+static void tell_words(void) {
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        ws_text line;
+        begin(&line);
+        ws_text_add(&line, "{\"type\":\"word\"");
+        add_string(&line, "word", ws_words_models[word]->name);
+        ws_text_add(&line, configs[word].off ? ",\"on\":false" : ",\"on\":true");
+        ws_text_add(&line, ",\"sensitivity\":");
+        if (configs[word].sensitivity < 0) ws_text_char(&line, '-');
+        ws_text_number(&line, (uint64_t)abs(configs[word].sensitivity), 1);
+        add_number(&line, "near", (uint64_t)configs[word].near_miss);
+        end(&line);
+    }
+}
+
+/* `word NAME on|off` */
+static void switch_word(const char *rest) {
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        const char *value = after(rest, ws_words_models[word]->name);
+        if (value == NULL || (strcmp(value, " on") != 0 && strcmp(value, " off") != 0)) continue;
+        ws_config config = configs[word];
+        config.off = strcmp(value, " off") == 0;
+        configure(word, config);
+        tell_words();
+        return;
+    }
+    tell("error", "word needs one of " WS_WORD_NAMES ", and on or off");
+}
+
+/* `sensitivity NUMBER`, `near NUMBER`: of all words. */
+static void set_all(const char *number, bool near_miss) {
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        ws_config config = configs[word];
+        if (near_miss) {
+            config.near_miss = (int16_t)number_in(number, INT16_MAX);
+        } else {
+            config.sensitivity = (int16_t)signed_in(number, INT16_MAX);
+        }
+        configure(word, config);
+    }
+    tell_words();
+}
+
+static void set_state(const char *name) {
     ws_text problem;
     uint8_t state;
     ws_text_begin(&problem, NULL, 0);
-    if (strncmp(command, "state ", 6) == 0) {
-        if (ws_states_find(command + 6, &state, &problem)) {
-            (void)ws_device_set_state(state);
-        } else {
-            ws_text_char(&problem, '\0'); /* which a full buffer leaves out */
-            problem.bytes[sizeof problem.bytes - 1] = '\0';
-            tell("error", problem.bytes);
-        }
+    if (ws_states_find(name, &state, &problem)) {
+        (void)ws_device_set_state(state);
+    } else {
+        ws_text_char(&problem, '\0'); /* which a full buffer leaves out */
+        problem.bytes[sizeof problem.bytes - 1] = '\0';
+        tell("error", problem.bytes);
+    }
+}
+
+static void stall(uint32_t ms) {
+    late_until = ws_ring_heard(&ring) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+    late = true;
+}
+
+static void obey(void) {
+    const char *rest;
+    if ((rest = after(command, "state ")) != NULL) {
+        set_state(rest);
     } else if (strcmp(command, "stats") == 0) {
         tell_stats();
     } else if (strcmp(command, "uplink on") == 0 || strcmp(command, "uplink off") == 0) {
         switch_uplink(command[8] == 'n');
     } else if (strcmp(command, "stop") == 0) {
         ws_uplink_stop(&uplink, 0);
-    } else if (strncmp(command, "stop ", 5) == 0) {
-        ws_uplink_stop(&uplink, (uint16_t)number_in(command + 5, UINT16_MAX));
-    } else if (strncmp(command, "late ", 5) == 0) {
-        uint32_t ms = number_in(command + 5, LATE_MOST_MS); /* the watchdog bites later */
-        late_until = ws_ring_heard(&ring) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
-        late = true;
+    } else if ((rest = after(command, "stop ")) != NULL) {
+        ws_uplink_stop(&uplink, (uint16_t)number_in(rest, UINT16_MAX));
+    } else if ((rest = after(command, "late ")) != NULL) {
+        stall(number_in(rest, LATE_MOST_MS)); /* the watchdog bites later */
+    } else if (strcmp(command, "mute") == 0) {
+        ws_mute(&engine, WS_FOREVER);
+    } else if ((rest = after(command, "mute ")) != NULL) {
+        ws_mute(&engine, (uint64_t)number_in(rest, MUTE_MOST_MS) * (WS_SAMPLE_RATE / 1000));
+    } else if (strcmp(command, "unmute") == 0) {
+        ws_mute(&engine, 0);
+    } else if (strcmp(command, "words") == 0) {
+        tell_words();
+    } else if ((rest = after(command, "word ")) != NULL) {
+        switch_word(rest);
+    } else if ((rest = after(command, "sensitivity ")) != NULL) {
+        set_all(rest, false);
+    } else if ((rest = after(command, "near ")) != NULL) {
+        set_all(rest, true);
     } else {
         tell("error",
-             "unknown command; allowed: state STATE, stats, uplink on|off, stop [NUMBER], "
-             "late MILLISECONDS");
+             "unknown command; allowed: state STATE, stats, words, word NAME on|off, sensitivity "
+             "NUMBER, near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop [NUMBER], late "
+             "MILLISECONDS");
     }
 }
 
@@ -245,9 +332,9 @@ static void read_state_pins(void) {
 
 static void change_state(void) {
     int state = atomic_exchange(&wanted, NO_STATE);
-    if (state == NO_STATE || state == engine.state) return;
+    if (state == NO_STATE || state == engine.engine.state) return;
     (void)ws_set_state(&engine, (unsigned)state);
-    tell_event(engine.samples + missed, NULL, (unsigned)state);
+    tell_event(engine.engine.samples + missed, NULL, (unsigned)state);
 }
 
 static void hear(const int16_t *pcm) {
@@ -256,17 +343,19 @@ static void hear(const int16_t *pcm) {
         used += ws_push(&engine, pcm + used, WS_HOP - used);
         ws_event event;
         while (ws_poll(&engine, &event)) {
-            if (event.type != WS_EVENT_WAKE) continue;
-            ws_driver_lamp(true);
-            lamp_off = event.sample + LAMP_SAMPLES;
-            ws_uplink_wake(&uplink, &event); /* the engine's samples: what is sent */
+            if (event.type == WS_EVENT_SCORE) continue;
+            if (event.type == WS_EVENT_WAKE) {
+                ws_driver_lamp(true);
+                lamp_off = event.sample + LAMP_SAMPLES;
+                ws_uplink_wake(&uplink, &event); /* the engine's samples: what is sent */
+            }
             event.sample += missed;
             event.start += missed; /* too late by what was missed within the word itself */
             event.end += missed;
             tell_event(event.sample, &event, event.state);
         }
     }
-    if (lamp_off != 0 && engine.samples >= lamp_off) {
+    if (lamp_off != 0 && engine.engine.samples >= lamp_off) {
         ws_driver_lamp(false);
         lamp_off = 0;
     }
@@ -299,13 +388,13 @@ static bool is_late(void) {
 
 /* NULL, or why the engine does not start. */
 static const char *start_engine(void) {
-    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
+    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, configs)) {
         case WS_OK:
             return NULL;
-        case WS_ERROR_SCHEMA:
-            return "the model was generated for another version of this firmware";
-        default:
+        case WS_ERROR_FRONTEND:
             return "the model was trained with another front end than its word file's";
+        default:
+            return "the model was generated for another version of this firmware";
     }
 }
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ws_model.h"
+#include "ws_lfbe.h"
 
 #ifdef __cplusplus
 extern "C" {

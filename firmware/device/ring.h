@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ws_model.h"
+#include "ws_lfbe.h"
 
 #define WS_RING_HOPS 8u /* a power of two; 80 ms at a hop of 10 ms */
 

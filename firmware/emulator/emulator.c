@@ -6,13 +6,14 @@
 #include "io.h"
 #include "states.h"
 #include "text.h"
-#include "wakestate.h"
 #include "wav.h"
+#include "ws_words.h"
 
 enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
 
 #define PROGRAM "wake-emulator"
 #define CHANGES_MOST 16
+#define WORD_WIDTH 16 /* of the table */
 /* Silence heard after the end of each file: the network says up to 0.3 s after a word that it was
  * one, and the detector averages steps. */
 #define SILENCE_SAMPLES (WS_SAMPLE_RATE / 2u)
@@ -58,7 +59,7 @@ typedef struct {
     bool uplink_failed;
 } settings;
 
-static ws_engine engine;
+static ws_words_engine engine;
 static ws_wav wav;
 static ws_uplink uplink;
 static int16_t pcm[1024];
@@ -106,12 +107,13 @@ static void table_row(ws_text *line, settings *options, const char *file, uint64
                       const ws_event *event, unsigned state) {
     if (options->header) {
         ws_text_add(line, "seconds  event  start    end      p       ");
-        table_cell(line, "state", strlen(ws_state_names[0]) + 4);
+        table_cell(line, "state", strlen(ws_state_name(0)) + 4);
+        if (WS_WORD_COUNT > 1) table_cell(line, "word", WORD_WIDTH);
         ws_text_add(line, "file\n");
         options->header = false;
     }
     table_time(line, sample);
-    table_cell(line, event == NULL ? "state" : event->type == WS_EVENT_WAKE ? "wake" : "score", 7);
+    table_cell(line, event == NULL ? "state" : ws_event_name(event), 7);
     if (event != NULL && event->type == WS_EVENT_WAKE) {
         table_time(line, event->start);
         table_time(line, event->end);
@@ -124,7 +126,10 @@ static void table_row(ws_text *line, settings *options, const char *file, uint64
         ws_text_add(line, "      ");
     }
     ws_text_add(line, "  ");
-    table_cell(line, ws_state_names[state], strlen(ws_state_names[0]) + 4);
+    table_cell(line, ws_state_name(state), strlen(ws_state_name(0)) + 4);
+    if (WS_WORD_COUNT > 1) {
+        table_cell(line, event == NULL ? "" : ws_words_models[event->word]->name, WORD_WIDTH);
+    }
     ws_text_escaped(line, file);
 }
 
@@ -232,7 +237,7 @@ static int hear_file(settings *options, const char *path) {
                            STATUS_INPUT);
     }
     int status = STATUS_OK;
-    (void)ws_init(&engine, options->state); /* checked before the first file */
+    (void)ws_restart(&engine, options->state); /* both checked before the first file */
     ws_uplink_restart(&uplink);
     if (ws_wav_open(&wav, io, file, standard) && !hear(options, name)) {
         status = complain_of(io, options->uplink_failed ? options->uplink : NULL,
@@ -262,7 +267,7 @@ static bool parse_change(const char *given, settings *options, ws_text *problem)
     }
     if (c == given || *c != ':') {
         ws_text_add(problem, "--change needs SECONDS:STATE as in 1.25:");
-        ws_text_add(problem, ws_state_names[0]);
+        ws_text_add(problem, ws_state_name(0));
         ws_text_add(problem, ", given '");
         ws_text_escaped(problem, given);
         ws_text_char(problem, '\'');
@@ -279,21 +284,19 @@ static bool parse_change(const char *given, settings *options, ws_text *problem)
 }
 
 static int check_model(const ws_io *io) {
-    switch (ws_init(&engine, WS_DEFAULT_STATE)) {
-        case WS_ERROR_SCHEMA:
-            return complain_of(io, NULL,
-                               "the model '" WS_WORD
-                               "' was generated for another version of this firmware; generate it "
-                               "again: python -m convert c",
-                               STATUS_INPUT);
+    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, NULL)) {
+        case WS_OK:
+            return STATUS_OK;
         case WS_ERROR_FRONTEND:
-            return complain_of(io, NULL,
-                               "the model '" WS_WORD
-                               "' was trained with another front end than its word file's; train "
-                               "it again, or restore the word file",
+            return complain_of(io, WS_WORD_NAMES,
+                               "trained with another front end than the word file's; train it "
+                               "again, or restore the word file",
                                STATUS_INPUT);
         default:
-            return STATUS_OK;
+            return complain_of(io, WS_WORD_NAMES,
+                               "generated for another version of this firmware; generate it again: "
+                               "python -m convert c",
+                               STATUS_INPUT);
     }
 }
 
@@ -301,7 +304,8 @@ static int help(const ws_io *io) {
     ws_text text;
     ws_text_begin(&text, io, io->out);
     ws_text_add(&text, usage);
-    ws_text_add(&text, "Word: " WS_WORD ". States: ");
+    ws_text_add(&text, (WS_WORD_COUNT > 1 ? "Words: " : "Word: "));
+    ws_text_add(&text, WS_WORD_NAMES ". States: ");
     ws_states_list(&text);
     ws_text_char(&text, '\n');
     return ws_text_flush(&text) ? STATUS_OK : STATUS_INPUT;

@@ -1,5 +1,7 @@
 #include "event.h"
 
+#include "states.h"
+
 uint64_t ws_milliseconds(uint64_t sample) {
     return (sample * 1000u + WS_SAMPLE_RATE / 2) / WS_SAMPLE_RATE;
 }
@@ -8,11 +10,20 @@ uint64_t ws_ten_thousandths(uint16_t probability) {
     return ((uint64_t)probability * 10000u + 16384u) >> 15;
 }
 
+const char *ws_event_name(const ws_event *event) {
+    static const char *const names[] = {"score", "wake", "near"};
+    return names[event->type];
+}
+
 void ws_event_json(ws_text *line, const char *file, uint64_t sample, const ws_event *event,
                    unsigned state) {
     bool score = event != NULL && event->type == WS_EVENT_SCORE;
     ws_text_add(line, "{\"type\":\"");
-    ws_text_add(line, event == NULL ? "state" : score ? "score" : "wake");
+    ws_text_add(line, event == NULL ? "state" : ws_event_name(event));
+    if (event != NULL && WS_WORD_COUNT > 1) {
+        ws_text_add(line, "\",\"word\":\"");
+        ws_text_add(line, ws_words_models[event->word]->name);
+    }
     if (!score && file != NULL) {
         ws_text_add(line, "\",\"file\":\"");
         ws_text_escaped(line, file);
@@ -31,7 +42,7 @@ void ws_event_json(ws_text *line, const char *file, uint64_t sample, const ws_ev
     }
     if (!score) {
         ws_text_add(line, ",\"state\":\"");
-        ws_text_escaped(line, ws_state_names[state]);
+        ws_text_escaped(line, ws_state_name(state));
         ws_text_char(line, '"');
     }
 }

@@ -3,10 +3,13 @@
 #define WS_EVENT_H
 
 #include "text.h"
-#include "wakestate.h"
+#include "ws_words.h"
 
 uint64_t ws_milliseconds(uint64_t sample);
 uint64_t ws_ten_thousandths(uint16_t probability);
+
+/* "score", "wake", "near" */
+const char *ws_event_name(const ws_event *event);
 
 /* One JSON object without its closing brace; `event` is NULL for a change to `state`, `file` where
  * there is none. */

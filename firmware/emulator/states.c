@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wakestate.h"
+#include "ws_words.h"
 
 /* A name is a list of "field=value" parted by commas, in the same order in every name. */
 static size_t item_length(const char *item) {
@@ -32,9 +32,13 @@ static bool has_items(const char *name, const char *items) {
     return true;
 }
 
+const char *ws_state_name(unsigned state) {
+    return ws_words_models[0]->states[state];
+}
+
 bool ws_states_find(const char *given, uint8_t *state, ws_text *problem) {
-    for (unsigned i = 0; i < WS_STATES; i++) {
-        if (has_items(ws_state_names[i], given)) {
+    for (unsigned i = 0; i < WS_STATE_COUNT; i++) {
+        if (has_items(ws_state_name(i), given)) {
             *state = (uint8_t)i;
             return true;
         }
@@ -56,18 +60,18 @@ static const char *item_at(const char *name, int index) {
 
 void ws_states_list(ws_text *text) {
     int index = 0;
-    const char *item = ws_state_names[0];
+    const char *item = ws_state_name(0);
     for (; item != NULL; item = next_item(item), index++) {
         size_t field = strcspn(item, "=") + 1;
         if (index > 0) ws_text_char(text, ',');
         for (size_t i = 0; i < field; i++) {
             ws_text_char(text, item[i]);
         }
-        for (unsigned state = 0; state < WS_STATES; state++) {
-            const char *mine = item_at(ws_state_names[state], index);
+        for (unsigned state = 0; state < WS_STATE_COUNT; state++) {
+            const char *mine = item_at(ws_state_name(state), index);
             bool listed = false;
             for (unsigned earlier = 0; earlier < state; earlier++) {
-                listed = listed || same_item(item_at(ws_state_names[earlier], index), mine);
+                listed = listed || same_item(item_at(ws_state_name(earlier), index), mine);
             }
             if (listed) continue;
             if (state > 0) ws_text_char(text, '|');

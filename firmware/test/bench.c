@@ -3,7 +3,8 @@
 
 #include "../../boards/common/board.h"
 #include "count.h"
-#include "wakestate.h"
+#include "engine/word.h"
+#include "ws_words.h"
 
 enum {
     SECONDS = 3, /* a multiple of every stride in use, so that no step is counted half */
@@ -11,7 +12,7 @@ enum {
     REPEATS = 64,
 };
 
-static ws_engine engine;
+static ws_words_engine engine;
 static int16_t window[WS_WINDOW];
 static int32_t work[WS_FFT];
 static int8_t columns[HOPS][WS_BANDS];
@@ -30,7 +31,7 @@ static void noise(int16_t *pcm, size_t samples) {
 /* The engine as an application calls it, a hop of PCM at a time. */
 static void whole_engine(void) {
     ws_event event;
-    if (ws_init(&engine, WS_DEFAULT_STATE) != WS_OK) {
+    if (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, NULL) != WS_OK) {
         ws_count_problem = "ws_init refuses the generated model";
         return;
     }
@@ -62,11 +63,13 @@ static void front_end(void) {
 
 static void network(void) {
     int8_t outputs[WS_OUTPUTS];
-    ws_network_reset(&engine.network, WS_DEFAULT_STATE);
+    ws_word_state *word = engine.engine.words;
+    (void)ws_restart(&engine, WS_DEFAULT_STATE);
     ws_count_traces = true;
     for (int i = 0; i < HOPS; i++) {
         ws_count_start();
-        bool step = ws_network_push(&engine.network, columns[i], outputs);
+        memcpy(ws_word_column(word), columns[i], WS_BANDS);
+        bool step = ws_word_advance(word, outputs);
         ws_count_add(step ? "step" : "no step", ws_count_stop());
     }
     ws_count_traces = false;
@@ -75,7 +78,7 @@ static void network(void) {
 static void state_change(void) {
     for (unsigned i = 0; i < REPEATS; i++) {
         ws_count_start();
-        (void)ws_set_state(&engine, i % WS_STATES);
+        (void)ws_set_state(&engine, i % WS_STATE_COUNT);
         ws_count_add("state change", ws_count_stop());
     }
 }

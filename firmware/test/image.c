@@ -2,16 +2,16 @@
  * microphone, the application's state and its lamp are words in memory, as drivers are not ours.
  * It is linked and measured, not run: it never ends. */
 #include "../../boards/common/board.h"
-#include "wakestate.h"
+#include "ws_words.h"
 
 volatile int16_t ws_image_microphone;
 volatile uint8_t ws_image_state;
 volatile bool ws_image_lamp;
 
 int ws_board_main(void) {
-    static ws_engine engine;
+    static ws_words_engine engine;
     static int16_t pcm[WS_HOP];
-    if (ws_init(&engine, WS_DEFAULT_STATE) != WS_OK) return 1;
+    if (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, NULL) != WS_OK) return 1;
     for (;;) {
         for (int i = 0; i < WS_HOP; i++) {
             pcm[i] = ws_image_microphone;

@@ -13,9 +13,10 @@
 
 #include "../emulator/io.h"
 #include "../emulator/text.h"
-#include "wakestate.h"
+#include "engine/word.h"
+#include "ws_words.h"
 
-void ws_trace(const char *stage, const int8_t *values, int count); /* called by ws_network.c */
+void ws_trace(const char *stage, const int8_t *values, int count); /* called by the network */
 
 enum { KIND_FRONTEND = 1, KIND_NETWORK = 2, KIND_STREAM = 3 };
 
@@ -24,7 +25,7 @@ static int in, out;
 static bool broken;  /* reading or writing failed */
 static bool tracing; /* the last column of a window is being pushed */
 static uint32_t record;
-static ws_engine engine;
+static ws_words_engine engine; /* of the first word */
 
 static bool get(void *bytes, size_t count) {
     char *next = bytes;
@@ -63,15 +64,20 @@ static bool frontend(uint32_t count) {
     return true;
 }
 
+static bool start(uint32_t state) {
+    return ws_init(&engine, ws_words_models[0], NULL) == WS_OK &&
+           ws_restart(&engine, state) == WS_OK;
+}
+
 static bool network(uint32_t state, uint32_t count) {
-    int8_t column[WS_BANDS];
     int8_t outputs[WS_OUTPUTS] = {0};
     bool step = false;
-    ws_network_reset(&engine.network, state);
+    if (!start(state)) return false;
+    ws_word_state *word = engine.engine.words;
     for (uint32_t i = 0; i < count; i++) {
-        if (!get(column, sizeof column)) return false;
+        if (!get(ws_word_column(word), WS_BANDS)) return false;
         tracing = i + 1 == count;
-        step = ws_network_push(&engine.network, column, outputs);
+        step = ws_word_advance(word, outputs);
     }
     tracing = false;
     if (step) put("returned", outputs, 1, WS_OUTPUTS);
@@ -80,7 +86,7 @@ static bool network(uint32_t state, uint32_t count) {
 
 static bool stream(uint32_t state, uint32_t count) {
     static int16_t pcm[1024];
-    if (ws_init(&engine, state) != WS_OK) return false;
+    if (!start(state)) return false;
     while (count > 0) {
         uint32_t part = count < 1024u ? count : 1024u;
         if (!get(pcm, part * sizeof pcm[0])) return false;
@@ -88,10 +94,9 @@ static bool stream(uint32_t state, uint32_t count) {
             ws_event event;
             used += ws_push(&engine, pcm + used, part - used);
             while (ws_poll(&engine, &event)) {
-                const ws_detector *detector = &engine.detector;
-                unsigned newest = (detector->oldest + WS_SMOOTHING - 1u) % WS_SMOOTHING;
+                const ws_word_state *word = engine.engine.words;
                 if (event.type == WS_EVENT_SCORE) {
-                    put("stream_outputs", detector->outputs[newest], 1, WS_OUTPUTS);
+                    put("stream_outputs", word->outputs[word->newest], 1, WS_OUTPUTS);
                     put("stream_score", &event.score, 2, 1);
                     put("stream_start", &event.start, 8, 1);
                     put("stream_end", &event.end, 8, 1);
@@ -128,10 +133,11 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
         return fault("not a vector file");
     }
     for (record = 0; get(head, sizeof head); record++) {
-        bool done = head[1] < WS_STATES && (head[0] == KIND_FRONTEND  ? frontend(head[2])
-                                            : head[0] == KIND_NETWORK ? network(head[1], head[2])
-                                            : head[0] == KIND_STREAM  ? stream(head[1], head[2])
-                                                                      : false);
+        bool done =
+            head[1] < WS_STATE_COUNT && (head[0] == KIND_FRONTEND  ? frontend(head[2])
+                                         : head[0] == KIND_NETWORK ? network(head[1], head[2])
+                                         : head[0] == KIND_STREAM  ? stream(head[1], head[2])
+                                                                   : false);
         if (!done) return fault("unknown kind or state, cut off, or not ending on a step");
         if (broken) return fault("the result file cannot be written");
     }

@@ -3,7 +3,7 @@
 #ifndef WS_PREROLL_H
 #define WS_PREROLL_H
 
-#include "wakestate.h"
+#include "ws_words.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -11,8 +11,7 @@ extern "C" {
 
 #define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
 /* The longest word: what the steps that wake together see. */
-#define WS_WORD_MOST \
-    ((WS_RECEPTIVE_HOPS + (WS_SMOOTHING - 1) * WS_STRIDE - 1) * WS_HOP + 0u + WS_WINDOW)
+#define WS_WORD_MOST ((WS_SEEN_HOPS - 1u) * WS_HOP + WS_WINDOW)
 /* A quarter of a second in which the link may stand still before it catches up. */
 #define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
 #define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MOST + WS_PREROLL_SLACK)

@@ -85,6 +85,7 @@ static void add_missed(ws_frame_writer *frame, uint64_t samples) {
 /* START: the message of the wake that waits. */
 static void begin_message(ws_uplink *uplink) {
     const ws_event *event = &uplink->waiting.event;
+    const ws_model *model = ws_words_models[event->word];
     /* What lies before all that the network saw is cut; so the rest is still in the ring. */
     uint64_t start = event->start;
     if (start + WS_WORD_MOST < event->sample) start = event->sample - WS_WORD_MOST;
@@ -109,8 +110,8 @@ static void begin_message(ws_uplink *uplink) {
     ws_frame_number(frame, event->sample + uplink->waiting.missed, 8);
     add_missed(frame, uplink->waiting.missed);
     ws_frame_number(frame, event->probability, 2);
-    add_string(frame, WS_WORD);
-    add_string(frame, ws_state_names[event->state]);
+    add_string(frame, model->name);
+    add_string(frame, model->states[event->state]);
     end_frame(uplink);
 }
 

@@ -3,7 +3,7 @@
  * Input: operations of three bytes, what, and a number of 16 bits: a number of samples, made of the
  * operation; or a state; or a state to start again in. The same sound goes into a second engine
  * sample by sample where the first takes it in pieces: both must say the same. */
-#include "wakestate.h"
+#include "ws_words.h"
 
 #include "fuzz.h"
 
@@ -11,8 +11,8 @@
 
 static void check_event(const ws_event *event, uint64_t samples) {
     CHECK(event->sample <= samples && event->start < event->end && event->end <= event->sample);
-    CHECK(event->probability <= 32768 && event->state < WS_STATES);
-    CHECK(event->score >= -128 * WS_SMOOTHING && event->score <= 127 * WS_SMOOTHING);
+    CHECK(event->probability <= 32768 && event->state < WS_STATE_COUNT);
+    CHECK(event->score >= -128 * ws_alexa.smoothing && event->score <= 127 * ws_alexa.smoothing);
 }
 
 static bool same(const ws_event *a, const ws_event *b) {
@@ -22,7 +22,8 @@ static bool same(const ws_event *a, const ws_event *b) {
 }
 
 /* All of `pcm` into both; their events are the same, one by one. */
-static void push(ws_engine *whole, ws_engine *pieces, const int16_t *pcm, size_t count) {
+static void push(ws_words_engine *whole, ws_words_engine *pieces, const int16_t *pcm,
+                 size_t count) {
     for (size_t used = 0, other = 0; used < count;) {
         size_t took = ws_push(whole, pcm + used, count - used);
         CHECK(took > 0 && took <= count - used);
@@ -30,13 +31,13 @@ static void push(ws_engine *whole, ws_engine *pieces, const int16_t *pcm, size_t
         for (; other < used; other++) {
             CHECK(ws_push(pieces, pcm + other, 1) == 1);
         }
-        CHECK(whole->samples == pieces->samples);
+        CHECK(whole->engine.samples == pieces->engine.samples);
         for (;;) {
             ws_event event, twin;
             bool any = ws_poll(whole, &event);
             CHECK(ws_poll(pieces, &twin) == any);
             if (!any) break;
-            check_event(&event, whole->samples);
+            check_event(&event, whole->engine.samples);
             CHECK(same(&event, &twin));
         }
     }
@@ -55,13 +56,14 @@ static void sound(int16_t *pcm, size_t count, unsigned what, uint32_t *random) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input input = {data, data + size};
-    ws_engine *whole = malloc(sizeof *whole), *pieces = malloc(sizeof *pieces);
+    ws_words_engine *whole = malloc(sizeof *whole), *pieces = malloc(sizeof *pieces);
     int16_t *pcm = malloc(SAMPLES_MOST * sizeof *pcm);
     CHECK(whole != NULL && pieces != NULL && pcm != NULL);
     memset(whole, 0xA5, sizeof *whole); /* ws_init owes nothing to what was there */
     memset(pieces, 0, sizeof *pieces);
-    unsigned state = fuzz_byte(&input) % WS_STATES;
-    CHECK(ws_init(whole, state) == WS_OK && ws_init(pieces, state) == WS_OK);
+    unsigned state = fuzz_byte(&input) % WS_STATE_COUNT;
+    CHECK(ws_init(whole, &ws_alexa, NULL) == WS_OK && ws_init(pieces, &ws_alexa, NULL) == WS_OK);
+    CHECK(ws_restart(whole, state) == WS_OK && ws_restart(pieces, state) == WS_OK);
 
     uint32_t random = 1;
     size_t left = SAMPLES_MOST;
@@ -70,14 +72,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         unsigned value = fuzz_byte(&input);
         value |= (unsigned)fuzz_byte(&input) << 8;
         if ((what & 3u) == 3 && value % 16u == 15) {
-            ws_status status = ws_init(whole, value >> 8);
-            CHECK(status == (value >> 8 < WS_STATES ? WS_OK : WS_ERROR_STATE));
-            CHECK(ws_init(pieces, value >> 8) == status);
-        } else if (whole->room == 0) { /* not started */
-            (void)ws_set_state(whole, value);
-            CHECK(ws_push(whole, pcm, value) == value && !ws_poll(whole, &(ws_event){0}));
+            ws_status status = ws_restart(whole, value >> 8);
+            CHECK(status == (value >> 8 < WS_STATE_COUNT ? WS_OK : WS_ERROR_STATE));
+            CHECK(ws_restart(pieces, value >> 8) == status);
+        } else if ((what & 3u) == 3 && value % 16u == 14) {
+            const ws_config config = {.sensitivity = (int16_t)(value >> 4),
+                                      .near_miss = (int16_t)(what >> 2),
+                                      .shortest_ms = (uint16_t)(value >> 6),
+                                      .smoothing = (uint8_t)((value >> 4) % 10u),
+                                      .off = (what & 0x80u) != 0};
+            ws_status status = ws_configure(whole, value >> 15, &config);
+            CHECK(ws_configure(pieces, value >> 15, &config) == status);
+        } else if ((what & 3u) == 3 && value % 16u == 13) {
+            ws_mute(whole, value);
+            ws_mute(pieces, value);
         } else if ((what & 1u) != 0) {
-            ws_status expected = value < WS_STATES ? WS_OK : WS_ERROR_STATE;
+            ws_status expected = value < WS_STATE_COUNT ? WS_OK : WS_ERROR_STATE;
             CHECK(ws_set_state(whole, value) == expected);
             CHECK(ws_set_state(pieces, value) == expected);
         } else {

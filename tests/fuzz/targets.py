@@ -105,13 +105,12 @@ def libfuzzer(
     return run
 
 
-PARTS = ("ws_model", "ws_frontend", "ws_network")
 BOARD = "build/boards/mps2-an386"
 ALEXA = "build/generated/alexa/plain"
-NETWORK = [f"{ALEXA}/{name}.c" for name in PARTS]
-#: A network that does as the samples say: tests/scripted/ws_model.h.
-SCRIPTED = [f"tests/scripted/{name}.c" for name in PARTS]
-ENGINE = ["firmware/wakestate.c", "firmware/detector.c"]
+NETWORK = [f"{ALEXA}/{name}.c" for name in ("ws_words", "ws_alexa", "ws_frontend")]
+#: A network that does as the samples say: tests/scripted/ws_scripted.h.
+SCRIPTED = [f"tests/scripted/{name}.c" for name in ("ws_words", "ws_scripted", "ws_frontend")]
+ENGINE = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
 UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
 DEVICE = [*ENGINE, *UPLINK, "firmware/device/ring.c"]
 DEVICE += [f"firmware/emulator/{name}.c" for name in ("event", "states", "text")]
@@ -121,7 +120,7 @@ TARGETS: dict[str, Run] = {
     "wav": libfuzzer("wav", ["firmware/emulator/wav.c", "firmware/emulator/text.c"]),
     "frame": libfuzzer("frame", ["firmware/uplink/frame.c"]),
     "command": libfuzzer("command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], most=500),
-    "uplink": libfuzzer("uplink", [*UPLINK, SCRIPTED[0]], ["tests/scripted"], most=150),
+    "uplink": libfuzzer("uplink", [*UPLINK, *SCRIPTED], ["tests/scripted"], most=150),
     "engine": libfuzzer("engine", [*ENGINE, *NETWORK], [ALEXA], most=100),
     "loader": loader,
 }

@@ -93,7 +93,7 @@ static void wake(unsigned value) {
     uint64_t end = heard - value % 256u * 64u % heard;
     uint64_t start = end - 1 - (uint64_t)(value >> 8) * 256u % end;
     ws_event event = {.type = WS_EVENT_WAKE, .sample = heard, .start = start, .end = end};
-    event.state = (uint8_t)(value % WS_STATES);
+    event.state = (uint8_t)(value % WS_STATE_COUNT);
     event.probability = (uint16_t)value;
     ws_uplink_wake(uplink, &event);
 }

@@ -1,20 +1,22 @@
-/* A generated network behind plain functions, for tests/executors.py (ctypes). */
+/* A word's network behind plain functions, for tests/executors.py (ctypes). */
 #include <string.h>
 
-#include "ws_model.h"
+#include "engine/word.h"
+#include "ws_words.h"
 
-static ws_network network;
+static union {
+    ws_word_state word;
+    uint64_t memory[sizeof(ws_words_engine) / 8];
+} network;
 static int8_t *sink; /* where traced columns go, one after another; NULL: nowhere */
 
 void ws_trace(const char *stage, const int8_t *values, int count);
 void test_reset(unsigned state, int8_t *trace);
 void test_state(unsigned state);
 int test_push(const int8_t *column, int8_t *out);
-int test_arena(void);
 
 void ws_trace(const char *stage, const int8_t *values, int count) {
-    (void)stage;
-    if (sink) {
+    if (sink && strncmp(stage, "slice", 5) != 0) { /* of columns that a step does not look at */
         memcpy(sink, values, (size_t)count);
         sink += count;
     }
@@ -22,19 +24,18 @@ void ws_trace(const char *stage, const int8_t *values, int count) {
 
 /* Reset; from then on every layer's column goes to `trace`. */
 void test_reset(unsigned state, int8_t *trace) {
+    int8_t silence[WS_OUTPUTS];
     sink = NULL;
-    ws_network_reset(&network, state);
+    network.word.model = ws_words_models[0];
+    ws_word_reset(&network.word, state, silence);
     sink = trace;
 }
 
 void test_state(unsigned state) {
-    ws_network_state(&network, state);
+    ws_word_select(&network.word, state);
 }
 
 int test_push(const int8_t *column, int8_t *out) {
-    return ws_network_push(&network, column, out);
-}
-
-int test_arena(void) {
-    return WS_ARENA_BYTES;
+    memcpy(ws_word_column(&network.word), column, WS_BANDS);
+    return ws_word_advance(&network.word, out);
 }

@@ -1,6 +1,4 @@
-#include "ws_model.h"
-
-const uint32_t ws_frontend_hash = 0xC0FFEEu;
+#include "ws_lfbe.h"
 
 void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
     int32_t newest = pcm[WS_WINDOW - 1];
@@ -19,3 +17,13 @@ void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[
         out[i] = (int8_t)(q8[i] >> 8);
     }
 }
+
+const ws_lfbe ws_lfbe_scripted = {
+    .hash = 0xC0FFEEu,
+    .sample_rate = WS_SAMPLE_RATE,
+    .window = WS_WINDOW,
+    .hop = WS_HOP,
+    .fft = WS_FFT,
+    .bands = WS_BANDS,
+    .column = ws_frontend,
+};

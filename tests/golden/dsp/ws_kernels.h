@@ -443,7 +443,7 @@ _Static_assert(offsetof(ws_pairs, x) == 0 &&
 
 /* As ws_double below, for whole pairs of outputs. In the inner loop, four
  * inputs of two pixels and two outputs, sixteen products, take thirteen instructions; then come the
- * sums of ws_parts and four times ws_scale. */
+ * sums of ws_parts and four times ws_scale, less what rounds values that the ReLU drops. */
 static inline void ws_double_pairs(ws_pairs pairs, const int8_t *w, const ws_u32 *end) {
     int32_t wide, low, wide_2, low_2;
     uint32_t w0, w1, even, x0, x1;
@@ -532,22 +532,18 @@ static inline void ws_double_pairs(ws_pairs pairs, const int8_t *w, const ws_u32
         "str %[x], [%[pairs], #12]\n"
         "ldr %[even], [%[pairs], #24]\n" /* zero point */
         "smmulr %[low], %[low], %[w0]\n"
-        "add %[low], %[low], %[low], asr #31\n"
         "asrs %[low], %[low], %[x0]\n"
         "adc %[low], %[low], %[even]\n"
         "ssat %[low], #8, %[low]\n"
         "smmulr %[low_2], %[low_2], %[w0]\n"
-        "add %[low_2], %[low_2], %[low_2], asr #31\n"
         "asrs %[low_2], %[low_2], %[x0]\n"
         "adc %[low_2], %[low_2], %[even]\n"
         "ssat %[low_2], #8, %[low_2]\n"
         "smmulr %[wide], %[wide], %[w1]\n"
-        "add %[wide], %[wide], %[wide], asr #31\n"
         "asrs %[wide], %[wide], %[x1]\n"
         "adc %[wide], %[wide], %[even]\n"
         "ssat %[wide], #8, %[wide]\n"
         "smmulr %[wide_2], %[wide_2], %[w1]\n"
-        "add %[wide_2], %[wide_2], %[wide_2], asr #31\n"
         "asrs %[wide_2], %[wide_2], %[x1]\n"
         "adc %[wide_2], %[wide_2], %[even]\n"
         "ssat %[wide_2], #8, %[wide_2]\n"

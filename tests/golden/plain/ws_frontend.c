@@ -10,14 +10,12 @@
  * compiler for Arm; convert/frontend.py holds the bit-exact reference. These are the loops for
  * any core; those for DSP and Helium give the same bits.
  */
-#include "ws_model.h"
+#include "ws_lfbe.h"
 
 #include <stddef.h>
 
 #define POINTS 256 /* complex points: even samples real, odd samples imaginary */
 #define INLINE static inline __attribute__((always_inline))
-
-const uint32_t ws_frontend_hash = 0xfb7e63cfu;
 
 /* The Hann window, Q15, negative: int16 holds -32768, but not 32768. */
 static const int16_t hann[WS_WINDOW] = {
@@ -454,3 +452,13 @@ void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[
     const int shift = spectrum(pcm, work);
     bands(work, shift, lift_of(split(work)), NULL, out);
 }
+
+const ws_lfbe ws_lfbe_fb7e63cf = {
+    .hash = 0xfb7e63cfu,
+    .sample_rate = WS_SAMPLE_RATE,
+    .window = WS_WINDOW,
+    .hop = WS_HOP,
+    .fft = WS_FFT,
+    .bands = WS_BANDS,
+    .column = ws_frontend,
+};

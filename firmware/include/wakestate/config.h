@@ -1,0 +1,18 @@
+/* What a build may set, each by -DNAME=value; the defaults stand here.
+ *
+ * All files of a program must see the same values.
+ */
+#ifndef WAKESTATE_CONFIG_H
+#define WAKESTATE_CONFIG_H
+
+/* Steps that a detector can average: three bytes of RAM for each, in every word. */
+#ifndef WS_SMOOTHING_MOST
+#define WS_SMOOTHING_MOST 8
+#endif
+
+/* What must hold, as assert() wants it; by default it is not looked at. */
+#ifndef WS_ASSERT
+#define WS_ASSERT(condition) ((void)0)
+#endif
+
+#endif

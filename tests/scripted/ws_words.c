@@ -1,0 +1,3 @@
+#include "ws_words.h"
+
+const ws_model *const ws_words_models[WS_WORD_COUNT] = {&ws_scripted};

@@ -1,0 +1,139 @@
+"""Several words in one program: events, costs, states, C++ and threads."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.measure import Counts
+from boards.building import build as make
+from boards.schema import load_board
+from convert.__main__ import main
+from tests.executors import ROOT
+from tests.firmware_build import build
+from tests.test_device import hear
+from tests.test_emulator import pcm
+
+TOGETHER = "alexa computer"
+SAMPLE = ROOT / "models/alexa/sample.wav"
+ENGINE = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
+INCLUDES = ["-Ifirmware/include", "-Ifirmware"]
+
+
+@pytest.mark.parametrize("board", ["host", "mps2-an386"])
+def test_each_word_says_what_its_own_image_says(board: str) -> None:
+    sound = SAMPLE.read_bytes()[44 : 44 + 2 * 48000]
+    options = ["--scores", "--state", "player=music", "-"]
+    lines = build(TOGETHER, board).run("emulator", *options, stdin=sound).stdout.splitlines()
+    assert len(lines) > 100
+    for word in TOGETHER.split():
+        own = build(word, board).run("emulator", *options, stdin=sound).stdout.splitlines()
+        named = f'"word":"{word}",'.encode()
+        assert [line.replace(named, b"") for line in lines if named in line] == own
+
+
+def test_a_second_word_costs_its_network_alone() -> None:
+    """Instructions of two words: one front end and both networks, within 2 %."""
+    board = load_board("mps2-an386")
+    counts = {}
+    for word in (TOGETHER, *TOGETHER.split()):
+        folder = Path("build") / board.name / word.replace(" ", "_")
+        done = make("firmware/build.mk", str(folder / "bench.elf"), f"BOARD={board.name}",
+                    f"WORD={word}", root=ROOT)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        counts[word] = Counts(board, ROOT / folder / "bench.elf")
+    each = [counts[word].mean("engine") for word in TOGETHER.split()]
+    expected = sum(each) - counts["alexa"].mean("front end")
+    assert abs(counts[TOGETHER].mean("engine") / expected - 1) < 0.02
+
+
+def test_words_that_do_not_fit_are_refused_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "words/computer.toml").read_text(encoding="utf-8")
+    for old, new, table in (
+        ("low_hz = 60.0", "low_hz = 70.0", "[frontend]"),
+        ('"music"', '"radio"', "[metadata]"),
+    ):
+        assert old in text
+        other = tmp_path / "computer.toml"
+        other.write_text(text.replace(old, new), encoding="utf-8")
+        words = ["--word", "words/alexa.toml", "--word", str(other)]
+        assert main(["words", *words, "--out", str(tmp_path / "out")]) == 1
+        error = capsys.readouterr().err
+        assert str(other) in error and table in error and error.count("\n") == 1
+    assert main(["words", "--word", "words/alexa.toml", "--word", "words/alexa.toml",
+                 "--out", str(tmp_path / "out")]) == 1  # fmt: skip
+    assert "allowed once" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def two() -> list[str]:
+    """Sources and includes of a program with both words, on this computer."""
+    build(TOGETHER, "host", program="emulator")
+    folders = [f"build/generated/{word}/plain" for word in TOGETHER.split()]
+    names = TOGETHER.split()
+    sources = [f"{folder}/ws_{name}.c" for folder, name in zip(folders, names, strict=True)]
+    sources += [f"{folders[0]}/ws_frontend.c", *ENGINE]
+    return [*sources, *INCLUDES, *(f"-I{folder}" for folder in folders)]
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("level", ["-O0", "-O3 -flto"])
+def test_a_cxx_program_with_two_words(
+    compiler: str, level: str, two: list[str], tmp_path: Path
+) -> None:
+    """C++17 with threads, without exceptions and run-time types, free of warnings."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    c = {"g++": "gcc", "clang++": "clang"}[compiler]
+    includes = [part for part in two if part.startswith("-I")]
+    objects = []
+    for number, source in enumerate(part for part in two if part.endswith(".c")):
+        objects.append(str(tmp_path / f"{number}.o"))
+        call = [c, "-std=c11", *level.split(), *includes, "-c", source, "-o", objects[-1]]
+        subprocess.run(call, cwd=ROOT, check=True)
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wold-style-cast", "-Werror"]
+    call = [compiler, "-std=c++17", *level.split(), "-fno-exceptions", "-fno-rtti", *warnings]
+    call += ["-pthread", *includes, "tests/native/two_words.cpp", *objects]
+    if compiler == "clang++" and "-flto" in level and shutil.which("ld.lld") is None:
+        pytest.skip("clang's -flto needs lld")
+    program = tmp_path / "two"
+    subprocess.run([*call, "-o", str(program)], cwd=ROOT, check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_engines_in_threads_do_not_know_of_each_other(tmp_path: Path) -> None:
+    """16 at once under the thread sanitizer; each as one alone."""
+    sources = ["tests/native/threads.c", *ENGINE]
+    sources += [f"tests/scripted/ws_{name}.c" for name in ("words", "scripted", "frontend")]
+    call = ["gcc", "-std=c11", "-g", "-O1", "-fsanitize=thread", "-pthread", *INCLUDES]
+    call += ["-Itests/scripted", *sources, "-o", str(tmp_path / "threads")]
+    subprocess.run(call, cwd=ROOT, check=True)
+    sound = pcm((1.0, 0), (1.0, 0x70), (1.0, 0x10))
+    done = subprocess.run([str(tmp_path / "threads")], input=sound, capture_output=True, check=True)
+    hashes = done.stdout.split()
+    assert len(hashes) == 16 and len(set(hashes)) == 1
+
+
+def test_a_device_with_two_words_obeys() -> None:
+    """`words`, `word`, `sensitivity`, `near`, `mute`: the image in QEMU, with its serial port."""
+    made = build(TOGETHER, "mps2-an386")
+    commands = b"words\nword computer off\nsensitivity -30\nnear 200\nword nobody on\nmute\n"
+    ready, *lines = hear(made, SAMPLE, commands)
+    assert ready["word"] == "alexa, computer"
+    words = [line for line in lines if line["type"] == "word"]
+    assert [(x["word"], x["on"], x["sensitivity"], x["near"]) for x in words] == [
+        ("alexa", True, 0, 0), ("computer", True, 0, 0),
+        ("alexa", True, 0, 0), ("computer", False, 0, 0),
+        ("alexa", True, -30, 0), ("computer", False, -30, 0),
+        ("alexa", True, -30, 200), ("computer", False, -30, 200),
+    ]  # fmt: skip
+    (error,) = (line for line in lines if line["type"] == "error")
+    assert "word needs one of alexa, computer" in error["text"]
+    assert not [line for line in lines if line["type"] in ("wake", "near")]  # muted
