@@ -85,7 +85,7 @@ def found() -> dict[str, Any]:
         "word": "toy", "split": "dev", "seed": 1, "draws": 3, "signal_to_echo_db": {"high": [0.0]},
         "positives": 20, "negatives": 1234, "peers_absent": "", "fingerprint": "abc",
         "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
-        "thresholds": {}, "seconds": 77, "rows": rows, "excerpts": [scene],
+        "thresholds": {}, "rows": rows, "excerpts": [scene],
         "near": [{"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}],
     }  # fmt: skip
 

@@ -392,7 +392,6 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the sound in work", file=sys.stderr)
         raise
-    measured.about["seconds"] = round(time.monotonic() - start)
     write_json(measured, out)
     shutil.rmtree(kept, ignore_errors=True)
     for table in tables(json.loads(out.read_text(encoding="utf-8"))):
@@ -405,6 +404,7 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
               "codecs and near misses, and 3 h of each stream where it is longer\n")  # fmt: skip
     elif measured.about["peers_absent"]:
         print(f"no other engine beside: {measured.about['peers_absent']}\n")
+    print(f"evaluated in {time.monotonic() - start:.0f} s", file=sys.stderr)
     print(out)
     return measured
 

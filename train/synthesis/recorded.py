@@ -33,7 +33,10 @@ TABLE = Path(__file__).with_name("recorded.toml")
 AUDIO = {".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac", ".gsm", ".g722"}
 GAP_S, JOINED_S = 0.4, 60.0
 OPUS_RATE, OPUS_EFFORT = 32000, "5"  # bit/s; of 10, which takes three times as long
-OGG = {"page_duration": "20000"}  # µs: libsndfile reads no file of a single page
+OGG = {
+    "page_duration": "20000",  # µs: libsndfile reads no file of a single page
+    "fflags": "+bitexact",  # else every stream has a number of its own
+}
 
 
 @dataclass(frozen=True)
