@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from boards import building
 from boards.compiled import run_compiled
 from boards.schema import load_board
 from boards.vectors import Results
+from convert.compile.emit import emit_model
 from convert.tflite_graph import read_model
 from tests.firmware_build import ROOT
 
@@ -35,23 +38,44 @@ class Compiled:
         return run_compiled(load_board(self.board), self.program, sequences)
 
 
+#: A folder for each of pytest's processes: they build side by side.
+FOLDER = Path("build/compiled-tests") / os.environ.get("PYTEST_XDIST_WORKER", "one")
+
+
+def make(*arguments: str, lock: Path) -> None:
+    """Run firmware/compile.mk."""
+    done = building.build("firmware/compile.mk", *arguments, root=ROOT, lock=lock)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@cache
+def prepare(board: str) -> None:
+    """The facts of a board, which all builds share."""
+    make(f"build/boards/{board}/board.mk", f"BOARD={board}", "NAME=none", lock=building.LOCK)
+
+
 @lru_cache
 def build(
     path: Path, board: str, *, stream: bool = False, sanitize: bool = False, kernels: str = ""
 ) -> Compiled:
     """Build the runner of a .tflite file; with `kernels`, other ones than the board's."""
-    folder = (
-        ROOT / "build" / "compiled-tests" / f"{board}{kernels}{'-sanitize' if sanitize else ''}"
-    )
+    prepare(board)
+    folder = FOLDER / f"{board}{kernels}{'-sanitize' if sanitize else ''}"
     name = path.stem + ("_stream" if stream else "")
+    out, generated = folder / name, ROOT / folder / name / "c"
+    # What compile.mk would start a Python for; .model and .stamp tell it that it is done.
+    kind: Any = kernels or load_board(board).kernels
+    emit_model(path, name, kind, generated, stream=stream)
+    shutil.copy(path, generated / ".model")
+    (generated / ".stamp").touch()
     command = ["all", f"BOARD={board}", f"TFLITE={path}", f"NAME={name}"]
-    command += [f"OUT={folder / name}", f"GENERATED={folder / name / 'c'}"]
+    command += [f"OUT={out}", f"GENERATED={out / 'c'}"]
     command += ["STREAM=yes"] if stream else []
-    command += ["SANITIZE=1"] if sanitize else []
+    # Quick to compile, and nothing is optimized away before it is checked; the boards have -O2.
+    command += ["SANITIZE=1", "EXTRA_CFLAGS=-O0"] if sanitize else []
     command += [f"BOARD_KERNELS={kernels}"] if kernels else []
-    done = building.build("firmware/compile.mk", *command, root=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Compiled(board, folder / name / ("compiled" if board == "host" else "compiled.elf"))
+    make(*command, lock=FOLDER / ".lock")
+    return Compiled(board, ROOT / out / ("compiled" if board == "host" else "compiled.elf"))
 
 
 class TFLM:

@@ -287,7 +287,7 @@ def check_plan(program: Program, kernels: Kernels) -> None:
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_plans_hold(tmp_path: Path, kernels: Kernels) -> None:
-    for seed in range(20):
+    for seed in range(10):
         path = written(tmp_path, random_network, seed)
         check_plan(compile_model(path, "m", kernels).program, kernels)
 
