@@ -22,7 +22,7 @@ from tests.compiled import TFLM, LiteRT, Outputs, Sequences, build, compare
 from tests.firmware_build import ROOT
 
 PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared" / "peers"))
-RANDOM, REAL = 100, 20
+RANDOM, REAL = 20, 20
 BOARDS = ["host", *counting_boards()]
 
 
@@ -91,6 +91,7 @@ def recordings(data: Path) -> list[NDArray[np.float64]]:
     return [soundfile.read(data / row["path"], frames=64000)[0] for row in chosen]
 
 
+@cache
 def real_inputs(peer: Peer, data: Path) -> Sequences:
     """REAL recordings: one window each; of a model that remembers, all calls of two seconds."""
     sequences = []
@@ -106,26 +107,27 @@ def real_inputs(peer: Peer, data: Path) -> Sequences:
     return sequences
 
 
+@cache
 def random_inputs(peer: Peer) -> Sequences:
     rng = np.random.default_rng(5)
     values = rng.integers(-128, 128, (RANDOM, *peer.shape)).astype(np.int8)
-    return [[[x] for x in values[i : i + 20]] for i in range(0, RANDOM, 20)]
+    return [[[x] for x in values[i : i + 10]] for i in range(0, RANDOM, 10)]
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_random_inputs(peer: Peer, board: str) -> None:
-    sequences = random_inputs(peer)
-    compare(judged(peer, sequences), build(peer.path, board).run(sequences), board)
+    compare(judged(peer), build(peer.path, board).run(random_inputs(peer)), board)
 
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_real_inputs(peer: Peer, board: str, data: Path) -> None:
-    sequences = real_inputs(peer, data)
-    compare(judged(peer, sequences), build(peer.path, board).run(sequences), board)
+    compare(judged(peer, data), build(peer.path, board).run(real_inputs(peer, data)), board)
 
 
-def judged(peer: Peer, sequences: Sequences) -> Outputs:
-    """TFLM's outputs, with which LiteRT's reference kernels agree on these models."""
+@cache
+def judged(peer: Peer, data: Path | None = None) -> Outputs:
+    """TFLM's outputs of real or random inputs; LiteRT's reference kernels agree on these models."""
+    sequences = real_inputs(peer, data) if data else random_inputs(peer)
     expected = TFLM(peer.path).run(sequences)
     for number, (one, other) in enumerate(
         zip(expected, LiteRT(peer.path).run(sequences), strict=True)
@@ -134,15 +136,23 @@ def judged(peer: Peer, sequences: Sequences) -> Outputs:
     return expected
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_stream_equals_whole_window(board: str, data: Path) -> None:
-    """A whole-window model as a stream: at each column what TFLM makes of the last window."""
+@pytest.fixture(scope="module")
+def streamed(data: Path) -> tuple[Peer, NDArray[np.int8], Outputs]:
+    """A whole-window model, columns, and what TFLM makes of each window of them."""
     peer = MODELS[1]
     if not peer.path.is_file():
         pytest.skip(f"no {peer.path}: set PEERS to a folder with it")
     columns = np.concatenate([features(pcm, peer) for pcm in recordings(data)[:3]])
     last = range(peer.columns, len(columns) + 1)
-    expected = TFLM(peer.path).run([[[columns[i - peer.columns : i]] for i in last]])
+    return peer, columns, TFLM(peer.path).run([[[columns[i - peer.columns : i]] for i in last]])
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_stream_equals_whole_window(
+    board: str, streamed: tuple[Peer, NDArray[np.int8], Outputs]
+) -> None:
+    """The same model as a stream: at each column what TFLM makes of the last window."""
+    peer, columns, expected = streamed
     given = build(peer.path, board, stream=True).run([[[column] for column in columns]])
     assert len(expected) > 100
     compare(expected, given[peer.columns - 1 :], board)
