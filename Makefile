@@ -321,7 +321,7 @@ lengths: $(VENV)/.train ## How long people say WORD, as MODEL places it: for sho
 
 .PHONY: test
 test: lint ## Lint, then all tests
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md

@@ -14,9 +14,21 @@ ROOT = Path(__file__).resolve().parent.parent
 OF_ALL_BOARDS = {"test_flash.py", "test_boards.py", "test_bench.py"}
 
 
+#: What takes a minute or so, longest first: begun first, so that all processes are busy to the end.
+LONG = ["flash", "fit", "real_audio", "firmware", "exact", "frontend", "peers", "compile_weights"]
+LONG += ["compile_ops", "emulator", "compile", "verifier", "model", "learner", "device", "kernels"]
+
+
+def began(item: pytest.Item) -> int:
+    """Where its file stands among those that take long."""
+    name = item.path.stem.removeprefix("test_")
+    return LONG.index(name) if name in LONG else len(LONG)
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several processes (pytest -n), a file's tests stay together: they share fixtures."""
+    items.sort(key=began)
     for item in items:
         name = item.path.name
         group = "boards" if name in OF_ALL_BOARDS else name
