@@ -1,7 +1,9 @@
 """The fixed-point front end against its two judges: the integer reference and librosa."""
 
 import time
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
@@ -22,6 +24,7 @@ from convert.frontend import (
     to_int8,
 )
 from convert.hostlib import Extractor
+from convert.kernels import Kernels
 from convert.render import render
 from tests.executors import ALEXA
 from tests.firmware_build import build
@@ -90,8 +93,9 @@ ODD: list[dict[str, float]] = [
     {"window_samples": 512, "floor_db": -20.0, "db_per_step": 0.1},
 ]
 LOOPS = [
-    *[(board, DEFAULT) for board in ("mps2-an385", "mps2-an500", "mps2-an521")],
-    *[(board, c) for board in ("host", "mps2-an386", "mps3-an547") for c in (DEFAULT, *ODD)],
+    *[(board, DEFAULT) for board in ("mps2-an385", "mps2-an386", "mps2-an500", "mps2-an521")],
+    *[(board, c) for board in ("host", "mps3-an547") for c in (DEFAULT, *ODD)],
+    *[("mps2-an386", c) for c in ODD[1::3]],  # the loops are those of the host
 ]
 
 
@@ -102,6 +106,11 @@ def comb(frontend: FrontEnd) -> NDArray[np.int16]:
     return np.where(n % 2, np.rint(1 / np.maximum(weight, 1 / 32767)), 0).astype(np.int16)
 
 
+@cache
+def generated(kernels: Kernels) -> dict[str, str]:
+    return generate(ALEXA.word, ALEXA.word_path, ALEXA.folder, kernels)
+
+
 @pytest.mark.parametrize(("board", "changed"), LOOPS, ids=str)
 def test_the_loops_of_every_core_are_exact(
     board: str, changed: dict[str, float], tmp_path: Path
@@ -109,14 +118,15 @@ def test_the_loops_of_every_core_are_exact(
     """On QEMU with the core's own loops; on the host those for DSP, under the sanitizers."""
     frontend = FrontEnd.model_validate({**FRONTEND.model_dump(), **changed})
     kernels = load_board(board).kernels if board != "host" else "dsp"
-    texts = generate(ALEXA.word, ALEXA.word_path, ALEXA.folder, kernels)
+    texts = dict(generated(kernels))
     # Other sizes fit no model: only the front end is made of them, and only it runs.
     values = template_values(frontend) | {"lfbe": lfbe_name(ALEXA.word.frontend)}
     for name in ("ws_frontend.c", "ws_lfbe.h"):
         texts[name] = render(f"{name}.j2", header="", kernels=kernels, **values)
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    made = build("alexa", board, generated=tmp_path, sanitize=board == "host", program="vectors")
+    checked: dict[str, Any] = {"sanitize": True, "cflags": "-O0"} if board == "host" else {}
+    made = build("alexa", board, generated=tmp_path, program="vectors", **checked)
     quiet = [EDGES["full-scale noise"][:2000] // 2**shift for shift in range(16)]
     pcm = np.concatenate([*EDGES.values(), *quiet]).astype(np.int16)
     windows = frames(frontend, pcm)
@@ -175,7 +185,7 @@ def librosa_errors(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("level", [-20, -40, -60])
 def test_real_speech_against_librosa(data: Path, level: int) -> None:
-    x = speech(data, 120.0) * 32768 * 10 ** (level / 20)
+    x = speech(data, 40.0) * 32768 * 10 ** (level / 20)
     pcm = np.clip(np.rint(x), -32768, 32767).astype(np.int16)
     error = librosa_errors(pcm)
     extract = Extractor(FRONTEND)
@@ -187,7 +197,7 @@ def test_real_speech_against_librosa(data: Path, level: int) -> None:
         f"{level} dBFS: {len(error)} bands, RMS {rms:.4f} dB, 99.9 % {p999:.4f} dB, "
         f"max {np.abs(error).max():.3f} dB; {speed:,.0f} x real time on one core"
     )
-    assert len(error) > 100_000
+    assert len(error) > 50_000
     assert rms <= 0.1 and p999 <= 0.5
     assert np.array_equal(
         Extractor(FRONTEND).features_q8(pcm), reference(FRONTEND, frames(FRONTEND, pcm))

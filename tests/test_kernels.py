@@ -227,7 +227,7 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     command = [f"{board.prefix}gcc", *CFLAGS, "-O2", f"-I{folder}", *board.cflags]
     if board.kind == "host":
         sources += [ROOT / f"firmware/host/{name}.c" for name in ("main", "posix")]
-        command += ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        command += ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     else:
         generate(board_name, folder)
         sources += [ROOT / f"boards/common/{n}.c" for n in ("startup", "semihosting", "main")]
