@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("av", reason="the extra synth is not installed")
 
 from train.synthesis import recorded
-from train.synthesis.readers import HEADER, READERS, unpack_rnc
+from train.synthesis.readers import HEADER, READERS, as_wav, unpack_rnc
 from train.synthesis.recorded import Source, decode
 
 Pairs = list[tuple[bytes, tuple[int, int] | None]]
@@ -119,3 +119,12 @@ def test_samples_without_a_header_and_archives_are_read(tmp_path: Path) -> None:
         archive.writestr("audio/taunts/again.wav", data)
     source = Source("game", "speech", "CC0", files="*.wz", reader="zip", inside="audio/t*")
     assert [name for name, _ in recorded._files(tmp_path, source)] == ["audio/taunts/again.wav"]
+
+
+def test_tags_in_old_encodings_do_not_matter() -> None:
+    name = b"INAM" + struct.pack("<I", 4) + b"caf\xe9"
+    tags = b"LIST" + struct.pack("<I", 4 + len(name)) + b"INFO" + name
+    plain = as_wav(bytes(range(256)) * 40)
+    tagged = plain[:12] + tags + plain[12:]
+    tagged = tagged[:4] + struct.pack("<I", len(tagged) - 8) + tagged[8:]
+    assert np.array_equal(decode(tagged, ".wav"), decode(plain, ".wav"))

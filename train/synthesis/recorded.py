@@ -129,7 +129,8 @@ def decode(data: bytes, suffix: str, most_s: float = 1e9) -> NDArray[np.float32]
     No more than `most_s` of it.
     """
     raw = {".g722": "g722", ".gsm": "gsm"}.get(suffix)
-    with av.open(io.BytesIO(data), "r", format=raw) as container:
+    # Tags of old files are in any encoding.
+    with av.open(io.BytesIO(data), "r", format=raw, metadata_errors="replace") as container:
         stream = container.streams.audio[0]
         to_float = av.AudioResampler(format="flt", layout="mono", rate=stream.rate)
         parts, samples = [], 0
