@@ -335,7 +335,7 @@ mutants: $(VENV)/.dev ## Damage TFLITE, or own small models, COUNT times at rand
 	@$(PYTHON) -m tests.fuzz.mutants $(if $(COUNT),--count $(COUNT)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(SAMPLE),--sample $(SAMPLE)) $(TFLITE)
 
-C_FILES = $(wildcard firmware/*/*.[ch] firmware/include/*/*.h boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard firmware/*/*.[ch] firmware/*/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
 .PHONY: lint
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     budget_parser.add_argument("--board", required=True)
     budget_parser.add_argument("elf", type=Path)
 
-    commands.add_parser("pdm", help="print the taps of firmware/device/pdm.c")
+    commands.add_parser("pdm", help="print the taps of firmware/programs/device/pdm.c")
 
     commands.add_parser("udev", help="rules that let every user have the boards' USB devices")
     plugged_parser = commands.add_parser("plugged", help="fail, with a line, when it is not there")

@@ -13,7 +13,6 @@ from convert.render import render, version
 from words.files import write_whole
 
 ROOT = FOLDER.parent
-COMMON = FOLDER / "common"
 _INCLUDE = re.compile(r'^#include "([\w./-]+)"', re.MULTILINE)
 
 
@@ -81,7 +80,5 @@ def driver_texts(board: Board) -> list[tuple[Path, str]]:
             raise BoardError(f"{board.name}: sources: {path}: no such file")
         found[path] = path.read_text(encoding="utf-8")
         beside = [(path.parent / name).resolve() for name in _INCLUDE.findall(found[path])]
-        waiting += [
-            p for p in beside if p.is_file() and p.parent.parent == FOLDER and p.parent != COMMON
-        ]
+        waiting += [p for p in beside if p.is_file() and p.parent.parent == FOLDER]
     return list(found.items())

@@ -1,4 +1,4 @@
-"""The PDM filter of firmware/device/pdm.c in floating point: its design, and a modulator to try it.
+"""The PDM filter of firmware/programs/device/pdm.c in floating point: its design, and a modulator.
 
     python -m boards pdm      prints the C table of the half-rate filter
 

@@ -79,9 +79,10 @@ $(if $(OTHERS),$(eval $(call generated_object,ws_words,$(WORDS_FOLDER))))
 $(OUT)/obj/firmware/engine/%.o: CFLAGS += -Os
 ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
 UPLINK := $(addprefix firmware/uplink/,frame.c preroll.c uplink.c)
-EMULATOR := $(addprefix firmware/emulator/,emulator.c event.c states.c text.c wav.c) $(UPLINK)
-VECTORS := firmware/test/vectors.c firmware/emulator/text.c
-ENGINE_TEST := firmware/test/engine.c firmware/emulator/text.c
+EMULATOR := firmware/programs/emulator/emulator.c \
+	$(addprefix firmware/programs/common/,event.c states.c text.c wav.c) $(UPLINK)
+VECTORS := firmware/test/vectors.c firmware/programs/common/text.c
+ENGINE_TEST := firmware/test/engine.c firmware/programs/common/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_frontend.o ws_words.o $(OTHERS:%=ws_%.o))
 NETWORK_OBJECT := $(OUT)/obj/generated/ws_$(FIRST).o
 TRACED_OBJECT := $(OUT)/obj/generated/ws_$(FIRST)_traced.o
@@ -97,9 +98,9 @@ else
 VECTORS_C := $(if $(BOARD_CHIP),$(BOARD_OUT)/board_vectors.c)
 CFLAGS += -I$(BOARD_OUT)
 # Its ring and its driver: what a semihosting microphone needs, or a real one.
-DEVICE := $(addprefix firmware/device/,device.c ring.c pdm.c) boards/common/startup.c \
-	$(addprefix firmware/emulator/,event.c states.c text.c) $(UPLINK) $(BOARD_SOURCES) $(VECTORS_C) \
-	$(if $(BOARD_EMULATED),boards/common/semihosting.c firmware/emulator/wav.c,boards/common/restart.c)
+DEVICE := $(addprefix firmware/programs/device/,device.c ring.c pdm.c) firmware/platform/cortex-m/startup.c \
+	$(addprefix firmware/programs/common/,event.c states.c text.c) $(UPLINK) $(BOARD_SOURCES) $(VECTORS_C) \
+	$(if $(BOARD_EMULATED),firmware/platform/semihosting/semihosting.c firmware/programs/common/wav.c,firmware/platform/cortex-m/restart.c)
 DEVICE_PROGRAM := $(OUT)/device.elf
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf
 VECTORS_PROGRAM := $(OUT)/vectors.elf
@@ -139,7 +140,7 @@ $(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(ENGINE_OBJECTS) $(TRA
 $(ENGINE_TEST_PROGRAM): $(call object,$(ENGINE_TEST) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
-BENCH := $(call object,firmware/test/bench.c firmware/test/count.c firmware/emulator/text.c \
+BENCH := $(call object,firmware/test/bench.c firmware/test/count.c firmware/programs/common/text.c \
 	$(MACHINE))
 $(OUT)/bench.elf: $(BENCH) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
@@ -151,7 +152,7 @@ $(OUT)/image.elf: $(call object,firmware/test/image.c $(filter-out %/main.c,$(MA
 		$(ENGINE_OBJECTS) $(NETWORK_OBJECT)
 	$(LINK)
 
-$(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/host/capi.c) $(ENGINE_OBJECTS) \
+$(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/platform/python/capi.c) $(ENGINE_OBJECTS) \
 		$(NETWORK_OBJECT))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 

@@ -47,7 +47,7 @@ show: $(PROGRAM)
 	@echo "$(GENERATED)/$(NAME).c"
 	@echo "$(PROGRAM)"
 
-$(PROGRAM): $(call object,firmware/test/compiled.c firmware/emulator/text.c $(MACHINE)) \
+$(PROGRAM): $(call object,firmware/test/compiled.c firmware/programs/common/text.c $(MACHINE)) \
 		$(TRACED_OBJECT)
 	$(LINK)
 
@@ -56,7 +56,7 @@ bench:
 	$(error board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)
 else
 bench: $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
-BENCH := $(call object,$(addprefix firmware/,test/compiled_bench.c test/count.c emulator/text.c) \
+BENCH := $(call object,$(addprefix firmware/,test/compiled_bench.c test/count.c programs/common/text.c) \
 	$(MACHINE))
 $(OUT)/bench.elf: $(BENCH) $(MODEL_OBJECT)
 	$(LINK)

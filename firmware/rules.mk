@@ -37,10 +37,10 @@ endif
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 ifeq ($(BOARD_KIND),host)
-MACHINE := firmware/host/main.c firmware/host/posix.c
+MACHINE := firmware/platform/posix/main.c firmware/platform/posix/posix.c
 LINK = @echo "LD $@"; $(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
 else
-MACHINE := boards/common/startup.c boards/common/semihosting.c boards/common/main.c
+MACHINE := firmware/platform/cortex-m/startup.c firmware/platform/semihosting/semihosting.c firmware/platform/semihosting/main.c
 LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld -Wl,-Map=$@.map \
 	$(filter %.o,$^) -o $@
 endif

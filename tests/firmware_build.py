@@ -20,6 +20,13 @@ ALL = [load_board(name) for name in board_names()]
 EMULATED = [board.name for board in ALL if board.emulated]
 REAL = [board.name for board in ALL if board.kind == "cortex-m" and not board.emulated]
 
+#: What a program in QEMU is made with: start-up, files, main.
+SEMIHOSTED = (
+    "platform/cortex-m/startup",
+    "platform/semihosting/semihosting",
+    "platform/semihosting/main",
+)
+
 #: What to generate, or where the C lies ready.
 SOURCES = {
     "scripted": ["GENERATED=tests/scripted"],
@@ -58,9 +65,9 @@ def skip_without_qemu(name: str) -> None:
 def host_device(folder: Path, driver: str = "device_driver") -> Path:
     """The device program on the host, with tests/native/DRIVER.c, scripted and sanitized."""
     generate("mps2-an386", folder)
-    names = ["device/device.c", "device/ring.c"]
+    names = [f"programs/device/{name}.c" for name in ("device", "ring")]
     names += [f"engine/{name}.c" for name in ("engine", "word", "detector")]
-    names += [f"emulator/{name}.c" for name in ("event", "states", "text")]
+    names += [f"programs/common/{name}.c" for name in ("event", "states", "text")]
     names += [f"uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
     sources = [f"firmware/{name}" for name in names]
     sources += [f"tests/scripted/ws_{name}.c" for name in ("words", "scripted", "frontend")]
@@ -70,7 +77,14 @@ def host_device(folder: Path, driver: str = "device_driver") -> Path:
         "-fno-sanitize-recover=all",
         "-D_POSIX_C_SOURCE=200809L",
     ]
-    call += [f"-I{folder}", "-Itests/scripted", "-Ifirmware/include", "-Ifirmware", *sources]
+    call += [
+        f"-I{folder}",
+        "-Itests/scripted",
+        "-Ifirmware/include",
+        "-Ifirmware",
+        "-Iboards",
+        *sources,
+    ]
     call += [f"tests/native/{driver}.c", "-o", str(folder / driver)]
     subprocess.run(call, cwd=ROOT, check=True)
     return folder / driver

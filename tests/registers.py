@@ -32,7 +32,9 @@ class Registers:
         assert board.chip is not None
         self.chip = load_chip(board.chip.svd)
         generate(board_name, folder)
-        core = _CORE.findall((ROOT / "boards/common/registers.h").read_text(encoding="utf-8"))
+        core = _CORE.findall(
+            (ROOT / "firmware/platform/cortex-m/registers.h").read_text(encoding="utf-8")
+        )
         self.names = {**self.chip.names, **{int(address, 16): name for name, address in core}}
         self.names.update({0xE000E104: "NVIC_ISER1"})
         self.names.update({0xE000E400 + 4 * n: f"NVIC_IPR{n}" for n in range(24)})
@@ -70,7 +72,7 @@ class Registers:
 
     def _build(self, sources: tuple[str, ...], folder: Path) -> ctypes.CDLL:
         library = folder / "driver.so"
-        files = [*sources, "firmware/device/ring.c", "firmware/device/pdm.c"]
+        files = [*sources, "firmware/programs/device/ring.c", "firmware/programs/device/pdm.c"]
         files.append("tests/native/registers.c")
         includes = [f"-I{folder}", "-Itests/scripted", "-Ifirmware/include", "-Ifirmware"]
         call = ["gcc", *FLAGS, "-DWS_REGISTERS_MOCKED", *includes, *files, "-o", str(library)]

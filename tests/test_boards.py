@@ -15,7 +15,7 @@ from boards import generate, pages, svd, timeline
 from boards.__main__ import main
 from boards.run import command
 from boards.schema import BoardError, board_names, load_board
-from tests.firmware_build import REAL, ROOT, build
+from tests.firmware_build import REAL, ROOT, SEMIHOSTED, build
 from tests.test_emulator import SPEECH, wav
 
 GOOD = (ROOT / "boards/mps2-an386/board.toml").read_text(encoding="utf-8")
@@ -216,7 +216,7 @@ def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
     """A program that overflows its stack does not end well."""
     source = tmp_path / "fault.c"
     source.write_text(
-        '#include "io.h"\n'
+        '#include "programs/common/io.h"\n'
         "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
         "    (void)io;\n    (void)argc;\n    (void)argv;\n"
         "    volatile char deep[100000];\n"
@@ -225,15 +225,14 @@ def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
     )
     board = load_board("mps2-an385")
     generate.generate("mps2-an385", tmp_path)
-    common = ROOT / "boards/common"
     elf = tmp_path / "fault.elf"
-    sources = [common / f"{name}.c" for name in ("startup", "semihosting", "main")]
-    sources += [ROOT / "firmware/emulator/text.c", source]
+    sources = [ROOT / f"firmware/{path}.c" for path in SEMIHOSTED]
+    sources += [ROOT / "firmware/programs/common/text.c", source]
     subprocess.run(
         [
             *("arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O1", "-ffunction-sections"),
             *(
-                f"-I{ROOT / 'firmware/emulator'}",
+                f"-I{ROOT / 'firmware'}",
                 "-T",
                 str(tmp_path / "linker.ld"),
                 *map(str, sources),

@@ -21,8 +21,8 @@ SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink
 SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend")]
 
 PROGRAM = r"""
-#include "device/device.h"
-#include "device/pdm.h"
+#include "programs/device/device.h"
+#include "programs/device/pdm.h"
 #include "engine/detector.h"
 #include "engine/word.h"
 #include "tiny.h"

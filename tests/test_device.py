@@ -23,6 +23,7 @@ from tests.firmware_build import (
     EMULATED,
     REAL,
     ROOT,
+    SEMIHOSTED,
     Build,
     build,
     host_device,
@@ -227,19 +228,19 @@ def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> 
     code, has_frame = FAULTS[fault]
     source = tmp_path / "fault.c"
     source.write_text(
-        '#include "io.h"\n'
+        '#include "programs/common/io.h"\n'
         "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
         f"    (void)io; (void)argc; (void)argv; {code}\n}}\n"
     )
     facts = load_board(board)
     generate(board, tmp_path)
     elf = tmp_path / "fault.elf"
-    sources = [ROOT / f"boards/common/{name}.c" for name in ("startup", "semihosting", "main")]
+    sources = [ROOT / f"firmware/{path}.c" for path in SEMIHOSTED]
     call = ["arm-none-eabi-gcc", *facts.cflags, *facts.ldflags, "-O1", "-ffunction-sections"]
-    call += [f"-I{ROOT / 'firmware/emulator'}", "-T", str(tmp_path / "linker.ld")]
+    call += [f"-I{ROOT / 'firmware'}", "-T", str(tmp_path / "linker.ld")]
     call += [
         *map(str, sources),
-        str(ROOT / "firmware/emulator/text.c"),
+        str(ROOT / "firmware/programs/common/text.c"),
         str(source),
         "-o",
         str(elf),
@@ -337,7 +338,7 @@ def test_ring_counts_run_over(tmp_path: Path) -> None:
     """After 2^32 hops, 497 days, the ring goes on."""
     source = tmp_path / "ring.c"
     source.write_text(
-        '#include "device/ring.h"\n'
+        '#include "programs/device/ring.h"\n'
         "int main(void) {\n"
         "    static ws_ring ring;\n    static int16_t pcm[WS_HOP];\n    uint32_t missed = 0;\n"
         "    ws_ring_reset(&ring);\n"
@@ -354,6 +355,6 @@ def test_ring_counts_run_over(tmp_path: Path) -> None:
     program = tmp_path / "ring"
     call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted"]
     call += ["-Ifirmware/include", "-Ifirmware"]
-    call += [str(source), "firmware/device/ring.c", "-o", str(program)]
+    call += [str(source), "firmware/programs/device/ring.c", "-o", str(program)]
     subprocess.run(call, cwd=ROOT, check=True)
     assert subprocess.run([str(program)], check=False).returncode == 0

@@ -20,7 +20,7 @@ from tests.registers import Registers
 
 
 class Ring(ctypes.Structure):
-    """firmware/device/ring.h."""
+    """firmware/programs/device/ring.h."""
 
     _fields_ = (
         ("pcm", ctypes.c_int16 * HOP * 8),

@@ -25,7 +25,7 @@ def program(folder: Path, edit: tuple[str, str], patience: int) -> Path:
     assert edit[0] in text
     facts.write_text(text.replace(*edit), encoding="utf-8")
     sources = ["boards/chips/stm32f4.c", "tests/native/preempted.c"]
-    sources += [f"boards/common/{name}.c" for name in ("startup", "restart")]
+    sources += [f"firmware/platform/cortex-m/{name}.c" for name in ("startup", "restart")]
     call = ["arm-none-eabi-gcc", "-std=c11", "-O2", *board.cflags, *board.ldflags]
     call += [f"-DPATIENCE={patience}u", f"-I{folder}", "-Itests/scripted", *sources]
     call += ["-Ifirmware/include", "-Ifirmware"]

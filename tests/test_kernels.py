@@ -31,6 +31,7 @@ from convert.kernels import (
 from convert.reference import requantize
 from convert.render import render
 from tests.executors import CFLAGS, ROOT
+from tests.firmware_build import SEMIHOSTED
 
 BUILDS: list[tuple[Kernels, str]] = [
     ("plain", "host"),
@@ -224,21 +225,16 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     (folder / "ws_kernels.h").write_text(text)
     board = load_board(board_name)
     sources = [ROOT / "tests/native/kernels.c"]
-    command = [f"{board.prefix}gcc", *CFLAGS, "-O2", f"-I{folder}", *board.cflags]
+    includes = [f"-I{folder}", f"-I{ROOT / 'firmware'}"]
+    command = [f"{board.prefix}gcc", *CFLAGS, "-O2", *includes, *board.cflags]
     if board.kind == "host":
-        sources += [ROOT / f"firmware/host/{name}.c" for name in ("main", "posix")]
+        sources += [ROOT / f"firmware/platform/posix/{name}.c" for name in ("main", "posix")]
         command += ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     else:
         generate(board_name, folder)
-        sources += [ROOT / f"boards/common/{n}.c" for n in ("startup", "semihosting", "main")]
-        sources.append(ROOT / "firmware/emulator/text.c")
-        command += [
-            *board.ldflags,
-            "-T",
-            str(folder / "linker.ld"),
-            f"-I{ROOT / 'firmware/include'}",
-            f"-I{ROOT / 'firmware'}",
-        ]
+        sources += [ROOT / f"firmware/{path}.c" for path in SEMIHOSTED]
+        sources.append(ROOT / "firmware/programs/common/text.c")
+        command += [*board.ldflags, "-T", str(folder / "linker.ld")]
     program = folder / "kernels.elf"
     subprocess.run([*command, *map(str, sources), "-o", str(program)], check=True)
     return program

@@ -18,14 +18,17 @@ from boards import pdm
 from boards.generate import generate
 from boards.run import capture
 from boards.schema import load_board
-from tests.firmware_build import ROOT
+from tests.firmware_build import ROOT, SEMIHOSTED
 
 HOP = 160
 BITS = 128  # a sample
 
 
+PDM = "firmware/programs/device/pdm.c"
+
+
 class Filter:
-    """firmware/device/pdm.c, on the host with sanitizers off (it is loaded into Python)."""
+    """programs/device/pdm.c, on the host with sanitizers off (it is loaded into Python)."""
 
     def __init__(self, library: ctypes.CDLL, gain_db: int = 0) -> None:
         self._library = library
@@ -47,7 +50,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path = tmp_path_factory.mktemp("pdm") / "pdm.so"
     call = ["gcc", "-std=c11", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
     call += ["-static-libubsan", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-fPIC", "-shared"]
-    call += ["-Itests/scripted", "-Ifirmware/include", "firmware/device/pdm.c", "-o", str(path)]
+    call += [
+        "-Itests/scripted",
+        "-Ifirmware/include",
+        PDM,
+        "-o",
+        str(path),
+    ]
     subprocess.run(call, cwd=ROOT, check=True)
     return ctypes.CDLL(str(path))
 
@@ -90,7 +99,7 @@ def reference(bits: NDArray[np.uint8], gain_db: int) -> NDArray[np.int64]:
 
 
 def test_the_c_holds_the_taps_of_the_design() -> None:
-    text = (ROOT / "firmware/device/pdm.c").read_text(encoding="utf-8")
+    text = (ROOT / PDM).read_text(encoding="utf-8")
     body = text[text.index("taps[WS_HALF_TAPS / 2] = {") :]
     numbers = body[body.index("{") + 1 : body.index("}")].replace("/**/", "").split(",")
     assert [int(number) for number in numbers if number.strip()] == pdm.taps()[:32].tolist()
@@ -147,8 +156,8 @@ def test_an_offset_goes(library: ctypes.CDLL) -> None:
 # What it costs, which the pages of the boards tell.
 
 COUNTING = """
-#include "device/pdm.h"
-#include "emulator/text.h"
+#include "programs/device/pdm.h"
+#include "programs/common/text.h"
 #define SYST(offset) (*(volatile uint32_t *)(0xE000E010u + (offset)))
 static uint16_t words[WS_PDM_WORDS];
 static int16_t pcm[WS_HOP];
@@ -181,8 +190,12 @@ def test_the_filters_instructions_are_those_of_the_boards(tmp_path: Path) -> Non
     board = load_board("mps2-an386")
     generate("mps2-an386", tmp_path)
     (tmp_path / "count.c").write_text(COUNTING)
-    sources = [f"boards/common/{name}.c" for name in ("startup", "semihosting", "main")]
-    sources += ["firmware/emulator/text.c", "firmware/device/pdm.c", str(tmp_path / "count.c")]
+    sources = [f"firmware/{path}.c" for path in SEMIHOSTED]
+    sources += [
+        "firmware/programs/common/text.c",
+        PDM,
+        str(tmp_path / "count.c"),
+    ]
     call = ["arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O2", "-ffunction-sections"]
     call += [
         "-Itests/scripted",

@@ -15,7 +15,7 @@ from verify.frames import FRAME_MOST
 from verify.gateway import GatewayError
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("firmware/uplink/frame.c", "firmware/host/frames_capi.c")
+SOURCES = ("firmware/uplink/frame.c", "firmware/platform/python/frames_capi.c")
 #: ws_capi_frame
 HEAD = np.dtype([("number", "<u4"), ("count", "<u4"), ("type", "u1"), ("_", "V3")])
 Bytes = NDArray[np.uint8]
@@ -31,7 +31,8 @@ def library() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "frames.so"
         flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-shared"]
-        call = [os.environ.get("CC", "cc"), *flags, "-fPIC", "-o", str(built), *SOURCES]
+        flags += ["-Ifirmware", "-fPIC"]
+        call = [os.environ.get("CC", "cc"), *flags, "-o", str(built), *SOURCES]
         try:
             done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
         except FileNotFoundError:

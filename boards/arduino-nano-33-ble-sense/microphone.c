@@ -1,7 +1,7 @@
 /* The nRF52840's PDM interface: it decimates to 16 kHz itself, into one of two buffers by DMA. */
-#include "../../firmware/device/driver.h"
-#include "../../firmware/device/pdm.h"
 #include "../chips/nrf52840.h"
+#include "programs/device/driver.h"
+#include "programs/device/pdm.h"
 
 #define FREQUENCY_1280_KHZ 0x0A000000u /* / 80 is 16 kHz */
 #define DIVIDE_BY_80 1u

@@ -5,9 +5,9 @@
  * one; channel 1 looks at channel 2's pin, and takes the falling one.
  *
  * Full scale: 2 x 50^4 is 2.55 dB below that of pdm.c. RM0351, 24.4 and 24.7; 11.4 for DMA. */
-#include "../../firmware/device/driver.h"
-#include "../../firmware/device/pdm.h"
 #include "../chips/stm32.h"
+#include "programs/device/driver.h"
+#include "programs/device/pdm.h"
 
 #define CLOCK_FUNCTION 6u /* of both pins: DFSDM1 */
 #define SUM_BITS 50u

@@ -1,7 +1,7 @@
 /* Arm's MPS2 and MPS3 boards as QEMU emulates them: a CMSDK UART, and little else is needed. */
-#include "../../firmware/device/driver.h"
-#include "../common/registers.h"
 #include "board_facts.h"
+#include "platform/cortex-m/registers.h"
+#include "programs/device/driver.h"
 
 #define UART_DATA (BOARD_UART_BASE + 0x00u)
 #define UART_STATE (BOARD_UART_BASE + 0x04u)

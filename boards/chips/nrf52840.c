@@ -1,9 +1,9 @@
 /* nRF52840: crystal, supply, serial port, lamp, state pins, watchdog (product specification). */
 #include <stddef.h>
 
-#include "../../firmware/device/driver.h"
 #include "bytes.h"
 #include "nrf52840.h"
+#include "programs/device/driver.h"
 
 /* BAUDRATE, as in the specification: of 16 MHz, in 2^-32, rounded to its upper 20 bits. */
 #define UART_BAUDRATE \

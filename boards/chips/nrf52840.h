@@ -2,9 +2,9 @@
 #ifndef WS_NRF52840_H
 #define WS_NRF52840_H
 
-#include "../common/registers.h"
 #include "board_facts.h"
 #include "board_registers.h"
+#include "platform/cortex-m/registers.h"
 
 /* Values of PIN_CNF: direction in bit 0, input buffer off in bit 1, pull in bits 2 and 3. */
 enum { PIN_INPUT = 0, PIN_OUTPUT = 3, PIN_PULLED_DOWN = 4, PIN_PULLED_UP = 12 };

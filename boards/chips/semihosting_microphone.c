@@ -1,11 +1,11 @@
 /* The microphone of an emulated board: a WAV file given as semihosting argument, a hop for each
  * SysTick interrupt as a DMA would give it. */
-#include "../../firmware/device/driver.h"
-#include "../../firmware/emulator/wav.h"
-#include "../common/registers.h"
-#include "../common/semihosting.h"
-#include "../common/startup.h"
 #include "board_facts.h"
+#include "platform/cortex-m/registers.h"
+#include "platform/cortex-m/startup.h"
+#include "platform/semihosting/semihosting.h"
+#include "programs/common/wav.h"
+#include "programs/device/driver.h"
 
 #define SYST_CSR_RUN 7u /* enabled, with interrupt, of the core's clock */
 #define SHPR3_SYSTICK (0xFFu << 24)

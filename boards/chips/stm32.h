@@ -2,9 +2,9 @@
 #ifndef WS_STM32_H
 #define WS_STM32_H
 
-#include "../common/registers.h"
 #include "board_facts.h"
 #include "board_registers.h"
+#include "platform/cortex-m/registers.h"
 
 enum { PIN_INPUT = 0, PIN_OUTPUT = 1, PIN_FUNCTION = 2 };
 enum { PULL_NONE = 0, PULL_UP = 1, PULL_DOWN = 2 };

@@ -2,8 +2,8 @@
  * The SVD is the STM32F429's, of the same manual: what is named here is the same on both. */
 #include <stddef.h>
 
-#include "../../firmware/device/driver.h"
 #include "bytes.h"
+#include "programs/device/driver.h"
 #include "stm32.h"
 
 #define HSI_HZ 16000000u /* at reset */

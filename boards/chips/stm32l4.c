@@ -1,8 +1,8 @@
 /* STM32L475: clocks, supply, serial port, lamp, state pins, watchdog (reference manual RM0351). */
 #include <stddef.h>
 
-#include "../../firmware/device/driver.h"
 #include "bytes.h"
+#include "programs/device/driver.h"
 #include "stm32.h"
 
 #define MSI_HZ 4000000u /* at reset */

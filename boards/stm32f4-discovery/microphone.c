@@ -2,9 +2,9 @@
  * pdm.c makes PCM of them. I2S knows left and right words; the microphone sends one stream of bits.
  *
  * RM0090: 28.4 (I2S), 7.3.23 (its PLL), 10.3 and 10.5 (DMA1, stream 3, channel 0: SPI2_RX). */
-#include "../../firmware/device/driver.h"
-#include "../../firmware/device/pdm.h"
 #include "../chips/stm32.h"
+#include "programs/device/driver.h"
+#include "programs/device/pdm.h"
 
 #define MIC_FUNCTION 5u /* of both pins: I2S2 */
 /* 8 MHz / 8 * 258 / 3 = 86 MHz; / 42 is 2.0476 MHz: 16 kHz - 0.02 %. */

@@ -1,9 +1,9 @@
 /* Counts what the engine costs: see count.h. Also "engine-bytes,N". */
 #include <string.h>
 
-#include "../../boards/common/board.h"
 #include "count.h"
 #include "engine/word.h"
+#include "platform/cortex-m/board.h"
 #include "ws_words.h"
 
 enum {

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "../emulator/text.h"
+#include "programs/common/text.h"
 #include "ws_compiled.h"
 
 void ws_trace(const char *stage, const int8_t *values, int count); /* called by the model */

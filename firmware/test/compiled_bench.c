@@ -1,6 +1,6 @@
 /* Counts what a compiled model costs: see count.h. "run" is one run, "model-bytes,N" its memory. */
-#include "../../boards/common/board.h"
 #include "count.h"
+#include "platform/cortex-m/board.h"
 #include "ws_compiled.h"
 
 enum { RUNS = 4 };

@@ -16,8 +16,8 @@
 #ifndef WS_COUNT_H
 #define WS_COUNT_H
 
-#include "../emulator/io.h"
-#include "../emulator/text.h"
+#include "programs/common/io.h"
+#include "programs/common/text.h"
 
 /* Why the counts cannot be trusted, or NULL. */
 extern const char *ws_count_problem;

@@ -1,8 +1,8 @@
 /* Unit tests of engine and detector, for any word: they run on the host and in QEMU. */
 #include <string.h>
 
-#include "../emulator/text.h"
 #include "engine/detector.h"
+#include "programs/common/text.h"
 #include "ws_words.h"
 
 #define MODEL (ws_words_models[0])

@@ -11,9 +11,9 @@
  */
 #include <string.h>
 
-#include "../emulator/io.h"
-#include "../emulator/text.h"
 #include "engine/word.h"
+#include "programs/common/io.h"
+#include "programs/common/text.h"
 #include "ws_words.h"
 
 void ws_trace(const char *stage, const int8_t *values, int count); /* called by the network */

@@ -1,9 +1,9 @@
-/* The whole device program (firmware/device/device.c) fed by its serial port, in the order of the
- * input: its command parser, states, late main loops, wakes, lines and frames on one port.
+/* The whole device program (firmware/programs/device/device.c) fed by its serial port, in the order
+ * of the input: its command parser, states, late main loops, wakes, lines and frames on one port.
  *
  * Input: bytes as they come in on the port, but for 0xF0 to 0xFF, which let a hop come in: bit 0: a
  * loud one, bit 1: the state pins' levels change, bits 2 and 3: what room the port has. */
-#include "device/device.c"
+#include "programs/device/device.c"
 
 #include "fuzz.h"
 

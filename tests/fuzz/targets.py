@@ -112,12 +112,12 @@ NETWORK = [f"{ALEXA}/{name}.c" for name in ("ws_words", "ws_alexa", "ws_frontend
 SCRIPTED = [f"tests/scripted/{name}.c" for name in ("ws_words", "ws_scripted", "ws_frontend")]
 ENGINE = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
 UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
-DEVICE = [*ENGINE, *UPLINK, "firmware/device/ring.c"]
-DEVICE += [f"firmware/emulator/{name}.c" for name in ("event", "states", "text")]
+DEVICE = [*ENGINE, *UPLINK, "firmware/programs/device/ring.c"]
+DEVICE += [f"firmware/programs/common/{name}.c" for name in ("event", "states", "text")]
 
 #: By name. A target in another language is a function like those that `libfuzzer` makes.
 TARGETS: dict[str, Run] = {
-    "wav": libfuzzer("wav", ["firmware/emulator/wav.c", "firmware/emulator/text.c"]),
+    "wav": libfuzzer("wav", ["firmware/programs/common/wav.c", "firmware/programs/common/text.c"]),
     "frame": libfuzzer("frame", ["firmware/uplink/frame.c"]),
     "command": libfuzzer("command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], most=500),
     "uplink": libfuzzer("uplink", [*UPLINK, *SCRIPTED], ["tests/scripted"], most=150),

@@ -1,9 +1,9 @@
-/* The reader of WAV files and raw streams (firmware/emulator/wav.c), on any bytes.
+/* The reader of WAV files and raw streams (firmware/programs/common/wav.c), on any bytes.
  *
  * Input: a byte of switches (bit 0: stdin, else a file; 1: raw is allowed; 2: the length is not
  * known; 3: the second half cannot be read; 4 to 7: samples asked for at a time), the most bytes
  * that one read gives (0: any number), and what is read. */
-#include "emulator/wav.h"
+#include "programs/common/wav.h"
 
 #include "fuzz.h"
 

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../boards/common/board.h"
-#include "../../boards/common/startup.h"
-#include "../../firmware/device/device.h"
-#include "../../firmware/device/driver.h"
+#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
+#include "programs/device/device.h"
+#include "programs/device/driver.h"
 
 ws_fault ws_last_fault;
 

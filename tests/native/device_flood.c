@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../boards/chips/bytes.h"
-#include "../../boards/common/board.h"
-#include "../../boards/common/startup.h"
-#include "../../firmware/device/device.h"
-#include "../../firmware/device/driver.h"
+#include "chips/bytes.h"
+#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
+#include "programs/device/device.h"
+#include "programs/device/driver.h"
 
 #define HOP_NS (WS_HOP * 1000000000ull / WS_SAMPLE_RATE)
 #define HOPS_A_SECOND (WS_SAMPLE_RATE / WS_HOP)

@@ -5,7 +5,7 @@
  * u32 counts of channels, weight bytes, inputs, outputs and scratch bytes, then bias, multiplier,
  * shift, weights and inputs out: every record's outputs
  */
-#include "../../firmware/emulator/io.h"
+#include "programs/common/io.h"
 #include "ws_kernels.h"
 
 enum { CHANNELS = 256, BYTES = 1 << 15 };

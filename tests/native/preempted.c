@@ -3,11 +3,11 @@
  * byte came, or "none" after PATIENCE looks. */
 #include <stdbool.h>
 
-#include "../../boards/common/board.h"
-#include "../../boards/common/registers.h"
-#include "../../firmware/device/driver.h"
 #include "board_facts.h"
 #include "board_registers.h"
+#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/registers.h"
+#include "programs/device/driver.h"
 
 #define NVIC_ISPR0 0xE000E200u
 

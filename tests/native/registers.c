@@ -1,5 +1,5 @@
 /* Registers for drivers compiled for the host: each access is a call back into the test. */
-#include "../../boards/common/registers.h"
+#include "platform/cortex-m/registers.h"
 
 typedef uint32_t (*reader)(uint32_t address);
 typedef void (*writer)(uint32_t address, uint32_t value);

@@ -1,6 +1,6 @@
 /* Runs a program (the emulator, or the test vectors) on the board, its machine being QEMU's. */
-#include "../../firmware/emulator/text.h"
-#include "board.h"
+#include "platform/cortex-m/board.h"
+#include "programs/common/text.h"
 #include "semihosting.h"
 
 #define ARGUMENTS_MOST 32

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "board.h"
-#include "startup.h"
+#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 
 enum {
     SYS_OPEN = 0x01,

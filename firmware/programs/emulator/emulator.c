@@ -1,12 +1,12 @@
 /* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 
-#include "../uplink/uplink.h"
-#include "event.h"
-#include "io.h"
-#include "states.h"
-#include "text.h"
-#include "wav.h"
+#include "programs/common/event.h"
+#include "programs/common/io.h"
+#include "programs/common/states.h"
+#include "programs/common/text.h"
+#include "programs/common/wav.h"
+#include "uplink/uplink.h"
 #include "ws_words.h"
 
 enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };

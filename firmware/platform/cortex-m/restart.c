@@ -1,7 +1,7 @@
 /* What becomes of a real board at its program's end: the line on the serial port, and a restart. */
-#include "../../firmware/device/driver.h"
 #include "board.h"
 #include "cpu.h"
+#include "programs/device/driver.h"
 #include "registers.h"
 #include "startup.h"
 

@@ -1,7 +1,7 @@
 #ifndef WS_POSIX_H
 #define WS_POSIX_H
 
-#include "../emulator/io.h"
+#include "programs/common/io.h"
 
 ws_io ws_posix_io(void);
 

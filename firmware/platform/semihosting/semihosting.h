@@ -2,7 +2,7 @@
 #ifndef WS_SEMIHOSTING_H
 #define WS_SEMIHOSTING_H
 
-#include "../../firmware/emulator/io.h"
+#include "programs/common/io.h"
 
 ws_io ws_semihosting_io(void);
 

@@ -1,7 +1,7 @@
 /* Frames as a shared library for Python's ctypes: many at a time, as the fuzz of verify/ needs. */
 #include <string.h>
 
-#include "../uplink/frame.h"
+#include "uplink/frame.h"
 
 typedef struct {
     uint32_t number;

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../boards/common/board.h"
-#include "../../boards/common/cpu.h"
-#include "../../boards/common/startup.h"
-#include "../emulator/event.h"
-#include "../emulator/states.h"
-#include "../uplink/uplink.h"
 #include "board_facts.h"
 #include "driver.h"
+#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/cpu.h"
+#include "platform/cortex-m/startup.h"
+#include "programs/common/event.h"
+#include "programs/common/states.h"
+#include "uplink/uplink.h"
 
 #define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
 #define NO_STATE (-1)
