@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,8 @@ from bench.measure import Counts
 from boards.building import build as make
 from boards.schema import load_board
 from convert.__main__ import main
+from convert.emit import ENGINE_SCHEMA
+from convert.render import version
 from tests.executors import ROOT
 from tests.firmware_build import build
 from tests.test_device import hear
@@ -106,6 +109,24 @@ def test_a_cxx_program_with_two_words(
     subprocess.run([*call, "-o", str(program)], cwd=ROOT, check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_headers_versions_are_those_of_the_project() -> None:
+    text = (ROOT / "firmware/include/wakestate/version.h").read_text(encoding="utf-8")
+    values = dict(re.findall(r"#define (WS_\w+) (\S+)", text))
+    assert values["WS_VERSION"] == f'"{version()}"'
+    parts = [values[f"WS_VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH")]
+    assert ".".join(parts) == version()
+    assert int(values["WS_SCHEMA"]) == ENGINE_SCHEMA
+
+
+def test_an_engine_that_is_not_aligned_is_asserted(tmp_path: Path) -> None:
+    """WS_ASSERT is called, and holds in an engine that is used as it should be."""
+    call = ["gcc", "-std=c11", *INCLUDES, "-Itests/scripted", "-DWS_ASSERT(c)=failed_if(!(c))"]
+    call += ["tests/native/asserts.c"]
+    call += [f"tests/scripted/ws_{name}.c" for name in ("scripted", "frontend")]
+    subprocess.run([*call, "-o", str(tmp_path / "x")], cwd=ROOT, check=True)
+    assert subprocess.run([tmp_path / "x"], capture_output=True, check=True).stdout == b"0 1\n"
 
 
 def test_engines_in_threads_do_not_know_of_each_other(tmp_path: Path) -> None:

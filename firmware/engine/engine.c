@@ -47,6 +47,7 @@ ws_status ws_init_words(void *memory, const ws_model *const *models, unsigned co
                         const ws_config *configs) {
     ws_engine *engine = memory;
     if (engine == NULL) return WS_ERROR_ENGINE;
+    WS_ASSERT(((uintptr_t)memory & 7u) == 0);
     memset(engine, 0, sizeof *engine);
     const ws_status status = check(models, count, configs);
     if (status != WS_OK) return status;

@@ -8,6 +8,7 @@ static uint8_t *memory_of(ws_word_state *word) {
 
 int8_t *ws_word_column(ws_word_state *word) {
     const ws_model *model = word->model;
+    WS_ASSERT(word->phase < model->stride);
     return (int8_t *)memory_of(word) + model->columns + word->phase * model->lfbe->bands;
 }
 

@@ -10,7 +10,8 @@
 #define WS_SMOOTHING_MOST 8
 #endif
 
-/* What must hold, as assert() wants it; by default it is not looked at. */
+/* Called with what must hold whatever the input is, as assert() is; by default nothing is checked.
+ */
 #ifndef WS_ASSERT
 #define WS_ASSERT(condition) ((void)0)
 #endif
