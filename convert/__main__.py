@@ -89,6 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
             help="instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide (the same, "
             "faster with twice the flash for weights), mve (M55); default: plain",
         )
+        command.add_argument(
+            "--without-copies",
+            action="store_true",
+            help="no copies of the headers of firmware/ that the C includes: -Ifirmware finds them",
+        )
 
     given = parser.parse_args(arguments)
     try:
@@ -132,7 +137,8 @@ def _tflite(given: argparse.Namespace) -> None:
 
 def _c(given: argparse.Namespace) -> None:
     word = load_word(given.word)
-    for path in emit(given.word, given.model, given.out, given.kernels):
+    copies = not given.without_copies
+    for path in emit(given.word, given.model, given.out, given.kernels, copies=copies):
         print(path)
     if deaf(word, read_manifest(given.model)):
         print(f"{given.model}: warning: no thresholds are set, so nothing wakes it; make evaluate "
@@ -147,7 +153,10 @@ def _c(given: argparse.Namespace) -> None:
 
 def _compile(given: argparse.Namespace) -> None:
     name = given.name or model_name(given.tflite)
-    made, paths = emit_model(given.tflite, name, given.kernels, given.out, stream=given.stream)
+    made, paths = emit_model(
+        given.tflite, name, given.kernels, given.out,
+        stream=given.stream, copies=not given.without_copies,
+    )  # fmt: skip
     for path in paths:
         print(path)
     program = made.program

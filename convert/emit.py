@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.emit import compile_variants, kernel_files, program_values
+from convert.compile.emit import compile_variants, program_values
 from convert.compile.program import Program
 from convert.errors import ConvertError
 from convert.frontend import lfbe_name, template_values
-from convert.kernels import Kernels, template_flags
+from convert.kernels import Kernels, family
 from convert.manifest import (
     NAME,
     Logit,
@@ -27,6 +27,7 @@ from convert.manifest import (
     state_file,
 )
 from convert.render import render, version, write_files
+from convert.sources import included
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,10 +35,14 @@ OUTPUTS = 3  # logit, start and end
 ENGINE_SCHEMA = 3  # WS_SCHEMA of firmware/include/wakestate/version.h
 
 
-def emit(word_path: Path, folder: Path, out: Path, kernels: Kernels = "plain") -> list[Path]:
-    """Write the generated tree to `out`; files whose text is the same are left untouched."""
+def emit(
+    word_path: Path, folder: Path, out: Path, kernels: Kernels = "plain", *, copies: bool = True
+) -> list[Path]:
+    """Write the generated tree to `out`, with `copies` of the headers of firmware/kernels and
+    firmware/frontend that it needs; files whose text is the same are left untouched."""
     word = load_word(word_path)
-    return write_files(out, generate(word, word_path, folder, kernels))
+    texts = generate(word, word_path, folder, kernels)
+    return write_files(out, {**texts, **(included(texts.values()) if copies else {})})
 
 
 def generate(
@@ -67,13 +72,12 @@ def generate(
         "upper": word.name.upper(),
         "network_bytes": values["state_bytes"] + values["arena_bytes"],
     }
-    frontend = {"header": header, **template_values(word.frontend), **template_flags(kernels)}
+    frontend = {"header": header, **template_values(word.frontend), "kernels": family(kernels)}
     return generate_words([word_path], [word]) | {
         f"ws_{word.name}.h": render("ws_word.h.j2", **values),
         f"ws_{word.name}.c": render("ws_word.c.j2", **values),
         "ws_lfbe.h": render("ws_lfbe.h.j2", **frontend),
         "ws_frontend.c": render("ws_frontend.c.j2", **frontend),
-        **kernel_files(values, kernels),
     }
 
 

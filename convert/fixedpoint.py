@@ -2,7 +2,7 @@
 
 Q31 is a fraction of 2^31. Arrays are int64 and hold int32 values; the rounding is that of
 gemmlowp's fixed point, on which the kernels are defined. The device's own few lines of it are in
-templates/ws_kernels_*.h.j2 and templates/ws_ops.h.j2.
+firmware/kernels/.
 """
 
 from __future__ import annotations

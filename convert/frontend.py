@@ -1,6 +1,6 @@
 """The fixed-point LFBE front end: its tables, its NumPy integer reference, its hash.
 
-The device's front end is templates/ws_frontend*.c.j2; `reference` repeats it in NumPy, step by
+The device's front end is firmware/frontend/; `reference` repeats it in NumPy, step by
 step and bit for bit, and is one of its two judges (the other is librosa in float64).
 
 Scales: the windowed block is shifted so that its largest magnitude lies in [2^26, 2^27); a
@@ -99,22 +99,17 @@ def log_offset(frontend: FrontEnd) -> int:
 
 
 def template_values(frontend: FrontEnd) -> dict[str, Any]:
-    """Everything that templates/ws_frontend*.c.j2 need, but `header` and `kernels`."""
+    """Everything that templates/ws_frontend.c.j2 needs, but `header` and `kernels`."""
     first, rise = mel_bands(frontend)
     points, samples = frontend.fft_size // 2, frontend.window_samples
     n, k = np.arange(samples), np.arange(points // 4)
     log2 = log2_table()
-    legs = -(-samples // (points // 2))  # of the first stage, that hold samples
     return {
         "frontend": frontend,
         "frontend_hash": frontend_hash(frontend)[:8],
         "lfbe": lfbe_name(frontend),
         "f": frontend,
-        "points": points,
         "hann": (-hann(frontend)[np.minimum(n, samples - n)]).tolist(),
-        "legs": legs,
-        "last_leg": (samples - (legs - 1) * points // 2) // 2,
-        "odd": samples % 2,
         "digit_reversed": digit_reversed(points // 4).tolist(),
         "twiddles": [_twiddles(frontend, 2 * leg * k) for leg in (1, 2, 3)],
         "split_twiddles": _twiddles(frontend, np.arange(points // 2)),
@@ -122,7 +117,6 @@ def template_values(frontend: FrontEnd) -> dict[str, Any]:
         "band_bins": np.diff(first).tolist(),
         "band_rise": rise.tolist(),
         "log2_table": _packed(np.diff(log2), log2[:-1]),
-        "log2_offset": LOG2_OFFSET,
         "log_scale": log_scale(frontend),
         "log_offset": log_offset(frontend),
     }

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from convert.frontend import template_values
 from convert.render import render
+from convert.sources import FIRMWARE, included
 from words.schema import FrontEnd
 
 CACHE = Path("build/host/frontend")
-INCLUDE = Path(__file__).resolve().parent.parent / "firmware/include"
 # A loop over hops, for ctypes.
 _LOOPS = """
 void features(const int16_t *pcm, int hops, int8_t *out) {
@@ -69,7 +69,8 @@ def _build(frontend: FrontEnd) -> Path:
     values = {"header": "Built in memory.", "kernels": "plain", **template_values(frontend)}
     header = render("ws_lfbe.h.j2", **values)
     source = render("ws_frontend.c.j2", **values)
-    key = hashlib.sha256((header + source + _LOOPS).encode()).hexdigest()[:16]
+    texts = [header, source, _LOOPS, *included([source]).values()]
+    key = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
     library = CACHE / f"{key}.so"
     if not library.is_file():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,8 @@ def _build(frontend: FrontEnd) -> Path:
             (Path(folder) / "frontend.c").write_text(source + _LOOPS)
             built = Path(folder) / "frontend.so"
             command = [os.environ.get("CC", "cc"), "-std=c11", "-O3", "-Wall", "-Wextra",
-                       "-Wconversion", "-Werror", "-shared", "-fPIC", f"-I{INCLUDE}",
+                       "-Wconversion", "-Werror", "-shared", "-fPIC", f"-I{FIRMWARE}",
+                       f"-I{FIRMWARE / 'include'}",
                        "-o", str(built), f"{folder}/frontend.c"]  # fmt: skip
             subprocess.run(command, check=True)
             built.replace(library)

@@ -3,13 +3,13 @@
 `plain` is portable C, for every core and the host; `dsp` uses the DSP extension (Cortex-M4, M7,
 M33: SMLAD, SXTB16 ...), and `dsp-wide` keeps its weights as int16, which takes twice the flash and
 saves their widening; `mve` uses Helium (M55). The bits that come out are the same. Each family of
-sets is one template, templates/ws_kernels_FAMILY.h.j2; what a kernel reads lies in flash in the
-order in which its loop reads it, so each layout stands here once and in that template's comments.
+sets is firmware/kernels/FAMILY.h; what a kernel reads lies in flash in the order in which its loop
+reads it, so each layout stands here once and in the comments there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -27,27 +27,39 @@ _MULTIPLE: dict[Family, int] = {"plain": 1, "dsp": 8, "mve": 16}
 
 
 def family(kernels: Kernels) -> Family:
-    """The template that has this set."""
+    """The header of firmware/kernels and firmware/frontend that has this set."""
     return "dsp" if kernels == "dsp-wide" else kernels
 
 
-def template_flags(kernels: Kernels, wide: Collection[bool] = ()) -> dict[str, object]:
-    """What templates need to know of the set, and of a usual network.
+def kernel_macros(
+    *,
+    any_shift: bool,
+    clamps: bool,
+    signed_dots: bool,
+    signed_depthwise: bool,
+    careful_depthwise: bool = False,
+    lefts: Mapping[str, bool] | None = None,
+    window_type: str = "uint8_t",
+    size_type: str = "uint16_t",
+) -> list[tuple[str, str]]:
+    """What a model's C defines of firmware/kernels/config.h: where it needs less than all.
 
-    `wide`: whether dot products are of `needs_width`; both True and False where there are both.
+    `lefts`: of its operators mul, prelu and squared_difference, whether they scale to the left.
     """
-    layouts = [(each, "_wide" if each else "") for each in sorted(wide) or (False,)]
-    return {
-        "kernels": family(kernels),
-        "dot_layouts": [(True, "")] if kernels == "dsp-wide" else layouts,
-        "careful_depthwise": False,
-        "single_output": False,
-        "window_type": "uint8_t",
-        "size_type": "uint16_t",
+    flags = {
+        "ANY_SHIFT": any_shift,
+        "CLAMPS": clamps,
+        "SIGNED_DOTS": signed_dots,
+        "SIGNED_DEPTHWISE": signed_depthwise,
+        "CAREFUL_DEPTHWISE": careful_depthwise,
+        **{f"LEFT_{op.upper()}": left for op, left in sorted((lefts or {}).items())},
     }
+    types = {"SIZE_TYPE": size_type, "WINDOW_TYPE": window_type}
+    found = [(f"WS_{name}", "0") for name, needed in flags.items() if not needed]
+    return found + [(f"WS_{name}", ctype) for name, ctype in types.items() if ctype != "int32_t"]
 
 
-#: Inputs that dsp takes at once: WS_BLOCK of its template.
+#: Inputs that dsp takes at once: its WS_BLOCK.
 _BLOCK = 512
 
 
@@ -60,11 +72,12 @@ class Packed:
 
 
 def needs_width(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
-    """dsp's pairs do not hold the weights int8[outputs, length]: ws_dot_wide or ws_conv_wide does.
+    """The weights int8[outputs, length] are for ws_dot_wide or ws_conv_wide: dsp's pairs do not
+    hold them, or the set is dsp-wide, which has no pairs.
 
     A -128 in the second of two outputs, 256 B + A, is below int16, or makes its sum reach 2^23.
     """
-    return kernels == "dsp" and bool(np.any(weights[1::2] == -128))
+    return kernels == "dsp-wide" or (kernels == "dsp" and bool(np.any(weights[1::2] == -128)))
 
 
 def pack_one(weights: NDArray[np.int8]) -> Packed:
@@ -91,7 +104,7 @@ def pack_dot(kernels: Kernels, weights: NDArray[np.int8], *, wide: bool = False)
     padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
     if family(kernels) == "dsp":
-        if not wide and needs_width(kernels, weights):
+        if not wide and kernels == "dsp" and needs_width(kernels, weights):
             raise _no_symmetry()
         return Packed("int8_t", _pairs(padded, widen=wide or kernels == "dsp-wide"))
     if kernels == "mve":

@@ -39,15 +39,17 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_files(out: Path, texts: dict[str, str]) -> list[Path]:
-    """Write generated files to a folder; those whose text is the same are left untouched (make).
-    FileError where they cannot be written; then none is."""
+    """Write files, named by their paths in a folder, to it; those whose text is the same are left
+    untouched (make). FileError where they cannot be written; then none is."""
     make_folder(out)
     written = []
     with writing(out), tempfile.TemporaryDirectory(dir=out, prefix=".partial.") as name:
         for file, text in texts.items():
+            (Path(name) / file).parent.mkdir(exist_ok=True)
             (Path(name) / file).write_text(text, encoding="utf-8", newline="\n")
         for file, text in texts.items():
             target = out / file
+            target.parent.mkdir(exist_ok=True)
             if not target.is_file() or target.read_bytes() != text.encode():
                 (Path(name) / file).replace(target)
             written.append(target)

@@ -40,7 +40,8 @@ $(2)/.inputs: always
 $(2)/.stamp: $(2)/.inputs $(3) $$(wildcard $(4)/*.tflite) $(4)/model.json \
 		$$(wildcard convert/*.py convert/compile/*.py words/*.py) $$(wildcard templates/*.j2)
 	@mkdir -p $$(@D)
-	$$(PYTHON) -m convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) --out $(2)
+	$$(PYTHON) -m convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) \
+		--without-copies --out $(2)
 	@touch $$@
 $(3) $(4)/model.json:
 	$$(error $$@: no such file; `make train WORD=$(1)` makes the model of words/$(1).toml)

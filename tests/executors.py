@@ -27,6 +27,8 @@ from convert.emit import endpoint_q16, generate
 from convert.frontend import frames, reference, to_int8
 from convert.manifest import read_manifest, state_file
 from convert.reference import Network, Stream, endpoints, outputs, read_network, whole
+from convert.render import write_files
+from convert.sources import included
 from words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -200,15 +202,14 @@ class HostC(Executor):
         """`edit` replaces one text of the network by another, to plant a fault."""
         super().__init__(model)
         texts = generate(model.word, model.word_path, model.folder)
+        texts |= included(texts.values())
         if edit:
-            (file,) = (
-                n for n in (f"ws_{model.word.name}.c", "ws_kernels.h") if edit[0] in texts[n]
-            )
+            names = (f"ws_{model.word.name}.c", "kernels/plain.h")
+            (file,) = (name for name in names if edit[0] in texts[name])
             texts[file] = texts[file].replace(*edit, 1)
         self._folder = tempfile.TemporaryDirectory(prefix="wakestate-")
         folder = Path(self._folder.name)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        write_files(folder, texts)
         library = folder / "network.so"
         command = [os.environ.get("CC", "cc"), *CFLAGS, "-O2", "-g", "-DWS_TRACE"]
         command += ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]

@@ -22,14 +22,13 @@ from convert.kernels import (
     depthwise_scratch,
     dot_bias,
     family,
+    kernel_macros,
     pack_depthwise,
     pack_dot,
     scratch_bytes,
     shift_row,
-    template_flags,
 )
 from convert.reference import requantize
-from convert.render import render
 from tests.executors import CFLAGS, ROOT
 from tests.firmware_build import SEMIHOSTED
 
@@ -130,7 +129,7 @@ def expected(
 
 @dataclass(frozen=True)
 class Variant:
-    """What the kernels are rendered for."""
+    """What the kernels are compiled for."""
 
     name: str
     any_shift: bool = False
@@ -138,13 +137,13 @@ class Variant:
     signed: bool = True
 
     @property
-    def flags(self) -> dict[str, bool]:
-        return {
-            "any_shift": self.any_shift,
-            "clamps": self.clamps,
-            "signed_dots": self.signed,
-            "signed_depthwise": self.signed,
-        }
+    def macros(self) -> list[tuple[str, str]]:
+        return kernel_macros(
+            any_shift=self.any_shift,
+            clamps=self.clamps,
+            signed_dots=self.signed,
+            signed_depthwise=self.signed,
+        )
 
 
 VARIANTS = [
@@ -220,13 +219,12 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     """tests/native/kernels.c built for a board."""
     folder = folder / f"{kernels}-{board_name}-{variant.name}"
     folder.mkdir()
-    template = f"ws_kernels_{family(kernels)}.h.j2"
-    text = render(template, header="", **template_flags(kernels), **variant.flags)
-    (folder / "ws_kernels.h").write_text(text)
     board = load_board(board_name)
     sources = [ROOT / "tests/native/kernels.c"]
-    includes = [f"-I{folder}", f"-I{ROOT / 'firmware'}"]
-    command = [f"{board.prefix}gcc", *CFLAGS, "-O2", *includes, *board.cflags]
+    command = [f"{board.prefix}gcc", *CFLAGS, "-O2", f"-I{ROOT / 'firmware'}", *board.cflags]
+    command += [f"-D{name}={value}" for name, value in variant.macros]
+    command += [f'-DKERNELS="kernels/{family(kernels)}.h"']
+    command += ["-DWIDE"] if kernels == "dsp-wide" else []
     if board.kind == "host":
         sources += [ROOT / f"firmware/platform/posix/{name}.c" for name in ("main", "posix")]
         command += ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

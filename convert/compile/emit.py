@@ -1,4 +1,4 @@
-"""A program to C, from templates/compiled.*.j2, ws_ops.h.j2 and the kernels' template."""
+"""A program to C, from templates/compiled.*.j2; its loops are those of firmware/kernels."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from convert.compile.lower import lower
 from convert.compile.memory import plan
 from convert.compile.names import check_name
 from convert.compile.program import Buffer, Program, Step
-from convert.compile.sequence import sigmoid_table
 from convert.compile.simplify import simplify
 from convert.compile.stream import streaming
 from convert.compile.variants import merge
 from convert.errors import ConvertError, one_line
-from convert.kernels import Kernels, family, shift_row, template_flags
+from convert.kernels import Kernels, family, kernel_macros, shift_row
 from convert.manifest import sha256
 from convert.render import render, version, write_files
+from convert.sources import included
 from convert.tflite_graph import Tensor, read_model
 
-#: The kernels of ws_kernels.h; the others are in ws_ops.h.
+#: The kernels of every set; the others are in ops.h and sequence.h.
 HOT = ("ws_dot", "ws_dot_wide", "ws_dot_one", "ws_conv", "ws_conv_wide", "ws_depthwise", "ws_slide")
 
 
@@ -131,7 +131,7 @@ class Compiled:
 def compile_model(
     path: Path, name: str, kernels: Kernels, *, stream: bool = False
 ) -> Compiled:  # fmt: skip
-    """Read a .tflite file and generate NAME.h, NAME.c, ws_kernels.h and, if needed, ws_ops.h."""
+    """Read a .tflite file and generate NAME.h and NAME.c, and ws_compiled.h for firmware/test."""
     check_name(name)
     work = simplify(read_model(path))
     warmup, warning = 0, ""
@@ -156,7 +156,6 @@ def compile_model(
     files = {f"{name}.h": render("compiled.h.j2", **values)}
     files[f"{name}.c"] = render("compiled.c.j2", **values)
     files["ws_compiled.h"] = render("ws_compiled.h.j2", **values)
-    files |= kernel_files(values, kernels)
     return Compiled(files, program, warmup, warning)
 
 
@@ -191,17 +190,25 @@ def _no_gain(program: Program, path: Path, whole: int) -> str:
 
 
 def emit_model(
-    path: Path, name: str, kernels: Kernels, out: Path, *, stream: bool = False
+    path: Path,
+    name: str,
+    kernels: Kernels,
+    out: Path,
+    *,
+    stream: bool = False,
+    copies: bool = True,
 ) -> tuple[Compiled, list[Path]]:
-    """The same, written to a folder; files whose text is the same are left untouched."""
+    """The same, written to a folder, with `copies` of the headers of firmware/kernels that it
+    includes; files whose text is the same are left untouched."""
     other = out / "ws_compiled.h"
     if other.is_file() and f'#include "{name}.h"' not in other.read_text(encoding="utf-8"):
         raise ConvertError(
-            f"{out}: holds the C of another model, whose ws_kernels.h and ws_ops.h this would "
-            "replace; give each model a folder of its own: --out"
+            f"{out}: holds the C of another model, whose ws_compiled.h this would replace; give "
+            "each model a folder of its own: --out"
         )
     compiled = compile_model(path, name, kernels, stream=stream)
-    return compiled, write_files(out, compiled.files)
+    copied = included(compiled.files.values()) if copies else {}
+    return compiled, write_files(out, {**compiled.files, **copied})
 
 
 def program_values(
@@ -224,7 +231,7 @@ def program_values(
     pointers = [kind for kind, found in regions if found and kind in touched]
     return {
         "header": header,
-        **template_flags(kernels),
+        "kernels": family(kernels),
         "name": name,
         "title": f"{title}: {len(shown)} steps, {program.macs} multiply-accumulates a run.",
         "macs": program.macs,
@@ -252,28 +259,10 @@ def program_values(
         "fills": fills,
         "starts": starts,
         "steps": shown,
-        "uses": uses,
-        "lefts": {  # which of them scale to the left somewhere
-            step.kernel
-            for step in program.steps
-            for name, value in step.fields
-            if name.endswith("shift") and int(str(value)) < 0
-        },
         "ops": any(use not in HOT and not use.startswith("ws_seq_") for use in uses),
         "sequences": any(use.startswith("ws_seq_") for use in uses),
-        "sigmoids": sigmoid_table(),
-        **_kernel_values(program, kernels),
+        "macros": _kernel_macros(program, kernels),
     }
-
-
-def kernel_files(values: dict[str, Any], kernels: Kernels) -> dict[str, str]:
-    """ws_kernels.h and, if needed, ws_ops.h and ws_sequence.h, of `program_values`."""
-    files = {"ws_kernels.h": render(f"ws_kernels_{family(kernels)}.h.j2", **values)}
-    if values["ops"]:
-        files["ws_ops.h"] = render("ws_ops.h.j2", **values)
-    if values["sequences"]:
-        files["ws_sequence.h"] = render("ws_sequence.h.j2", **values)
-    return files
 
 
 def _columns(program: Program) -> str:
@@ -288,7 +277,7 @@ def _comment(text: str) -> str:
     return one_line(text).replace("*/", "* /").replace("/*", "/ *")
 
 
-def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
+def _kernel_macros(program: Program, kernels: Kernels) -> list[tuple[str, str]]:
     """What the kernels of this program must cope with."""
     dense = [step for step in program.steps if step.has_row and step.kernel in HOT]
     shifts = [  # to the right, again, of real channels
@@ -304,18 +293,26 @@ def _kernel_values(program: Program, kernels: Kernels) -> dict[str, object]:
         """Whether results below the zero point matter: not where it is the least output."""
         return any(s.limits.zero_point > -128 for s in several if s.limits and s.kernel in names)
 
-    dots = [s.kernel for s in dense if s.kernel not in ("ws_depthwise", "ws_dot_one")]
-    wide = {kernel.endswith("_wide") for kernel in dots}
-    return {
-        **template_flags(kernels, wide),
+    return kernel_macros(
+        any_shift=any(bool(np.any(values < 1)) for values in shifts),
+        clamps=any(step.limits is not None and step.limits.clamps for step in dense),
+        signed_dots=signed("ws_dot", "ws_conv", "ws_dot_wide", "ws_conv_wide"),
+        signed_depthwise=signed("ws_depthwise"),
+        careful_depthwise=any(step.careful for step in dense),
+        lefts=_lefts(program),
         **_types(program),
-        "single_output": any(step.kernel == "ws_dot_one" for step in dense),
-        "careful_depthwise": any(step.careful for step in dense),
-        "any_shift": any(bool(np.any(values < 1)) for values in shifts),
-        "clamps": any(step.limits is not None and step.limits.clamps for step in dense),
-        "signed_dots": signed("ws_dot", "ws_conv", "ws_dot_wide", "ws_conv_wide"),
-        "signed_depthwise": signed("ws_depthwise"),
-    }
+    )
+
+
+def _lefts(program: Program) -> dict[str, bool]:
+    """Of the operators on pairs that may scale to the left, whether they do."""
+    found: dict[str, bool] = {}
+    for step in program.steps:
+        op = step.kernel.removeprefix("ws_op_")
+        if op in ("mul", "prelu", "squared_difference"):
+            shifts = [int(str(v)) for field, v in step.fields if field.endswith("shift")]
+            found[op] = found.get(op, False) or min(shifts) < 0
+    return found
 
 
 def _types(program: Program) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Weights that the fast kernels do not take, as calls of templates/ws_ops_weights.h.j2.
+"""Weights that the fast kernels do not take, as calls of firmware/kernels/ops_weights.h.
 
 Computed or asymmetric weights, products of two activations, and sums beyond what rows.py allows:
 portable C for every core, which computes just as TFLM's reference kernels do.

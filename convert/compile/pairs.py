@@ -1,4 +1,4 @@
-"""Operators on two tensors as calls of templates/ws_ops_pairs.h.j2, with broadcasting."""
+"""Operators on two tensors as calls of firmware/kernels/ops_pairs.h, with broadcasting."""
 
 from __future__ import annotations
 

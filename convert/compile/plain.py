@@ -1,4 +1,4 @@
-"""Operators without weights as calls of templates/ws_ops.h.j2, which is the same for all cores."""
+"""Operators without weights as calls of firmware/kernels/ops.h, which is the same for all cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from convert.fixedpoint import (
 )
 from convert.tflite_graph import Op, Quantization, Tensor
 
-#: Dimensions that a loop nest of ws_ops.h has.
+#: Dimensions that a loop nest of ops.h has.
 DIMENSIONS = 4
 #: More exponentials could overflow their sum, which has 12 integer bits.
 SOFTMAX_MOST = 4095

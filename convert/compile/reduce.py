@@ -1,4 +1,4 @@
-"""MEAN, SUM, REDUCE_MAX and REDUCE_MIN as calls of templates/ws_ops_reduce.h.j2."""
+"""MEAN, SUM, REDUCE_MAX and REDUCE_MIN as calls of firmware/kernels/ops_reduce.h."""
 
 from __future__ import annotations
 
@@ -51,13 +51,16 @@ def lower_reduction(op: Op, name: str) -> Step:
         (field, braces(values))
         for field, values in zip(("n", "step", "m", "apart"), [*over, *made_of], strict=True)
     ]
+    struct = "ws_op_reduce_shape"
     if kind == "sum":
-        fields.append(("scale", _scale(op, source, count)))
+        loops = ", ".join(f".{field} = {value}" for field, value in fields)
+        fields = [("loops", f"{{ {loops} }}"), ("scale", _scale(op, source, count))]
+        struct = "ws_op_reduce_sum_shape"
     numbers = np.arange(source.size).reshape(source.shape)
     lowest = numbers[tuple(0 if a in axes else slice(None) for a in range(rank))].reshape(-1)
     return Step(
         name, title, f"ws_op_reduce_{kind}", [source], result, ["&{name}_shape", "{0}", "{out}"],
-        struct="ws_op_reduce_shape", fields=fields,
+        struct=struct, fields=fields,
         distance={0: distance(lowest, 1, own=True)},
     )  # fmt: skip
 

@@ -59,7 +59,7 @@ class Row:
         return _tables(filled)
 
     def plain_tables(self) -> list[Table]:
-        """As TFLM has them, for the kernels of ws_ops.h; shifts to the right."""
+        """As TFLM has them, for the kernels of ops_weights.h; shifts to the right."""
         return _tables({"bias": self.bias, "multiplier": self.multiplier, "shift": -self.shift})
 
 

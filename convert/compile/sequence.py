@@ -1,4 +1,4 @@
-"""SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM, with their states, for templates/ws_sequence.h.j2."""
+"""SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM, with their states, for firmware/kernels/sequence.h."""
 
 from __future__ import annotations
 
@@ -9,30 +9,16 @@ from numpy.typing import NDArray
 
 from convert.compile.program import Step, Table
 from convert.errors import ConvertError
-from convert.fixedpoint import Ints, quantize_multiplier
+from convert.fixedpoint import quantize_multiplier
 from convert.tflite_graph import Op, Tensor
 
 #: Which inputs are states, kept from run to run.
 STATES: dict[str, tuple[int, ...]] = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
 
-#: TFLite's sigmoid in steps of 1/24, as uint16, is rounded to the nearest but at these.
-_ONE_MORE = (
-    *(4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40),
-    *(41, 43, 44, 45, 46, 49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255),
-)
-
 
 def states(op: Op) -> list[Tensor]:
     """The tensors that an operator reads and writes from run to run."""
     return [t for t in (op.inputs[i] for i in STATES.get(op.name, ())) if t is not None]
-
-
-def sigmoid_table() -> Ints:
-    """uint16[256]: the sigmoid of i / 24, between which 16-bit kernels interpolate."""
-    exact = 65536 / (1 + np.exp(-np.arange(256) / 24))
-    table = np.floor(exact + 0.5).astype(np.int64)
-    table[list(_ONE_MORE)] += 1
-    return table
 
 
 def lower_svdf(op: Op, name: str) -> Step:

@@ -1,4 +1,4 @@
-"""Values of 16 and 32 bits at the ends of a graph, for templates/ws_sequence.h.j2."""
+"""Values of 16 and 32 bits at the ends of a graph, for firmware/kernels/sequence.h."""
 
 from __future__ import annotations
 

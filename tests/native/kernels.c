@@ -6,7 +6,12 @@
  * shift, weights and inputs out: every record's outputs
  */
 #include "programs/common/io.h"
-#include "ws_kernels.h"
+#include KERNELS
+
+#ifdef WIDE
+#define ws_dot ws_dot_wide
+#define ws_conv ws_conv_wide
+#endif
 
 enum { CHANNELS = 256, BYTES = 1 << 15 };
 

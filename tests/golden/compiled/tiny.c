@@ -3,14 +3,22 @@
  *   python -m convert compile --tflite golden_model0.tflite --kernels plain --name tiny */
 /* golden_model0.tflite: 4 steps, 36 multiply-accumulates a run.
  *
- * The loops are in ws_kernels.h and ws_ops.h; weights lie in the order in which they read them.
+ * The loops are in kernels/; weights lie in the order in which they read them.
  */
 #include "tiny.h"
 
 #include <string.h>
 
-#include "ws_kernels.h"
-#include "ws_ops.h"
+/* What these layers ask of the kernels; kernels/config.h tells what it means. */
+#define WS_ANY_SHIFT 0
+#define WS_CLAMPS 0
+#define WS_SIGNED_DOTS 0
+#define WS_SIGNED_DEPTHWISE 0
+#define WS_CAREFUL_DEPTHWISE 0
+#define WS_SIZE_TYPE uint16_t
+#define WS_WINDOW_TYPE uint8_t
+#include "kernels/plain.h"
+#include "kernels/ops.h"
 
 #ifdef WS_TRACE
 /* For tests and counting: every step's result, as it is made. */

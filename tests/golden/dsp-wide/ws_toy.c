@@ -11,13 +11,20 @@
  * All device states share the weights. What a state changes is a row of bias, multiplier and shift
  * for each channel.
  *
- * The loops are in ws_kernels.h; weights lie in the order in which they read them.
+ * The loops are in kernels/; weights lie in the order in which they read them.
  */
 #include "ws_toy.h"
 
 #include <string.h>
 
-#include "ws_kernels.h"
+/* What these layers ask of the kernels; kernels/config.h tells what it means. */
+#define WS_ANY_SHIFT 0
+#define WS_CLAMPS 0
+#define WS_SIGNED_DOTS 0
+#define WS_CAREFUL_DEPTHWISE 0
+#define WS_SIZE_TYPE uint16_t
+#define WS_WINDOW_TYPE uint8_t
+#include "kernels/dsp.h"
 
 #define LAYERS_OUT_BYTES WS_OUTPUTS
 
@@ -409,23 +416,23 @@ static void layers_run(struct layers *model, int8_t out[LAYERS_OUT_BYTES]) {
     int8_t *state = model->state;
     int8_t *arena = model->arena;
     ws_slide(state + FIRST_WINDOW, state + FIRST_WINDOW + 8, 16);
-    ws_dot(&first_shape, &variant->first_row, first_weights, state + IN_WINDOW, state + FIRST_WINDOW + 16, arena + FIRST_SCRATCH);
+    ws_dot_wide(&first_shape, &variant->first_row, first_weights, state + IN_WINDOW, state + FIRST_WINDOW + 16, arena + FIRST_SCRATCH);
     TRACE("first", state + FIRST_WINDOW + 16, 8);
     ws_depthwise(&time0_shape, &time0_row, time0_weights, state + FIRST_WINDOW, arena + TIME0, NULL);
     TRACE("time0", arena + TIME0, 8);
     ws_slide(state + MIX0_WINDOW, state + MIX0_WINDOW + 8, 32);
-    ws_dot(&mix0_shape, &variant->mix0_row, mix0_weights, arena + TIME0, state + MIX0_WINDOW + 32, arena + MIX0_SCRATCH);
+    ws_dot_wide(&mix0_shape, &variant->mix0_row, mix0_weights, arena + TIME0, state + MIX0_WINDOW + 32, arena + MIX0_SCRATCH);
     TRACE("mix0", state + MIX0_WINDOW + 32, 8);
     ws_depthwise(&time1_shape, &time1_row, time1_weights, state + MIX0_WINDOW, arena + TIME1, NULL);
     TRACE("time1", arena + TIME1, 8);
     ws_slide(state + MIX1_WINDOW, state + MIX1_WINDOW + 12, 24);
-    ws_dot(&mix1_shape, &variant->mix1_row, mix1_weights, arena + TIME1, state + MIX1_WINDOW + 24, arena + MIX1_SCRATCH);
+    ws_dot_wide(&mix1_shape, &variant->mix1_row, mix1_weights, arena + TIME1, state + MIX1_WINDOW + 24, arena + MIX1_SCRATCH);
     TRACE("mix1", state + MIX1_WINDOW + 24, 12);
-    ws_dot(&flat_shape, &flat_row, flat_weights, state + MIX1_WINDOW, arena + FLAT, arena + FLAT_SCRATCH);
+    ws_dot_wide(&flat_shape, &flat_row, flat_weights, state + MIX1_WINDOW, arena + FLAT, arena + FLAT_SCRATCH);
     TRACE("flat", arena + FLAT, 6);
-    ws_dot(&last_shape, &variant->last_row, last_weights, arena + FLAT, arena + LAST, arena + LAST_SCRATCH);
+    ws_dot_wide(&last_shape, &variant->last_row, last_weights, arena + FLAT, arena + LAST, arena + LAST_SCRATCH);
     TRACE("last", arena + LAST, 6);
-    ws_dot(&logit_shape, &logit_row, logit_weights, arena + LAST, out, arena + LOGIT_SCRATCH);
+    ws_dot_wide(&logit_shape, &logit_row, logit_weights, arena + LAST, out, arena + LOGIT_SCRATCH);
     TRACE("logit", out, 3);
     ws_slide(state + IN_WINDOW, state + IN_WINDOW + 16, 8);
 }

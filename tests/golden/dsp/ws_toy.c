@@ -11,13 +11,20 @@
  * All device states share the weights. What a state changes is a row of bias, multiplier and shift
  * for each channel.
  *
- * The loops are in ws_kernels.h; weights lie in the order in which they read them.
+ * The loops are in kernels/; weights lie in the order in which they read them.
  */
 #include "ws_toy.h"
 
 #include <string.h>
 
-#include "ws_kernels.h"
+/* What these layers ask of the kernels; kernels/config.h tells what it means. */
+#define WS_ANY_SHIFT 0
+#define WS_CLAMPS 0
+#define WS_SIGNED_DOTS 0
+#define WS_CAREFUL_DEPTHWISE 0
+#define WS_SIZE_TYPE uint16_t
+#define WS_WINDOW_TYPE uint8_t
+#include "kernels/dsp.h"
 
 #define LAYERS_OUT_BYTES WS_OUTPUTS
 

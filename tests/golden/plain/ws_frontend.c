@@ -6,18 +6,16 @@
  *
  * 400-sample Hann window, 512-point real FFT, HTK mel bands from 60.0 to 7800.0 Hz, no
  * normalization. An int8 step is 0.5 dB; -128 is 10.0 dB (over one squared LSB) and below.
- * Integers only, no division. Right shifts of negative values are arithmetic, as on every
- * compiler for Arm; convert/frontend.py holds the bit-exact reference. These are the loops for
- * any core; those for DSP and Helium give the same bits.
+ * What the tables are: frontend/tables.h.
  */
 #include "ws_lfbe.h"
 
-#include <stddef.h>
+#define WS_FIRST_BIN 2
+#define WS_BINS 248
+#define WS_LOG_SCALE 202017810
+#define WS_LOG_OFFSET (37888)
+#include "frontend/tables.h"
 
-#define POINTS 256 /* complex points: even samples real, odd samples imaginary */
-#define INLINE static inline __attribute__((always_inline))
-
-/* The Hann window, Q15, negative: int16 holds -32768, but not 32768. */
 static const int16_t hann[WS_WINDOW] = {
          0,     -2,     -8,    -18,    -32,    -51,    -73,    -99,   -129,   -163,   -202,   -244,
       -290,   -340,   -395,   -453,   -515,   -581,   -651,   -724,   -802,   -883,   -969,  -1058,
@@ -54,18 +52,12 @@ static const int16_t hann[WS_WINDOW] = {
       -515,   -453,   -395,   -340,   -290,   -244,   -202,   -163,   -129,    -99,    -73,    -51,
        -32,    -18,     -8,     -2,
 };
-
-/* Base-4 digits of 0 .. 63 reversed: the first FFT stage takes the points i, i + 64,
- * i + 128 and i + 192 to the four from 4 * digit_reversed[i] on. */
 static const uint8_t digit_reversed[POINTS / 4] = {
      0, 16, 32, 48,  4, 20, 36, 52,  8, 24, 40, 56, 12, 28, 44, 60,
      1, 17, 33, 49,  5, 21, 37, 53,  9, 25, 41, 57, 13, 29, 45, 61,
      2, 18, 34, 50,  6, 22, 38, 54, 10, 26, 42, 58, 14, 30, 46, 62,
      3, 19, 35, 51,  7, 23, 39, 55, 11, 27, 43, 59, 15, 31, 47, 63,
 };
-
-/* Twiddle factors of the last stage, Q15: cosine in the low half of a word, sine in the high half,
- * of 2 pi k / 256, twice and three times it. Stages before take every 4th and every 16th. */
 static const uint32_t twiddles[3][POINTS / 4] = {
   {
     0x00007FFF, 0x03247FF6, 0x06487FD9, 0x096B7FA7, 0x0C8C7F62, 0x0FAB7F0A, 0x12C87E9D, 0x15E27E1E,
@@ -98,8 +90,6 @@ static const uint32_t twiddles[3][POINTS / 4] = {
     0x9592B8E3, 0x90A1C0E9, 0x8C4AC946, 0x8894D1EF, 0x8583DAD8, 0x831CE3F4, 0x8163ED38, 0x8059F695,
   },
 };
-
-/* The same of 2 pi k / 512, for the split to the real spectrum. */
 static const uint32_t split_twiddles[POINTS / 2] = {
     0x00007FFF, 0x01927FFE, 0x03247FF6, 0x04B67FEA, 0x06487FD9, 0x07D97FC2, 0x096B7FA7, 0x0AFB7F87,
     0x0C8C7F62, 0x0E1C7F38, 0x0FAB7F0A, 0x113A7ED6, 0x12C87E9D, 0x14557E60, 0x15E27E1E, 0x176E7DD6,
@@ -118,14 +108,10 @@ static const uint32_t split_twiddles[POINTS / 2] = {
     0x7D8A18F9, 0x7DD6176E, 0x7E1E15E2, 0x7E601455, 0x7E9D12C8, 0x7ED6113A, 0x7F0A0FAB, 0x7F380E1C,
     0x7F620C8C, 0x7F870AFB, 0x7FA7096B, 0x7FC207D9, 0x7FD90648, 0x7FEA04B6, 0x7FF60324, 0x7FFE0192,
 };
-
-/* How many bins lie between two mel edges, from FIRST_BIN on. In interval i band i - 1 falls and
- * band i rises; band_rise is a bin's weight in the rising one, Q15, the rest of it falls. */
-#define FIRST_BIN 2
 static const uint8_t band_bins[WS_BANDS + 1] = {
      8, 10, 12, 17, 22, 29, 37, 49, 64,
 };
-static const uint16_t band_rise[248] = {
+static const uint16_t band_rise[WS_BINS] = {
       350,  4729,  9108, 13486, 17865, 22244, 26622, 31001,  1997,  5346,  8694, 12042,
     15391, 18739, 22087, 25436, 28784, 32132,  2074,  4635,  7195,  9756, 12316, 14877,
     17437, 19998, 22558, 25119, 27679, 30240,    25,  1983,  3941,  5899,  7857,  9814,
@@ -148,9 +134,7 @@ static const uint16_t band_rise[248] = {
     22733, 23245, 23757, 24269, 24781, 25293, 25805, 26317, 26829, 27341, 27853, 28365,
     28877, 29389, 29901, 30413, 30925, 31437, 31949, 32461,
 };
-
-/* log2(1 + i / 64), Q15, in the high half of a word; in the low half, how far it is to the next. */
-static const uint32_t log2_table[64] = {
+static const uint32_t log2_table[LOG_STEPS] = {
     0x000002DD, 0x02DD02D2, 0x05AF02C7, 0x087602BC, 0x0B3202B2, 0x0DE402A8, 0x108C029F, 0x132B0295,
     0x15C0028C, 0x184C0283, 0x1ACF027B, 0x1D4A0272, 0x1FBC026A, 0x22260262, 0x2488025A, 0x26E20253,
     0x2935024B, 0x2B800244, 0x2DC4023D, 0x30010236, 0x32370230, 0x34670229, 0x36900222, 0x38B2021D,
@@ -161,297 +145,7 @@ static const uint32_t log2_table[64] = {
     0x74150188, 0x759D0185, 0x77220182, 0x78A4017F, 0x7A23017C, 0x7B9F0179, 0x7D180175, 0x7E8D0173,
 };
 
-static int leading_zeros(uint32_t a) {
-    return __builtin_clz(a);
-}
-
-typedef struct {
-    int32_t re, im;
-} complex;
-
-INLINE complex load(const int32_t *z) {
-    return (complex){z[0], z[1]};
-}
-
-INLINE void store(int32_t *z, int32_t re, int32_t im) {
-    z[0] = re;
-    z[1] = im;
-}
-
-/* The same, and on to the next or the one before. */
-INLINE complex load_next(const int32_t **z) {
-    const int32_t *p = *z;
-    *z += 2;
-    return load(p);
-}
-
-INLINE int32_t *store_next(int32_t *z, int32_t re, int32_t im) {
-    store(z, re, im);
-    return z + 2;
-}
-
-INLINE int32_t *store_before(int32_t *z, int32_t re, int32_t im) {
-    store(z, re, im);
-    return z - 2;
-}
-
-/* Two samples times their weights, each plus `plus`. */
-INLINE complex two_products(const int16_t *pcm, const int16_t *weights, int32_t plus) {
-    return (complex){pcm[0] * weights[0] + plus, pcm[1] * weights[1] + plus};
-}
-
-/* a * w >> 16, w being the low or the high half of a word: the upper word of a product. */
-INLINE int32_t times_low(int32_t a, uint32_t w) {
-    return (int32_t)(((int64_t)a * (int32_t)(w << 16)) >> 32);
-}
-
-INLINE int32_t times_high(int32_t a, uint32_t w) {
-    return (int32_t)(((int64_t)a * (int32_t)(w & 0xFFFF0000)) >> 32);
-}
-
-/* The same added to a sum. */
-INLINE int32_t add_low(int32_t sum, int32_t a, uint32_t w) {
-    return sum + times_low(a, w);
-}
-
-INLINE int32_t add_high(int32_t sum, int32_t a, uint32_t w) {
-    return sum + times_high(a, w);
-}
-
-INLINE uint64_t add_product(uint64_t sum, uint32_t a, uint32_t b) {
-    return sum + (uint64_t)a * b;
-}
-
-/* Q8 steps to the nearest step in int8. */
-INLINE int8_t rounded(int32_t steps) {
-    const int32_t q = (steps + 128) >> 8;
-    return (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
-}
-
-/* Magnitude less one for negative values: enough to find the highest bit in use. */
-INLINE uint32_t magnitude(int32_t a) {
-    return (uint32_t)(a ^ (a >> 31));
-}
-
-/* a - b, of a and a + b: one instruction, whatever b was made of. */
-INLINE int32_t other(int32_t a, int32_t sum) {
-    return (int32_t)(2 * (uint32_t)a - (uint32_t)sum);
-}
-
-/* a, computed here: the compiler would do its shift anew, wherever it is used. */
-INLINE int32_t kept(int32_t a) {
-    __asm__("" : "+r"(a));
-    return a;
-}
-
-/* How far the windowed block can be shifted up: its largest magnitude comes to lie in
- * [2^29, 2^30). The window is negative; a negative product less one has the magnitude of the
- * positive one. */
-static int headroom(const int16_t *pcm) {
-    uint32_t used = 1;
-#pragma GCC unroll 4
-    for (int i = 0; i < WS_WINDOW - 1; i += 2) {
-        const complex product = two_products(pcm + i, hann + i, -1);
-        used |= magnitude(product.re) | magnitude(product.im);
-    }
-    return leading_zeros(used) - 2;
-}
-
-/* The last sums of a butterfly of a, b, c, d: s = a + c, t = a - c, u = b + d, v = b - d. Its
- * results lie `q` words apart. */
-INLINE void store_butterfly(int32_t *z, int q, complex s, complex t, complex u, complex v) {
-    store(z, s.re + u.re, s.im + u.im);
-    store(z + 2 * q, s.re - u.re, s.im - u.im);
-    store(z + q, t.re + v.im, t.im - v.re);
-    store(z + 3 * q, t.re - v.im, t.im + v.re);
-}
-
-static const complex none = {0, 0};
-
-/* The samples 2 i and 2 i + 1, windowed. */
-INLINE complex windowed(const int16_t *pcm, int i, int32_t scale) {
-    const complex p = two_products(pcm + 2 * i, hann + 2 * i, 0);
-    return (complex){p.re * scale, p.im * scale};
-}
-
-/* A shift by 3 leaves three stages room to grow by 2 and one by 1; the first divides by 4. */
-INLINE void first_butterfly(int32_t *z, complex a, complex b, complex c, complex d) {
-    const complex a5 = {kept(a.re >> 5), kept(a.im >> 5)};
-    const complex s = {a5.re + (c.re >> 5), a5.im + (c.im >> 5)};
-    const complex t = {other(a5.re, s.re), other(a5.im, s.im)};
-    const complex b5 = {b.re >> 5, b.im >> 5};
-    const complex u = {b5.re + (d.re >> 5), b5.im + (d.im >> 5)};
-    const complex v = {other(b5.re, u.re), other(b5.im, u.im)};
-    store_butterfly(z, 2, s, t, u, v);
-}
-
-/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points lie in the window. */
-INLINE void first_butterflies(const int16_t *pcm, int32_t *z, int32_t scale, int from, int to,
-                              int legs) {
-    for (int i = from; i < to; i++) {
-        const complex a = legs > 0 ? windowed(pcm, i, scale) : none;
-        const complex b = legs > 1 ? windowed(pcm, i + POINTS / 4, scale) : none;
-        const complex c = legs > 2 ? windowed(pcm, i + POINTS / 2, scale) : none;
-        const complex d = legs > 3 ? windowed(pcm, i + POINTS / 4 * 3, scale) : none;
-        first_butterfly(z + 8 * digit_reversed[i], a, b, c, d);
-    }
-}
-
-/* Window, shift up, and first stage: no twiddle factors. */
-static void first_stage(const int16_t *pcm, int32_t *z, int shift) {
-    const int32_t scale = -((int32_t)1 << shift); /* the window is negative */
-    first_butterflies(pcm, z, scale, 0, 8, 4);
-    first_butterflies(pcm, z, scale, 8, POINTS / 4, 3);
-}
-
-/* The butterfly of z and the points `q` words apart from it, the last three times their twiddle
- * factors w, in place; half of it. */
-INLINE void butterfly(int32_t *z, int q, uint32_t w1, uint32_t w2, uint32_t w3) {
-    const complex y = load(z + q);
-    const complex b = {add_high(times_low(y.re, w1), y.im, w1),
-                       times_low(y.im, w1) - times_high(y.re, w1)};
-    const complex x = load(z + 3 * q);
-    const complex u = {add_high(add_low(b.re, x.re, w3), x.im, w3),
-                       add_low(b.im, x.im, w3) - times_high(x.re, w3)};
-    const complex v = {other(b.re, u.re), other(b.im, u.im)};
-    const complex r = load(z + 2 * q);
-    const complex p = load(z);
-    const complex a = {p.re >> 1, p.im >> 1};
-    const complex s = {add_high(add_low(a.re, r.re, w2), r.im, w2),
-                       add_low(a.im, r.im, w2) - times_high(r.re, w2)};
-    const complex t = {other(a.re, s.re), other(a.im, s.im)};
-    store_butterfly(z, q, s, t, u, v);
-}
-
-/* The stage whose butterflies take points `quarter` apart: those with the same factors together. */
-INLINE void stage(int32_t *z, int quarter) {
-    const int step = POINTS / (4 * quarter);
-    for (int k = 0; k < quarter; k++) {
-        const uint32_t w1 = twiddles[0][k * step];
-        const uint32_t w2 = twiddles[1][k * step];
-        const uint32_t w3 = twiddles[2][k * step];
-        int32_t *p = z + 2 * k;
-        for (int i = 0; i < step; i++, p += 8 * quarter) {
-            butterfly(p, 2 * quarter, w1, w2, w3);
-        }
-    }
-}
-
-static void later_stages(int32_t *z) {
-    stage(z, 4);
-    stage(z, 16);
-    stage(z, 64);
-}
-
-/* From the spectrum of even + i odd samples to half that of the real signal, bins 1 .. POINTS - 1
- * in their places. Returns the bits in use. */
-static uint32_t split(int32_t *z) {
-    uint32_t used = 0;
-    int32_t *p = z + 2, *m = z + 2 * (POINTS - 1);
-    for (int k = 1; k < POINTS / 2; k++) {
-        const uint32_t w = split_twiddles[k];
-        const complex x = load(p), y = load(m);
-        const complex a = {(x.re >> 2) + (y.re >> 2), (x.im >> 2) - (y.im >> 2)};
-        const complex b = {(x.re >> 1) - (y.re >> 1), (x.im >> 1) + (y.im >> 1)};
-        const int32_t turned = add_high(times_low(b.re, w), b.im, w);
-        const complex up = {add_low(a.re, b.im, w) - times_high(b.re, w), kept(a.im - turned)};
-        const complex down = {other(a.re, up.re), up.im - 2 * a.im};
-        p = store_next(p, up.re, up.im);
-        m = store_before(m, down.re, down.im);
-        used |= magnitude(up.re) | magnitude(up.im) | magnitude(down.re) | magnitude(down.im);
-    }
-    int32_t *middle = z + POINTS;
-    middle[0] >>= 1;
-    middle[1] >>= 1;
-    return used | magnitude(middle[0]) | magnitude(middle[1]);
-}
-
-/* Where the mel bands are: the next bin, and its weight. */
-typedef struct {
-    const int32_t *bin;
-    const uint16_t *rise;
-} mel;
-
-/* The energy of the band that falls in the next interval, which has `rising` from the one before;
- * `rising` is then that of the band that rises. A bin's power is re^2 + im^2, both shifted up by
- * `lift`, over 2^31: with a `scale` of 2^(2 lift + 1), over 2^32. */
-INLINE uint64_t falling_band(mel *next, int32_t bins, uint32_t scale, uint64_t *rising) {
-    const uint32_t both = 32768; /* the sum of the two weights */
-    uint64_t all = *rising, up = 0;
-    for (; bins != 0; bins--) {
-        const complex x = load_next(&next->bin);
-        const uint64_t square = (uint64_t)((int64_t)x.re * x.re) + (uint64_t)((int64_t)x.im * x.im);
-        const uint32_t high = (uint32_t)(square >> 32), low = (uint32_t)square;
-        const uint32_t power = high * scale + (uint32_t)(((uint64_t)low * scale) >> 32);
-        all = add_product(all, power, both);
-        up = add_product(up, power, *next->rise++);
-        bins = kept(bins); /* a counter: an end pointer takes longer to make than it saves */
-    }
-    *rising = up;
-    return all - up;
-}
-
-/* Band energy to int8 steps in Q8. `full` is log2 of an energy of 2^63 (above any), Q15. */
-INLINE int32_t steps_q8(uint64_t energy, int32_t full) {
-    const uint32_t high = (uint32_t)(energy >> 32), low = (uint32_t)energy;
-    uint32_t top; /* the 32 bits from the highest in use on */
-    int zeros;
-    if (__builtin_expect(high != 0, 1)) {
-        zeros = leading_zeros(high); /* at least 2 */
-        top = high << zeros | low >> (32 - zeros);
-    } else if (low != 0) {
-        zeros = 32 + leading_zeros(low);
-        top = low << (zeros - 32);
-    } else {
-        return -128 * 256;
-    }
-    const uint32_t entry = log2_table[top >> 25 & 63];
-    const int32_t fraction = top >> 9 & 0xFFFF;
-    const int32_t log2 = add_low(full - zeros * 32768 + (int32_t)(entry >> 16), fraction, entry);
-    return (int32_t)(((int64_t)log2 * 202017810) >> 32) - 37888;
-}
-
-/* To one of q8 and q; the other is NULL. */
-INLINE void bands(const int32_t *work, int shift, int lift, int32_t *q8, int8_t *q) {
-    const int32_t full = kept((67 - 2 * (shift + lift)) * 32768);
-    mel next = {work + 2 * FIRST_BIN, band_rise};
-    uint64_t rising = 0;
-    /* Only silence has a lift above 15, and stays 0 under any. */
-    const uint32_t scale = (uint32_t)2 << 2 * (lift < 16 ? lift : 15);
-    (void)falling_band(&next, band_bins[0], scale, &rising);
-    for (int i = 0; i < WS_BANDS; i++) {
-        const uint64_t energy = falling_band(&next, band_bins[i + 1], scale, &rising);
-        const int32_t steps = steps_q8(energy, full);
-        if (q8 != NULL) {
-            q8[i] = steps;
-        } else {
-            q[i] = rounded(steps);
-        }
-    }
-}
-
-/* The spectrum, half of it over 32, in `work`; returns the shift of the windowed block. */
-static int spectrum(const int16_t *pcm, int32_t *work) {
-    const int shift = headroom(pcm);
-    first_stage(pcm, work, shift);
-    later_stages(work);
-    return shift;
-}
-
-/* How far the spectrum can be shifted up: all of it comes to lie within +-(2^31 - 1). */
-static int lift_of(uint32_t used) {
-    return leading_zeros(used + 1) - 1;
-}
-
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
-    const int shift = spectrum(pcm, work);
-    bands(work, shift, lift_of(split(work)), out, NULL);
-}
-
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
-    const int shift = spectrum(pcm, work);
-    bands(work, shift, lift_of(split(work)), NULL, out);
-}
+#include "frontend/plain.h"
 
 const ws_lfbe ws_lfbe_fb7e63cf = {
     .hash = 0xfb7e63cfu,

@@ -1,0 +1,29 @@
+"""The plain C of firmware/ that generated files include, by its path there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+_INCLUDE = re.compile(r'^#include "((?:\w+/)?\w+\.h)"$', re.MULTILINE)
+
+
+def included(texts: Iterable[str]) -> dict[str, str]:
+    """The text of each header of firmware/kernels and firmware/frontend that `texts` include, and
+    that those include, by its path below firmware/."""
+    waiting = [
+        name
+        for text in texts
+        for name in _INCLUDE.findall(text)
+        if name.startswith(("kernels/", "frontend/"))
+    ]
+    found: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = (FIRMWARE / name).read_text(encoding="utf-8")
+            folder = PurePosixPath(name).parent
+            waiting += [str(folder / other) for other in _INCLUDE.findall(found[name])]
+    return dict(sorted(found.items()))

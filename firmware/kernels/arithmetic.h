@@ -1,0 +1,49 @@
+/* Fixed-point arithmetic of the operators without weights: that of TFLM's reference kernels. */
+#ifndef WS_KERNELS_ARITHMETIC_H
+#define WS_KERNELS_ARITHMETIC_H
+
+#include <stdint.h>
+
+#include "config.h"
+
+/* a * b / 2^31, halves up. */
+static inline int32_t ws_high_mul(int32_t a, int32_t b) {
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
+}
+
+/* x / 2^exponent, halves away from zero. */
+static inline int32_t ws_divide(int32_t x, int exponent) {
+    const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1u);
+    return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0 ? 1 : 0) ? 1 : 0);
+}
+
+/* x * multiplier / 2^(31 + shift). */
+static inline int32_t ws_down(int32_t x, int32_t multiplier, int shift) {
+    return ws_divide(ws_high_mul(x, multiplier), shift);
+}
+
+/* The same; a negative shift is to the left. */
+static inline int32_t ws_rescale(int32_t x, int32_t multiplier, int shift) {
+    if (shift < 0) return ws_high_mul((int32_t)((uint32_t)x << -shift), multiplier);
+    return ws_down(x, multiplier, shift);
+}
+
+static inline int32_t ws_clamp(int32_t value, int32_t low, int32_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+static inline int8_t ws_clamp8(int32_t value, int32_t low, int32_t high) {
+    return (int8_t)(value < low ? low : value > high ? high : value);
+}
+
+/* 1 / (1 + x) of x in 0 .. 1, Q31 both: Newton's method from 48/17 - 32/17 x. */
+WS_FUNCTION int32_t ws_one_over_one_plus(int32_t x) {
+    const int32_t half = (int32_t)(((int64_t)x + INT32_MAX + 1) >> 1);
+    int32_t y = 1515870810 + ws_high_mul(half, -1010580540); /* two integer bits */
+    for (int i = 0; i < 3; i++) {
+        y += ws_high_mul(y, (1 << 29) - ws_high_mul(half, y)) * 4;
+    }
+    return y > INT32_MAX / 2 ? INT32_MAX : y * 2;
+}
+
+#endif

@@ -1,0 +1,46 @@
+/* What dot products of both layouts share. */
+#ifndef WS_KERNELS_DSP_SUMS_H
+#define WS_KERNELS_DSP_SUMS_H
+
+#include "dsp_common.h"
+#include "gather.h"
+
+/* Sums of two pairs of outputs, A B and C D, or of one pair in two pixels. */
+typedef struct {
+    int32_t a, b, c, d;
+} ws_sums;
+
+enum { WS_BLOCK = 512 }; /* inputs at a time */
+
+#if !WS_ANY_SHIFT && !WS_CLAMPS && defined(__ARM_FEATURE_DSP)
+/* What ws_double_pairs keeps in memory, by offsets. */
+typedef struct {
+    const ws_u32 *x;
+    const int32_t *bias, *multiplier;
+    const int8_t *shift;
+    int8_t *out;
+    int32_t outputs, zero_point, pairs;
+} ws_pairs;
+_Static_assert(offsetof(ws_pairs, x) == 0 && offsetof(ws_pairs, bias) == 4 &&
+                   offsetof(ws_pairs, multiplier) == 8 && offsetof(ws_pairs, shift) == 12 &&
+                   offsetof(ws_pairs, out) == 16 && offsetof(ws_pairs, outputs) == 20 &&
+                   offsetof(ws_pairs, zero_point) == 24 && offsetof(ws_pairs, pairs) == 28,
+               "as its text reads them");
+
+/* A sum to an output, as ws_scale. */
+#if WS_SIGNED_DOTS
+#define WS_DOT_AWAY(sum) "add %[" sum "], %[" sum "], %[" sum "], asr #31\n"
+#else
+#define WS_DOT_AWAY(sum)
+#endif
+/* clang-format off */
+#define WS_DOT_SCALE(sum, multiplier, shift)              \
+    "smmulr %[" sum "], %[" sum "], %[" multiplier "]\n"  \
+    WS_DOT_AWAY(sum)                                      \
+    "asrs %[" sum "], %[" sum "], %[" shift "]\n"         \
+    "adc %[" sum "], %[" sum "], %[even]\n"               \
+    "ssat %[" sum "], #8, %[" sum "]\n"
+/* clang-format on */
+#endif
+
+#endif

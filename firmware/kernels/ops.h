@@ -1,0 +1,64 @@
+/* Operators without weights, a small part of a network's time. They compute what TFLM's reference
+ * kernels do.
+ */
+#ifndef WS_KERNELS_OPS_H
+#define WS_KERNELS_OPS_H
+
+#ifndef WS_KERNELS_H
+#error "include a core's kernels first: kernels/plain.h, dsp.h or mve.h"
+#endif
+#include "arithmetic.h"
+#include "ops_move.h"
+#include "ops_pairs.h"
+#include "ops_reduce.h"
+#include "ops_weights.h"
+
+/* table[0] is for -128. */
+static inline void ws_op_table(const int8_t *table, const int8_t *in, int8_t *out, int count) {
+    for (int i = 0; i < count; i++) {
+        out[i] = table[in[i] + 128];
+    }
+}
+
+/* Element i through table (i / inner) % count, each of 256 bytes. */
+static inline void ws_op_tables(const int8_t *tables, int count, int inner, const int8_t *in,
+                                int8_t *out, int size) {
+    for (const int8_t *end = out + size; out < end;) {
+        const int8_t *table = tables + 128;
+        for (int c = 0; c < count; c++, table += 256) {
+            for (int i = 0; i < inner; i++) {
+                *out++ = table[*in++];
+            }
+        }
+    }
+}
+
+/* Over each row of `depth`; exps[d] is exp of d steps below the row's maximum, in Q31. */
+WS_FUNCTION void ws_op_softmax(const int32_t *exps, int known, int rows, int depth,
+                               const int8_t *in, int8_t *out) {
+    for (int r = 0; r < rows; r++, in += depth, out += depth) {
+        int32_t most = -128, sum = 0; /* the sum has 12 integer bits */
+        for (int c = 0; c < depth; c++) {
+            if (in[c] > most) most = in[c];
+        }
+        for (int c = 0; c < depth; c++) {
+            if (most - in[c] < known) sum += ws_divide(exps[most - in[c]], 12);
+        }
+        int headroom = 1; /* zeros before the first one; the sum is at least 1 */
+        while ((sum >> (31 - headroom)) == 0) {
+            headroom++;
+        }
+        const int32_t scale =
+            ws_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
+        for (int c = 0; c < depth; c++) {
+            int32_t value = 0;
+            if (most - in[c] < known) {
+                const int down = 35 - headroom; /* above 31, so many share in 1 that each has 0 */
+                if (down < 32) value = ws_divide(ws_high_mul(scale, exps[most - in[c]]), down);
+            }
+            out[c] = ws_clamp8(value - 128, -128, 127);
+        }
+    }
+}
+
+#endif
