@@ -211,7 +211,7 @@ class HostC(Executor):
         folder = Path(self._folder.name)
         write_files(folder, texts)
         library = folder / "network.so"
-        command = [os.environ.get("CC", "cc"), *CFLAGS, "-O2", "-g", "-DWS_TRACE"]
+        command = [os.environ.get("CC", "cc"), *CFLAGS, "-O2", "-g", "-DWS_TRACE", "-DWS_CHECKED"]
         command += ["-fsanitize=undefined", "-fno-sanitize-recover=all", "-shared", "-fPIC"]
         command += [f"-I{folder}", f"-I{ROOT / 'firmware/include'}", f"-I{ROOT / 'firmware'}"]
         files = ["firmware/engine/word.c", "tests/native/network.c"]

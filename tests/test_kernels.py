@@ -228,6 +228,7 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     if board.kind == "host":
         sources += [ROOT / f"firmware/platform/posix/{name}.c" for name in ("main", "posix")]
         command += ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        command += ["-DWS_CHECKED"]
     else:
         generate(board_name, folder)
         sources += [ROOT / f"firmware/{path}.c" for path in SEMIHOSTED]

@@ -36,7 +36,7 @@ INLINE int32_t *store_before(int32_t *z, int32_t re, int32_t im) {
 
 /* Two samples times their weights, each plus `plus`. */
 INLINE complex two_products(const int16_t *pcm, const int16_t *weights, int32_t plus) {
-    return (complex){pcm[0] * weights[0] + plus, pcm[1] * weights[1] + plus};
+    return (complex){WS_ADD(pcm[0] * weights[0], plus), WS_ADD(pcm[1] * weights[1], plus)};
 }
 
 /* a * w >> 16, w being the low or the high half of a word: the upper word of a product. */
@@ -50,14 +50,15 @@ INLINE int32_t times_high(int32_t a, uint32_t w) {
 
 /* The same added to a sum. */
 INLINE int32_t add_low(int32_t sum, int32_t a, uint32_t w) {
-    return sum + times_low(a, w);
+    return WS_ADD(sum, times_low(a, w));
 }
 
 INLINE int32_t add_high(int32_t sum, int32_t a, uint32_t w) {
-    return sum + times_high(a, w);
+    return WS_ADD(sum, times_high(a, w));
 }
 
 INLINE uint64_t add_product(uint64_t sum, uint32_t a, uint32_t b) {
+    WS_CHECK((uint64_t)a * b <= UINT64_MAX - sum);
     return sum + (uint64_t)a * b;
 }
 

@@ -5,6 +5,7 @@
 /* The spectrum, half of it over 32, in `work`; returns the shift of the windowed block. */
 static int spectrum(const int16_t *pcm, int32_t *work) {
     const int shift = headroom(pcm);
+    WS_CHECK(shift >= 0 && shift < 30);
     first_stage(pcm, work, shift);
     later_stages(work);
     return shift;
@@ -12,6 +13,7 @@ static int spectrum(const int16_t *pcm, int32_t *work) {
 
 /* How far the spectrum can be shifted up: all of it comes to lie within +-(2^31 - 1). */
 static int lift_of(uint32_t used) {
+    WS_CHECK(used < UINT32_C(1) << 31);
     return leading_zeros(used + 1) - 1;
 }
 

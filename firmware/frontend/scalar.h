@@ -11,6 +11,7 @@ INLINE uint32_t magnitude(int32_t a) {
 
 /* a - b, of a and a + b: one instruction, whatever b was made of. */
 INLINE int32_t other(int32_t a, int32_t sum) {
+    WS_CHECK(2 * (int64_t)a - sum >= INT32_MIN && 2 * (int64_t)a - sum <= INT32_MAX);
     return (int32_t)(2 * (uint32_t)a - (uint32_t)sum);
 }
 
@@ -37,10 +38,10 @@ static int headroom(const int16_t *pcm) {
 /* The last sums of a butterfly of a, b, c, d: s = a + c, t = a - c, u = b + d, v = b - d. Its
  * results lie `q` words apart. */
 INLINE void store_butterfly(int32_t *z, int q, complex s, complex t, complex u, complex v) {
-    store(z, s.re + u.re, s.im + u.im);
-    store(z + 2 * q, s.re - u.re, s.im - u.im);
-    store(z + q, t.re + v.im, t.im - v.re);
-    store(z + 3 * q, t.re - v.im, t.im + v.re);
+    store(z, WS_ADD(s.re, u.re), WS_ADD(s.im, u.im));
+    store(z + 2 * q, WS_SUB(s.re, u.re), WS_SUB(s.im, u.im));
+    store(z + q, WS_ADD(t.re, v.im), WS_SUB(t.im, v.re));
+    store(z + 3 * q, WS_SUB(t.re, v.im), WS_ADD(t.im, v.re));
 }
 
 static const complex none = {0, 0};
@@ -48,7 +49,7 @@ static const complex none = {0, 0};
 /* The samples 2 i and 2 i + 1, windowed. */
 INLINE complex windowed(const int16_t *pcm, int i, int32_t scale) {
     const complex p = two_products(pcm + 2 * i, hann + 2 * i, 0);
-    return (complex){p.re * scale, p.im * scale};
+    return (complex){WS_MUL(p.re, scale), WS_MUL(p.im, scale)};
 }
 
 /* A shift by 3 leaves three stages room to grow by 2 and one by 1; the first divides by 4. */
@@ -94,16 +95,16 @@ static void first_stage(const int16_t *pcm, int32_t *z, int shift) {
 INLINE void butterfly(int32_t *z, int q, uint32_t w1, uint32_t w2, uint32_t w3) {
     const complex y = load(z + q);
     const complex b = {add_high(times_low(y.re, w1), y.im, w1),
-                       times_low(y.im, w1) - times_high(y.re, w1)};
+                       WS_SUB(times_low(y.im, w1), times_high(y.re, w1))};
     const complex x = load(z + 3 * q);
     const complex u = {add_high(add_low(b.re, x.re, w3), x.im, w3),
-                       add_low(b.im, x.im, w3) - times_high(x.re, w3)};
+                       WS_SUB(add_low(b.im, x.im, w3), times_high(x.re, w3))};
     const complex v = {other(b.re, u.re), other(b.im, u.im)};
     const complex r = load(z + 2 * q);
     const complex p = load(z);
     const complex a = {p.re >> 1, p.im >> 1};
     const complex s = {add_high(add_low(a.re, r.re, w2), r.im, w2),
-                       add_low(a.im, r.im, w2) - times_high(r.re, w2)};
+                       WS_SUB(add_low(a.im, r.im, w2), times_high(r.re, w2))};
     const complex t = {other(a.re, s.re), other(a.im, s.im)};
     store_butterfly(z, q, s, t, u, v);
 }
@@ -136,11 +137,12 @@ static uint32_t split(int32_t *z) {
     for (int k = 1; k < POINTS / 2; k++) {
         const uint32_t w = split_twiddles[k];
         const complex x = load(p), y = load(m);
-        const complex a = {(x.re >> 2) + (y.re >> 2), (x.im >> 2) - (y.im >> 2)};
-        const complex b = {(x.re >> 1) - (y.re >> 1), (x.im >> 1) + (y.im >> 1)};
+        const complex a = {WS_ADD(x.re >> 2, y.re >> 2), WS_SUB(x.im >> 2, y.im >> 2)};
+        const complex b = {WS_SUB(x.re >> 1, y.re >> 1), WS_ADD(x.im >> 1, y.im >> 1)};
         const int32_t turned = add_high(times_low(b.re, w), b.im, w);
-        const complex up = {add_low(a.re, b.im, w) - times_high(b.re, w), kept(a.im - turned)};
-        const complex down = {other(a.re, up.re), up.im - 2 * a.im};
+        const complex up = {WS_SUB(add_low(a.re, b.im, w), times_high(b.re, w)),
+                            kept(WS_SUB(a.im, turned))};
+        const complex down = {other(a.re, up.re), WS_SUB(up.im, 2 * a.im)};
         p = store_next(p, up.re, up.im);
         m = store_before(m, down.re, down.im);
         used |= magnitude(up.re) | magnitude(up.im) | magnitude(down.re) | magnitude(down.im);
@@ -167,11 +169,13 @@ INLINE uint64_t falling_band(mel *next, int32_t bins, uint32_t scale, uint64_t *
         const complex x = load_next(&next->bin);
         const uint64_t square = (uint64_t)((int64_t)x.re * x.re) + (uint64_t)((int64_t)x.im * x.im);
         const uint32_t high = (uint32_t)(square >> 32), low = (uint32_t)square;
+        WS_CHECK((uint64_t)high * scale + (((uint64_t)low * scale) >> 32) <= UINT32_MAX);
         const uint32_t power = high * scale + (uint32_t)(((uint64_t)low * scale) >> 32);
         all = add_product(all, power, both);
         up = add_product(up, power, *next->rise++);
         bins = kept(bins); /* a counter: an end pointer takes longer to make than it saves */
     }
+    WS_CHECK(up <= all);
     *rising = up;
     return all - up;
 }
@@ -182,7 +186,8 @@ INLINE int32_t steps_q8(uint64_t energy, int32_t full) {
     uint32_t top; /* the 32 bits from the highest in use on */
     int zeros;
     if (__builtin_expect(high != 0, 1)) {
-        zeros = leading_zeros(high); /* at least 2 */
+        zeros = leading_zeros(high);
+        WS_CHECK(zeros >= 2);
         top = high << zeros | low >> (32 - zeros);
     } else if (low != 0) {
         zeros = 32 + leading_zeros(low);

@@ -4,15 +4,18 @@
 
 #include <stdint.h>
 
+#include "check.h"
 #include "config.h"
 
 /* a * b / 2^31, halves up. */
 static inline int32_t ws_high_mul(int32_t a, int32_t b) {
+    WS_CHECK(a != INT32_MIN || b != INT32_MIN);
     return (int32_t)(((int64_t)a * b + (INT64_C(1) << 30)) >> 31);
 }
 
 /* x / 2^exponent, halves away from zero. */
 static inline int32_t ws_divide(int32_t x, int exponent) {
+    WS_CHECK(exponent >= 0 && exponent < 32);
     const int32_t mask = (int32_t)((UINT32_C(1) << exponent) - 1u);
     return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0 ? 1 : 0) ? 1 : 0);
 }
@@ -33,6 +36,7 @@ static inline int32_t ws_clamp(int32_t value, int32_t low, int32_t high) {
 }
 
 static inline int8_t ws_clamp8(int32_t value, int32_t low, int32_t high) {
+    WS_CHECK(low >= INT8_MIN && low <= high && high <= INT8_MAX);
     return (int8_t)(value < low ? low : value > high ? high : value);
 }
 

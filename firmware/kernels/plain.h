@@ -5,6 +5,7 @@
 #include "types.h"
 
 static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
+    WS_CHECK(multiplier >= 0 && shift < 32 && shift >= (WS_ANY_SHIFT ? -31 : 1));
 #if WS_ANY_SHIFT
     acc = (int32_t)((uint32_t)acc << (shift < 0 ? -shift : 0));
 #endif
@@ -19,7 +20,9 @@ static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
 }
 
 static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
-    const int32_t value = ws_scale(acc, row->multiplier[o], row->shift[o]) + range->zero_point;
+    const int32_t scaled = ws_scale(acc, row->multiplier[o], row->shift[o]);
+    const int32_t value = WS_ADD(scaled, range->zero_point);
+    WS_CHECK(range->low >= INT8_MIN && range->low <= range->high && range->high <= INT8_MAX);
     return (int8_t)(value < range->low ? range->low : value > range->high ? range->high : value);
 }
 
@@ -36,10 +39,10 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
             int32_t c = row->bias[o + 2], d = row->bias[o + 3];
             for (int i = 0; i < length; i++, w += 4) {
                 const int32_t x = in[i];
-                a += x * w[0];
-                b += x * w[1];
-                c += x * w[2];
-                d += x * w[3];
+                a = WS_ADD(a, x * w[0]);
+                b = WS_ADD(b, x * w[1]);
+                c = WS_ADD(c, x * w[2]);
+                d = WS_ADD(d, x * w[3]);
             }
             out[o] = ws_finish(a, row, o, range);
             out[o + 1] = ws_finish(b, row, o + 1, range);
@@ -49,7 +52,7 @@ static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const in
         for (int o = whole; o < outputs; o++) {
             int32_t acc = row->bias[o];
             for (int i = 0; i < length; i++) {
-                acc += in[i] * *w++;
+                acc = WS_ADD(acc, in[i] * *w++);
             }
             out[o] = ws_finish(acc, row, o, range);
         }
@@ -105,10 +108,10 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                 for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += weight_row) {
                     const int8_t *tap = at, *v = w, *end = w + taps.columns * channels;
                     for (; v < end; v += channels, tap += taps.step) {
-                        a += (tap[0] - fill) * v[0];
-                        b += (tap[1] - fill) * v[1];
-                        d += (tap[2] - fill) * v[2];
-                        e += (tap[3] - fill) * v[3];
+                        a = WS_ADD(a, (tap[0] - fill) * v[0]);
+                        b = WS_ADD(b, (tap[1] - fill) * v[1]);
+                        d = WS_ADD(d, (tap[2] - fill) * v[2]);
+                        e = WS_ADD(e, (tap[3] - fill) * v[3]);
                     }
                 }
                 out[c] = ws_finish(a, row, c, range);
@@ -121,7 +124,7 @@ static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
                 const int8_t *at = first, *w = own;
                 for (int i = 0; i < taps.rows; i++, at += taps.row_step, w += weight_row) {
                     for (int j = 0; j < taps.columns; j++) {
-                        acc += (at[j * taps.step] - fill) * w[j * channels];
+                        acc = WS_ADD(acc, (at[j * taps.step] - fill) * w[j * channels]);
                     }
                 }
                 out[c] = ws_finish(acc, row, c, range);
@@ -146,10 +149,10 @@ WS_FUNCTION void ws_sums_beside(const int8_t *in, int count, int step, int32_t *
             even += four & UINT32_C(0x00FF00FF);
             odd += (four >> 8) & UINT32_C(0x00FF00FF);
         }
-        sum[0] += (int32_t)(even & 0xFFFFu) - 128 * block;
-        sum[1] += (int32_t)(odd & 0xFFFFu) - 128 * block;
-        sum[2] += (int32_t)(even >> 16) - 128 * block;
-        sum[3] += (int32_t)(odd >> 16) - 128 * block;
+        sum[0] = WS_ADD(sum[0], (int32_t)(even & 0xFFFFu) - 128 * block);
+        sum[1] = WS_ADD(sum[1], (int32_t)(odd & 0xFFFFu) - 128 * block);
+        sum[2] = WS_ADD(sum[2], (int32_t)(even >> 16) - 128 * block);
+        sum[3] = WS_ADD(sum[3], (int32_t)(odd >> 16) - 128 * block);
     }
 }
 

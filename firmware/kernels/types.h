@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "check.h"
 #include "config.h"
 
 /* Words and halves of them in memory that is int8_t elsewhere. */

@@ -14,6 +14,7 @@
 #define WS_BINS 248
 #define WS_LOG_SCALE 202017810
 #define WS_LOG_OFFSET (37888)
+#include "kernels/check.h"
 #include "frontend/tables.h"
 
 static const int16_t hann[WS_WINDOW] = {
