@@ -82,6 +82,18 @@ def test_a_kernel_out_of_range_is_seen(fault: str, tmp_path: Path) -> None:
     judge(tmp_path, KERNEL, {**SOUND, **macros}, found)
 
 
+def test_a_words_network_is_checked_too(tmp_path: Path) -> None:
+    """Its headers come first, and have WS_ASSERT as well."""
+    write_files(tmp_path, generate(TOY.word, TOY.word_path, TOY.folder))
+    call = ["gcc", "-c", f"-I{FIRMWARE}", f"-I{FIRMWARE / 'include'}", str(tmp_path / "ws_toy.c")]
+    for flags, checked in (["-DWS_CHECKED"], True), ([], False):
+        subprocess.run([*call, *flags, "-o", str(tmp_path / "toy.o")], check=True)
+        names = subprocess.run(
+            ["nm", str(tmp_path / "toy.o")], capture_output=True, text=True, check=True
+        ).stdout
+        assert ("__assert_fail" in names) == checked
+
+
 @pytest.mark.parametrize("fault", BEYOND)
 def test_the_front_end_out_of_range_is_seen(fault: str, tmp_path: Path) -> None:
     macros, found = BEYOND[fault]

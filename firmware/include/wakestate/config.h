@@ -10,10 +10,15 @@
 #define WS_SMOOTHING_MOST 8
 #endif
 
-/* Called with what must hold whatever the input is, as assert() is; by default nothing is checked.
- */
+/* Called with what must hold whatever the input is, as assert() is; by default nothing is checked,
+ * but in a checked build (WS_CHECKED), where fixed-point operations assert their ranges, too. */
 #ifndef WS_ASSERT
+#ifdef WS_CHECKED
+#include <assert.h>
+#define WS_ASSERT(condition) assert(condition)
+#else
 #define WS_ASSERT(condition) ((void)0)
+#endif
 #endif
 
 #endif
