@@ -267,7 +267,7 @@ ROUNDS ?= 40
 BATCHES ?= 500
 ROUNDED ?= 0
 NEAR ?= 0
-EXPERIMENT ?= runs/experiment/$(WORD)
+EXPERIMENT ?= runs/experiment/$(BUILT)
 define experiment_run
 $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
 	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(EXPERIMENT)/$(1) \

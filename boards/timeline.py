@@ -61,7 +61,7 @@ def _describe(lines: Sequence[str]) -> list[str]:
             scores.append((event["t"], event["p"]))
         elif event["type"] == "wake":
             wakes += 1
-            word = f"word {event['start']:.3f}-{event['end']:.3f}"
+            word = f"{event.get('word', 'word')} {event['start']:.3f}-{event['end']:.3f}"
             rows.append(f"{event['t']:8.3f} s  wake  {word}  p={event['p']:.4f}  {event['state']}")
     if wakes == 0:
         rows.append("no wake")

@@ -60,6 +60,7 @@ WORD_FILES := $(WORDFILE) $(OTHERS:%=words/%.toml)
 $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcard convert/*.py) \
 		$(wildcard templates/ws_words.*)
 	$(PYTHON) -m convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
+	@touch $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c
 HEADERS += $(WORDS_FOLDER)/ws_words.h
 CFLAGS += -I$(WORDS_FOLDER)
 endif
