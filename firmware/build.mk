@@ -62,7 +62,7 @@ $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcar
 	$(PYTHON) -m convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
 	@touch $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c
 HEADERS += $(WORDS_FOLDER)/ws_words.h
-CFLAGS += -I$(WORDS_FOLDER)
+CFLAGS += -I$(WORDS_FOLDER) -DWS_SHARED_KERNELS
 endif
 CFLAGS += -I$(GENERATED) $(foreach w,$(OTHERS),-I$(call folder,$(w)))
 generated: $(HEADERS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.image import read_image
 from bench.measure import Counts
 from boards.building import build as make
 from boards.schema import load_board
@@ -51,6 +52,22 @@ def test_a_second_word_costs_its_network_alone() -> None:
     each = [counts[word].mean("engine") for word in TOGETHER.split()]
     expected = sum(each) - counts["alexa"].mean("front end")
     assert abs(counts[TOGETHER].mean("engine") / expected - 1) < 0.02
+
+
+def test_words_share_front_end_and_kernels() -> None:
+    """At least 12 KB of flash less than images of their own; three fit 256 KB and 32 KB of RAM."""
+    board = load_board("mps2-an386")
+    images = {}
+    for words in ("alexa", "computer", TOGETHER, f"{TOGETHER} hey_samuel"):
+        elf = Path("build") / board.name / words.replace(" ", "_") / "image.elf"
+        done = make("firmware/build.mk", str(elf), f"BOARD={board.name}", f"WORD={words}",
+                    root=ROOT)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        images[words] = read_image(ROOT / elf, board.prefix)
+    apart = images["alexa"].flash + images["computer"].flash
+    assert images[TOGETHER].flash <= apart - 12 * 1024
+    three = images[f"{TOGETHER} hey_samuel"]
+    assert three.flash <= 256 * 1024 and three.ram + board.stack_bytes <= 32 * 1024
 
 
 def test_words_that_do_not_fit_are_refused_by_name(

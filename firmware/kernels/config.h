@@ -56,4 +56,28 @@
 #define WS_FUNCTION static __attribute__((unused))
 #define WS_NOINLINE static __attribute__((noinline, unused))
 
+/* The largest kernels. Each word's C has its own; in a program of several words, built with
+ * -DWS_SHARED_KERNELS, they are weak and their names say what is defined above, so that the linker
+ * keeps one of those that are alike. */
+#ifdef WS_SHARED_KERNELS
+#define WS_KERNEL __attribute__((weak, noinline))
+#define WS_KERNEL_NOINLINE __attribute__((weak, noinline))
+#define WS_ALIKE_(name, a, b, c, d, e, f, g) name##a##b##c##d##e##_##f##_##g
+#define WS_ALIKE(...) WS_ALIKE_(__VA_ARGS__)
+#define WS_SHARED(name)                                                          \
+    WS_ALIKE(name, WS_ANY_SHIFT, WS_CLAMPS, WS_SIGNED_DOTS, WS_SIGNED_DEPTHWISE, \
+             WS_CAREFUL_DEPTHWISE, WS_SIZE_TYPE, WS_WINDOW_TYPE)
+#define ws_dot WS_SHARED(ws_dot_)
+#define ws_dot_wide WS_SHARED(ws_dot_wide_)
+#define ws_long WS_SHARED(ws_long_)
+#define ws_long_wide WS_SHARED(ws_long_wide_)
+#define ws_depthwise WS_SHARED(ws_depthwise_)
+#define ws_whole_groups WS_SHARED(ws_whole_groups_)
+#define ws_sums WS_SHARED(ws_sums_)
+#define ws_finish WS_SHARED(ws_finish_)
+#else
+#define WS_KERNEL static inline
+#define WS_KERNEL_NOINLINE WS_NOINLINE
+#endif
+
 #endif

@@ -181,9 +181,8 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
 
 /* Weights, doubled: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the
  * channels that make no whole group, one by one. */
-static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int16_t *weights, const int8_t *in, int8_t *out,
-                                int8_t *scratch) {
+WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const int16_t *weights,
+                            const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
     const int channels = shape->in_c, whole = channels / 4 * 4;
     const int all_taps = shape->kernel_h * shape->kernel_w;

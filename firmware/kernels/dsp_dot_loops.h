@@ -111,9 +111,9 @@ static inline void WS_NAME(ws_double)(const ws_range *range, const ws_row *row, 
 
 /* One pixel of more than WS_BLOCK inputs: sums are kept in scratch, so that a block at a time need
  * be widened there. */
-WS_NOINLINE void WS_NAME(ws_long)(const ws_range *range, const ws_row *row, int outputs,
-                                  const int8_t *weights, const int8_t *in, int length,
-                                  int8_t *scratch, int8_t *out) {
+WS_KERNEL_NOINLINE void WS_NAME(ws_long)(const ws_range *range, const ws_row *row, int outputs,
+                                         const int8_t *weights, const int8_t *in, int length,
+                                         int8_t *scratch, int8_t *out) {
     const int whole = (length + 7) / 8 * 8;
     ws_sums *sums = (ws_sums *)(void *)scratch;
     ws_u32 *x = (ws_u32 *)(void *)(scratch + (outputs + 3) / 4 * (int)sizeof *sums);
@@ -142,9 +142,8 @@ WS_NOINLINE void WS_NAME(ws_long)(const ws_range *range, const ws_row *row, int 
 }
 
 /* Weights: pairs of outputs, an odd last one with a second of zeros; see above. */
-static inline void WS_NAME(ws_dot)(const ws_dot_shape *shape, const ws_row *row,
-                                   const int8_t *weights, const int8_t *in, int8_t *out,
-                                   int8_t *scratch) {
+WS_KERNEL void WS_NAME(ws_dot)(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
+                               const int8_t *in, int8_t *out, int8_t *scratch) {
     const int outputs = shape->outputs, length = shape->length, whole = (length + 7) / 8 * 8;
     ws_u32 *x = (ws_u32 *)(void *)scratch;
     int left = shape->pixels;

@@ -132,8 +132,8 @@ _Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, rows) == 4 &&
 /* The two above for whole groups of sixteen channels of a row of pixels, taps two at a time:
  * weights are -127 .. 127, so that two products fit into int16. q0 .. q3 are the sums a, b, c and
  * d. */
-WS_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step, int32_t zero_point,
-                                 int8_t *out) {
+WS_KERNEL_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step, int32_t zero_point,
+                                        int8_t *out) {
     const int32_t *bias, *multiplier;
     const int8_t *shift, *x, *w;
     int32_t rows, t, count;
@@ -267,9 +267,8 @@ static inline void ws_padded_row(const ws_conv_shape *shape, const int8_t *in, i
 
 /* Weights: groups of sixteen channels, filled up with zeros, tap by tap. Where taps reach beyond
  * the edge, the rows that an output row needs are copied to scratch, padded. */
-static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int8_t *weights, const int8_t *in, int8_t *out,
-                                int8_t *scratch) {
+WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
+                            const int8_t *in, int8_t *out, int8_t *scratch) {
     const int channels = shape->in_c;
     const int height = (shape->kernel_h - 1) * shape->dilation_h + 1;
     const int width =

@@ -17,7 +17,8 @@
 #define WS_ROW_4(sum) WS_ROW_3(sum) WS_VECTOR(sum, "a", "x3", "q5")
 
 /* Row by row of weights against `x`, each row filled up with zeros to whole vectors: a sum each. */
-WS_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, int rows, int32_t *sums) {
+WS_KERNEL_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, int rows,
+                                int32_t *sums) {
     const mve_pred16_t rest = vctp8q((uint32_t)((length - 1) % 16 + 1));
     const int vectors = (length + 15) / 16;
     int32_t sum, sum_2;
@@ -213,8 +214,8 @@ WS_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, int rows,
 /* clang-format on */
 
 /* Sums of one pixel, or of two, `outputs` apart, become outputs. */
-WS_NOINLINE void ws_finish(const int32_t *sums, bool two, const ws_row *row, int outputs,
-                           const ws_range *range, int8_t *out) {
+WS_KERNEL_NOINLINE void ws_finish(const int32_t *sums, bool two, const ws_row *row, int outputs,
+                                  const ws_range *range, int8_t *out) {
     const int32_t *bias = row->bias, *multiplier = row->multiplier, *second = sums + outputs;
     const int8_t *shift = row->shift;
     int8_t *next = out + outputs;
@@ -229,8 +230,8 @@ WS_NOINLINE void ws_finish(const int32_t *sums, bool two, const ws_row *row, int
 }
 
 /* Weights: output by output a row, filled up with zeros to whole vectors. */
-static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
-                          const int8_t *in, int8_t *out, int8_t *scratch) {
+WS_KERNEL void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
+                      const int8_t *in, int8_t *out, int8_t *scratch) {
     const int outputs = shape->outputs, length = shape->length;
     int32_t *sums = (int32_t *)(void *)scratch;
     for (int left = shape->pixels; left > 0; left -= 2, in += 2 * shape->step, out += 2 * outputs) {

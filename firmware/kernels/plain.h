@@ -27,8 +27,8 @@ static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_r
 }
 
 /* Weights: in a tile of four outputs, input by input its weight in each. */
-static inline void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
-                          const int8_t *in, int8_t *out, int8_t *scratch) {
+WS_KERNEL void ws_dot(const ws_dot_shape *shape, const ws_row *row, const int8_t *weights,
+                      const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
     const int outputs = shape->outputs, whole = outputs / 4 * 4, length = shape->length;
     const ws_range *range = &shape->range;
@@ -90,9 +90,8 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
 }
 
 /* Weights: tap by tap its weight in each channel. */
-static inline void ws_depthwise(const ws_conv_shape *shape, const ws_row *row,
-                                const int8_t *weights, const int8_t *in, int8_t *out,
-                                int8_t *scratch) {
+WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
+                            const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
     const int channels = shape->in_c, whole = channels / 4 * 4, fill = shape->fill;
     const ws_range *range = &shape->range;
