@@ -24,6 +24,8 @@ from train.data import (
 TRAINING = """
 import json, os, signal, sys
 from pathlib import Path
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)  # each of these short runs would trace graphs of its own
 import train.fit, train.pool
 from train.fit import Budget, Trainer
 from words import load_word

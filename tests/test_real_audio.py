@@ -12,7 +12,7 @@ from tests.firmware_build import EMULATED, build
 from tests.test_emulator import events
 
 #: On all boards, and on these.
-SHORT, MINUTES, LONG = 2, 20, ("mps2-an385", "mps2-an386")
+SHORT, MINUTES, LONG = 2, 20, ("mps2-an386",)
 #: Of each kind, so that the word and what is not the word, music and noise are in it.
 KINDS = ("alexa", "other_keywords", "music", "speech", "noise", "device_speech")
 

@@ -368,14 +368,15 @@ def hear(made: Build, audio: Path) -> bytes:
 
 def test_device_image_emulator_and_host_agree_on_the_real_word(tmp_path: Path) -> None:
     """Two chips' serial ports, by interrupts that QEMU has; and the emulator's files."""
-    sample = ROOT / "models/alexa/sample.wav"
+    sample = tmp_path / "sample.wav"
+    sample.write_bytes(wav((ROOT / "models/alexa/sample.wav").read_bytes()[44:][: 9 * 32000]))
     stream = emulate(build("alexa", "host"), tmp_path / "host", sample)
     found = sent(stream)
-    assert len(found.starts) == 3
+    assert len(found.starts) == 2
     heard = np.frombuffer(sample.read_bytes()[44:], "<i2").astype(np.int16)
     assert stream == expected(heard, found.starts)
     assert emulate(build("alexa", "mps2-an386"), tmp_path / "m4", sample) == stream
     for board in ("mps2-an385", "netduinoplus2"):
         said = sent(hear(build("alexa", board), sample))
         assert said.frame_bytes == stream
-        assert [line["type"] for line in said.lines].count("wake") == 3
+        assert [line["type"] for line in said.lines].count("wake") == 2
