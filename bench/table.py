@@ -72,7 +72,7 @@ def sizes(elf: Path, word: str, board: Board) -> str:
     return "\n".join(
         (
             _align(cells),
-            "  The application's RAM is a engine and a hop of PCM: firmware/test/image.c",
+            "  The application's RAM is an engine and a hop of PCM: firmware/test/image.c",
             f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
             f"  {elf}",
         )

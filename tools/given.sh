@@ -18,8 +18,10 @@ for goal in $GOALS; do
         ;;
     esac
     case $goal in
-    run | build | emulate | qemu | flash | monitor | debug) ;;
-    *) [ "${WORD#* }" = "$WORD" ] || fail "WORD=\"$WORD\": make $goal takes one word" ;;
+    size | data | train | experiment | scenes | evaluate | report | clips | compare | lengths | bench | \
+        bench-* | verify-* | first-of-two | demo-two-stage)
+        [ "${WORD#* }" = "$WORD" ] || fail "WORD=\"$WORD\": make $goal takes one word"
+        ;;
     esac
     case $goal in
     train | experiment | scenes | evaluate | report | lengths | bench-host | \
