@@ -1,9 +1,9 @@
 """Integer reference of the network in NumPy: whole windows and streaming.
 
-It is written from the definition of TFLite's reference kernels and shares no loop with the generated
-C, nor with its compiler more than the reader of files and `quantize_multiplier`: it is what the C,
-LiteRT and TFLM are compared with, bit for bit. It knows what a word's network is made of: CONV_2D
-and DEPTHWISE_CONV_2D over time, one after another.
+It is written from the definition of TFLite's reference kernels and shares no loop with the
+generated C, nor with its compiler more than the reader of files and `quantize_multiplier`: it is
+what the C, LiteRT and TFLM are compared with, bit for bit. It knows what a word's network is made
+of: CONV_2D and DEPTHWISE_CONV_2D over time, one after another.
 """
 
 from __future__ import annotations
