@@ -111,7 +111,10 @@ def attempt(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
     if child == 0:
         os.close(reads)
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
-        resource.setrlimit(resource.RLIMIT_AS, (3 * MOST_BYTES, 3 * MOST_BYTES))
+        # Beside what the parent has mapped, which is gigabytes where it has loaded TensorFlow.
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + 3 * MOST_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         os.write(writes, json.dumps(_compile(path, options, out)).encode()[:60000])
         os._exit(0)
     os.close(writes)
