@@ -44,7 +44,8 @@ def _build(name: str, sources: list[str], includes: list[str]) -> Path:
     """Compile tests/fuzz/NAME.c with `sources`, by clang."""
     program = FOLDER / "bin" / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    call = ["clang", *FLAGS, *(f"-I{folder}" for folder in [*includes, "firmware"])]
+    folders = [*includes, "firmware/include", "firmware"]
+    call = ["clang", *FLAGS, *(f"-I{folder}" for folder in folders)]
     call += [f"tests/fuzz/{name}.c", *sources, "-o", str(program)]
     try:
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
