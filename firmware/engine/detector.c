@@ -135,7 +135,8 @@ ws_decision ws_detector_push(ws_word_state *word, const int8_t out[WS_OUTPUTS], 
     if (word->config.near_miss > 0) {
         const bool is_near =
             listens && score >= threshold - (int32_t)word->config.near_miss * smoothing;
-        decision.near_miss = track_near(word, decision.score, state, is_near, decision.wake);
+        decision.near_miss =
+            track_near(word, decision.score, state, is_near, decision.wake) && !muted;
     }
     return decision;
 }

@@ -104,6 +104,7 @@ ws_status ws_configure(void *engine, unsigned number, const ws_config *config) {
         word->refractory = (uint32_t)word->model->receptive_hops * word->model->lfbe->hop;
     }
     word->config = *config;
+    word->near_open = false; /* of the marks before */
     return WS_OK;
 }
 

@@ -150,6 +150,10 @@ static void test_detector_tells_near_misses(void) {
     CHECK(event.start < event.end && event.end <= event.sample);
     CHECK(!push(&word, 0).near_miss);
     CHECK(!push(&word, 99).near_miss && push(&word, 100).wake && !push(&word, 0).near_miss);
+    word.refractory = 0;
+    const int8_t low[WS_OUTPUTS] = {0, 127, -128};
+    CHECK(!push(&word, 99).near_miss && !ws_detector_push(&word, low, 0, true).near_miss);
+    CHECK(!push(&word, 0).near_miss);
 }
 
 /* Where the word lies when every step says the same. */

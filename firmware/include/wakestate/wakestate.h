@@ -68,7 +68,7 @@ typedef struct {
     int16_t near_miss;      /* above 0: a score that comes within so much of the threshold, and
                                does not wake, is a WS_EVENT_NEAR_MISS */
     uint16_t shortest_ms;   /* of a word that may wake; 0: the model's; WS_ANY_LENGTH: any */
-    uint32_t refractory_ms; /* after a wake; 0: the model's */
+    uint32_t refractory_ms; /* after a wake, up to 100,000,000; 0: the model's */
     uint8_t smoothing;      /* steps averaged; 0: the model's */
     bool off;               /* its network does not run */
 } ws_config;
