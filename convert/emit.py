@@ -5,6 +5,7 @@ What a template shows is worked out here; templates only loop and name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,12 +50,13 @@ def generate(
     word: Word, word_path: Path, folder: Path, kernels: Kernels = "plain"
 ) -> dict[str, str]:
     """Every generated file's text, by name."""
+    _check_name(word_path, word)
     manifest = check_manifest(folder, word)
     program = compile_word(word, folder, kernels)
     _check_logit(folder, program, manifest.logit)
     header = _header(word_path, folder, kernels)
     rate = word.frontend.sample_rate
-    title = f'The wake word "{word.phrase}"'
+    title = f'The wake word "{word.name}"'
     values = program_values(program, "layers", title, header, kernels, word.states)
     values |= {
         "word": word,
@@ -145,6 +147,19 @@ def endpoint_q16(word: Word, manifest: Manifest) -> int:
     """Samples that one int8 step of START or END stands for, over the steps averaged, in Q16."""
     samples = manifest.logit.scale * manifest.endpoint_hops * word.frontend.hop_samples
     return round(samples / word.detector.smoothing_steps * 65536)
+
+
+def _check_name(path: Path, word: Word) -> None:
+    """ws_NAME must be no name of firmware's own: of a function, a type, a file."""
+    taken = {"frontend", "lfbe", "words"}
+    for header in sorted((ROOT / "firmware").rglob("*.h")):
+        code = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+        taken |= set(re.findall(r"\bws_(\w+)", code))
+    if word.name in taken:
+        raise ConvertError(
+            f"{path}: name: '{word.name}' makes ws_{word.name}, which firmware/ has already; "
+            f"hint: name the file and the word '{word.name}_word'"
+        )
 
 
 def _check_logit(folder: Path, program: Program, logit: Logit) -> None:

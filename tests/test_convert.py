@@ -20,6 +20,7 @@ from convert.kernels import KERNELS, Kernels
 from convert.manifest import never_fires, set_thresholds, sha256
 from tests.executors import ROOT, TOY
 from words import load_word
+from words.schema import Detector
 
 GOLDEN = ROOT / "tests/golden"
 FILES = (
@@ -126,6 +127,22 @@ def test_changed_file(copied: Path) -> None:
 def test_other_vocabulary(copied: Path) -> None:
     edit_word(copied, '"music"', '"radio"')
     refused(copied, "model.json: metadata", "'music'", "'radio'", "train anew")
+
+
+@pytest.mark.parametrize("name", ["engine", "mute", "words", "frontend"])
+def test_a_name_that_firmware_has(copied: Path, name: str) -> None:
+    """ws_engine, ws_mute ... would be declared twice."""
+    edit_word(copied, 'name = "toy"', f'name = "{name}"')
+    (copied / "toy.toml").rename(copied / f"{name}.toml")
+    with pytest.raises(ConvertError, match=f"name: '{name}' makes ws_{name}, .* hint: "):
+        emit(copied / f"{name}.toml", copied, copied / "out")
+
+
+def test_as_many_steps_are_averaged_as_a_word_file_may_ask_for(copied: Path) -> None:
+    most = Detector.model_fields["smoothing_steps"].metadata
+    header = (ROOT / "firmware/include/wakestate/config.h").read_text(encoding="utf-8")
+    allowed = max(bound.le for bound in most if hasattr(bound, "le"))
+    assert f"#define WS_SMOOTHING_MOST {allowed}\n" in header
 
 
 def test_other_frontend(copied: Path) -> None:

@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             const ws_config config = {.sensitivity = (int16_t)(value >> 4),
                                       .near_miss = (int16_t)(what >> 2),
                                       .shortest_ms = (uint16_t)(value >> 6),
-                                      .smoothing = (uint8_t)((value >> 4) % 10u),
+                                      .smoothing = (uint8_t)((value >> 4) % 18u),
                                       .off = (what & 0x80u) != 0};
             ws_status status = ws_configure(whole, value >> 15, &config);
             CHECK(ws_configure(pieces, value >> 15, &config) == status);

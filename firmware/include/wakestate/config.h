@@ -5,9 +5,10 @@
 #ifndef WAKESTATE_CONFIG_H
 #define WAKESTATE_CONFIG_H
 
-/* Steps that a detector can average: three bytes of RAM for each, in every word. */
+/* Steps that a detector can average: three bytes of RAM for each, in every word. A word file may
+ * ask for 16. */
 #ifndef WS_SMOOTHING_MOST
-#define WS_SMOOTHING_MOST 8
+#define WS_SMOOTHING_MOST 16
 #endif
 
 /* Called with what must hold whatever the input is, as assert() is; by default nothing is checked,

@@ -3,8 +3,8 @@
  *   model  tests/toy/model.json  sha256 cc9d272ee39012507a4c56d91623429267e605dddcaff6dd08b88c82fe1c53d4
  *   python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels plain */
 /* The wake word "toy", for ws_init: wakestate/wakestate.h. */
-#ifndef WS_TOY_H
-#define WS_TOY_H
+#ifndef WS_NAMED_TOY_H
+#define WS_NAMED_TOY_H
 
 #include "wakestate/wakestate.h"
 #include "ws_lfbe.h"
