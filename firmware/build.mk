@@ -84,7 +84,7 @@ UPLINK := $(addprefix firmware/uplink/,frame.c preroll.c uplink.c)
 EMULATOR := firmware/programs/emulator/emulator.c \
 	$(addprefix firmware/programs/common/,event.c states.c text.c wav.c) $(UPLINK)
 VECTORS := firmware/test/vectors.c firmware/programs/common/text.c
-ENGINE_TEST := firmware/test/engine.c firmware/programs/common/text.c
+ENGINE_TEST := $(addprefix firmware/test/,engine.c detector.c) firmware/programs/common/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_frontend.o ws_words.o $(OTHERS:%=ws_%.o))
 NETWORK_OBJECT := $(OUT)/obj/generated/ws_$(FIRST).o
 TRACED_OBJECT := $(OUT)/obj/generated/ws_$(FIRST)_traced.o
