@@ -99,7 +99,7 @@ run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 		WORD=$(WORD) AUDIO=x.wav" >&2; exit 1)
 	+@$(BUILD) BOARD=host emulator >&2
 	+@$(BUILD) BOARD=$(BOARD) emulator >&2
-	@$(PYTHON) -m boards timeline --build host=$(HOST_PROGRAM) --build $(BOARD)=$(BOARD_PROGRAM) \
+	@$(PYTHON) -m wakestate.boards timeline --build host=$(HOST_PROGRAM) --build $(BOARD)=$(BOARD_PROGRAM) \
 		$(if $(STATE),--state "$$STATE") $(SAMPLES)
 
 .PHONY: build
@@ -111,8 +111,8 @@ build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	@echo "$(DEVICE_PROGRAM)"
 
 # What must be decoded for the emulator needs packages that the others do not.
-DECODER = @$(PYTHON) -m boards plain -- "$$AUDIO" || $(MAKE) --no-print-directory $(VENV)/.audio >&2
-HEAR = @$(PYTHON) -m boards hear --board $(1) --program $(2) $(OPTIONS) -- "$$AUDIO"
+DECODER = @$(PYTHON) -m wakestate.boards plain -- "$$AUDIO" || $(MAKE) --no-print-directory $(VENV)/.audio >&2
+HEAR = @$(PYTHON) -m wakestate.boards hear --board $(1) --program $(2) $(OPTIONS) -- "$$AUDIO"
 
 .PHONY: emulate
 emulate: $(BOARD_SETUP) ## Hear AUDIO in the host emulator; what is no 16 kHz WAV is decoded
@@ -136,7 +136,7 @@ endef
 SERVE_SETUP = $(if $(wildcard $(VERIFIER)/verifier.json),$(VENV)/.serve $(BOARD_SETUP))
 SERVED = --word $(WORD) --model $(MODEL) --verifier $(VERIFIER)
 VERIFY_RUN ?= runs/verify/$(WORD)
-VERIFY = $(PYTHON) -m verify train --word $(WORD) --model $(MODEL) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
+VERIFY = $(PYTHON) -m wakestate.verify train --word $(WORD) --model $(MODEL) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT) \
 	--epochs $(EPOCHS) --wakes $(VERIFY_WAKES)
 VERIFY_WAKES ?= runs/verify/$(WORD)-wakes-$(AMOUNT)
 AMOUNT ?= 1
@@ -152,7 +152,7 @@ verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, 
 verify-limits: $(VENV)/.train ## Fit VERIFIER to MODEL anew, its network or its thresholds being others; trains nothing
 	$(verifier_given)
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m verify limits $(SERVED) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT)
+	$(PYTHON) -m wakestate.verify limits $(SERVED) --data $(DATA) $(ALSO:%=--also %) --amount $(AMOUNT)
 # Each kind, way of cutting and seed; what is there already is not done again.
 KINDS ?= cra cnn195 cnn100 cnn76 dnn-hmm
 CUTS ?= aligned misaligned
@@ -162,40 +162,40 @@ verify-experiment: $(VENV)/.train ## CRA, CNNs and a DNN-HMM as the second look,
 	@set -e; for seed in $(SEEDS); do for cuts in $(CUTS); do for kind in $(KINDS); do \
 		run=$(VERIFY_RUNS)/$$kind-$$cuts-$$seed; ls $$run/verifier/*.json >/dev/null 2>&1 || \
 		$(VERIFY) --kind $$kind --cuts $$cuts --seed $$seed --run $$run; done; done; done
-	$(PYTHON) -m verify compare $(VERIFY_RUNS) --word $(WORD) --data $(DATA) --split $(SPLIT) $(if $(RATE),--rate $(RATE))
+	$(PYTHON) -m wakestate.verify compare $(VERIFY_RUNS) --word $(WORD) --data $(DATA) --split $(SPLIT) $(if $(RATE),--rate $(RATE))
 verify-measure: $(VENV)/.train ## Misses and false accepts of MODEL on DATA with and without VERIFIER
 	$(verifier_given)
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m verify measure --word $(WORD) --model $(MODEL) --verifier $(VERIFIER) \
+	$(PYTHON) -m wakestate.verify measure --word $(WORD) --model $(MODEL) --verifier $(VERIFIER) \
 		--data $(DATA) --split $(SPLIT)
 verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WORD's wakes
 	$(verifier_given)
-	@$(PYTHON) -m verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
+	@$(PYTHON) -m wakestate.verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
 		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
 first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes more readily, for devices whose wakes VERIFIER hears again
 	$(verifier_given)
-	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO)
+	@$(PYTHON) -m wakestate.verify lower $(SERVED) --out $(FIRST_OF_TWO)
 demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples
 	$(verifier_given)
-	@$(PYTHON) -m verify lower $(SERVED) --out $(FIRST_OF_TWO) >&2
+	@$(PYTHON) -m wakestate.verify lower $(SERVED) --out $(FIRST_OF_TWO) >&2
 	$(if $(AUDIO),+$(DECODER))
 	+@$(BUILD) MODEL=$(FIRST_OF_TWO) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
-	@$(PYTHON) -m verify demo $(SERVED) --board $(BOARD) \
+	@$(PYTHON) -m wakestate.verify demo $(SERVED) --board $(BOARD) \
 		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) -- $(if $(AUDIO),"$$AUDIO",$(SAMPLES))
 
 .PHONY: size
 size: $(BOARD_SETUP) ## Flash, RAM and stack of the images for BOARD, by object, against its budget
 	+@$(BUILD) BOARD=$(BOARD) size
-	@$(if $(filter host,$(BOARD)),,$(PYTHON) -m bench size --word $(WORD) --model $(MODEL) --board $(BOARD))
+	@$(if $(filter host,$(BOARD)),,$(PYTHON) -m wakestate.bench size --word $(WORD) --model $(MODEL) --board $(BOARD))
 
 # Whether the board is there is asked before anything is built.
 HEARS = $(if $(AUDIO),"$$AUDIO",$(firstword $(SAMPLES)))
 define on_board
-@$(PYTHON) -m boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
+@$(PYTHON) -m wakestate.boards plugged --board $(BOARD) --to $@ $(if $(PORT),--port $(PORT))
 +@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
 +@$(BUILD) BOARD=$(BOARD) device >&2
 $(if $(AUDIO),+$(DECODER))
-@$(PYTHON) -m boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) -- $(HEARS)
+@$(PYTHON) -m wakestate.boards $@ --board $(BOARD) --elf $(DEVICE_PROGRAM) $(if $(PORT),--port $(PORT)) -- $(HEARS)
 endef
 .PHONY: flash monitor debug
 flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it
@@ -207,7 +207,7 @@ debug: $(VENV)/.base ## gdb on BOARD with the device image loaded
 
 .PHONY: new-board
 new-board: $(VENV)/.base ## A folder boards/NAME like LIKE, that builds; see docs/porting.md
-	@$(if $(and $(NAME),$(LIKE)),$(PYTHON) -m boards new '$(NAME)' --like '$(LIKE)',\
+	@$(if $(and $(NAME),$(LIKE)),$(PYTHON) -m wakestate.boards new '$(NAME)' --like '$(LIKE)',\
 		echo "give both: make new-board NAME=mine LIKE=b-l475e-iot01a" >&2; exit 2)
 
 TFLITE_FILE = '$(subst ','\'',$(TFLITE))'
@@ -217,43 +217,43 @@ COMPILE = $(MAKE) --no-print-directory -s -f firmware/compile.mk BOARD=$(BOARD) 
 compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
 	+@$(COMPILE) all >&2
 	+@$(COMPILE) show
-	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m bench model --board $(BOARD) \
+	@$(if $(filter host,$(BOARD)),true,$(PYTHON) -m wakestate.bench model --board $(BOARD) \
 		--tflite $(TFLITE_FILE) $(if $(STREAM),--stream))
 
-BENCH = $(PYTHON) -m bench run --word $(WORD) --model $(MODEL) --peers $(PEERS)
+BENCH = $(PYTHON) -m wakestate.bench run --word $(WORD) --model $(MODEL) --peers $(PEERS)
 .PHONY: bench bench-diff bench-baseline
 bench: $(VENV)/.base ## Instructions, flash, RAM and stack of WORD on every core that QEMU has
 	@$(BENCH)
 bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % above bench/baseline.json
 	@$(BENCH)
-	@$(PYTHON) -m bench diff
+	@$(PYTHON) -m wakestate.bench diff
 bench-baseline: $(VENV)/.base ## The same; becomes the baseline, and the tables in docs/
 	@$(BENCH)
-	@$(PYTHON) -m bench accept
-	@$(PYTHON) -m boards docs
+	@$(PYTHON) -m wakestate.bench accept
+	@$(PYTHON) -m wakestate.boards docs
 
 .PHONY: bench-host
 bench-host: $(VENV)/.audio ## x real time and memory of the host emulator, for HOURS and ten times as many
 	+@$(BUILD) BOARD=host emulator >&2
-	@$(PYTHON) -m bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
+	@$(PYTHON) -m wakestate.bench host --word $(WORD) --data $(DATA) --hours $(HOURS)
 
 # Made data never goes where recordings lie: without DATA it has a folder of its own.
 MADE = $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA))
 .PHONY: data benchmark-data voices
 data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engines and packages
-	$(PYTHON) -m train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) \
+	$(PYTHON) -m wakestate.train data --word words/$(WORD).toml --data $(MADE) --positives $(POSITIVES) \
 		--downloads $(DOWNLOADS) $(MORE)
 benchmark-data: $(VENV)/.synth ## Gather hours of recorded sound into data/benchmark, for DEV=
-	$(PYTHON) -m train benchmark --data data/benchmark --downloads $(DOWNLOADS)
+	$(PYTHON) -m wakestate.train benchmark --data data/benchmark --downloads $(DOWNLOADS)
 voices: $(VENV)/.voices ## Kokoro's voices, close to people's, for data (130 MB)
 	$(PYTHON) tools/voices.py $(DOWNLOADS)/voices/kokoro
 
 .PHONY: train
 train: $(VENV)/.train ## Train WORD on DATA into RUN, convert it and measure it; resumes
-	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
+	$(PYTHON) -m wakestate.train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(RUN) \
 		--rounds $(ROUNDS) --batches $(BATCHES) --amount $(AMOUNT) --rounded $(ROUNDED) --near $(NEAR) $(TEACHERS:%=--teacher %) \
 		$(START:%=--start %) $(RATE:%=--rate %)
-	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
+	KERAS_BACKEND=tensorflow $(PYTHON) -m wakestate.convert tflite --word words/$(WORD).toml --keras $(RUN)/model.keras \
 		--calibration $(RUN)/calibration.npy --out $(RUN)/model
 	@KERAS_BACKEND=tensorflow $(MAKE) --no-print-directory evaluate MODEL=$(RUN)/model RESULTS=$(RUN) SET=yes
 	@echo "To hear with it: make emulate WORD=$(WORD) MODEL=$(RUN)/model AUDIO=x.wav"
@@ -270,27 +270,27 @@ NEAR ?= 0
 EXPERIMENT ?= runs/experiment/$(BUILT)
 define experiment_run
 $(EXPERIMENT)/$(1)/evaluate.json: | $(VENV)/.train
-	$(PYTHON) -m train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(EXPERIMENT)/$(1) \
+	$(PYTHON) -m wakestate.train fit --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %) --run $(EXPERIMENT)/$(1) \
 		--pool $(EXPERIMENT)/pool --conditioning $(2) --seed $(3) --rounds $(ROUNDS) --batches $(BATCHES) \
 		--amount $(AMOUNT)
-	KERAS_BACKEND=tensorflow $(PYTHON) -m convert tflite --word words/$(WORD).toml \
+	KERAS_BACKEND=tensorflow $(PYTHON) -m wakestate.convert tflite --word words/$(WORD).toml \
 		--keras $(EXPERIMENT)/$(1)/model.keras --calibration $(EXPERIMENT)/$(1)/calibration.npy \
 		--out $(EXPERIMENT)/$(1)/model
-	$(PYTHON) -m convert c --word words/$(WORD).toml --model $(EXPERIMENT)/$(1)/model \
+	$(PYTHON) -m wakestate.convert c --word words/$(WORD).toml --model $(EXPERIMENT)/$(1)/model \
 		--kernels plain --out $(EXPERIMENT)/$(1)/c
 	+@$(MAKE) --no-print-directory -s -f firmware/build.mk WORD=$(WORD) \
 		PYTHON=$(PYTHON) BOARD=host GENERATED=$(EXPERIMENT)/$(1)/c OUT=$(EXPERIMENT)/$(1)/host library >&2
-	KERAS_BACKEND=tensorflow $(PYTHON) -m train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --short \
+	KERAS_BACKEND=tensorflow $(PYTHON) -m wakestate.train evaluate --word words/$(WORD).toml --data $(DATA) --split $(SPLIT) --short \
 		--library $(EXPERIMENT)/$(1)/host/libwakestate.so --out $(EXPERIMENT)/$(1)
 endef
 $(foreach v,$(VARIANTS),$(foreach s,$(SEEDS),$(eval $(call experiment_run,$(v)-$(s),$(v),$(s)))))
 .PHONY: experiment
 experiment: $(foreach s,$(SEEDS),$(foreach v,$(VARIANTS),$(EXPERIMENT)/$(v)-$(s)/evaluate.json)) ## Does knowing the device's state help? VARIANTS x SEEDS
-	@$(PYTHON) -m train compare $(EXPERIMENT) --word words/$(WORD).toml
+	@$(PYTHON) -m wakestate.train compare $(EXPERIMENT) --word words/$(WORD).toml
 
 .PHONY: scenes
 scenes: $(VENV)/.train ## Examples of the sound that WORD is trained on, as WAV and PNG
-	@$(PYTHON) -m train scenes --word words/$(WORD).toml --data $(DATA)
+	@$(PYTHON) -m wakestate.train scenes --word words/$(WORD).toml --data $(DATA)
 
 RESULTS ?= build/$(WORD)
 FLOAT ?= $(wildcard $(MODEL)/$(WORD).keras)
@@ -305,19 +305,19 @@ PEERED := $(if $(SHORT),,$(VENV)/.peers)
 .PHONY: evaluate report clips compare
 evaluate: $(VENV)/.train $(PEERED) ## Misses of MODEL on DATA, SPLIT=dev, at fixed false accepts; peers beside
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m train evaluate $(MEASURED) $(if $(SET),--set-thresholds $(MODEL))
+	$(PYTHON) -m wakestate.train evaluate $(MEASURED) $(if $(SET),--set-thresholds $(MODEL))
 report: $(VENV)/.train $(PEERED) ## All of that as one HTML page; evaluates first where it must
 	+@$(BUILD) BOARD=host library >&2
-	$(PYTHON) -m train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
+	$(PYTHON) -m wakestate.train report $(MEASURED) --model $(MODEL) $(foreach b,$(BESIDE),--beside '$(b)')
 clips: $(VENV)/.train ## The sound of each false accept that evaluate found, as WAV
-	$(PYTHON) -m train clips $(MEASURED)
+	$(PYTHON) -m wakestate.train clips $(MEASURED)
 compare: $(VENV)/.train ## A paired test of what evaluate found against BESIDE
-	@$(PYTHON) -m train paired '$(WORD)=$(RESULTS)/evaluate.json' $(foreach b,$(BESIDE),'$(b)')
+	@$(PYTHON) -m wakestate.train paired '$(WORD)=$(RESULTS)/evaluate.json' $(foreach b,$(BESIDE),'$(b)')
 
 .PHONY: lengths
 lengths: $(VENV)/.train ## How long people say WORD, as MODEL places it: for shortest_s of the word file
 	+@$(BUILD) BOARD=host library >&2
-	@$(PYTHON) -m train lengths --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %)
+	@$(PYTHON) -m wakestate.train lengths --word words/$(WORD).toml --data $(DATA) $(ALSO:%=--also %)
 
 .PHONY: test
 test: lint ## Lint, then all tests

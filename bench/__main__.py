@@ -1,4 +1,4 @@
-"""python -m bench: count what a word costs on every core, and compare with the baseline."""
+"""python -m wakestate.bench: what a word costs on every core, and against the baseline."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench import host, table
-from bench.measure import Model, Subject, build_image, counting_boards, measure, peers
-from bench.rows import BenchError, Report, compare, merge, read_report, write_report
-from bench.stack import POINTED, Stack
-from boards.schema import BoardError, load_board
-from words.files import FileError
+from wakestate.bench import host, table
+from wakestate.bench.measure import Model, Subject, build_image, counting_boards, measure, peers
+from wakestate.bench.rows import BenchError, Report, compare, merge, read_report, write_report
+from wakestate.bench.stack import POINTED, Stack
+from wakestate.boards.schema import BoardError, load_board
+from wakestate.words.files import FileError
 
 BASELINE = Path("bench/baseline.json")
 OUT = Path("build/bench.json")
@@ -21,7 +21,7 @@ MAKE_BASELINE = "`make bench-baseline` accepts it"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m wakestate.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="build, count, and print the tables")

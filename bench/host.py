@@ -9,8 +9,8 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rows import BenchError
-from train.manifest import DataError, read_manifest
+from wakestate.bench.rows import BenchError
+from wakestate.train.manifest import DataError, read_manifest
 
 RATE = 16000
 _SECOND = 2 * RATE  # bytes

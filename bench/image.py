@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.rows import BenchError
+from wakestate.bench.rows import BenchError
 
 Part = Literal["engine", "library", "board"]
 Kind = Literal["code", "constants", "data", "zero"]

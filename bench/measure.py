@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.image import Image, layer_constants, read_image
-from bench.rows import REST, BenchError, Report, Row, Sections
-from bench.stack import POINTED, Stack, Worst
-from boards.building import build
-from boards.run import QEMU, capture
-from boards.schema import Board, board_names, load_board
-from convert.compile.emit import compile_model
-from convert.compile.names import model_name
-from convert.emit import compile_word
-from convert.errors import ConvertError
-from words import Word, WordError, load_word
+from wakestate.bench.image import Image, layer_constants, read_image
+from wakestate.bench.rows import REST, BenchError, Report, Row, Sections
+from wakestate.bench.stack import POINTED, Stack, Worst
+from wakestate.boards.building import build
+from wakestate.boards.run import QEMU, capture
+from wakestate.boards.schema import Board, board_names, load_board
+from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.compile.names import model_name
+from wakestate.convert.emit import compile_word
+from wakestate.convert.errors import ConvertError
+from wakestate.words import Word, WordError, load_word
 
 #: 2^6 ns an instruction: more than a tick for each where the clock is above 15.6 MHz, and the
 #: counter's 24 bits still hold 8 million instructions at 32 MHz; bench.c says if it ran over.

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from words.explain import explain
-from words.files import write_whole
+from wakestate.words.explain import explain
+from wakestate.words.files import write_whole
 
 #: What of a row may not grow; in bytes but the first.
 COSTS = ("instructions", "flash", "ram", "stack", "stack_computed")

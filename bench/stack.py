@@ -18,8 +18,8 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from bench.image import tool
-from bench.rows import BenchError
+from wakestate.bench.image import tool
+from wakestate.bench.rows import BenchError
 
 #: What the engine calls by the pointers of ws_model and ws_lfbe.
 POINTED = ("network_reset", "network_select", "network_run", "ws_frontend")

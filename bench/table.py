@@ -7,12 +7,12 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
-from bench.measure import CALLS, counting_boards, floor, macs_per_instruction
-from bench.rows import BenchError, Report, Row
-from bench.stack import POINTED, Stack
-from boards.schema import Board, load_board
-from words.files import write_whole
+from wakestate.bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
+from wakestate.bench.measure import CALLS, counting_boards, floor, macs_per_instruction
+from wakestate.bench.rows import BenchError, Report, Row
+from wakestate.bench.stack import POINTED, Stack
+from wakestate.boards.schema import Board, load_board
+from wakestate.words.files import write_whole
 
 _HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
 _SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")

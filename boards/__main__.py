@@ -1,4 +1,4 @@
-"""python -m boards: what boards there are, what is generated from them, and running on them."""
+"""python -m wakestate.boards: boards, what is generated from them, and running on them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from boards import budget, flash, generate, new, pages, pdm, run, sound, timeline
-from boards.schema import Board, BoardError, board_names, load_board
-from words.explain import one_line
-from words.files import FileError, write_whole
+from wakestate.boards import budget, flash, generate, new, pages, pdm, run, sound, timeline
+from wakestate.boards.schema import Board, BoardError, board_names, load_board
+from wakestate.words.explain import one_line
+from wakestate.words.files import FileError, write_whole
 
 
 def _build(text: str) -> tuple[Board, Path]:
@@ -22,7 +22,7 @@ def _build(text: str) -> tuple[Board, Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m boards", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m wakestate.boards", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
     commands.add_parser("list", help="the names of all boards")

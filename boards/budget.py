@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from boards.schema import Board, BoardError
+from wakestate.boards.schema import Board, BoardError
 
 _FLASH = (".text", ".ARM.exidx", ".data")
 _RAM = (".data", ".bss", ".noinit", ".stack")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from boards.run import capture
-from boards.schema import Board, BoardError
-from boards.vectors import Results, read_results
+from wakestate.boards.run import capture
+from wakestate.boards.schema import Board, BoardError
+from wakestate.boards.vectors import Results, read_results
 
 Run = Sequence[npt.NDArray[np.integer]]
 

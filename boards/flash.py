@@ -18,15 +18,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from boards import gdb
-from boards.run import check_qemu, command
-from boards.schema import Board, BoardError, Flash, board_names, load_board
-from boards.serial import port, talk
+from wakestate.boards import gdb
+from wakestate.boards.run import check_qemu, command
+from wakestate.boards.schema import Board, BoardError, Flash, board_names, load_board
+from wakestate.boards.serial import port, talk
 
 USB = Path("/sys/bus/usb/devices")
 NODES = Path("/dev/bus/usb")
 DEBUG_PORT = 3333
-_PERMIT = ".venv/bin/python -m boards udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
+_PERMIT = (
+    ".venv/bin/python -m wakestate.boards udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
+)
 _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
 
 

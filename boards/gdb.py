@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from boards.schema import BoardError
+from wakestate.boards.schema import BoardError
 
 _CHUNK = 1024  # bytes of memory a packet, twice as many hex digits
 

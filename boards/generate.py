@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from boards import svd
-from boards.schema import FOLDER, Board, BoardError, load_board
-from convert.render import render, version
-from words.files import write_whole
+from wakestate import ROOT, __version__
+from wakestate.boards import svd
+from wakestate.boards.schema import FOLDER, Board, BoardError, load_board
+from wakestate.convert.render import render
+from wakestate.words.files import write_whole
 
-ROOT = FOLDER.parent
 _INCLUDE = re.compile(r'^#include "([\w./-]+)"', re.MULTILINE)
 
 
@@ -21,9 +21,9 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
     board = load_board(name, folder)
     facts = {
         "board": board,
-        "version": version(),
+        "version": __version__,
         "sha256": hashlib.sha256((folder / name / "board.toml").read_bytes()).hexdigest(),
-        "command": f"python -m boards generate {name}",
+        "command": f"python -m wakestate.boards generate {name}",
     }
     texts = {"board.mk": render("board.mk.j2", **facts)}
     if board.kind == "cortex-m":

@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from boards.schema import FOLDER, BoardError, load_board
+from wakestate.boards.schema import FOLDER, BoardError, load_board
 
 
 def new_board(name: str, like: str, folder: Path = FOLDER) -> Path:

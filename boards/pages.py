@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from boards.schema import Board, board_names, load_board
-from convert.render import render
+from wakestate import ROOT
+from wakestate.boards.schema import Board, board_names, load_board
+from wakestate.convert.render import render
 
-COMMAND = "python -m boards docs"
-BASELINE = Path(__file__).resolve().parent.parent / "bench" / "baseline.json"
+COMMAND = "python -m wakestate.boards docs"
+BASELINE = ROOT / "bench" / "baseline.json"
 WORD = "alexa"
 #: Cycles an instruction on average: flash wait states that the caches miss, loads, branches.
 CYCLES_PER_INSTRUCTION = 1.5

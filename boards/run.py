@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards.schema import Board, BoardError
+from wakestate.boards.schema import Board, BoardError
 
 #: The emulator; the variable names another, such as a newer one.
 QEMU = os.environ.get("WAKESTATE_QEMU", "qemu-system-arm")

@@ -13,10 +13,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from convert.kernels import Kernels
-from words.explain import explain
+from wakestate import ROOT
+from wakestate.convert.kernels import Kernels
+from wakestate.words.explain import explain
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = ROOT / "boards"
 
 PinName = Annotated[
     str, Field(pattern=r"^(P[A-K]([0-9]|1[0-5])|P[01]\.(0?[0-9]|[12][0-9]|3[01]))$")

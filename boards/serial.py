@@ -8,7 +8,7 @@ import sys
 import termios
 from pathlib import Path
 
-from boards.schema import Board, BoardError
+from wakestate.boards.schema import Board, BoardError
 
 
 def port(board: Board, given: str | None, devices: Path = Path("/dev")) -> str:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from boards.run import run
-from boards.schema import Board, BoardError
+from wakestate.boards.run import run
+from wakestate.boards.schema import Board, BoardError
 
 RATE = 16000
 _RATES = (4000, 768000)  # of recordings

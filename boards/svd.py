@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from boards.schema import Board, BoardError
+from wakestate.boards.schema import Board, BoardError
 
 #: PERIPHERAL_REGISTER or PERIPHERAL_REGISTER_FIELD; BOARD_UART(REGISTER) of the board's own.
 _NAMED = re.compile(r"\b[A-Z][A-Z0-9]*[A-Za-z0-9]*_[A-Za-z0-9_]*[A-Z0-9]\b")

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards.run import capture
-from boards.schema import Board, BoardError
+from wakestate.boards.run import capture
+from wakestate.boards.schema import Board, BoardError
 
 _BARS = " ▁▂▃▄▅▆▇█"
 _SLOTS = 48

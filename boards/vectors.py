@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from boards.run import capture
-from boards.schema import Board, BoardError
+from wakestate.boards.run import capture
+from wakestate.boards.schema import Board, BoardError
 
 FRONTEND, NETWORK, STREAM = 1, 2, 3
 _TYPES: dict[int, np.dtype[np.integer]] = {

@@ -1,4 +1,4 @@
-"""Command line of conversion: `python -m convert --help`."""
+"""Command line of conversion: `python -m wakestate.convert --help`."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import argparse
 import sys
 from pathlib import Path
 
-from convert.compile.emit import emit_model
-from convert.compile.names import model_name
-from convert.emit import compile_word, emit, generate_words
-from convert.errors import ConvertError, one_line
-from convert.kernels import KERNELS
-from convert.manifest import deaf, read_manifest
-from convert.render import write_files
-from words import WordError, load_word
-from words.files import FileError, plain
+from wakestate.convert.compile.emit import emit_model
+from wakestate.convert.compile.names import model_name
+from wakestate.convert.emit import compile_word, emit, generate_words
+from wakestate.convert.errors import ConvertError, one_line
+from wakestate.convert.kernels import KERNELS
+from wakestate.convert.manifest import deaf, read_manifest
+from wakestate.convert.render import write_files
+from wakestate.words import WordError, load_word
+from wakestate.words.files import FileError, plain
 
 EPILOG = """\
 the way of a model:
 
-  1. python -m convert tflite --word words/alexa.toml --keras runs/alexa/model.keras \\
+  1. python -m wakestate.convert tflite --word words/alexa.toml --keras runs/alexa/model.keras \\
          --calibration runs/alexa/calibration.npy --out models/alexa
      folds and quantizes the trained network: one int8 .tflite for each device state, all with
      the same weight bytes; one .tflite with two inputs; model.json. Needs TensorFlow
      (pip install '.[train]'). The thresholds still say "never fires": evaluation sets them.
 
-  2. python -m convert c --word words/alexa.toml --model models/alexa \\
+  2. python -m wakestate.convert c --word words/alexa.toml --model models/alexa \\
          --out build/generated/alexa
      checks the folder against the word file and writes the C that the firmware is built from.
 
 any other int8 model:
 
-     python -m convert compile --tflite kws.tflite --kernels dsp --out build/kws
+     python -m wakestate.convert compile --tflite kws.tflite --kernels dsp --out build/kws
      writes kws.h (a struct, kws_reset, kws_run) and kws.c, with the kernels that it needs. With
      --stream a model over a window of columns [1, columns, ...] becomes one that takes a new
      column a run. What is supported: docs/compile.md. `make compile` also builds and counts.
@@ -41,7 +41,7 @@ any other int8 model:
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; 0 is success."""
     parser = argparse.ArgumentParser(
-        prog="python -m convert",
+        prog="python -m wakestate.convert",
         description="From a trained model to int8 .tflite files, and from those to C.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -125,7 +125,7 @@ def _tflite(given: argparse.Namespace) -> None:
             f"{plain(given.calibration)}: not a readable .npy file: {plain(error, 300)}"
         ) from None
     try:
-        from convert.export import export
+        from wakestate.convert.export import export
     except ModuleNotFoundError as error:
         raise ConvertError(
             f"convert tflite needs {error.name}, which the base install leaves out: "

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.errors import ConvertError
-from convert.rules import RULES, Rule
-from convert.shapes import Shape
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.rules import RULES, Rule
+from wakestate.convert.shapes import Shape
 
 if TYPE_CHECKING:  # which reads files with this
-    from convert.tflite_graph import Graph, Model, Op, Tensor
+    from wakestate.convert.tflite_graph import Graph, Model, Op, Tensor
 
 #: Elements of one tensor, of all results, and of all constants as often as they are read.
 MOST_ELEMENTS = 1 << 22

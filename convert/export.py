@@ -28,10 +28,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
-from convert.errors import ConvertError
-from convert.fold import Folded, fold, layer_names, plain_model, set_folded
-from convert.frontend import frontend_hash
-from convert.manifest import (
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fold import Folded, fold, layer_names, plain_model, set_folded
+from wakestate.convert.frontend import frontend_hash
+from wakestate.convert.manifest import (
     NAME,
     Logit,
     Manifest,
@@ -44,9 +44,9 @@ from convert.manifest import (
     two_input_file,
     write_manifest,
 )
-from train.model import ENDPOINT_HOPS, build_model, endpoint_range, metadata_vectors
-from words import Word
-from words.files import make_folder, plain, writing
+from wakestate.train.model import ENDPOINT_HOPS, build_model, endpoint_range, metadata_vectors
+from wakestate.words import Word
+from wakestate.words.files import make_folder, plain, writing
 
 __all__ = ["export", "set_thresholds"]
 

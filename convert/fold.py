@@ -18,8 +18,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from train.model import MIN_SCALE
-from words import Word
+from wakestate.train.model import MIN_SCALE
+from wakestate.words import Word
 
 Array = NDArray[np.float64]
 

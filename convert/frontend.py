@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from words.schema import FrontEnd
+from wakestate.words.schema import FrontEnd
 
 LOG_STEPS = 64
 # Exponents that the fixed scalings leave in the band sums: 15 (window) - 3 - 5 (FFT) - 1 (split)

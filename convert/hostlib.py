@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.frontend import template_values
-from convert.render import render
-from convert.sources import FIRMWARE, included
-from words.schema import FrontEnd
+from wakestate.convert.frontend import template_values
+from wakestate.convert.render import render
+from wakestate.convert.sources import FIRMWARE, included
+from wakestate.words.schema import FrontEnd
 
 CACHE = Path("build/host/frontend")
 # A loop over hops, for ctypes.

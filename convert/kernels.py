@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ConvertError
+from wakestate.convert.errors import ConvertError
 
 Kernels = Literal["plain", "dsp", "dsp-wide", "mve"]
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ConvertError
-from convert.fixedpoint import quantize_multiplier
-from convert.manifest import state_file
-from convert.tflite_graph import Op, Quantization, Tensor, read_model
-from words import Word
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.manifest import state_file
+from wakestate.convert.tflite_graph import Op, Quantization, Tensor, read_model
+from wakestate.words import Word
 
 Int8 = NDArray[np.int8]
 Int64 = NDArray[np.int64]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from words.files import make_folder, writing
+from wakestate import ROOT
+from wakestate.words.files import make_folder, writing
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+TEMPLATES = ROOT / "templates"
 
 
 def rows(values: Iterable[int], per_row: int = 16) -> str:
@@ -54,11 +53,3 @@ def write_files(out: Path, texts: dict[str, str]) -> list[Path]:
                 (Path(name) / file).replace(target)
             written.append(target)
     return written
-
-
-def version() -> str:
-    """The version of this tool."""
-    project = TEMPLATES.parent / "pyproject.toml"
-    if project.is_file():  # an installed copy's metadata lags behind
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    return importlib.metadata.version("wakestate")

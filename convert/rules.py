@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from convert import shapes, window_shapes
-from convert.shapes import Shape
+from wakestate.convert import shapes, window_shapes
+from wakestate.convert.shapes import Shape
 
 if TYPE_CHECKING:
-    from convert.tflite_graph import Op
+    from wakestate.convert.tflite_graph import Op
 
 Shapes = Callable[["Op"], list[Shape]]
 #: Lowest and highest, or the words that are allowed.

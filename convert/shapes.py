@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convert.errors import ConvertError
+from wakestate.convert.errors import ConvertError
 
 if TYPE_CHECKING:
-    from convert.tflite_graph import Op, Tensor
+    from wakestate.convert.tflite_graph import Op, Tensor
 
 Shape = tuple[int, ...]
 

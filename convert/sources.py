@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
+from wakestate import ROOT
+
+FIRMWARE = ROOT / "firmware"
 _INCLUDE = re.compile(r'^#include "((?:\w+/)?\w+\.h)"$', re.MULTILINE)
 
 

@@ -20,8 +20,8 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from convert.check import check_model
-from convert.errors import ConvertError, shown
+from wakestate.convert.check import check_model
+from wakestate.convert.errors import ConvertError, shown
 
 Option = int | float | bool | str
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from convert.errors import ConvertError
-from convert.shapes import Shape, broadcast_shapes, check_shape, given, numbers, of_rank
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.shapes import Shape, broadcast_shapes, check_shape, given, numbers, of_rank
 
 if TYPE_CHECKING:
-    from convert.tflite_graph import Op
+    from wakestate.convert.tflite_graph import Op
 
 
 # Windows over rows and columns.

@@ -40,7 +40,7 @@ $(2)/.inputs: always
 $(2)/.stamp: $(2)/.inputs $(3) $$(wildcard $(4)/*.tflite) $(4)/model.json \
 		$$(wildcard convert/*.py convert/compile/*.py words/*.py) $$(wildcard templates/*.j2)
 	@mkdir -p $$(@D)
-	$$(PYTHON) -m convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) \
+	$$(PYTHON) -m wakestate.convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) \
 		--without-copies --out $(2)
 	@touch $$@
 $(3) $(4)/model.json:
@@ -59,7 +59,7 @@ WORDS_FOLDER := build/generated/$(NAME)
 WORD_FILES := $(WORDFILE) $(OTHERS:%=words/%.toml)
 $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcard convert/*.py) \
 		$(wildcard templates/ws_words.*)
-	$(PYTHON) -m convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
+	$(PYTHON) -m wakestate.convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
 	@touch $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c
 HEADERS += $(WORDS_FOLDER)/ws_words.h
 CFLAGS += -I$(WORDS_FOLDER) -DWS_SHARED_KERNELS
@@ -159,4 +159,4 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/platform/python/capi.c
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 
 size: $(or $(DEVICE_PROGRAM),$(EMULATOR_PROGRAM))
-	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m boards budget --board $(BOARD) $<,$(BOARD_PREFIX)size $<)
+	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m wakestate.boards budget --board $(BOARD) $<,$(BOARD_PREFIX)size $<)

@@ -33,7 +33,7 @@ $(GENERATED)/.model: again
 	@cmp -s $(MODEL_FILE) $@ || cp $(MODEL_FILE) $@
 $(GENERATED)/.stamp: $(GENERATED)/.model $(wildcard convert/*.py convert/compile/*.py) \
 		$(wildcard templates/ws_compiled.h.j2 templates/compiled*.j2 templates/kernels.c.j2)
-	$(PYTHON) -m convert compile --tflite $(MODEL_FILE) --kernels $(BOARD_KERNELS) --name $(NAME) \
+	$(PYTHON) -m wakestate.convert compile --tflite $(MODEL_FILE) --kernels $(BOARD_KERNELS) --name $(NAME) \
 		$(if $(STREAM),--stream) --without-copies --out $(GENERATED)
 	@touch $@
 $(GENERATED)/ws_compiled.h $(GENERATED)/$(NAME).c: $(GENERATED)/.stamp ;

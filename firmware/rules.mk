@@ -15,7 +15,7 @@ BOARD_OUT := build/boards/$(BOARD)
 $(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py boards/svd.py \
 		$(wildcard templates/board*.j2) templates/linker.ld.j2 \
 		$(wildcard boards/$(BOARD)/*.c boards/chips/*.[ch])
-	@$(PYTHON) -m boards generate $(BOARD) --out $(BOARD_OUT)
+	@$(PYTHON) -m wakestate.boards generate $(BOARD) --out $(BOARD_OUT)
 ifneq ($(wildcard boards/$(BOARD)/board.toml),)
 include $(BOARD_OUT)/board.mk
 else

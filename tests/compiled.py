@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from boards import building
-from boards.compiled import run_compiled
-from boards.schema import load_board
-from boards.vectors import Results
-from convert.compile.emit import emit_model
-from convert.tflite_graph import read_model
 from tests.firmware_build import ROOT
+from wakestate.boards import building
+from wakestate.boards.compiled import run_compiled
+from wakestate.boards.schema import load_board
+from wakestate.boards.vectors import Results
+from wakestate.convert.compile.emit import emit_model
+from wakestate.convert.tflite_graph import read_model
 
 Bytes = NDArray[np.integer]  # int8 or uint8, int16 or int32 at some ends
 Sequences = Sequence[Sequence[Sequence[Bytes]]]  # [sequence][run][input]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from boards import building
-from boards.generate import generate
-from boards.run import capture, check_qemu
-from boards.schema import Board, BoardError, board_names, load_board
+from wakestate.boards import building
+from wakestate.boards.generate import generate
+from wakestate.boards.run import capture, check_qemu
+from wakestate.boards.schema import Board, BoardError, board_names, load_board
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from verify import connections, service, serving
-from verify.api import Settings
-from verify.batching import Floats, States
-from verify.cut import FRAMES
-from words import load_word
+from wakestate.verify import connections, service, serving
+from wakestate.verify.api import Settings
+from wakestate.verify.batching import Floats, States
+from wakestate.verify.cut import FRAMES
+from wakestate.words import load_word
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.export import export, set_thresholds
-from convert.reference import logits, read_network
-from train.model import build_model, metadata_vectors
-from words import Word, load_word
+from wakestate.convert.export import export, set_thresholds
+from wakestate.convert.reference import logits, read_network
+from wakestate.train.model import build_model, metadata_vectors
+from wakestate.words import Word, load_word
 
 TOY = Path(__file__).resolve().parent / "toy"
 SEED = 20

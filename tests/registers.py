@@ -12,10 +12,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from boards.generate import generate
-from boards.schema import load_board
-from boards.svd import load_chip
 from tests.firmware_build import ROOT
+from wakestate.boards.generate import generate
+from wakestate.boards.schema import load_board
+from wakestate.boards.svd import load_chip
 
 FLAGS = ["-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 FLAGS += ["-fPIC", "-shared"]

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.firmware_build import ROOT
-from verify.cut import needed
-from verify.frames import PREROLL
-from words import load_word
+from wakestate.verify.cut import needed
+from wakestate.verify.frames import PREROLL
+from wakestate.words import load_word
 
 FRONTEND = load_word(ROOT / "words/alexa.toml").frontend
 NEEDED = needed(FRONTEND, PREROLL)

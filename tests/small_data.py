@@ -10,13 +10,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from train.acoustics import to_int16
-from train.data import (
+from wakestate.train.acoustics import to_int16
+from wakestate.train.data import (
     RATE,
     Clip,
     held_out,
 )
-from words import Word, load_word
+from wakestate.words import Word, load_word
 
 Samples = NDArray[Any]
 COLUMNS = ["path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.executors import TOY
-from train.acoustics import FULL_SCALE, Wave
-from train.alter import ALTERATIONS, AMBIENT_DB, room
-from train.data import RATE, load_corpus
-from train.trials import LEAD, Condition, Sound, Trials, conditions
+from wakestate.train.acoustics import FULL_SCALE, Wave
+from wakestate.train.alter import ALTERATIONS, AMBIENT_DB, room
+from wakestate.train.data import RATE, load_corpus
+from wakestate.train.trials import LEAD, Condition, Sound, Trials, conditions
 
 HZ = 500.0
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tests.small_data import Samples
-from train.augment import CEILING, FLOOR, WARPS, augment, change, draw, warp_matrices
-from words.schema import FrontEnd
+from wakestate.train.augment import CEILING, FLOOR, WARPS, augment, change, draw, warp_matrices
+from wakestate.words.schema import FrontEnd
 
 
 def test_a_warp_moves_a_tone_as_many_times_as_high() -> None:

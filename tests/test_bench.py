@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import table
-from bench.__main__ import main
-from bench.image import layer_constants, read_image, read_map
-from bench.measure import (
+from tests.firmware_build import ROOT
+from tests.tflite_maker import Maker
+from wakestate.bench import table
+from wakestate.bench.__main__ import main
+from wakestate.bench.image import layer_constants, read_image, read_map
+from wakestate.bench.measure import (
     LOOP_INSTRUCTIONS,
     Counts,
     Model,
@@ -21,11 +23,18 @@ from bench.measure import (
     parse,
     peers,
 )
-from bench.rows import COSTS, BenchError, Report, Row, compare, merge, read_report, write_report
-from boards.run import QEMU, command
-from boards.schema import Board, load_board
-from tests.firmware_build import ROOT
-from tests.tflite_maker import Maker
+from wakestate.bench.rows import (
+    COSTS,
+    BenchError,
+    Report,
+    Row,
+    compare,
+    merge,
+    read_report,
+    write_report,
+)
+from wakestate.boards.run import QEMU, command
+from wakestate.boards.schema import Board, load_board
 
 TOY = Subject("toy", Path("tests/toy/toy.toml"), Path("tests/toy"))
 BOARD = "mps2-an386"

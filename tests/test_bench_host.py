@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
-from bench.host import RATE, Audio, hear, recordings
-from bench.rows import BenchError
 from tests.firmware_build import ROOT, build
+from wakestate.bench.__main__ import main
+from wakestate.bench.host import RATE, Audio, hear, recordings
+from wakestate.bench.rows import BenchError
 
 SAMPLE = ROOT / "models/alexa/sample.wav"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from convert.emit import generate
-from convert.render import write_files
-from convert.sources import FIRMWARE
 from tests.executors import TOY
+from wakestate.convert.emit import generate
+from wakestate.convert.render import write_files
+from wakestate.convert.sources import FIRMWARE
 
 KERNEL = """
 #include "kernels/plain.h"

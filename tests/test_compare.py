@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.compare import frr_at, interval, table
-from train.data import DataError
+from wakestate.train.compare import frr_at, interval, table
+from wakestate.train.data import DataError
 
 
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:

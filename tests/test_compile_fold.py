@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.__main__ import main
-from convert.compile.emit import compile_model
-from convert.tflite_graph import read_model
 from tests.compiled import TFLM, Sequences, build, check_equal, compare
 from tests.tflite_maker import Maker
+from wakestate.convert.__main__ import main
+from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.tflite_graph import read_model
 
 
 def shape_of(m: Maker, x: int) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.__main__ import main
 from tests.tflite_maker import Maker, schema
+from wakestate.convert.__main__ import main
 
 
 def _typed(activations: str, weights: str = "INT8") -> Callable[[Maker], None]:

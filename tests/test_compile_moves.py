@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.compile.lower import lower
-from convert.compile.move import box, runs
-from convert.compile.refused import REFUSED
-from convert.compile.simplify import SUPPORTED, simplify
-from convert.errors import ConvertError
-from convert.tflite_graph import read_model
 from tests.compiled import check_equal
 from tests.firmware_build import ROOT
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker
+from wakestate.convert.compile.lower import lower
+from wakestate.convert.compile.move import box, runs
+from wakestate.convert.compile.refused import REFUSED
+from wakestate.convert.compile.simplify import SUPPORTED, simplify
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import read_model
 
 
 def reductions(m: Maker) -> None:

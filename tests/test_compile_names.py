@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from boards import building
-from convert.__main__ import main
-from convert.compile.names import check_name, fits, model_name
-from convert.errors import ConvertError
 from tests.firmware_build import ROOT
 from tests.tflite_maker import Maker
+from wakestate.boards import building
+from wakestate.convert.__main__ import main
+from wakestate.convert.compile.names import check_name, fits, model_name
+from wakestate.convert.errors import ConvertError
 
 
 def relu(folder: Path, name: str) -> Path:

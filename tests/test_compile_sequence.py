@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.compile.emit import compile_model
-from convert.errors import ConvertError
 from tests.compiled import check_equal
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker, schema
+from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.errors import ConvertError
 
 
 def _svdf(

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.__main__ import main
-from convert.compile.emit import Compiled, compile_model
-from convert.errors import ConvertError
 from tests.compiled import TFLM, build, compare
 from tests.test_compile import columns, written
 from tests.tflite_maker import Maker, schema
+from wakestate.convert.__main__ import main
+from wakestate.convert.compile.emit import Compiled, compile_model
+from wakestate.convert.errors import ConvertError
 
 
 def check_stream(path: Path, boards: Sequence[str] = ("host",)) -> Compiled:

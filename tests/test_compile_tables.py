@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.compile.simplify import simplify
-from convert.compile.views import TableOp
-from convert.errors import ConvertError
-from convert.tflite_graph import read_model
 from tests.compiled import TFLM, check_equal
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker
+from wakestate.convert.compile.simplify import simplify
+from wakestate.convert.compile.views import TableOp
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import read_model
 
 ALL = np.arange(-128, 128).astype(np.int8)
 #: Options' classes of operators that have any.

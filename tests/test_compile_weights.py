@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.compile.emit import compile_model
-from convert.tflite_graph import read_model
 from tests.compiled import Sequences, check_equal
 from tests.tflite_maker import Maker, schema
+from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.tflite_graph import read_model
 
 RUNS = 10
 HALF = 1 << 30

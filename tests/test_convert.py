@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.__main__ import main
-from convert.compile.emit import compile_variants
-from convert.emit import emit, generate
-from convert.errors import ConvertError
-from convert.kernels import KERNELS, Kernels
-from convert.manifest import never_fires, set_thresholds, sha256
 from tests.executors import ROOT, TOY
-from words import load_word
-from words.schema import Detector
+from wakestate.convert.__main__ import main
+from wakestate.convert.compile.emit import compile_variants
+from wakestate.convert.emit import emit, generate
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.kernels import KERNELS, Kernels
+from wakestate.convert.manifest import never_fires, set_thresholds, sha256
+from wakestate.words import load_word
+from wakestate.words.schema import Detector
 
 GOLDEN = ROOT / "tests/golden"
 FILES = (
@@ -34,7 +34,7 @@ FILES = (
 #: Of other sets than plain, the file that they change.
 NETWORK = "ws_toy.c"
 UPDATE = f"""for k in plain dsp dsp-wide mve; do
-    python -m convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
+    python -m wakestate.convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
         --without-copies --out build/golden/$k
     cp build/golden/$k/{NETWORK} tests/golden/$k
   done; cp build/golden/plain/* tests/golden/plain"""
@@ -167,7 +167,7 @@ def test_other_schema(copied: Path) -> None:
         emit(copied / "toy.toml", copied, copied / "out")
     text = str(caught.value)
     assert "model.json: schema: given 1; this version reads 2" in text and "\n" not in text
-    assert "train anew with `make train`" in text and "python -m convert tflite" in text
+    assert "train anew with `make train`" in text and "python -m wakestate.convert tflite" in text
 
 
 def test_missing_field(copied: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from convert.compile.emit import compile_model
-from convert.render import write_files
 from tests.firmware_build import ROOT
 from tests.test_compile import golden_model, written
+from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.render import write_files
 
 STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror"]

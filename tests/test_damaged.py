@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.__main__ import main
-from convert.compile.simplify import SUPPORTED
-from convert.errors import ConvertError, shown
-from convert.rules import RULES
-from convert.tflite_graph import MOST_BYTES, read_model
 from tests.fuzz.mutants import FAULTS, compile_mutants, own_models, run_sanitized, sample
 from tests.tflite_maker import Maker, schema
+from wakestate.convert.__main__ import main
+from wakestate.convert.compile.simplify import SUPPORTED
+from wakestate.convert.errors import ConvertError, shown
+from wakestate.convert.rules import RULES
+from wakestate.convert.tflite_graph import MOST_BYTES, read_model
 
 
 def network(m: Maker) -> None:

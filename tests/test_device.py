@@ -14,11 +14,6 @@ from typing import Any
 
 import pytest
 
-from boards.budget import taken, within
-from boards.gdb import Gdb, Segment
-from boards.generate import generate
-from boards.run import command
-from boards.schema import BoardError, load_board
 from tests.firmware_build import (
     EMULATED,
     REAL,
@@ -30,6 +25,11 @@ from tests.firmware_build import (
     skip_without_qemu,
 )
 from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
+from wakestate.boards.budget import taken, within
+from wakestate.boards.gdb import Gdb, Segment
+from wakestate.boards.generate import generate
+from wakestate.boards.run import command
+from wakestate.boards.schema import BoardError, load_board
 
 HOP = 160
 Event = dict[str, Any]

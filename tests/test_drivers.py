@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boards import pdm
 from tests.driver_writes import HOP, POINTER, SEQUENCES, Writes
 from tests.firmware_build import REAL
 from tests.registers import Registers
+from wakestate.boards import pdm
 
 
 class Ring(ctypes.Structure):

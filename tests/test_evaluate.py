@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from convert.emit import probability
-from convert.manifest import check_manifest, never_fires, read_manifest, set_thresholds
 from tests.executors import ROOT, TOY
 from tests.firmware_build import Build, build
 from tests.small_data import beep
-from train import evaluate
-from train.acoustics import active_rms, dbfs, rms, to_int16
-from train.alter import ALTERATIONS
-from train.cells import label
-from train.count import caught, sweep
-from train.data import RATE, Clip, DataError, load_corpus, voice
-from train.device import BARRED, OURS, Device, DeviceError
-from train.evaluate import Evaluation, Options
-from train.transfer import Counts
-from train.trials import LEAD, LEVEL_DBFS, TAIL, Condition, Sound, Trials, conditions
-from words import load_word
+from wakestate.convert.emit import probability
+from wakestate.convert.manifest import check_manifest, never_fires, read_manifest, set_thresholds
+from wakestate.train import evaluate
+from wakestate.train.acoustics import active_rms, dbfs, rms, to_int16
+from wakestate.train.alter import ALTERATIONS
+from wakestate.train.cells import label
+from wakestate.train.count import caught, sweep
+from wakestate.train.data import RATE, Clip, DataError, load_corpus, voice
+from wakestate.train.device import BARRED, OURS, Device, DeviceError
+from wakestate.train.evaluate import Evaluation, Options
+from wakestate.train.transfer import Counts
+from wakestate.train.trials import LEAD, LEVEL_DBFS, TAIL, Condition, Sound, Trials, conditions
+from wakestate.words import load_word
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +347,7 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     shutil.copytree(TOY.folder, model)
     before = {p.name: p.read_bytes() for p in model.iterdir()}
     set_thresholds(model, TOY.word, dict.fromkeys(TOY.word.states, never_fires(TOY.word)))
-    command = [sys.executable, "-m", "train", "evaluate", "--word", TOY.word_path]
+    command = [sys.executable, "-m", "wakestate.train", "evaluate", "--word", TOY.word_path]
     command += ["--data", sounds, "--split", "dev", "--library", host.folder / "libwakestate.so"]
     command += [
         "--out",
@@ -449,7 +449,7 @@ def test_evaluation_goes_on_after_a_kill(
         return [function(job) for job in todo]
 
     few = {name: ALTERATIONS[name] for name in ("band to 3.4 kHz", "clipped by 12 dB")}
-    monkeypatch.setattr("train.trials.ALTERATIONS", few)
+    monkeypatch.setattr("wakestate.train.trials.ALTERATIONS", few)
     monkeypatch.setattr(Evaluation, "play", play)
     monkeypatch.setattr(evaluate, "_parallel", serially)
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)

@@ -20,13 +20,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from boards.schema import load_board
-from boards.vectors import Vectors, differences, run_vectors
-from convert.emit import generate
-from convert.frontend import frames, reference, to_int8
-from convert.reference import whole
 from tests.executors import ALEXA, TFLM, Executor, Int8, LiteRT, Model, check_equal, heard
 from tests.firmware_build import EMULATED, Build, build
+from wakestate.boards.schema import load_board
+from wakestate.boards.vectors import Vectors, differences, run_vectors
+from wakestate.convert.emit import generate
+from wakestate.convert.frontend import frames, reference, to_int8
+from wakestate.convert.reference import whole
 
 FRONTEND = ALEXA.word.frontend
 HOPS = ALEXA.word.model.receptive_hops

@@ -12,16 +12,16 @@ pytest.importorskip("tensorflow")
 import keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from convert import export as export_module
-from convert.errors import ConvertError
-from convert.export import export
-from convert.fold import fold, layer_names, plain_model, set_folded
-from convert.manifest import check_manifest, never_fires
-from convert.reference import outputs as int8_outputs
 from tests.executors import EXECUTORS, TOY, Model, check_equal
 from tests.make_toy import SEED, random_model, random_windows
-from train.model import ENDPOINT_HOPS, build_model, metadata_vectors
-from words import Word, load_word
+from wakestate.convert import export as export_module
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.export import export
+from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
+from wakestate.convert.manifest import check_manifest, never_fires
+from wakestate.convert.reference import outputs as int8_outputs
+from wakestate.train.model import ENDPOINT_HOPS, build_model, metadata_vectors
+from wakestate.words import Word, load_word
 
 
 def float_outputs(model: keras.Model, word: Word, windows: np.ndarray, state: int) -> np.ndarray:

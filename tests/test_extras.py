@@ -29,10 +29,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.executors import ROOT, TOY
-from train.data import RATE
+from wakestate.train.data import RATE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OURS = {"bench", "boards", "convert", "train", "verify", "words", "tests", "tools"}
+OURS = {"wakestate", "tests", "tools"}
 #: Imported only where it is: on a GPU, after `make voices`.
 OPTIONAL = {"jax", "piper", "kokoro_onnx", "onnxruntime", "pymicro_wakeword"}
 
@@ -168,8 +168,8 @@ def test_no_goal_needs_more_than_it_installs(planned: dict[str, str]) -> None:
     for goal, text in planned.items():
         extras = tuple(sorted(set(re.findall(r"packages\.py \S+ (?!base)(\w+)", text))))
         there = closure(*extras)
-        for package, command in set(re.findall(r"python -m (\w+) ([a-z-]+)", text)):
-            if package not in OURS - {"tests"}:
+        for package, command in set(re.findall(r"python -m ([\w.]+) ([a-z-]+)", text)):
+            if not package.startswith("wakestate."):
                 continue
             for name in needed(package, command):
                 brought = {canonicalize_name(n) for n in of.get(name, [name])}
@@ -224,12 +224,12 @@ def run(python: Path, *arguments: str | Path) -> str:
 
 @pytest.mark.parametrize("bare", [""], indirect=True)
 def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: Path) -> None:
-    run(bare, "-m", "convert", "c", "--word", TOY.word_path, "--model", TOY.folder,
+    run(bare, "-m", "wakestate.convert", "c", "--word", TOY.word_path, "--model", TOY.folder,
         "--out", tmp_path / "c")  # fmt: skip
     assert (tmp_path / "c/ws_toy.c").is_file()
-    run(bare, "-m", "boards", "generate", "mps2-an386", "--out", tmp_path / "board")
+    run(bare, "-m", "wakestate.boards", "generate", "mps2-an386", "--out", tmp_path / "board")
     for package in ("bench", "boards", "convert", "verify"):
-        assert "usage" in run(bare, "-m", package, "--help")
+        assert "usage" in run(bare, "-m", f"wakestate.{package}", "--help")
     done = subprocess.run([bare, "-c", "import soundfile"], capture_output=True, check=False)
     assert done.returncode  # it is bare
 
@@ -241,14 +241,14 @@ def test_audio_decodes(bare: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text('#!/bin/sh\nfor file; do :; done\nwc -c <"$file"\n')
     count.chmod(0o755)
-    heard = run(bare, "-m", "boards", "hear", "--board", "host", "--program", count, "--",
+    heard = run(bare, "-m", "wakestate.boards", "hear", "--board", "host", "--program", count, "--",
                 tmp_path / "x.flac")  # fmt: skip
     assert int(heard) == 44 + 2 * RATE
 
 
 @pytest.mark.parametrize("bare", ["flash"], indirect=True)
 def test_flash_knows_the_registers(bare: Path, tmp_path: Path) -> None:
-    run(bare, "-m", "boards", "generate", "b-l475e-iot01a", "--out", tmp_path / "board")
+    run(bare, "-m", "wakestate.boards", "generate", "b-l475e-iot01a", "--out", tmp_path / "board")
     assert list((tmp_path / "board").glob("*.h"))
 
 
@@ -258,7 +258,7 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         pytest.skip("flite is not installed")
     word = tmp_path / "jarvis.toml"
     word.write_text('name = "jarvis"\nphrase = "hey jarvis"\n[data]\npositive = ["hey jarvis"]\n')
-    said = run(bare, "-m", "train", "data", "--word", word, "--data", tmp_path / "data",
+    said = run(bare, "-m", "wakestate.train", "data", "--word", word, "--data", tmp_path / "data",
                "--positives", "3", "--engines", "flite", "--recorded", "no",
                "--downloads", tmp_path)  # fmt: skip
     assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in said
@@ -268,8 +268,9 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bare", ["serve"], indirect=True)
 def test_serve_answers(bare: Path, tmp_path: Path) -> None:
     models = ["--model", "models/alexa", "--verifier", "models/alexa/verifier"]
-    run(bare, "-m", "verify", "lower", "--word", "alexa", *models, "--out", tmp_path / "first")
-    with subprocess.Popen([bare, "-m", "verify", "serve", "--word", "alexa", *models,
+    run(bare, "-m", "wakestate.verify", "lower", "--word", "alexa", *models,
+        "--out", tmp_path / "first")  # fmt: skip
+    with subprocess.Popen([bare, "-m", "wakestate.verify", "serve", "--word", "alexa", *models,
                            "--port", "18497"], cwd=ROOT, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as service:  # fmt: skip
         answer = None

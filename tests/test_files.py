@@ -15,16 +15,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from boards.__main__ import main as boards_main
-from convert.__main__ import main as convert_main
-from convert.errors import ConvertError
-from convert.manifest import check_manifest, read_manifest, set_thresholds
 from tests.executors import TOY
 from tests.firmware_build import ROOT
-from verify.first import SecondLook, copy_lowered
-from verify.gateway import GatewayError
-from words import load_word
-from words.files import FileError, inside, plain, plain_name, read_json, replaced, write_whole
+from wakestate.boards.__main__ import main as boards_main
+from wakestate.convert.__main__ import main as convert_main
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.manifest import check_manifest, read_manifest, set_thresholds
+from wakestate.verify.first import SecondLook, copy_lowered
+from wakestate.verify.gateway import GatewayError
+from wakestate.words import load_word
+from wakestate.words.files import (
+    FileError,
+    inside,
+    plain,
+    plain_name,
+    read_json,
+    replaced,
+    write_whole,
+)
 
 BAD_NAMES = (
     "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "C:x", "a\0b", "a\nb", "\x1b[31mred",

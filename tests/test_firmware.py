@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.stack import POINTED
-from boards.schema import BoardError
-from boards.vectors import Vectors, differences, run_vectors
 from tests.executors import TOY, heard
 from tests.firmware_build import ALL, REAL, ROOT, build, skip_without_qemu
+from wakestate.bench.stack import POINTED
+from wakestate.boards.schema import BoardError
+from wakestate.boards.vectors import Vectors, differences, run_vectors
 
 #: Boards with room for the unit tests, which keep recordings in memory.
 ROOMY = [board.name for board in ALL if board.emulated and board.chip is None]

@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.hostlib import Extractor
-from convert.manifest import check_manifest, read_manifest
-from convert.reference import whole
 from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.untrained import network
-from train.device import Device
-from train.kept import save_arrays, write_json
-from verify.__main__ import main
-from verify.cut import FRAMES
-from verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
-from verify.decide import FIRST_RATE, heaviest, limits, lowered
-from verify.first import FirstLook, SecondLook
-from verify.fit import folded
-from verify.gateway import GatewayError
-from verify.networks import build
-from words import load_word
+from wakestate.convert.hostlib import Extractor
+from wakestate.convert.manifest import check_manifest, read_manifest
+from wakestate.convert.reference import whole
+from wakestate.train.device import Device
+from wakestate.train.kept import save_arrays, write_json
+from wakestate.verify.__main__ import main
+from wakestate.verify.cut import FRAMES
+from wakestate.verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
+from wakestate.verify.decide import FIRST_RATE, heaviest, limits, lowered
+from wakestate.verify.first import FirstLook, SecondLook
+from wakestate.verify.fit import folded
+from wakestate.verify.gateway import GatewayError
+from wakestate.verify.networks import build
+from wakestate.words import load_word
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,11 +13,11 @@ from types import ModuleType
 
 import pytest
 
-from convert.manifest import never_fires, set_thresholds
 from tests.executors import ROOT, TOY
-from train.synthesis.recorded import megabytes, sources
-from words import load_word
-from words.copied import copied
+from wakestate.convert.manifest import never_fires, set_thresholds
+from wakestate.train.synthesis.recorded import megabytes, sources
+from wakestate.words import load_word
+from wakestate.words.copied import copied
 
 
 def make(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -183,9 +183,9 @@ def test_a_model_without_thresholds_is_not_built_to_listen(tmp_path: Path) -> No
     build = ["-s", "-f", "firmware/build.mk", f"WORDFILE={TOY.word_path}", "WORD=toy",
              f"MODEL={model}", f"GENERATED={tmp_path / 'c'}", f"OUT={tmp_path / 'out'}",
              "BOARD=host", f"PYTHON={sys.executable}"]  # fmt: skip
-    done = subprocess.run([sys.executable, "-m", "convert", "c", "--word", TOY.word_path, "--model",
-                           model, "--out", tmp_path / "c"], cwd=ROOT, capture_output=True,
-                          text=True, check=True)  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "wakestate.convert", "c", "--word", TOY.word_path,
+                           "--model", model, "--out", tmp_path / "c"], cwd=ROOT,
+                          capture_output=True, text=True, check=True)  # fmt: skip
     assert done.stderr.startswith(f"{model}: warning: no thresholds are set, so nothing wakes it; ")
     done = make(*build, "emulator")
     assert done.returncode and not list((tmp_path / "out").glob("*emulator"))

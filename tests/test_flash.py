@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from boards import flash, gdb, serial
-from boards.new import new_board
-from boards.schema import BoardError, board_names, load_board
 from tests.firmware_build import EMULATED, REAL, ROOT, build
 from tests.test_emulator import wav
+from wakestate.boards import flash, gdb, serial
+from wakestate.boards.new import new_board
+from wakestate.boards.schema import BoardError, board_names, load_board
 
 SAMPLE = ROOT / "models/alexa/sample.wav"
 #: As typed by a person, also where `make test` runs this.
@@ -32,7 +32,7 @@ ALONE = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS",
 
 def boards(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "boards", *arguments],
+        [sys.executable, "-m", "wakestate.boards", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -73,7 +73,16 @@ def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
     )
     (tmp_path / "gdb-multiarch").chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-m", "boards", "debug", "--board", "mps2-an386", "--elf", str(elf)],
+        [
+            sys.executable,
+            "-m",
+            "wakestate.boards",
+            "debug",
+            "--board",
+            "mps2-an386",
+            "--elf",
+            str(elf),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -110,7 +119,7 @@ def test_without_a_board_one_line_says_what_to_plug_in(board: str) -> None:
         pytest.skip(f"a {board} is plugged in here")
     line = one_line("flash", board)
     assert line.startswith(f"{board}: not found: plug in {facts.plug}")
-    assert "-m boards udev | sudo tee" in line
+    assert "-m wakestate.boards udev | sudo tee" in line
 
 
 @pytest.mark.parametrize("board", REAL)
@@ -226,7 +235,7 @@ def test_talking_on_a_serial_port() -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)  # no echo of what comes before it is set up
     call = f"talk({os.ttyname(theirs)!r}, 1000000)"
-    program = f"from boards.serial import talk; import sys; sys.exit({call})"
+    program = f"from wakestate.boards.serial import talk; import sys; sys.exit({call})"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:

@@ -10,9 +10,20 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT
-from verify import frames, fuzz, native
-from verify.__main__ import main
-from verify.frames import Audio, End, Frame, FrameError, Kind, Reader, Start, decode, encode, parse
+from wakestate.verify import frames, fuzz, native
+from wakestate.verify.__main__ import main
+from wakestate.verify.frames import (
+    Audio,
+    End,
+    Frame,
+    FrameError,
+    Kind,
+    Reader,
+    Start,
+    decode,
+    encode,
+    parse,
+)
 
 PAGE = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 START = Start(3, 5, 16000, 8000, 17000, 17600, 1 << 40, 320, 0.75, "alexa", "player=music,é=1")
@@ -127,7 +138,7 @@ def test_what_is_missing_is_counted() -> None:
 
 @pytest.mark.parametrize(("codec", "count"), [("c", 20000), ("python", 1500)])
 def test_a_bad_line(codec: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """The million: python -m verify fuzz --frames 1000000; see docs/protocol.md."""
+    """The million: python -m wakestate.verify fuzz --frames 1000000; see docs/protocol.md."""
     assert main(["fuzz", "--frames", str(count), "--seed", "2", "--codec", codec]) == 0
     text = capsys.readouterr().out
     assert re.search(r"WRONG accepted +0\n", text) and re.search(r"NOT accepted +0\n", text)

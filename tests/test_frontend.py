@@ -11,10 +11,12 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from boards.schema import load_board
-from boards.vectors import Vectors, differences, run_vectors
-from convert.emit import generate
-from convert.frontend import (
+from tests.executors import ALEXA
+from tests.firmware_build import build
+from wakestate.boards.schema import load_board
+from wakestate.boards.vectors import Vectors, differences, run_vectors
+from wakestate.convert.emit import generate
+from wakestate.convert.frontend import (
     decibels,
     frames,
     frontend_hash,
@@ -23,13 +25,11 @@ from convert.frontend import (
     template_values,
     to_int8,
 )
-from convert.hostlib import Extractor
-from convert.kernels import Kernels
-from convert.render import render
-from tests.executors import ALEXA
-from tests.firmware_build import build
-from words import load_word
-from words.schema import FrontEnd
+from wakestate.convert.hostlib import Extractor
+from wakestate.convert.kernels import Kernels
+from wakestate.convert.render import render
+from wakestate.words import load_word
+from wakestate.words.schema import FrontEnd
 
 FRONTEND = load_word(Path("words/alexa.toml")).frontend
 RNG = np.random.default_rng(7)
@@ -141,7 +141,7 @@ def test_the_loops_of_every_core_are_exact(
 
 
 def test_a_changed_bit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from convert import frontend as module
+    from wakestate.convert import frontend as module
 
     pcm = EDGES["full-scale noise"].astype(np.int16)
     got = Extractor(FRONTEND).features_q8(pcm)

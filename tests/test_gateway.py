@@ -1,4 +1,4 @@
-"""python -m verify gateway: from a stream, or a serial port, to utterances."""
+"""python -m wakestate.verify gateway: from a stream, or a serial port, to utterances."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from tests.firmware_build import ROOT, build, host_device
 from tests.test_emulator import SPEECH, wav
-from verify.__main__ import main
-from verify.frames import Audio, End, Frame, Kind, Reader, Start, encode
-from verify.gateway import Gateway, Utterance
+from wakestate.verify.__main__ import main
+from wakestate.verify.frames import Audio, End, Frame, Kind, Reader, Start, encode
+from wakestate.verify.gateway import Gateway, Utterance
 
 START = Start(1, 0, 16000, 8000, 17000, 17000, 41040, 0, 0.5, "alexa", "player=idle")
 SOUND = np.arange(20000, dtype=np.int16)
@@ -184,7 +184,7 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
 
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
-    call = [sys.executable, "-m", "verify", "gateway", "--from", os.ttyname(theirs)]
+    call = [sys.executable, "-m", "wakestate.verify", "gateway", "--from", os.ttyname(theirs)]
     call += ["--out", str(tmp_path / "out"), "--follow", "0.05"]
     with running(call) as process:
         assert process.stderr is not None

@@ -21,12 +21,22 @@ from pathlib import Path
 import pytest
 
 from tests.test_gateway import SOUND, START, Kept, _told, message, running
-from verify import posting
-from verify.frames import LONGEST, Audio, End, Frame, FrameError, Kind, Start, encode, parse
-from verify.gateway import GAPS_MOST, Folder, Gateway, Utterance
-from verify.lines import LINES_MOST, Lines
-from verify.link import COMMANDS_MOST, Device, Loop
-from verify.posting import Poster, Service, Verdict
+from wakestate.verify import posting
+from wakestate.verify.frames import (
+    LONGEST,
+    Audio,
+    End,
+    Frame,
+    FrameError,
+    Kind,
+    Start,
+    encode,
+    parse,
+)
+from wakestate.verify.gateway import GAPS_MOST, Folder, Gateway, Utterance
+from wakestate.verify.lines import LINES_MOST, Lines
+from wakestate.verify.link import COMMANDS_MOST, Device, Loop
+from wakestate.verify.posting import Poster, Service, Verdict
 
 FIELDS = (
     "utterance",
@@ -300,8 +310,8 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
     for end in (bad_end, good_end):
         tty.setraw(end)
     os.set_blocking(bad, False)
-    call = [sys.executable, "-m", "verify", "gateway", "--from", os.ttyname(bad_end), "--from",
-            os.ttyname(good_end), "--quiet", "--out", str(tmp_path)]  # fmt: skip
+    call = [sys.executable, "-m", "wakestate.verify", "gateway", "--from", os.ttyname(bad_end),
+            "--from", os.ttyname(good_end), "--quiet", "--out", str(tmp_path)]  # fmt: skip
     with running(call) as process:
         _told(good, b"uplink on\n")
         for number, make in enumerate(HOSTILE.values(), 1):
@@ -356,7 +366,16 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
 
     ends = plug()
     out = tmp_path / "out"
-    call = [sys.executable, "-m", "verify", "gateway", "--from", str(port), "--out", str(out)]
+    call = [
+        sys.executable,
+        "-m",
+        "wakestate.verify",
+        "gateway",
+        "--from",
+        str(port),
+        "--out",
+        str(out),
+    ]
     with running([*call, "--follow", "9"]) as process:
         assert process.stderr is not None
         _told(ends[0], b"uplink on\n")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from boards.generate import generate
-from boards.run import command
-from boards.schema import BoardError, load_board
 from tests.firmware_build import ROOT, skip_without_qemu
+from wakestate.boards.generate import generate
+from wakestate.boards.run import command
+from wakestate.boards.schema import BoardError, load_board
 
 BOARD = "stm32f4-discovery"
 

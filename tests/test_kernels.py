@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boards.generate import generate
-from boards.run import capture
-from boards.schema import load_board
-from convert.errors import ConvertError
-from convert.kernels import (
+from tests.executors import CFLAGS, ROOT
+from tests.firmware_build import SEMIHOSTED
+from wakestate.boards.generate import generate
+from wakestate.boards.run import capture
+from wakestate.boards.schema import load_board
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.kernels import (
     Kernels,
     depthwise_bias,
     depthwise_scratch,
@@ -28,9 +30,7 @@ from convert.kernels import (
     scratch_bytes,
     shift_row,
 )
-from convert.reference import requantize
-from tests.executors import CFLAGS, ROOT
-from tests.firmware_build import SEMIHOSTED
+from wakestate.convert.reference import requantize
 
 BUILDS: list[tuple[Kernels, str]] = [
     ("plain", "host"),

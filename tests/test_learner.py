@@ -21,15 +21,16 @@ from functools import partial
 from pathlib import Path
 import keras
 import numpy as np
-import train.learner
-from train.augment import draw
-from train.learner import Drawn, JaxLearner, learner
-from train.model import build_model, window_loss
-from train.pool import STEPS, Pool, clip_hops
-from words import load_word
+import wakestate.train.learner
+from wakestate.train.augment import draw
+from wakestate.train.learner import Drawn, JaxLearner, learner
+from wakestate.train.model import build_model, window_loss
+from wakestate.train.pool import STEPS, Pool, clip_hops
+from wakestate.words import load_word
 
 word = load_word(Path(sys.argv[1]))
-train.learner.BATCHES, train.learner.CLIPS = 2, 8  # the last of each is not full
+# The last of each is not full.
+wakestate.train.learner.BATCHES, wakestate.train.learner.CLIPS = 2, 8
 rng = np.random.default_rng(1)
 
 def pool(clips, label):

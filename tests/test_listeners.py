@@ -13,17 +13,17 @@ import pytest
 from tests.executors import ROOT, TOY
 from tests.firmware_build import build
 from tests.small_data import chirp, write_manifest
-from train import near, peers
-from train.acoustics import active_rms, dbfs, to_int16
-from train.count import caught, count_accepts, hear
-from train.data import RATE, load_corpus
-from train.device import BARRED, Device, wakes
-from train.endpoints import endpoint_errors
-from train.near import recorded, spoken
-from train.statistics import bootstrap, miss_ratio
-from train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
-from train.whole import PER_LOGIT, WholeWindow
-from words import Word, load_word
+from wakestate.train import near, peers
+from wakestate.train.acoustics import active_rms, dbfs, to_int16
+from wakestate.train.count import caught, count_accepts, hear
+from wakestate.train.data import RATE, load_corpus
+from wakestate.train.device import BARRED, Device, wakes
+from wakestate.train.endpoints import endpoint_errors
+from wakestate.train.near import recorded, spoken
+from wakestate.train.statistics import bootstrap, miss_ratio
+from wakestate.train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
+from wakestate.train.whole import PER_LOGIT, WholeWindow
+from wakestate.words import Word, load_word
 
 
 class Fake:

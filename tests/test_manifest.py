@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from train.manifest import DataError, read_manifest
-from words import Data
+from wakestate.train.manifest import DataError, read_manifest
+from wakestate.words import Data
 
 SPOKEN = Data(positive=("hey toy",), exclude=("toys",))
 PLAIN = """path,split,kind,label,speaker,seconds,text

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.emit import generate
-from convert.reference import Layer, Stream, endpoints, outputs, requantize
 from tests.executors import (
     ALEXA,
     EXECUTORS,
@@ -26,6 +24,8 @@ from tests.executors import (
     check_equal,
     compare,
 )
+from wakestate.convert.emit import generate
+from wakestate.convert.reference import Layer, Stream, endpoints, outputs, requantize
 
 MODELS = [TOY] + ([ALEXA] if (ALEXA.folder / "model.json").is_file() else [])
 CASES = [

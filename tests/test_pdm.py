@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boards import pdm
-from boards.generate import generate
-from boards.run import capture
-from boards.schema import load_board
 from tests.firmware_build import ROOT, SEMIHOSTED
+from wakestate.boards import pdm
+from wakestate.boards.generate import generate
+from wakestate.boards.run import capture
+from wakestate.boards.schema import load_board
 
 HOP = 160
 BITS = 128  # a sample

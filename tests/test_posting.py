@@ -1,4 +1,4 @@
-"""From the gateway to the service, over real sockets: python -m verify gateway --post, and demo."""
+"""From the gateway to the service, over real sockets: verify gateway --post, and demo."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 pytest.importorskip("fastapi")
 
-from boards.schema import load_board
 from tests.firmware_build import ROOT, build, skip_without_qemu
 from tests.running_service import CALL, Running, sound, started, until
 from tests.test_gateway import START
-from verify import posting
-from verify.__main__ import main
-from verify.demo import demo
-from verify.frames import Audio, End, Frame, Kind, Start, encode
-from verify.gateway import Gateway, GatewayError
-from verify.posting import Poster, Service, Verdict
+from wakestate.boards.schema import load_board
+from wakestate.verify import posting
+from wakestate.verify.__main__ import main
+from wakestate.verify.demo import demo
+from wakestate.verify.frames import Audio, End, Frame, Kind, Start, encode
+from wakestate.verify.gateway import Gateway, GatewayError
+from wakestate.verify.posting import Poster, Service, Verdict
 
 SAMPLE = ROOT / "models/alexa/sample.wav"
 

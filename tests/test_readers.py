@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("av", reason="the extra synth is not installed")
 
-from train.synthesis import recorded
-from train.synthesis.readers import HEADER, READERS, as_wav, unpack_rnc
-from train.synthesis.recorded import Source, decode
+from wakestate.train.synthesis import recorded
+from wakestate.train.synthesis.readers import HEADER, READERS, as_wav, unpack_rnc
+from wakestate.train.synthesis.recorded import Source, decode
 
 Pairs = list[tuple[bytes, tuple[int, int] | None]]
 

@@ -14,13 +14,13 @@ import pytest
 
 from tests.executors import TOY
 from tests.firmware_build import build
-from train.data import DataError
-from train.device import OURS
-from train.evaluate import VERSION
-from train.paired import comparison
-from train.report import join, read_results, write_report
-from train.tables import BY_NAME, tables
-from train.whole import FLOAT
+from wakestate.train.data import DataError
+from wakestate.train.device import OURS
+from wakestate.train.evaluate import VERSION
+from wakestate.train.paired import comparison
+from wakestate.train.report import join, read_results, write_report
+from wakestate.train.tables import BY_NAME, tables
+from wakestate.train.whole import FLOAT
 
 
 def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
@@ -211,7 +211,7 @@ def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> N
     library = build("toy", "host").folder / "libwakestate.so"
 
     def report(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "train", "report", "--word", TOY.word_path]
+        command = [sys.executable, "-m", "wakestate.train", "report", "--word", TOY.word_path]
         command += ["--data", sounds, "--library", library, "--model", TOY.folder]
         command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", "--short", *more]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -9,9 +9,9 @@ import pytest
 from scipy.signal import welch
 
 from tests.small_data import beep
-from train import rooms
-from train.acoustics import Stage, rms
-from train.data import RATE, Corpus
+from wakestate.train import rooms
+from wakestate.train.acoustics import Stage, rms
+from wakestate.train.data import RATE, Corpus
 
 
 def decay_s(h: np.ndarray) -> float:

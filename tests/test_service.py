@@ -18,7 +18,6 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from convert.hostlib import Extractor
 from tests.running_service import (
     FRONTEND,
     NEEDED,
@@ -31,11 +30,12 @@ from tests.running_service import (
     started,
     until,
 )
-from verify import posting, serving
-from verify.cut import FRAMES, SILENCE, Cut, needed
-from verify.frames import PREROLL
-from verify.gateway import GatewayError
-from words import load_word
+from wakestate.convert.hostlib import Extractor
+from wakestate.verify import posting, serving
+from wakestate.verify.cut import FRAMES, SILENCE, Cut, needed
+from wakestate.verify.frames import PREROLL
+from wakestate.verify.gateway import GatewayError
+from wakestate.words import load_word
 
 KEY = "0123456789abcdef0123456789abcdef"
 

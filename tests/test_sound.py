@@ -16,11 +16,11 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from boards.sound import SoundError, is_plain, plain_wav
 from tests.firmware_build import ROOT, build
 from tests.test_emulator import SPEECH, riff, wav
 from tests.test_emulator import chunk as chunk_of
 from tests.test_emulator import fmt as fmt_of
+from wakestate.boards.sound import SoundError, is_plain, plain_wav
 
 PCM = np.frombuffer(SPEECH, "<i2")
 TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.int16)
@@ -132,7 +132,16 @@ def test_streams_are_left_to_the_emulator(tmp_path: Path) -> None:
 @pytest.mark.parametrize("board", ["host", "mps2-an386"])
 def test_events_name_the_recording(tmp_path: Path, board: str) -> None:
     made = build("scripted", board, program="emulator")
-    call = [sys.executable, "-m", "boards", "hear", "--board", board, "--state", "volume=high"]
+    call = [
+        sys.executable,
+        "-m",
+        "wakestate.boards",
+        "hear",
+        "--board",
+        board,
+        "--state",
+        "volume=high",
+    ]
     call += ["--program", str(made.program("emulator")), "--"]
     want = [1.065, 2.565]
     names = ['it is a "word", said.flac', "it's.wav", "-x.flac", "-x.wav", "a%s.aiff"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import main
-from bench.measure import CALLS, Model, Subject, measure, stacks
-from bench.rows import BenchError, Report, Row
-from bench.stack import Stack, read_usage
 from tests.firmware_build import ROOT
 from tests.tflite_maker import Maker
+from wakestate.bench.__main__ import main
+from wakestate.bench.measure import CALLS, Model, Subject, measure, stacks
+from wakestate.bench.rows import BenchError, Report, Row
+from wakestate.bench.stack import Stack, read_usage
 
 PREFIX = "arm-none-eabi-"
 TOY = Subject("toy", Path("tests/toy/toy.toml"), Path("tests/toy"))

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT
-from verify.__main__ import main
-from verify.first import SecondLook
-from verify.gateway import GatewayError
-from words import load_word
+from wakestate.verify.__main__ import main
+from wakestate.verify.first import SecondLook
+from wakestate.verify.gateway import GatewayError
+from wakestate.words import load_word
 
 MODEL = ROOT / "models/alexa"
 NPZ, FACTS = ((MODEL / "verifier" / f"verifier.{kind}").read_bytes() for kind in ("npz", "json"))

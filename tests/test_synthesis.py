@@ -13,19 +13,19 @@ import pytest
 import soundfile
 
 from tests.small_data import beep
-from train.data import RATE, DataError, load_corpus
-from train.synthesis import make, recorded
-from train.synthesis.engine import Engine, PhraseError, Speech, to_int16_at
-from train.synthesis.espeak import Espeak
-from train.synthesis.flite import Flite
-from train.synthesis.kokoro import Kokoro
-from train.synthesis.make import Recipe, groups, make_data, speakable
-from train.synthesis.near import distance, near_misses, pronounce
-from train.synthesis.piper import Piper
-from train.synthesis.readers import READERS
-from train.synthesis.recorded import Source, write_opus
-from train.synthesis.script import Cast, Counts, Line, write_script
-from words import WordError, load_word
+from wakestate.train.data import RATE, DataError, load_corpus
+from wakestate.train.synthesis import make, recorded
+from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, to_int16_at
+from wakestate.train.synthesis.espeak import Espeak
+from wakestate.train.synthesis.flite import Flite
+from wakestate.train.synthesis.kokoro import Kokoro
+from wakestate.train.synthesis.make import Recipe, groups, make_data, speakable
+from wakestate.train.synthesis.near import distance, near_misses, pronounce
+from wakestate.train.synthesis.piper import Piper
+from wakestate.train.synthesis.readers import READERS
+from wakestate.train.synthesis.recorded import Source, write_opus
+from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
+from wakestate.words import WordError, load_word
 
 COUNTS = Counts(positives=14, near=6, general=4)
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from boards.run import command
 from tests.firmware_build import ROOT, Build, build, host_device
 from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
-from verify.frames import (
+from wakestate.boards.run import command
+from wakestate.verify.frames import (
     PREROLL,
     Audio,
     End,

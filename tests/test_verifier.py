@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
 from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.small_data import BEEP
 from tests.untrained import network
-from train.data import RATE, Corpus, DataError, load_corpus, voice
-from train.device import Device, DeviceError, Steps, wakes
-from train.trials import Sound, Trials, conditions
-from verify.compare import Judged, draws, first_look, lowest, markdown, passed, table
-from verify.cut import FRAMES, SILENCE
-from verify.cuts import (
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.data import RATE, Corpus, DataError, load_corpus, voice
+from wakestate.train.device import Device, DeviceError, Steps, wakes
+from wakestate.train.trials import Sound, Trials, conditions
+from wakestate.verify.compare import Judged, draws, first_look, lowest, markdown, passed, table
+from wakestate.verify.cut import FRAMES, SILENCE
+from wakestate.verify.cuts import (
     EDGE,
     NEAREST,
     SHIPPED,
@@ -37,15 +37,15 @@ from verify.cuts import (
     wide,
     woken,
 )
-from verify.decide import WEIGHTS_OF_FIRST, decide_anew
-from verify.fit import train, verify_loss
-from verify.fitter import Fitter, Recipe, draw
-from verify.gateway import GatewayError
-from verify.hmm import DnnHmm, decode, evidence, phones
-from verify.infer import SCALE, Network
-from verify.measure import System, measure
-from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from words import Word
+from wakestate.verify.decide import WEIGHTS_OF_FIRST, decide_anew
+from wakestate.verify.fit import train, verify_loss
+from wakestate.verify.fitter import Fitter, Recipe, draw
+from wakestate.verify.gateway import GatewayError
+from wakestate.verify.hmm import DnnHmm, decode, evidence, phones
+from wakestate.verify.infer import SCALE, Network
+from wakestate.verify.measure import System, measure
+from wakestate.verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from wakestate.words import Word
 
 ROOT = Path(__file__).resolve().parent.parent
 BANDS = 16
@@ -197,10 +197,10 @@ def mined(
     folder = tmp_path_factory.mktemp("mined")
     (folder / "lib.so").write_bytes(b"a device")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("verify.cuts.Device", Loud)
-        patch.setattr("verify.decide.Device", Loud)
-        patch.setattr("verify.cuts.SHARD", 12)
-        patch.setattr("verify.decide.FirstLook", Level)
+        patch.setattr("wakestate.verify.cuts.Device", Loud)
+        patch.setattr("wakestate.verify.decide.Device", Loud)
+        patch.setattr("wakestate.verify.cuts.SHARD", 12)
+        patch.setattr("wakestate.verify.decide.FirstLook", Level)
 
         def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
             return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
@@ -272,7 +272,7 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(
 def test_train_and_held_out_hear_different_voices(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verify.cuts.Device", Loud)
+    monkeypatch.setattr("wakestate.verify.cuts.Device", Loud)
     said = {
         part: {voice(c) for c in Miner(corpus, BEEP_WORD, Path(), part).renderer.real}
         for part in ("train", "held")
@@ -372,7 +372,9 @@ def test_wakes_of_a_split_are_those_of_the_device(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = build_toy("toy", "host").folder / "libwakestate.so"
-    monkeypatch.setattr("verify.compare.conditions", lambda word, ser: conditions(word, ser)[:2])
+    monkeypatch.setattr(
+        "wakestate.verify.compare.conditions", lambda word, ser: conditions(word, ser)[:2]
+    )
     cuts, hours = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     trials = Trials(TOY.word, load_corpus(sounds, "dev", tmp_path, TOY.word.data), 1, 3)
     assert hours == pytest.approx(trials.hours)  # both conditions hear it: once
@@ -385,7 +387,7 @@ def test_wakes_of_a_split_are_those_of_the_device(
     assert len(wakes(scores, threshold - 1, device.refractory_steps)) > 2000 * hours
     assert cuts.features.shape[1:] == (WIDE, TOY.word.frontend.bands)
     assert set(cuts.who[cuts.is_word]) <= {voice(c) for c in trials.positives}
-    monkeypatch.setattr("verify.compare.FirstLook", None)  # the second time it is kept
+    monkeypatch.setattr("wakestate.verify.compare.FirstLook", None)  # the second time it is kept
     kept, _ = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     assert np.array_equal(kept.features, cuts.features) and np.array_equal(kept.who, cuts.who)
 
@@ -405,7 +407,9 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
             return (np.full(len(features), logit),) * 3
 
     library = build_toy("toy", "host").folder / "libwakestate.so"
-    monkeypatch.setattr("verify.measure.conditions", lambda word, ser: conditions(word, ser)[:2])
+    monkeypatch.setattr(
+        "wakestate.verify.measure.conditions", lambda word, ser: conditions(word, ser)[:2]
+    )
     sure: Any = Sure()
     device = Device(library, TOY.word)
     sure.wakes = [device.threshold(i) - 2 for i in range(len(TOY.word.states))]

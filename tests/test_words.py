@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from words import Word, WordError, load_word
+from wakestate.words import Word, WordError, load_word
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = sorted((ROOT / "words").glob("*.toml"))

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.image import read_image
-from bench.measure import Counts
-from boards.building import build as make
-from boards.schema import load_board
-from convert.__main__ import main
-from convert.emit import ENGINE_SCHEMA
-from convert.render import version
 from tests.executors import ROOT
 from tests.firmware_build import build
 from tests.test_device import hear
 from tests.test_emulator import pcm
+from wakestate.bench.image import read_image
+from wakestate.bench.measure import Counts
+from wakestate.boards.building import build as make
+from wakestate.boards.schema import load_board
+from wakestate.convert.__main__ import main
+from wakestate.convert.emit import ENGINE_SCHEMA
+from wakestate.convert.render import version
 
 TOGETHER = "alexa computer"
 SAMPLE = ROOT / "models/alexa/sample.wav"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from verify.cut import FRAMES
-from verify.fit import folded
-from verify.infer import Network
-from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
+from wakestate.verify.cut import FRAMES
+from wakestate.verify.fit import folded
+from wakestate.verify.infer import Network
+from wakestate.verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
 
 
 def network(model: keras.Model, bands: int) -> Network:

@@ -1,4 +1,4 @@
-"""python -m train: train a wake word, and measure what was trained."""
+"""python -m wakestate.train: train a wake word, and measure what was trained."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.errors import ConvertError
-from train.data import DataError, find_manifest
-from train.device import Device, DeviceError
-from train.given import amount, named, natural, positive, rate
-from words import Word, WordError, load_word
-from words.copied import copied
-from words.explain import one_line
-from words.files import FileError
+from wakestate.convert.errors import ConvertError
+from wakestate.train.data import DataError, find_manifest
+from wakestate.train.device import Device, DeviceError
+from wakestate.train.given import amount, named, natural, positive, rate
+from wakestate.words import Word, WordError, load_word
+from wakestate.words.copied import copied
+from wakestate.words.explain import one_line
+from wakestate.words.files import FileError
 
 if TYPE_CHECKING:
-    from train.evaluate import Measured, Options
+    from wakestate.train.evaluate import Measured, Options
 
 CACHE = Path("build/cache")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
@@ -32,7 +32,7 @@ ECHO = "low=10,high=0,high=-5"
 
 def main() -> int:
     """Parse the command line and run one command; errors are one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m wakestate.train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     fit = commands.add_parser("fit", help="train, resuming where a killed run stopped",
@@ -259,7 +259,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         raise DataError("--rounds: given 0; allowed: 1 or more, or 0 with --start")
     for folder in (args.data, *args.also):
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
-    from train.fit import Budget, fit
+    from wakestate.train.fit import Budget, fit
 
     _doubts(args, word)
     keys = ("rounds", "batches", "rounded", "near", "rate")
@@ -279,14 +279,14 @@ def _doubts(args: argparse.Namespace, word: Word) -> None:
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
-    from train.compare import table
+    from wakestate.train.compare import table
 
     print(table(args.folder, args.baseline, args.rate or (0.5, 1.0, 2.0, 4.0)))
 
 
 def _paired(args: argparse.Namespace) -> None:
-    from train.paired import comparison
-    from train.report import read_results
+    from wakestate.train.paired import comparison
+    from wakestate.train.report import read_results
 
     name, path = args.first
     first = read_results(path)
@@ -296,7 +296,7 @@ def _paired(args: argparse.Namespace) -> None:
 
 
 def _aligned(args: argparse.Namespace, word: Word) -> None:
-    from train.aligned import go_on, measure
+    from wakestate.train.aligned import go_on, measure
 
     run = args.run or Path("runs") / word.name
     models = {method: go_on(word, args.data, args.also, run, CACHE, method)
@@ -305,8 +305,8 @@ def _aligned(args: argparse.Namespace, word: Word) -> None:
 
 
 def _scenes(args: argparse.Namespace, word: Word) -> None:
-    from train.data import load_corpus
-    from train.scenes import write_scenes
+    from wakestate.train.data import load_corpus
+    from wakestate.train.scenes import write_scenes
 
     corpus = load_corpus(args.data, args.split, CACHE, word.data)
     out = args.out or Path("build") / word.name / "scenes"
@@ -316,8 +316,8 @@ def _scenes(args: argparse.Namespace, word: Word) -> None:
 
 def _data(args: argparse.Namespace, word: Word) -> None:
     _need_synthesis()
-    from train.synthesis.make import Recipe, make_data
-    from train.synthesis.script import Counts
+    from wakestate.train.synthesis.make import Recipe, make_data
+    from wakestate.train.synthesis.script import Counts
 
     near = 2 * args.positives // 3 if args.near is None else args.near
     general = args.positives // 3 if args.general is None else args.general
@@ -329,14 +329,14 @@ def _data(args: argparse.Namespace, word: Word) -> None:
 
 def _benchmark(args: argparse.Namespace) -> None:
     _need_synthesis()
-    from train.synthesis.benchmark import make_benchmark
+    from wakestate.train.synthesis.benchmark import make_benchmark
 
     make_benchmark(args.data, args.downloads)
 
 
 def _near(args: argparse.Namespace, word: Word) -> None:
     _need_synthesis()
-    from train.synthesis.near import near_misses, pronounce
+    from wakestate.train.synthesis.near import near_misses, pronounce
 
     print(f"{word.phrase}: {' '.join(pronounce(word.phrase))}")
     for near in near_misses(word.phrase, args.limit):
@@ -353,13 +353,13 @@ def _need_synthesis() -> None:
 
 
 def _sample(args: argparse.Namespace, word: Word) -> None:
-    from train.sample import write_sample
+    from wakestate.train.sample import write_sample
 
     write_sample(word.phrase, args.out)
 
 
 def _options(args: argparse.Namespace, word: Word) -> Options:
-    from train.evaluate import Options
+    from wakestate.train.evaluate import Options
 
     ratios: dict[str, tuple[float, ...]] = {}
     try:
@@ -381,8 +381,8 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
 
 def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:
     """Evaluate, write evaluate.json, print the tables."""
-    from train.evaluate import evaluate, write_json
-    from train.tables import BY_NAME, tables
+    from wakestate.train.evaluate import evaluate, write_json
+    from wakestate.train.tables import BY_NAME, tables
 
     start, kept = time.monotonic(), out.parent / "heard"
     library = _library(args, word)
@@ -410,7 +410,7 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
 
 
 def _evaluate(args: argparse.Namespace, word: Word) -> None:
-    from convert.manifest import check_manifest, never_fires, set_thresholds
+    from wakestate.convert.manifest import check_manifest, never_fires, set_thresholds
 
     model = args.set_thresholds
     if model:  # ten minutes' work should not end in a refusal
@@ -426,10 +426,10 @@ def _evaluate(args: argparse.Namespace, word: Word) -> None:
 
 
 def _clips(args: argparse.Namespace, word: Word) -> None:
-    from train.accepts import write_clips
-    from train.data import load_corpus
-    from train.report import read_results, stale
-    from train.trials import Trials
+    from wakestate.train.accepts import write_clips
+    from wakestate.train.data import load_corpus
+    from wakestate.train.report import read_results, stale
+    from wakestate.train.trials import Trials
 
     options, out = _options(args, word), args.out or _build(word)
     results = out / "evaluate.json"
@@ -447,8 +447,8 @@ def _clips(args: argparse.Namespace, word: Word) -> None:
 def _lengths(args: argparse.Namespace, word: Word) -> None:
     import numpy as np
 
-    from train.data import load_corpus
-    from train.endpoints import lengths
+    from wakestate.train.data import load_corpus
+    from wakestate.train.endpoints import lengths
 
     corpus = load_corpus(args.data, args.split, CACHE, word.data, args.also)
     found = lengths(Device(_library(args, word), word), word, corpus)
@@ -460,8 +460,8 @@ def _lengths(args: argparse.Namespace, word: Word) -> None:
 
 
 def _report(args: argparse.Namespace, word: Word) -> None:
-    from convert.manifest import check_manifest
-    from train.report import stale, write_report
+    from wakestate.convert.manifest import check_manifest
+    from wakestate.train.report import stale, write_report
 
     check_manifest(args.model, word)
     options = _options(args, word)

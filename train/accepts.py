@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from train.data import RATE
-from train.device import OURS, wakes
-from train.kept import write_wav
-from train.trials import Sound, Trials
+from wakestate.train.data import RATE
+from wakestate.train.device import OURS, wakes
+from wakestate.train.kept import write_wav
+from wakestate.train.trials import Sound, Trials
 
 if TYPE_CHECKING:
-    from train.evaluate import Evaluation, Played
-    from train.transfer import Counts
+    from wakestate.train.evaluate import Evaluation, Played
+    from wakestate.train.transfer import Counts
 
 NAMED_AT = 0.5  # FA/h; stricter thresholds wake at some of the same places
 BEFORE_S, AFTER_S = 2.0, 0.5  # of a wake, in its clip

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from train import rooms
-from train.data import PLAYBACK_KINDS, RATE, SPEECH_KINDS, Clip, Corpus
-from words import Word
+from wakestate.train import rooms
+from wakestate.train.data import PLAYBACK_KINDS, RATE, SPEECH_KINDS, Clip, Corpus
+from wakestate.words import Word
 
 Wave = NDArray[np.float32]
 FULL_SCALE = 32768.0

@@ -1,4 +1,4 @@
-"""Two ways to tell where the word starts and ends, from one network: python -m train aligned.
+"""Two ways to find where the word starts and ends: python -m wakestate.train aligned.
 
 Jose et al., "Accurate detection of wake word start and end using a CNN" (Interspeech 2020):
 regression of both from the shared trunk, or detectors that are trained to fire at a fixed time
@@ -20,15 +20,15 @@ from keras import ops
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from convert.hostlib import Extractor
-from train.data import RATE, load_corpus
-from train.fit import Trainer, trained
-from train.learner import FEATURE_SCALE
-from train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
-from train.pool import render_pool
-from train.trials import Sound, Trials, conditions
-from words import Word
-from words.files import replaced
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.data import RATE, load_corpus
+from wakestate.train.fit import Trainer, trained
+from wakestate.train.learner import FEATURE_SCALE
+from wakestate.train.model import ENDPOINT_HOPS, metadata_vectors, window_loss
+from wakestate.train.pool import render_pool
+from wakestate.train.trials import Sound, Trials, conditions
+from wakestate.words import Word
+from wakestate.words.files import replaced
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
 REACH = 20  # network steps around the wake in which a detector's highest step is looked for

@@ -17,9 +17,9 @@ import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfiltfilt
 
-from train import rooms
-from train.acoustics import FULL_SCALE, Wave, active_rms, hiss, rms
-from train.data import RATE
+from wakestate.train import rooms
+from wakestate.train.acoustics import FULL_SCALE, Wave, active_rms, hiss, rms
+from wakestate.train.data import RATE
 
 Rng = np.random.Generator
 Change = Callable[[Wave, Rng], Wave]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from words.schema import FrontEnd
+from wakestate.words.schema import FrontEnd
 
 STEP = 1 / 32  # one int8 step, as the network sees it
 FLOOR, CEILING = -128 * STEP, 127 * STEP

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from train.count import first_within
-from train.data import DataError
-from train.trials import fields
+from wakestate.train.count import first_within
+from wakestate.train.data import DataError
+from wakestate.train.trials import fields
 
 # Two-sided 95 % of Student's t, by degrees of freedom: seeds are few.
 T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data import RATE
-from train.device import BARRED, wakes
-from train.statistics import bootstrap
+from wakestate.train.data import RATE
+from wakestate.train.device import BARRED, wakes
+from wakestate.train.statistics import bootstrap
 
 Scores = NDArray[np.int16]
 

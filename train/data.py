@@ -21,15 +21,15 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.locate import RATE as RATE  # the rate of all recordings
-from train.locate import locate_word, tts_timings
-from train.manifest import HELD, NOBODY, Row, listed, read_manifest, refuse, say
-from train.manifest import PLAYBACK_KINDS as PLAYBACK_KINDS
-from train.manifest import SPEECH_KINDS as SPEECH_KINDS
-from train.manifest import DataError as DataError
-from train.manifest import find_manifest as find_manifest
-from words import Data, Word
-from words.files import replaced, write_whole
+from wakestate.train.locate import RATE as RATE  # the rate of all recordings
+from wakestate.train.locate import locate_word, tts_timings
+from wakestate.train.manifest import HELD, NOBODY, Row, listed, read_manifest, refuse, say
+from wakestate.train.manifest import PLAYBACK_KINDS as PLAYBACK_KINDS
+from wakestate.train.manifest import SPEECH_KINDS as SPEECH_KINDS
+from wakestate.train.manifest import DataError as DataError
+from wakestate.train.manifest import find_manifest as find_manifest
+from wakestate.words import Data, Word
+from wakestate.words.files import replaced, write_whole
 
 WORD_S = (0.2, 10.0)  # recordings of the word of other lengths are named
 RATES = (4000, 768000)  # of recordings

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.frontend import frontend_hash
-from words import Word
+from wakestate.convert.frontend import frontend_hash
+from wakestate.words import Word
 
 
 class DeviceError(Exception):

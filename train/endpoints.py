@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from train.count import Listener, Scores
-from train.data import RATE, Corpus
-from train.device import Device, wakes
-from words import Word
+from wakestate.train.count import Listener, Scores
+from wakestate.train.data import RATE, Corpus
+from wakestate.train.device import Device, wakes
+from wakestate.words import Word
 
 #: Start and end of the word as told at every step, samples from the start of the recording.
 Ends = tuple[NDArray[np.int64], NDArray[np.int64]]

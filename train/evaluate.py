@@ -23,23 +23,23 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from convert.hostlib import Extractor
-from convert.manifest import never_fires
-from train.accepts import false_accepts
-from train.acoustics import to_int16
-from train.count import Accepts, Heard, Scores, count_accepts, hear
-from train.data import RATE, Clip, find_manifest, load_corpus, voice
-from train.device import OURS, Device, wakes
-from train.endpoints import Ends, endpoint_errors
-from train.kept import quiet, recalled
-from train.near import Near, recorded, spoken
-from train.peers import find_peers
-from train.statistics import miss_ratio
-from train.streams import Block
-from train.transfer import Counts, crossed
-from train.trials import Condition, Pcm, Sound, Trials, conditions
-from words import Word
-from words.files import write_whole
+from wakestate.convert.hostlib import Extractor
+from wakestate.convert.manifest import never_fires
+from wakestate.train.accepts import false_accepts
+from wakestate.train.acoustics import to_int16
+from wakestate.train.count import Accepts, Heard, Scores, count_accepts, hear
+from wakestate.train.data import RATE, Clip, find_manifest, load_corpus, voice
+from wakestate.train.device import OURS, Device, wakes
+from wakestate.train.endpoints import Ends, endpoint_errors
+from wakestate.train.kept import quiet, recalled
+from wakestate.train.near import Near, recorded, spoken
+from wakestate.train.peers import find_peers
+from wakestate.train.statistics import miss_ratio
+from wakestate.train.streams import Block
+from wakestate.train.transfer import Counts, crossed
+from wakestate.train.trials import Condition, Pcm, Sound, Trials, conditions
+from wakestate.words import Word
+from wakestate.words.files import write_whole
 
 VERSION = 2  # of evaluate.json
 SHORT_HOURS = 3.0
@@ -139,7 +139,7 @@ class Evaluation:
         if self.options.peers:
             found |= {peer.name: peer for peer in find_peers(self.word, self.cache)[0]}
         if self.options.keras is not None:
-            from train.whole import WholeWindow
+            from wakestate.train.whole import WholeWindow
 
             found[WholeWindow.name] = WholeWindow(self.word, self.device, self.options.keras)
         return found

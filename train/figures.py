@@ -17,10 +17,10 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from train.cells import label
-from train.device import OURS
-from train.whole import FLOAT
-from words.files import replaced
+from wakestate.train.cells import label
+from wakestate.train.device import OURS
+from wakestate.train.whole import FLOAT
+from wakestate.words.files import replaced
 
 NONE_HEARD = 0.1  # FA/h at which "no false accept" is drawn
 LEAST = 0.6  # FRR in percent at which "no miss" is drawn

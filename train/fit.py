@@ -19,15 +19,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from train.augment import draw
-from train.data import Corpus, DataError, find_manifest, load_corpus
-from train.kept import joined, keep_config, write_json
-from train.learner import Drawn, learner
-from train.model import build_model, take_weights, window_loss
-from train.pool import Pool, check_parts, clip_hops, render_pool
-from train.teach import identities, taught
-from words import Word
-from words.files import replaced
+from wakestate.train.augment import draw
+from wakestate.train.data import Corpus, DataError, find_manifest, load_corpus
+from wakestate.train.kept import joined, keep_config, write_json
+from wakestate.train.learner import Drawn, learner
+from wakestate.train.model import build_model, take_weights, window_loss
+from wakestate.train.pool import Pool, check_parts, clip_hops, render_pool
+from wakestate.train.teach import identities, taught
+from wakestate.words import Word
+from wakestate.words.files import replaced
 
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged

@@ -10,8 +10,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from train.data import Clip
-from train.manifest import NOBODY
+from wakestate.train.data import Clip
+from wakestate.train.manifest import NOBODY
 
 SOUNDS = ("music", "noise")
 WORD = "the word"  # a kind of its own, whatever the recordings' kind is

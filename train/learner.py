@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.ahead import ahead
-from train.augment import Changes, change, warp_matrices
-from train.data import RATE
-from train.model import ENDPOINT_HOPS, metadata_vectors
-from train.pool import Pool, window_ends
-from words import Word
+from wakestate.train.ahead import ahead
+from wakestate.train.augment import Changes, change, warp_matrices
+from wakestate.train.data import RATE
+from wakestate.train.model import ENDPOINT_HOPS, metadata_vectors
+from wakestate.train.pool import Pool, window_ends
+from wakestate.words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
 CLIPS = 500  # scored at once

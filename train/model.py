@@ -16,9 +16,9 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from train.quantized import Rounded, RoundedConv2D, RoundedTimeConv
-from train.time_conv import TimeConv
-from words import Word
+from wakestate.train.quantized import Rounded, RoundedConv2D, RoundedTimeConv
+from wakestate.train.time_conv import TimeConv
+from wakestate.words import Word
 
 MIN_SCALE = 0.05
 ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range

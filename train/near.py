@@ -19,12 +19,12 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from train.acoustics import Wave, active_rms, dbfs, rms, to_int16
-from train.data import RATE, Clip
-from train.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
-from train.manifest import read_manifest
-from train.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
-from words import Word
+from wakestate.train.acoustics import Wave, active_rms, dbfs, rms, to_int16
+from wakestate.train.data import RATE, Clip
+from wakestate.train.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
+from wakestate.train.manifest import read_manifest
+from wakestate.train.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
+from wakestate.words import Word
 
 NOISE_SNR_DB = 20.0
 RHVOICE_FOLDERS = (Path("/usr/share/RHVoice/voices"), Path("/usr/local/share/RHVoice/voices"))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.cells import Cell, Table, percent, row_name
-from train.data import DataError
-from train.statistics import paired
+from wakestate.train.cells import Cell, Table, percent, row_name
+from wakestate.train.data import DataError
+from wakestate.train.statistics import paired
 
 
 def check_same_trials(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:

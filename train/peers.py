@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data import RATE
-from words import Word
-from words.files import replaced
+from wakestate.train.data import RATE
+from wakestate.words import Word
+from wakestate.words.files import replaced
 
 PACKAGE = "pymicro_wakeword"
 HOP = 160

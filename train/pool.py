@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
-from train.acoustics import Stage, active_rms, resample
-from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
-from train.kept import Arrays, Make, make_shards
-from train.manifest import listed
-from words import Word
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.acoustics import Stage, active_rms, resample
+from wakestate.train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
+from wakestate.train.kept import Arrays, Make, make_shards
+from wakestate.train.manifest import listed
+from wakestate.words import Word
 
 STEPS = 48  # network steps in one clip
 SHARD = 400  # clips in one shard

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from train.time_conv import TimeConv
+from wakestate.train.time_conv import TimeConv
 
 LEAST = 1e-3  # range of an activation that is always 0, as in convert/export.py
 

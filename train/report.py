@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.emit import compile_word
-from convert.render import render
-from train import figures
-from train.cells import USUAL, Table, label
-from train.data import DataError
-from train.device import OURS, Device
-from train.evaluate import VERSION, Options, fingerprint
-from train.paired import check_same_trials
-from train.peers import find_peers
-from train.tables import tables
-from train.whole import FLOAT
-from words import Word
-from words.files import write_whole
+from wakestate.convert.emit import compile_word
+from wakestate.convert.render import render
+from wakestate.train import figures
+from wakestate.train.cells import USUAL, Table, label
+from wakestate.train.data import DataError
+from wakestate.train.device import OURS, Device
+from wakestate.train.evaluate import VERSION, Options, fingerprint
+from wakestate.train.paired import check_same_trials
+from wakestate.train.peers import find_peers
+from wakestate.train.tables import tables
+from wakestate.train.whole import FLOAT
+from wakestate.words import Word
+from wakestate.words.files import write_whole
 
 
 @dataclass(frozen=True)

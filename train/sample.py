@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from train.acoustics import active_rms, dbfs, hiss, rms, to_int16
-from train.data import RATE, DataError
-from train.kept import write_wav
+from wakestate.train.acoustics import active_rms, dbfs, hiss, rms, to_int16
+from wakestate.train.data import RATE, DataError
+from wakestate.train.kept import write_wav
 
 # (seconds of pause before, flite voice, text, noise SNR in dB)
 SCENE = (

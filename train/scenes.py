@@ -1,4 +1,4 @@
-"""Examples of the mixed sound, to listen to and to look at: python -m train scenes."""
+"""Examples of the mixed sound, to listen to and to look at: python -m wakestate.train scenes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
-from train.acoustics import Stage, active_rms, dbfs, to_int16
-from train.data import RATE, Corpus
-from train.kept import write_wav
-from train.pool import Renderer, window_ends
-from words import Word
-from words.files import write_whole
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.acoustics import Stage, active_rms, dbfs, to_int16
+from wakestate.train.data import RATE, Corpus
+from wakestate.train.kept import write_wav
+from wakestate.train.pool import Renderer, window_ends
+from wakestate.words import Word
+from wakestate.words.files import write_whole
 
 STREAM_LEVEL_DBFS = -30.0
 STAY_S = 6.0  # in each device state of the stream

@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from train.data import RATE, Clip
-from words import Word
+from wakestate.train.data import RATE, Clip
+from wakestate.words import Word
 
 GAP_S = 2.0  # digital silence before and after each recording: longer than engines look back
 BLOCK_S = 600.0  # a block is full with so much

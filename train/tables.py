@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from train.alter import ALTERATIONS
-from train.cells import USUAL, Cell, Table, frr, percent, row_name
-from train.device import OURS
-from train.paired import versus
-from train.whole import FLOAT
+from wakestate.train.alter import ALTERATIONS
+from wakestate.train.cells import USUAL, Cell, Table, frr, percent, row_name
+from wakestate.train.device import OURS
+from wakestate.train.paired import versus
+from wakestate.train.whole import FLOAT
 
 BY_NAME = "False accepts by name"
 MOST_ACCEPTS = 200  # listed; evaluate.json has all

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from train.data import DataError
-from train.learner import learner
-from train.model import TAUGHT_LIMIT, metadata_width
-from train.pool import STEPS, Pool
-from words import Word
-from words.files import replaced
+from wakestate.train.data import DataError
+from wakestate.train.learner import learner
+from wakestate.train.model import TAUGHT_LIMIT, metadata_width
+from wakestate.train.pool import STEPS, Pool
+from wakestate.words import Word
+from wakestate.words.files import replaced
 
 AT_ONCE = 4000
 

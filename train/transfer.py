@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.count import Accepts, Heard, miss_rate, pooled
-from train.device import OURS
-from train.statistics import poisson
-from train.trials import Condition, Sound
-from words import Word
+from wakestate.train.count import Accepts, Heard, miss_rate, pooled
+from wakestate.train.device import OURS
+from wakestate.train.statistics import poisson
+from wakestate.train.trials import Condition, Sound
+from wakestate.words import Word
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from train.acoustics import Stage, Wave, active_rms, dbfs, rms, to_int16
-from train.alter import ALTERATIONS
-from train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
-from train.halves import halves
-from train.streams import Block, blocks, gap_samples, thinned
-from words import Word
+from wakestate.train.acoustics import Stage, Wave, active_rms, dbfs, rms, to_int16
+from wakestate.train.alter import ALTERATIONS
+from wakestate.train.data import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
+from wakestate.train.halves import halves
+from wakestate.train.streams import Block, blocks, gap_samples, thinned
+from wakestate.words import Word
 
 Pcm = NDArray[np.int16]
 

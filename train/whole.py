@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
-from train.device import BARRED, Device
-from words import Word
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.device import BARRED, Device
+from wakestate.words import Word
 
 FLOAT = "float, whole window"
 #: Score steps of one unit of logit; the sum of smoothed logits then fits int16.
@@ -35,8 +35,8 @@ class WholeWindow:
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
         import keras
 
-        from train.learner import FEATURE_SCALE
-        from train.model import ENDPOINT_HOPS, metadata_vectors
+        from wakestate.train.learner import FEATURE_SCALE
+        from wakestate.train.model import ENDPOINT_HOPS, metadata_vectors
 
         self.word, self._device = word, device
         self._model: Any = keras.saving.load_model(keras_file, compile=False)

@@ -1,4 +1,4 @@
-"""python -m verify: the second look: who takes a device's wakes, and the service that verifies."""
+"""python -m wakestate.verify: the gateway that takes wakes, the service that verifies."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from boards.schema import BoardError, load_board
-from verify.gateway import GatewayError
-from verify.options import parser
-from verify.posting import Service, load_key
-from verify.taking import Taken, take
-from words import Word, WordError, load_word
-from words.files import FileError
+from wakestate import ROOT
+from wakestate.boards.schema import BoardError, load_board
+from wakestate.verify.gateway import GatewayError
+from wakestate.verify.options import parser
+from wakestate.verify.posting import Service, load_key
+from wakestate.verify.taking import Taken, take
+from wakestate.words import Word, WordError, load_word
+from wakestate.words.files import FileError
 
-ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("build/cache")
 
 
 def _fuzz(args: argparse.Namespace) -> int:
-    from verify import fuzz
+    from wakestate.verify import fuzz
 
     def progress(done: int) -> None:
         if sys.stderr.isatty():
@@ -45,8 +45,8 @@ def _fuzz(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
     """The word and its compiled device; what training says is wrong becomes one line."""
-    from train.data import DataError  # the extra `train`
-    from train.device import DeviceError
+    from wakestate.train.data import DataError  # the extra `train`
+    from wakestate.train.device import DeviceError
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     try:
@@ -57,9 +57,9 @@ def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
 
 def _train(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from verify.cuts import Amounts
-        from verify.fit import train
-        from verify.fitter import Recipe
+        from wakestate.verify.cuts import Amounts
+        from wakestate.verify.fit import train
+        from wakestate.verify.fitter import Recipe
 
         recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
         run = args.run or Path("runs/verify") / word.name
@@ -72,9 +72,9 @@ def _train(args: argparse.Namespace) -> int:
 
 def _limits(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from train.device import library_hash
-        from verify.cuts import Amounts
-        from verify.decide import decide_anew
+        from wakestate.train.device import library_hash
+        from wakestate.verify.cuts import Amounts
+        from wakestate.verify.decide import decide_anew
 
         kept = f"{word.name}-held-{args.amount:g}-{library_hash(library)[:8]}"
         wakes = args.wakes or Path("runs/verify") / kept
@@ -86,7 +86,7 @@ def _limits(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from verify.compare import compare
+        from wakestate.verify.compare import compare
 
         out = args.out or args.folder / "compare.json"
         print(compare(word, args.data, args.split, CACHE, library, args.folder, args.rate, out))
@@ -95,8 +95,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from verify.first import SecondLook
-        from verify.measure import System, measure
+        from wakestate.verify.first import SecondLook
+        from wakestate.verify.measure import System, measure
 
         verifier = SecondLook.load(_folder(args), word, _model(args))
         system = System(word, library, verifier, args.data, args.split, CACHE)
@@ -105,7 +105,7 @@ def _measure(args: argparse.Namespace) -> int:
 
 
 def _lower(args: argparse.Namespace) -> int:
-    from verify.first import SecondLook, copy_lowered
+    from wakestate.verify.first import SecondLook, copy_lowered
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     out = args.out or Path("build") / word.name / "first-of-two"
@@ -129,8 +129,8 @@ def _gateway(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from verify.api import Settings  # the extra `serve`, which the gateway does without
-    from verify.serving import load_keys, load_verifier, serve
+    from wakestate.verify.api import Settings  # the extra `serve`, which the gateway does without
+    from wakestate.verify.serving import load_keys, load_verifier, serve
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     settings = Settings(
@@ -147,7 +147,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from verify.demo import demo
+    from wakestate.verify.demo import demo
 
     return demo(load_board(args.board), args.program, args.audio, _own_service(args))
 
@@ -155,8 +155,8 @@ def _demo(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import asyncio
 
-    from verify import bench
-    from verify.child import running
+    from wakestate.verify import bench
+    from wakestate.verify.child import running
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     key = load_key(args.key_file) if args.key_file else None
@@ -188,8 +188,8 @@ def _folder(args: argparse.Namespace) -> Path:
 
 def _own_service(args: argparse.Namespace) -> list[str]:
     """What starts it; GatewayError, in one line, where there is nothing to serve."""
-    from verify.child import call
-    from verify.serving import missing
+    from wakestate.verify.child import call
+    from wakestate.verify.serving import missing
 
     problem = missing(args.word, _folder(args))
     if problem:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from verify.frames import PREROLL
-from words import Word
+from wakestate.verify.frames import PREROLL
+from wakestate.words import Word
 
 PATH = "/v1/verify"
 SOUND = "application/octet-stream"

@@ -1,4 +1,4 @@
-"""python -m verify bench-service: how long after the sound's end the service answers."""
+"""python -m wakestate.verify bench-service: how long after the sound's end the service answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from verify.api import PATH
-from verify.cut import needed
-from verify.frames import PREROLL
-from verify.gateway import GatewayError
-from words import Word
+from wakestate.verify.api import PATH
+from wakestate.verify.cut import needed
+from wakestate.verify.frames import PREROLL
+from wakestate.verify.gateway import GatewayError
+from wakestate.words import Word
 
 _PATIENCE_S = 60.0
 

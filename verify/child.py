@@ -7,12 +7,22 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from verify.gateway import GatewayError
+from wakestate.verify.gateway import GatewayError
 
 
 def call(word: str, *options: str) -> list[str]:
     """What starts the service of a word on a free port of this computer."""
-    return [sys.executable, "-m", "verify", "serve", "--word", word, "--port", "0", *options]
+    return [
+        sys.executable,
+        "-m",
+        "wakestate.verify",
+        "serve",
+        "--word",
+        word,
+        "--port",
+        "0",
+        *options,
+    ]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Networks of the second look and the DNN-HMM at equal misses: python -m verify compare.
+"""Networks of the second look and the DNN-HMM at equal misses: python -m wakestate.verify compare.
 
 The compiled device hears the streams and recordings of a split at a low threshold, as in
 verify/measure.py. Every network is asked about each wake, cut where the device tells the word's
@@ -21,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from convert.hostlib import Extractor
-from train.count import first_within, sweep
-from train.data import RATE, DataError, find_manifest, load_corpus, voice
-from train.device import Device, library_hash, wakes
-from train.kept import joined, save_arrays, write_json
-from train.trials import Condition, Trials, conditions
-from verify.cuts import LOWERED, WIDE, Cuts, columns_of, seen, wide
-from verify.fit import HMM
-from verify.fitter import OFF
-from verify.infer import Network
-from verify.measure import SER_DB
-from words import Word
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.count import first_within, sweep
+from wakestate.train.data import RATE, DataError, find_manifest, load_corpus, voice
+from wakestate.train.device import Device, library_hash, wakes
+from wakestate.train.kept import joined, save_arrays, write_json
+from wakestate.train.trials import Condition, Trials, conditions
+from wakestate.verify.cuts import LOWERED, WIDE, Cuts, columns_of, seen, wide
+from wakestate.verify.fit import HMM
+from wakestate.verify.fitter import OFF
+from wakestate.verify.infer import Network
+from wakestate.verify.measure import SER_DB
+from wakestate.words import Word
 
 MISSED = (0.01, 0.02, 0.05)  # shares of the words that woke the device and are rejected
 DRAWS = 500  # of speakers
@@ -162,7 +162,7 @@ def judge(folder: Path, cuts: Cuts) -> Judged:
     recipe = json.loads(config.read_text())["recipe"]
     scorer: Scorer
     if recipe["kind"] == HMM:
-        from verify.hmm import DnnHmm
+        from wakestate.verify.hmm import DnnHmm
 
         scorer = DnnHmm.load(folder / "verifier")
     else:
@@ -236,7 +236,7 @@ def compare(word: Word, data: Path, split: str, cache: Path, library: Path, fold
     """Every finished run in `folder`; writes JSON to `out`, returns Markdown. DataError."""
     runs = sorted({path.parent.parent for path in folder.glob("*/verifier/*.json")})
     if not runs:
-        raise DataError(f"{folder}: holds no run of `python -m verify train`")
+        raise DataError(f"{folder}: holds no run of `python -m wakestate.verify train`")
     cuts, hours = first_look(word, data, split, cache, library, rate)
     if not cuts.is_word.any() or cuts.is_word.all():
         raise DataError(

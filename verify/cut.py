@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
-from verify.frames import PREROLL
-from words.schema import FrontEnd
+from wakestate.convert.hostlib import Extractor
+from wakestate.verify.frames import PREROLL
+from wakestate.words.schema import FrontEnd
 
 FRAMES = 195  # columns; at the default hop and window 1.965 s
 SILENCE = -128  # the front end's floor

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.hostlib import Extractor
-from train.data import RATE, Corpus, DataError
-from train.device import Device, library_hash
-from train.kept import Arrays, Make, joined, keep_config, make_shards
-from train.pool import SHARD, Renderer
-from verify.cut import FRAMES, Cut
-from verify.networks import PREROLL_FRAMES
-from words import Word
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.data import RATE, Corpus, DataError
+from wakestate.train.device import Device, library_hash
+from wakestate.train.kept import Arrays, Make, joined, keep_config, make_shards
+from wakestate.train.pool import SHARD, Renderer
+from wakestate.verify.cut import FRAMES, Cut
+from wakestate.verify.networks import PREROLL_FRAMES
+from wakestate.words import Word
 
 EDGE = 50  # columns more than a network sees, on either side
 WIDE = FRAMES + 2 * EDGE

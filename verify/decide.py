@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.data import DataError, load_corpus
-from train.device import Device
-from train.kept import write_json
-from verify.cuts import SCENE_S, SHIPPED, Amounts, Cuts, between, mine, seen
-from verify.first import FirstLook
-from verify.infer import FACTS, Network
-from words import Word
+from wakestate.train.data import DataError, load_corpus
+from wakestate.train.device import Device
+from wakestate.train.kept import write_json
+from wakestate.verify.cuts import SCENE_S, SHIPPED, Amounts, Cuts, between, mine, seen
+from wakestate.verify.first import FirstLook
+from wakestate.verify.infer import FACTS, Network
+from wakestate.words import Word
 
 FIRST_RATE = 20.0  # times an hour that held-out scenes without the word wake the first of two looks
 FEW = 30  # words of a state

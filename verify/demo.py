@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from boards.run import command
-from boards.schema import Board
-from boards.sound import plain_wav
-from boards.timeline import title
-from verify.child import running
-from verify.gateway import Gateway, GatewayError
-from verify.link import Device, Loop
-from verify.posting import Poster, Service, Verdict
-from words.files import plain
+from wakestate.boards.run import command
+from wakestate.boards.schema import Board
+from wakestate.boards.sound import plain_wav
+from wakestate.boards.timeline import title
+from wakestate.verify.child import running
+from wakestate.verify.gateway import Gateway, GatewayError
+from wakestate.verify.link import Device, Loop
+from wakestate.verify.posting import Poster, Service, Verdict
+from wakestate.words.files import plain
 
 _LEFT = 64  # columns
 

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ConvertError
-from convert.manifest import NAME, check_manifest, read_manifest, sha256, write_manifest
-from convert.reference import read_network, whole
-from verify.gateway import GatewayError
-from verify.infer import FACTS, Network
-from verify.stored import Decision, checked
-from words import Word
-from words.files import FileError, make_folder, plain, write_whole
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.manifest import NAME, check_manifest, read_manifest, sha256, write_manifest
+from wakestate.convert.reference import read_network, whole
+from wakestate.verify.gateway import GatewayError
+from wakestate.verify.infer import FACTS, Network
+from wakestate.verify.stored import Decision, checked
+from wakestate.words import Word
+from wakestate.words.files import FileError, make_folder, plain, write_whole
 
 Floats = NDArray[np.float32]
 

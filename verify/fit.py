@@ -1,4 +1,4 @@
-"""Training of the second look, on the wakes of the first: python -m verify train."""
+"""Training of the second look, on the wakes of the first: python -m wakestate.verify train."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from train.augment import augment
-from train.data import load_corpus
-from train.kept import keep_config, save_arrays, write_json
-from verify.cut import FRAMES
-from verify.cuts import Amounts, Cuts, mine, seen
-from verify.decide import AT_ONCE, decided, first_look
-from verify.first import FirstLook
-from verify.fitter import Fitter, Recipe, draw, moved
-from verify.infer import FACTS, SCALE, WEIGHTS
-from verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from verify.stored import STRIDES
-from words import Word
+from wakestate.train.augment import augment
+from wakestate.train.data import load_corpus
+from wakestate.train.kept import keep_config, save_arrays, write_json
+from wakestate.verify.cut import FRAMES
+from wakestate.verify.cuts import Amounts, Cuts, mine, seen
+from wakestate.verify.decide import AT_ONCE, decided, first_look
+from wakestate.verify.first import FirstLook
+from wakestate.verify.fitter import Fitter, Recipe, draw, moved
+from wakestate.verify.infer import FACTS, SCALE, WEIGHTS
+from wakestate.verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from wakestate.verify.stored import STRIDES
+from wakestate.words import Word
 
 TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard
 PLACE_WEIGHT = 0.1
@@ -60,7 +60,7 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     fitter: Fitter
     if recipe.kind == HMM:
-        from verify.hmm import HmmFitter
+        from wakestate.verify.hmm import HmmFitter
 
         fitter = HmmFitter(word, run, recipe)
     else:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from verify import native
-from verify.frames import PAYLOAD_MOST, Frame, Reader, encode
+from wakestate.verify import native
+from wakestate.verify.frames import PAYLOAD_MOST, Frame, Reader, encode
 
 BATCH = 2000  # frames that are sent as one stream
 TOUCHES = 0.3  # damages for each frame

@@ -17,8 +17,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.frames import LONGEST, Audio, End, FrameError, Kind, Reader, Reason, Start, parse
-from words.files import make_folder, plain, write_whole
+from wakestate.verify.frames import (
+    LONGEST,
+    Audio,
+    End,
+    FrameError,
+    Kind,
+    Reader,
+    Reason,
+    Start,
+    parse,
+)
+from wakestate.words.files import make_folder, plain, write_whole
 
 UNANSWERED = 6  # ticks until a person is told
 GAPS_MOST = 3000  # of an utterance; sound behind more of them is passed over

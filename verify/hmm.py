@@ -22,14 +22,14 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from train.augment import augment
-from train.data import DataError
-from train.kept import write_json
-from verify.cuts import EDGE, WIDE, Cuts, seen
-from verify.fitter import Fitter, Recipe, draw, moved
-from verify.infer import SCALE
-from words import Word
-from words.files import read_json, replaced
+from wakestate.train.augment import augment
+from wakestate.train.data import DataError
+from wakestate.train.kept import write_json
+from wakestate.verify.cuts import EDGE, WIDE, Cuts, seen
+from wakestate.verify.fitter import Fitter, Recipe, draw, moved
+from wakestate.verify.infer import SCALE
+from wakestate.words import Word
+from wakestate.words.files import read_json, replaced
 
 Floats = NDArray[np.float32]
 CONTEXT = 21  # columns that the network sees around one

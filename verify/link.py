@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from boards.schema import BoardError
-from boards.serial import open_port
-from verify.gateway import Gateway, GatewayError, Say
+from wakestate.boards.schema import BoardError
+from wakestate.boards.serial import open_port
+from wakestate.verify.gateway import Gateway, GatewayError, Say
 
 TICK_S = 0.5
 COMMANDS_MOST = 8  # that wait for a device; then the oldest is dropped: it is said again anyway

@@ -1,4 +1,4 @@
-"""The whole system, with and without the second look: python -m verify measure.
+"""The whole system, with and without the second look: python -m wakestate.verify measure.
 
 One look: the device as it ships, counted as in train/evaluate.py. With a second look the first
 wakes from the lower thresholds on that the verifier was made for: each of its wakes is cut where
@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from convert.hostlib import Extractor
-from train.data import RATE, load_corpus, voice
-from train.device import Device, Steps
-from train.kept import write_json
-from train.statistics import bootstrap
-from train.trials import Condition, Pcm, Trials, conditions
-from verify.cut import Cut, needed
-from verify.first import SecondLook
-from verify.frames import PREROLL
-from words import Word
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.data import RATE, load_corpus, voice
+from wakestate.train.device import Device, Steps
+from wakestate.train.kept import write_json
+from wakestate.train.statistics import bootstrap
+from wakestate.train.trials import Condition, Pcm, Trials, conditions
+from wakestate.verify.cut import Cut, needed
+from wakestate.verify.first import SecondLook
+from wakestate.verify.frames import PREROLL
+from wakestate.words import Word
 
 SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}
 SYSTEMS = ("one look", "the first of two", "both")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.frames import FRAME_MOST
-from verify.gateway import GatewayError
+from wakestate import ROOT
+from wakestate.verify.frames import FRAME_MOST
+from wakestate.verify.gateway import GatewayError
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("firmware/uplink/frame.c", "firmware/platform/python/frames_capi.c")
 #: ws_capi_frame
 HEAD = np.dtype([("number", "<u4"), ("count", "<u4"), ("type", "u1"), ("_", "V3")])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from verify.cut import FRAMES
+from wakestate.verify.cut import FRAMES
 
 PREROLL_FRAMES = 50  # columns before the word's start, as the device told it
 PER_UNIT = 10  # columns

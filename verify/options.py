@@ -1,4 +1,4 @@
-"""What python -m verify takes: commands and options."""
+"""What python -m wakestate.verify takes: commands and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m verify", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="python -m wakestate.verify", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     gateway = commands.add_parser(
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "device said of it in a .json beside. A file is what the emulator's --uplink wrote, or "
         "what was recorded from a port; - is stdin.",
         epilog="Example: build/host/alexa/wake-emulator --uplink - x.wav | "
-        "python -m verify gateway --from - --post http://127.0.0.1:8080",
+        "python -m wakestate.verify gateway --from - --post http://127.0.0.1:8080",
     )
     gateway.add_argument(
         "--from", dest="sources", action="append", required=True, metavar="PORT|FILE|-",
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         description="Serves POST /v1/verify for one word: the sound of a wake in, accept or reject "
         "out; /docs is its page, docs/verifier.md tells all of it. On SIGTERM it takes no more, "
         "answers all that it took, and ends.",
-        epilog="Example: python -m verify serve --word alexa --port 8080",
+        epilog="Example: python -m wakestate.verify serve --word alexa --port 8080",
     )
     _add_served(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.api import PATH, SOUND, Answer
-from verify.frames import SAMPLE_RATE, Start
-from verify.gateway import GatewayError, Sink, Utterance
-from words import WordError, load_word
-from words.schema import FrontEnd
+from wakestate import ROOT
+from wakestate.verify.api import PATH, SOUND, Answer
+from wakestate.verify.frames import SAMPLE_RATE, Start
+from wakestate.verify.gateway import GatewayError, Sink, Utterance
+from wakestate.words import WordError, load_word
+from wakestate.words.schema import FrontEnd
 
 GIVE_UP_S = 15.0  # after the sound's end
 WORKERS = 6  # utterances that are posted at a time
@@ -31,7 +32,7 @@ _SOUND_S = 15  # of an utterance, as the service takes by default
 _SOUND_MOST = 2 * _SOUND_S * SAMPLE_RATE  # bytes
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _PATIENCE_S = 10.0  # for one answer
-_WORDS = Path(__file__).resolve().parent.parent / "words"
+_WORDS = ROOT / "words"
 _FIELDS = {field.serialization_alias or name for name, field in Answer.model_fields.items()}
 _RETRIED = (408, 429, 500, 502, 503, 504)
 
@@ -352,7 +353,7 @@ def _is_answer(answer: Any) -> bool:
 
 def _most(start: Start) -> int:
     """Bytes that are enough; without the word's file the service must say when it has them."""
-    from verify.cut import needed  # what it needs takes longer to load than all else here
+    from wakestate.verify.cut import needed  # what it needs takes longer to load than all else here
 
     frontend = _frontend(start.word)
     enough = _SOUND_MOST if frontend is None else 2 * needed(frontend, start.start_index)

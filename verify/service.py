@@ -31,8 +31,8 @@ from prometheus_client import (
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from convert.hostlib import Extractor
-from verify.api import (
+from wakestate.convert.hostlib import Extractor
+from wakestate.verify.api import (
     PATH,
     SOUND,
     About,
@@ -43,10 +43,10 @@ from verify.api import (
     RefusedError,
     Settings,
 )
-from verify.batching import Batcher, Verifier
-from verify.cut import Cut, needed
-from verify.frames import PREROLL
-from verify.page import POLICY, page
+from wakestate.verify.batching import Batcher, Verifier
+from wakestate.verify.cut import Cut, needed
+from wakestate.verify.frames import PREROLL
+from wakestate.verify.page import POLICY, page
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone

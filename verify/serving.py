@@ -17,14 +17,14 @@ from typing import Any, NoReturn
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from verify import infer
-from verify.api import Settings
-from verify.batching import Verifier
-from verify.connections import Connection
-from verify.first import SecondLook
-from verify.gateway import GatewayError
-from verify.service import Service, create_app
-from words import Word
+from wakestate.verify import infer
+from wakestate.verify.api import Settings
+from wakestate.verify.batching import Verifier
+from wakestate.verify.connections import Connection
+from wakestate.verify.first import SecondLook
+from wakestate.verify.gateway import GatewayError
+from wakestate.verify.service import Service, create_app
+from wakestate.words import Word
 
 KEYS = "WAKESTATE_KEYS"
 _KEY_LEAST = 16  # characters

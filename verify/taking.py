@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.schema import BoardError
-from verify.gateway import Folder, Gateway, GatewayError, Say, Sink
-from verify.lines import Lines
-from verify.link import Device, Loop, stopping
-from verify.posting import Both, Poster, Service
+from wakestate.boards.schema import BoardError
+from wakestate.verify.gateway import Folder, Gateway, GatewayError, Say, Sink
+from wakestate.verify.lines import Lines
+from wakestate.verify.link import Device, Loop, stopping
+from wakestate.verify.posting import Both, Poster, Service
 
 _OFF_S = 1.0  # for a device to take `uplink off`
 _ANSWERS_S = 2.5  # for answers after SIGTERM

@@ -1,5 +1,5 @@
 """Wake words: one TOML file each, and the schema they are read through."""
 
-from words.schema import Data, Word, WordError, load_word
+from wakestate.words.schema import Data, Word, WordError, load_word
 
 __all__ = ["Data", "Word", "WordError", "load_word"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from words.schema import Word, WordError, load_word
+from wakestate import ROOT
+from wakestate.words.schema import Word, WordError, load_word
 
-OURS = Path(__file__).parent
+OURS = ROOT / "words"
 
 
 def copied(path: Path, word: Word) -> list[str]:

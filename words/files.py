@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from words.explain import one_line
+from wakestate.words.explain import one_line
 
 NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
 _FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse

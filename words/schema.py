@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from words.explain import explain, one_line
+from wakestate.words.explain import explain, one_line
 
 
 def _ascending(given: tuple[float, float]) -> tuple[float, float]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.general import lower_exact, lower_product, multiplies
-from convert.compile.program import Range, Step, Table
-from convert.compile.rows import Row, make_row
-from convert.compile.window import Window, activation_range, distance, quantized, window
-from convert.errors import ConvertError
-from convert.kernels import (
+from wakestate.convert.compile.general import lower_exact, lower_product, multiplies
+from wakestate.convert.compile.program import Range, Step, Table
+from wakestate.convert.compile.rows import Row, make_row
+from wakestate.convert.compile.window import Window, activation_range, distance, quantized, window
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.kernels import (
     Kernels,
     Packed,
     depthwise_scratch,
@@ -22,7 +22,7 @@ from convert.kernels import (
     pack_one,
     scratch_bytes,
 )
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.tflite_graph import Op, Tensor
 
 #: Of a layer with groups, spread to one without.
 MOST_WEIGHTS = 1 << 22

@@ -10,12 +10,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from convert.compile.views import is_table
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Option, Tensor
+from wakestate.convert.compile.views import is_table
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Option, Tensor
 
 if TYPE_CHECKING:
-    from convert.compile.simplify import Work
+    from wakestate.convert.compile.simplify import Work
 
 _SHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.tables import below_one
-from convert.errors import ConvertError
-from convert.fixedpoint import multiply, wrap
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.tables import below_one
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import multiply, wrap
+from wakestate.convert.tflite_graph import Op, Tensor
 
 Array = NDArray[Any]
 Function = Callable[..., Array]

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.program import Range, Step, Table
-from convert.compile.rows import Row, bias_values, scaling
-from convert.compile.window import Window, activation_range, quantized
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.program import Range, Step, Table
+from wakestate.convert.compile.rows import Row, bias_values, scaling
+from wakestate.convert.compile.window import Window, activation_range, quantized
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Tensor
 
 
 def multiplies(op: Op) -> bool:

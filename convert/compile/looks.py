@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.compile.move import moved
-from convert.compile.simplify import RESHAPES
-from convert.compile.views import TableOp
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.move import moved
+from wakestate.convert.compile.simplify import RESHAPES
+from wakestate.convert.compile.views import TableOp
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Tensor
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from convert.compile.dense import lower_dense
-from convert.compile.move import MOVES, is_stretch, moved, moved_from
-from convert.compile.pairs import PAIRS, lower_pair
-from convert.compile.place import (
+from wakestate.convert.compile.dense import lower_dense
+from wakestate.convert.compile.move import MOVES, is_stretch, moved, moved_from
+from wakestate.convert.compile.pairs import PAIRS, lower_pair
+from wakestate.convert.compile.place import (
     JOINS,
     Placer,
     Window,
@@ -13,7 +13,7 @@ from convert.compile.place import (
     parts,
     step_name,
 )
-from convert.compile.plain import (
+from wakestate.convert.compile.plain import (
     dense_strides,
     lower_bilinear,
     lower_copy,
@@ -23,15 +23,15 @@ from convert.compile.plain import (
     lower_softmax,
     lower_table,
 )
-from convert.compile.program import Program, Step
-from convert.compile.reduce import REDUCTIONS, lower_reduction
-from convert.compile.sequence import lower_lstm, lower_svdf
-from convert.compile.simplify import RESHAPES, Work
-from convert.compile.views import TableOp
-from convert.compile.wide import check_widths, lower_requantize, lower_softmax16
-from convert.errors import ConvertError
-from convert.kernels import Kernels
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.program import Program, Step
+from wakestate.convert.compile.reduce import REDUCTIONS, lower_reduction
+from wakestate.convert.compile.sequence import lower_lstm, lower_svdf
+from wakestate.convert.compile.simplify import RESHAPES, Work
+from wakestate.convert.compile.views import TableOp
+from wakestate.convert.compile.wide import check_widths, lower_requantize, lower_softmax16
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.kernels import Kernels
+from wakestate.convert.tflite_graph import Op, Tensor
 
 
 def lower(work: Work, kernels: Kernels) -> Program:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convert.compile.program import Buffer, Program, Step
+from wakestate.convert.compile.program import Buffer, Program, Step
 
 ALIGN = 4
 #: Orders of placing that are tried, and how many pairs of buffers are looked at in all of them.

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from convert.errors import ConvertError
-from convert.fixedpoint import Ints
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import Ints
+from wakestate.convert.tflite_graph import Op, Tensor
 
 
 def same_values(source: Tensor, result: Tensor) -> bool:

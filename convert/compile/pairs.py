@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from convert.compile.plain import braces, dense_strides, walk
-from convert.compile.program import Step, Table
-from convert.compile.tables import (
+from wakestate.convert.compile.plain import braces, dense_strides, walk
+from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.tables import (
     add_multipliers,
     difference_multipliers,
     prelu_multipliers,
     quotient_multiplier,
 )
-from convert.compile.window import activation_range, quantized
-from convert.errors import ConvertError
-from convert.fixedpoint import quantize_multiplier, reciprocal
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.window import activation_range, quantized
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import quantize_multiplier, reciprocal
+from wakestate.convert.tflite_graph import Op, Tensor
 
 #: By operator, for people.
 PAIRS = {

@@ -23,15 +23,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.compile.general import multiplies
-from convert.compile.move import MOVES, axis_of, is_stretch, moved, moved_from, same_values
-from convert.compile.pairs import PAIRS
-from convert.compile.plain import dense_strides
-from convert.compile.program import Buffer, Place
-from convert.compile.sequence import states
-from convert.compile.simplify import RESHAPES, Work
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.general import multiplies
+from wakestate.convert.compile.move import (
+    MOVES,
+    axis_of,
+    is_stretch,
+    moved,
+    moved_from,
+    same_values,
+)
+from wakestate.convert.compile.pairs import PAIRS
+from wakestate.convert.compile.plain import dense_strides
+from wakestate.convert.compile.program import Buffer, Place
+from wakestate.convert.compile.sequence import states
+from wakestate.convert.compile.simplify import RESHAPES, Work
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Tensor
 
 ALIGN = 4
 

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.move import box, numbers_of, runs, same_values
-from convert.compile.program import Step, Table
-from convert.compile.views import TableOp
-from convert.compile.window import activation_range, distance, quantized, window
-from convert.errors import ConvertError
-from convert.fixedpoint import (
+from wakestate.convert.compile.move import box, numbers_of, runs, same_values
+from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.views import TableOp
+from wakestate.convert.compile.window import activation_range, distance, quantized, window
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import (
     Ints,
     divide_by_power,
     exp_of_negative,
     multiply,
     quantize_multiplier,
 )
-from convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.tflite_graph import Op, Quantization, Tensor
 
 #: Dimensions that a loop nest of ops.h has.
 DIMENSIONS = 4

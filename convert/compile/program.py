@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.tflite_graph import Tensor
+from wakestate.convert.tflite_graph import Tensor
 
 #: input, output: the caller's memory; constant: flash; state: kept between runs; arena: the rest.
 Kind = Literal["arena", "state", "input", "output", "constant"]

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from convert.compile.move import axis_of, numbers_of, same_values
-from convert.compile.plain import braces, dense_strides, source_of, walk
-from convert.compile.program import Step
-from convert.compile.window import distance, quantized
-from convert.errors import ConvertError
-from convert.fixedpoint import quantize_multiplier
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.move import axis_of, numbers_of, same_values
+from wakestate.convert.compile.plain import braces, dense_strides, source_of, walk
+from wakestate.convert.compile.program import Step
+from wakestate.convert.compile.window import distance, quantized
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.tflite_graph import Op, Tensor
 
 REDUCTIONS = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.program import Range, Table
-from convert.errors import ConvertError
-from convert.fixedpoint import multiply, quantize_multiplier
-from convert.kernels import Kernels, depthwise_bias, dot_bias, fill_row, shift_row
-from convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.compile.program import Range, Table
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import multiply, quantize_multiplier
+from wakestate.convert.kernels import Kernels, depthwise_bias, dot_bias, fill_row, shift_row
+from wakestate.convert.tflite_graph import Op, Quantization, Tensor
 
 #: A sum and its zero point's part stay below: so neither the loop nor the scaling overflows.
 ACCUMULATOR = 1 << 30

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.program import Step, Table
-from convert.errors import ConvertError
-from convert.fixedpoint import quantize_multiplier
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.tflite_graph import Op, Tensor
 
 #: Which inputs are states, kept from run to run.
 STATES: dict[str, tuple[int, ...]] = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}

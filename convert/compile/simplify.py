@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.dilate import fold_dilation
-from convert.compile.fold import fold_constants
-from convert.compile.move import MOVES, same_values
-from convert.compile.names import fits
-from convert.compile.reduce import REDUCTIONS
-from convert.compile.refused import REFUSED
-from convert.compile.transposed import expand_transposed
-from convert.compile.types import BYTES, WIDE, is_requantization
-from convert.compile.views import POINTWISE, fold_tables
-from convert.errors import ConvertError
-from convert.kinds import refuse_other_kinds
-from convert.tflite_graph import Model, Op, Tensor
+from wakestate.convert.compile.dilate import fold_dilation
+from wakestate.convert.compile.fold import fold_constants
+from wakestate.convert.compile.move import MOVES, same_values
+from wakestate.convert.compile.names import fits
+from wakestate.convert.compile.reduce import REDUCTIONS
+from wakestate.convert.compile.refused import REFUSED
+from wakestate.convert.compile.transposed import expand_transposed
+from wakestate.convert.compile.types import BYTES, WIDE, is_requantization
+from wakestate.convert.compile.views import POINTWISE, fold_tables
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.kinds import refuse_other_kinds
+from wakestate.convert.tflite_graph import Model, Op, Tensor
 
 #: The result is the input under another shape.
 RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -95,7 +95,7 @@ class Work:
             if not fits(name) or name in names:
                 raise self.fail(
                     op, f"its output tensor is named {name!r}; a name of a-z, 0-9 and _ that no "
-                    "other has is needed; models written by `python -m convert tflite` have it so"
+                    "other has is needed; `python -m wakestate.convert tflite` writes such names"
                 )  # fmt: skip
             names.add(name)
             self.ops[number] = replace(op, options=op.options | {"name": name})

@@ -21,12 +21,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from convert.compile.looks import WHOLE, Look, Time, cut, look_at
-from convert.compile.place import step_name
-from convert.compile.sequence import states
-from convert.compile.simplify import Variable, Work
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.looks import WHOLE, Look, Time, cut, look_at
+from wakestate.convert.compile.place import step_name
+from wakestate.convert.compile.sequence import states
+from wakestate.convert.compile.simplify import Variable, Work
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Tensor
 
 TIME = 1  # of the input
 

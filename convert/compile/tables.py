@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.compile.window import activation_range
-from convert.errors import ConvertError
-from convert.fixedpoint import (
+from wakestate.convert.compile.window import activation_range
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import (
     Ints,
     divide_by_power,
     high_mul,
@@ -25,7 +25,7 @@ from convert.fixedpoint import (
     reciprocal,
     tanh,
 )
-from convert.tflite_graph import Op, Quantization
+from wakestate.convert.tflite_graph import Op, Quantization
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Tensor
 
 if TYPE_CHECKING:
-    from convert.compile.simplify import Work
+    from wakestate.convert.compile.simplify import Work
 
 
 def expand_transposed(work: Work) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convert.tflite_graph import Op
+from wakestate.convert.tflite_graph import Op
 
 BYTES = ("INT8", "UINT8")
 #: Of inputs and outputs that QUANTIZE makes bytes of, or is made of bytes.

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.program import ROW, Program, Step, Table
-from convert.errors import ConvertError
+from wakestate.convert.compile.program import ROW, Program, Step, Table
+from wakestate.convert.errors import ConvertError
 
 
 def merge(paths: Sequence[Path], programs: Sequence[Program]) -> Program:

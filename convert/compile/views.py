@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.floats import (
+from wakestate.convert.compile.floats import (
     COMPARISONS,
     LOGIC,
     ONE,
@@ -26,13 +26,13 @@ from convert.compile.floats import (
     float_result,
     quantized_float,
 )
-from convert.compile.tables import INTEGER, Value
-from convert.errors import ConvertError
-from convert.fixedpoint import Ints
-from convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.tables import INTEGER, Value
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import Ints
+from wakestate.convert.tflite_graph import Op, Tensor
 
 if TYPE_CHECKING:
-    from convert.compile.simplify import Work
+    from wakestate.convert.compile.simplify import Work
 
 #: More tables than this, 256 bytes each, are not made of one operator.
 MOST_TABLES = 16

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from convert.compile.place import activations
-from convert.compile.plain import lower_softmax
-from convert.compile.program import Step
-from convert.compile.sequence import states
-from convert.compile.types import BYTES
-from convert.errors import ConvertError
-from convert.fixedpoint import quantize_multiplier
-from convert.tflite_graph import Op
+from wakestate.convert.compile.place import activations
+from wakestate.convert.compile.plain import lower_softmax
+from wakestate.convert.compile.program import Step
+from wakestate.convert.compile.sequence import states
+from wakestate.convert.compile.types import BYTES
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.tflite_graph import Op
 
 #: They take or make values of more than a byte, or care for none.
 _ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")

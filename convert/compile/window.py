@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.compile.program import Range
-from convert.errors import ConvertError
-from convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.compile.program import Range
+from wakestate.convert.errors import ConvertError
+from wakestate.convert.tflite_graph import Op, Quantization, Tensor
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["convert", "tflite", "flatbuffers"]):
-    from convert.compile.emit import compile_model
-    from convert.errors import ConvertError, one_line
+    from wakestate.convert.compile.emit import compile_model
+    from wakestate.convert.errors import ConvertError, one_line
 
 
 def check(data: bytes) -> None:

@@ -34,9 +34,9 @@ from pathlib import Path
 import numpy as np
 import tflite
 
-from convert.__main__ import main as convert
-from convert.kernels import KERNELS
 from tests.fuzz.targets import ROOT
+from wakestate.convert.__main__ import main as convert
+from wakestate.convert.kernels import KERNELS
 
 #: Where faults and accepted mutants are kept until the next run.
 OUT = ROOT / "build/mutants"

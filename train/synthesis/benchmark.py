@@ -1,4 +1,4 @@
-"""`python -m train benchmark`: hours of recorded sound without a wake word, to count false accepts.
+"""`python -m wakestate.train benchmark`: recorded sound without the word, to count false accepts.
 
 benchmark.toml lists the packages. All of it is for dev, and none of it stands in recorded.toml,
 which training reads.
@@ -11,9 +11,9 @@ import os
 import time
 from pathlib import Path
 
-from train.data import DataError
-from train.synthesis.gather import claim, finish, summary, take_recorded
-from train.synthesis.recorded import download, megabytes, sources
+from wakestate.train.data import DataError
+from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
+from wakestate.train.synthesis.recorded import download, megabytes, sources
 
 TABLE = Path(__file__).with_name("benchmark.toml")
 MINUTES = 40  # of a core, to read them all

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from train.synthesis.engine import Engine, Speech, Spoken, run_program, to_int16_at
+from wakestate.train.synthesis.engine import Engine, Speech, Spoken, run_program, to_int16_at
 
 PAUSE = "pau"
 

@@ -20,10 +20,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from train.data import DataError
-from train.kept import quiet
-from train.synthesis.recorded import Source, extract
-from words.files import replaced, write_whole
+from wakestate.train.data import DataError
+from wakestate.train.kept import quiet
+from wakestate.train.synthesis.recorded import Source, extract
+from wakestate.words.files import replaced, write_whole
 
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
 MARK = "made-by-wakestate.json"
@@ -36,7 +36,7 @@ def claim(data: Path) -> None:
         raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
     data.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    write_whole(mark, '{"made": "python -m train data"}\n')
+    write_whole(mark, '{"made": "python -m wakestate.train data"}\n')
 
 
 def in_parallel(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from train.synthesis.engine import Engine, Speech, Spoken, to_int16_at
+from wakestate.train.synthesis.engine import Engine, Speech, Spoken, to_int16_at
 
 MODEL, VOICES = "kokoro.onnx", "voices.bin"
 

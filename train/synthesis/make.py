@@ -1,4 +1,4 @@
-"""`python -m train data`: the whole data folder, in as many processes as there are cores.
+"""`python -m wakestate.train data`: the whole data folder, in as many processes as there are cores.
 
 Every finished clip and package is a file of its own, so a killed run goes on where it was; the
 manifest and train/tts/words.csv are written last, and what they do not name is removed.
@@ -14,19 +14,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.data import RATE, DataError
-from train.locate import PHRASE
-from train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
-from train.synthesis.espeak import Espeak
-from train.synthesis.flite import Flite
-from train.synthesis.gather import claim, finish, in_parallel, summary, take_recorded
-from train.synthesis.kokoro import Kokoro
-from train.synthesis.near import near_misses
-from train.synthesis.piper import Piper
-from train.synthesis.recorded import download, megabytes, sources, write_opus
-from train.synthesis.script import Cast, Counts, Line, write_script
-from words import Word
-from words.files import replaced, write_whole
+from wakestate.train.data import RATE, DataError
+from wakestate.train.locate import PHRASE
+from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
+from wakestate.train.synthesis.espeak import Espeak
+from wakestate.train.synthesis.flite import Flite
+from wakestate.train.synthesis.gather import claim, finish, in_parallel, summary, take_recorded
+from wakestate.train.synthesis.kokoro import Kokoro
+from wakestate.train.synthesis.near import near_misses
+from wakestate.train.synthesis.piper import Piper
+from wakestate.train.synthesis.recorded import download, megabytes, sources, write_opus
+from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
+from wakestate.words import Word
+from wakestate.words.files import replaced, write_whole
 
 NEAR = 200
 # train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.

@@ -21,7 +21,7 @@ import panphon
 import wordfreq
 from numpy.typing import NDArray
 
-from train.synthesis.flite import phones_of
+from wakestate.train.synthesis.flite import phones_of
 
 Phones = tuple[str, ...]
 Word = tuple[float, str, Phones]  # a word with its distance from a stretch of the phrase

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from train.synthesis.engine import Engine, Speech, to_int16_at
+from wakestate.train.synthesis.engine import Engine, Speech, to_int16_at
 
 SPEAKERS = 100  # taken of one file
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from train.synthesis.engine import Engine
-from words import Word
+from wakestate.train.synthesis.engine import Engine
+from wakestate.words import Word
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 DEV_SHARE = 0.15  # of the lines; by voices of their own

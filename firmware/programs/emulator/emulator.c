@@ -295,7 +295,7 @@ static int check_model(const ws_io *io) {
         default:
             return complain_of(io, WS_WORD_NAMES,
                                "generated for another version of this firmware; generate it again: "
-                               "python -m convert c",
+                               "python -m wakestate.convert c",
                                STATUS_INPUT);
     }
 }
