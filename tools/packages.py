@@ -92,7 +92,7 @@ def install(venv: Path, extra: str) -> int:
           flush=True)  # fmt: skip
     pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
-        done = subprocess.run([*pip, "-e", f".[{extra}]"])
+        done = subprocess.run([*pip, "-e", f".[{extra}]" if extra else "."])
     except KeyboardInterrupt:
         return 130
     if done.returncode:
