@@ -141,8 +141,7 @@ VERIFY = $(PYTHON) -m wakestate.verify train --word $(WORD) --model $(MODEL) --d
 VERIFY_WAKES ?= runs/verify/$(WORD)-wakes-$(AMOUNT)
 AMOUNT ?= 1
 EPOCHS ?= 30
-FIRST_OF_TWO = build/$(WORD)/first-of-two
-.PHONY: verify-train verify-limits verify-measure verify-experiment verify-serve first-of-two demo-two-stage
+.PHONY: verify-train verify-limits verify-measure verify-experiment verify-serve demo-two-stage
 verify-train: $(VENV)/.train ## Train WORD's second look on the wakes of MODEL, into VERIFIER if it is empty; resumes
 	+@$(BUILD) BOARD=host library >&2
 	$(VERIFY) --run $(VERIFY_RUN)
@@ -172,14 +171,10 @@ verify-serve: $(SERVE_SETUP) ## The HTTP service that looks a second time at WOR
 	$(verifier_given)
 	@$(PYTHON) -m wakestate.verify serve $(SERVED) $(if $(PORT),--port $(PORT)) $(if $(KEYS),--keys $(KEYS)) \
 		$(if $(filter command,$(firstword $(origin HOST))),--host $(HOST))
-first-of-two: $(SERVE_SETUP) ## A copy of MODEL that wakes more readily, for devices whose wakes VERIFIER hears again
-	$(verifier_given)
-	@$(PYTHON) -m wakestate.verify lower $(SERVED) --out $(FIRST_OF_TWO)
 demo-two-stage: $(SERVE_SETUP) ## Device -> gateway -> service here, on AUDIO or the samples
 	$(verifier_given)
-	@$(PYTHON) -m wakestate.verify lower $(SERVED) --out $(FIRST_OF_TWO) >&2
 	$(if $(AUDIO),+$(DECODER))
-	+@$(BUILD) MODEL=$(FIRST_OF_TWO) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
+	+@$(BUILD) BOARD=$(BOARD) $(if $(filter host,$(BOARD)),emulator,device) >&2
 	@$(PYTHON) -m wakestate.verify demo $(SERVED) --board $(BOARD) \
 		--program $(if $(filter host,$(BOARD)),$(HOST_PROGRAM),$(DEVICE_PROGRAM)) -- $(if $(AUDIO),"$$AUDIO",$(SAMPLES))
 

@@ -80,9 +80,9 @@ $(if $(OTHERS),$(eval $(call generated_object,ws_words,$(WORDS_FOLDER))))
 # What runs once a step: its size counts, not its speed.
 $(OUT)/obj/firmware/engine/%.o: CFLAGS += -Os
 ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
-UPLINK := $(addprefix firmware/uplink/,frame.c preroll.c uplink.c)
-EMULATOR := firmware/programs/emulator/emulator.c \
-	$(addprefix firmware/programs/common/,event.c states.c text.c wav.c) $(UPLINK)
+UPLINK := $(addprefix firmware/uplink/,frame.c uplink.c)
+COMMON := $(addprefix firmware/programs/common/,event.c sensitivity.c states.c text.c)
+EMULATOR := firmware/programs/emulator/emulator.c firmware/programs/common/wav.c $(COMMON) $(UPLINK)
 VECTORS := firmware/test/vectors.c firmware/programs/common/text.c
 ENGINE_TEST := $(addprefix firmware/test/,engine.c detector.c) firmware/programs/common/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_frontend.o ws_words.o $(OTHERS:%=ws_%.o))
@@ -99,9 +99,9 @@ all: library
 else
 VECTORS_C := $(if $(BOARD_CHIP),$(BOARD_OUT)/board_vectors.c)
 CFLAGS += -I$(BOARD_OUT)
-# Its ring and its driver: what a semihosting microphone needs, or a real one.
-DEVICE := $(addprefix firmware/programs/device/,device.c ring.c pdm.c) firmware/platform/cortex-m/startup.c \
-	$(addprefix firmware/programs/common/,event.c states.c text.c) $(UPLINK) $(BOARD_SOURCES) $(VECTORS_C) \
+# Its driver: what a semihosting microphone needs, or a real one.
+DEVICE := $(addprefix firmware/programs/device/,device.c pdm.c) firmware/platform/cortex-m/startup.c \
+	$(COMMON) $(UPLINK) $(BOARD_SOURCES) $(VECTORS_C) \
 	$(if $(BOARD_EMULATED),firmware/platform/semihosting/semihosting.c firmware/programs/common/wav.c,firmware/platform/cortex-m/restart.c)
 DEVICE_PROGRAM := $(OUT)/device.elf
 EMULATOR_PROGRAM := $(OUT)/wakestate.elf

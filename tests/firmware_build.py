@@ -65,10 +65,10 @@ def skip_without_qemu(name: str) -> None:
 def host_device(folder: Path, driver: str = "device_driver") -> Path:
     """The device program on the host, with tests/native/DRIVER.c, scripted and sanitized."""
     generate("mps2-an386", folder)
-    names = [f"programs/device/{name}.c" for name in ("device", "ring")]
+    names = ["programs/device/device.c"]
     names += [f"engine/{name}.c" for name in ("engine", "word", "detector")]
-    names += [f"programs/common/{name}.c" for name in ("event", "states", "text")]
-    names += [f"uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
+    names += [f"programs/common/{name}.c" for name in ("event", "sensitivity", "states", "text")]
+    names += [f"uplink/{name}.c" for name in ("frame", "uplink")]
     sources = [f"firmware/{name}" for name in names]
     sources += [f"tests/scripted/ws_{name}.c" for name in ("words", "scripted", "frontend")]
     call = ["gcc", "-std=c11", "-g", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]

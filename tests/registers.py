@@ -72,8 +72,7 @@ class Registers:
 
     def _build(self, sources: tuple[str, ...], folder: Path) -> ctypes.CDLL:
         library = folder / "driver.so"
-        files = [*sources, "firmware/programs/device/ring.c", "firmware/programs/device/pdm.c"]
-        files.append("tests/native/registers.c")
+        files = [*sources, "firmware/programs/device/pdm.c", "tests/native/registers.c"]
         includes = [f"-I{folder}", "-Itests/scripted", "-Ifirmware/include", "-Ifirmware"]
         call = ["gcc", *FLAGS, "-DWS_REGISTERS_MOCKED", *includes, *files, "-o", str(library)]
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)

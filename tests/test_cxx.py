@@ -17,7 +17,7 @@ STANDARDS = ("c++11", "c++14", "c++17", "c++20")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror"]
 ENGINE = "tests/golden/plain"
 SOURCES = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
-SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
+SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
 SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend")]
 
 PROGRAM = r"""
@@ -27,6 +27,7 @@ PROGRAM = r"""
 #include "engine/word.h"
 #include "tiny.h"
 #include "uplink/uplink.h"
+#include "wakestate/ring.h"
 #include "wakestate/wakestate.h"
 #include "ws_toy.h"
 

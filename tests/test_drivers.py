@@ -19,23 +19,13 @@ from tests.registers import Registers
 from wakestate.boards import pdm
 
 
-class Ring(ctypes.Structure):
-    """firmware/programs/device/ring.h."""
-
-    _fields_ = (
-        ("pcm", ctypes.c_int16 * HOP * 8),
-        ("number", ctypes.c_uint32 * 8),
-        ("heard", ctypes.c_uint32),
-        ("expected", ctypes.c_uint32),
-        ("written", ctypes.c_uint32),
-        ("read", ctypes.c_uint32),
-    )
-
-    def take(self) -> np.ndarray:
-        """All hops in it, one after the other; it is empty then."""
-        hops = [np.array(self.pcm[i % 8]) for i in range(self.read, self.written)]
-        self.read = self.written
-        return np.concatenate(hops)
+def take(registers: Registers) -> np.ndarray:
+    """All hops that came, one after the other."""
+    count = ctypes.c_uint.in_dll(registers.driver, "mock_hops")
+    heard = (ctypes.c_int16 * HOP * 8).in_dll(registers.driver, "mock_heard")
+    hops = np.array(heard)[: count.value].ravel()
+    count.value = 0
+    return hops
 
 
 def answer_stm32(registers: Registers) -> None:
@@ -90,7 +80,7 @@ def test_registers_are_written_as_the_data_sheet_says(board: str, tmp_path: Path
     assert registers.driver.ws_driver_start() is None
     check(registers.log, start)
     registers.log.clear()
-    registers.driver.ws_driver_listen(ctypes.byref(Ring()))
+    registers.driver.ws_driver_listen()
     check(registers.log, listen)
 
 
@@ -266,8 +256,7 @@ def write_at_barrier(registers: Registers, *hops: tuple[int, np.ndarray]) -> Non
 
 def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
     registers = made("arduino-nano-33-ble-sense", tmp_path)
-    ring = Ring()
-    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    registers.driver.ws_driver_listen()
     heard = np.arange(1, 6)[:, None] * 1000 + np.arange(HOP)
     for hop in heard.astype(np.int16):
         buffer = registers.pointer(registers["PDM_SAMPLE_PTR"])
@@ -279,14 +268,13 @@ def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
         registers.driver.ws_on_PDM()
         assert registers.on_barrier is None
         assert registers["PDM_EVENTS_STARTED"] == registers["PDM_EVENTS_END"] == 0
-    assert (ring.take() == heard.ravel()).all()
+    assert (take(registers) == heard.ravel()).all()
 
 
 def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
     """A 1 kHz tone at -6 dBFS in both, as the DFSDM gives it: 6250000 is its full scale."""
     registers = made("b-l475e-iot01a", tmp_path)
-    ring = Ring()
-    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    registers.driver.ws_driver_listen()
     buffers = [registers.pointer(registers[f"DMA1_CMAR{channel}"]) for channel in (4, 5)]
     time = np.arange(2 * HOP * 8) / 32000
     data = np.rint(50**4 * 0.5 / 8 * np.sin(2 * np.pi * 1000 * time)).astype("<i4")
@@ -298,7 +286,7 @@ def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
         registers["DMA1_ISR"] = 1 << (18, 17)[index % 2]  # half, whole
         registers.driver.ws_on_DMA1_Channel5()
         assert registers.written("DMA1_IFCR")[-1] == ("DMA1_IFCR", 1 << (18, 17)[index % 2])
-        got.append(ring.take())
+        got.append(take(registers))
     pcm = np.concatenate(got)[HOP:]
     # 18 dB of gain make good the eighth; 2 * 50^4 / 2^24 is the full scale that is left.
     assert abs(np.abs(pcm).max() / 32768 - 0.5 * 2 * 50**4 / 2**24) < 0.004
@@ -307,8 +295,7 @@ def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
 def test_stm32f407_hears_bits(tmp_path: Path) -> None:
     """The same tone as the bits of a modulator, by I2S and DMA."""
     registers = made("stm32f4-discovery", tmp_path)
-    ring = Ring()
-    registers.driver.ws_driver_listen(ctypes.byref(ring))
+    registers.driver.ws_driver_listen()
     buffer = registers.pointer(registers["DMA1_S3M0AR"])
     time = np.arange(8 * HOP * 128) / (128 * 16000)
     bits = pdm.modulate(0.5 / 8 * np.sin(2 * np.pi * 1000 * time))
@@ -319,7 +306,7 @@ def test_stm32f407_hears_bits(tmp_path: Path) -> None:
         registers["DMA1_LISR"] = 1 << (26, 27)[index % 2]  # half, whole
         registers.driver.ws_on_DMA1_Stream3()
         assert registers.written("DMA1_LIFCR")[-1] == ("DMA1_LIFCR", 1 << (26, 27)[index % 2])
-        got.append(ring.take())
+        got.append(take(registers))
     pcm = np.concatenate(got)[HOP:]
     assert abs(np.abs(pcm).max() / 32768 - 0.5) < 0.01
 

@@ -268,8 +268,9 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("bare", ["serve"], indirect=True)
 def test_serve_answers(bare: Path, tmp_path: Path) -> None:
     models = ["--model", "models/alexa", "--verifier", "models/alexa/verifier"]
-    run(bare, "-m", "wakestate.verify", "lower", "--word", "alexa", *models,
-        "--out", tmp_path / "first")  # fmt: skip
+    (tmp_path / "port").touch()
+    run(bare, "-m", "wakestate.verify", "gateway", "--first-of-two", "--word", "alexa", *models,
+        "--from", tmp_path / "port", "--out", tmp_path / "out")  # fmt: skip
     with subprocess.Popen([bare, "-m", "wakestate.verify", "serve", "--word", "alexa", *models,
                            "--port", "18497"], cwd=ROOT, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as service:  # fmt: skip

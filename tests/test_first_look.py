@@ -12,15 +12,14 @@ from tests.executors import TOY
 from tests.firmware_build import build as build_toy
 from tests.untrained import network
 from wakestate.convert.hostlib import Extractor
-from wakestate.convert.manifest import check_manifest, read_manifest
+from wakestate.convert.manifest import read_manifest
 from wakestate.convert.reference import whole
 from wakestate.train.device import Device
 from wakestate.train.kept import save_arrays, write_json
-from wakestate.verify.__main__ import main
 from wakestate.verify.cut import FRAMES
 from wakestate.verify.cuts import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
 from wakestate.verify.decide import FIRST_RATE, heaviest, limits, lowered
-from wakestate.verify.first import FirstLook, SecondLook
+from wakestate.verify.first import FirstLook, SecondLook, sensitivity
 from wakestate.verify.fit import folded
 from wakestate.verify.gateway import GatewayError
 from wakestate.verify.networks import build
@@ -157,23 +156,11 @@ def test_what_ships_fits_the_model_beside_it(folder: Path) -> None:
     assert all(low < high for low, high in zip(look.wakes, look.first.thresholds, strict=True))
 
 
-def test_a_lowered_copy_is_the_model_but_for_its_thresholds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    verifier, out = tmp_path / "verifier", tmp_path / "first-of-two"
-    verifier.mkdir()
-    written(verifier)
-    call = ["lower", "--model", str(FOLDER), "--verifier", str(verifier), "--out"]
-    assert main([*call, str(out)]) == 0 and capsys.readouterr().out == f"{out}\n"
-    copy, own = check_manifest(out, WORD), check_manifest(FOLDER, WORD)
-    assert copy.thresholds == {state: i for i, state in enumerate(WORD.states)}
-    assert copy.model_copy(update={"thresholds": own.thresholds}) == own
-    assert SecondLook.load(verifier, WORD, out).wakes == tuple(range(len(WORD.states)))
-    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    assert main([*call, str(out)]) == 0
-    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
-    assert main([*call, str(FOLDER)]) == 2
-    assert "is the model itself" in capsys.readouterr().err
-    (out / "model.json").write_text(own.model_copy(update={"word": "other"}).model_dump_json())
-    assert main([*call, str(out)]) == 2
-    assert "holds the model of 'other'; name another folder" in capsys.readouterr().err
+def test_a_device_wakes_where_the_second_look_asks(tmp_path: Path) -> None:
+    """Thresholds as shipped less the sensitivity are those of the first of two looks."""
+    written(tmp_path)
+    told = sensitivity(WORD, FOLDER, tmp_path)
+    shipped = read_manifest(FOLDER).thresholds
+    assert told.word == WORD.name and list(told.offsets) == list(WORD.states)
+    for wakes, (state, offset) in enumerate(told.offsets.items()):
+        assert shipped[state] - offset == wakes

@@ -25,7 +25,7 @@ from tests.firmware_build import ROOT, build, host_device
 from tests.test_emulator import SPEECH, wav
 from wakestate.verify.__main__ import main
 from wakestate.verify.frames import Audio, End, Frame, Kind, Reader, Start, encode
-from wakestate.verify.gateway import Gateway, Utterance
+from wakestate.verify.gateway import TRIES_MOST, Gateway, Sensitivity, Utterance
 
 START = Start(1, 0, 16000, 8000, 17000, 17000, 41040, 0, 0.5, "alexa", "player=idle")
 SOUND = np.arange(20000, dtype=np.int16)
@@ -229,3 +229,45 @@ def _told(port: int, command: bytes) -> bytes:
         if select.select([port], [], [], 1)[0]:
             said += os.read(port, 1000)
     return said
+
+
+def test_sensitivity_is_said_until_the_device_has_it() -> None:
+    """Each command is lost twice; after a restart all is said again, at the end as shipped."""
+    wanted = Sensitivity("alexa", {"player=idle": 124, "player=music": -5, "player=speech": 0})
+    device = [0, 0, 0]
+    sent: list[str] = []
+
+    def obey(text: str) -> str:
+        if text == "uplink on":
+            return '{"type":"uplink","on":true}\n'
+        offset, word, state = text.removeprefix("sensitivity ").split()
+        device[list(wanted.offsets).index(state)] = int(offset)
+        return json.dumps({"type": "word", "word": word, "sensitivity": device}) + "\n"
+
+    gateway = Gateway(Kept(), lambda data: sent.append(data.decode().strip()), sensitivity=wanted)
+    for _ in range(2):
+        device[:] = [0, 0, 0]
+        gateway.feed(b'{"type":"ready"}\n')
+        for tick in range(30):
+            if sent and tick % 3 == 0:
+                gateway.feed(obey(sent[-1]).encode())
+            gateway.feed(b'{"type":"word","word":"computer","sensitivity":[1]}\n')
+            gateway.tick()
+        assert device == [124, -5, 0] and sent[-1] == "sensitivity -5 alexa player=music"
+        count = len(sent)
+        gateway.tick()
+        assert len(sent) == count
+    gateway.close()
+    assert sent[-2:] == ["sensitivity 0 alexa", "uplink off"]
+
+
+def test_a_device_that_takes_no_sensitivity_is_told_of_once() -> None:
+    sent: list[bytes] = []
+    said: list[str] = []
+    wanted = Sensitivity("alexa", {"player=idle": 124})
+    gateway = Gateway(Kept(), sent.append, said.append, sensitivity=wanted)
+    gateway.feed(b'{"type":"uplink","on":true}\n')
+    for _ in range(2 * TRIES_MOST):
+        gateway.feed(b'{"type":"word","word":"alexa","sensitivity":"none"}\n')
+    assert len(sent) == TRIES_MOST
+    assert sum("does not take sensitivity 124 alexa player=idle" in text for text in said) == 1

@@ -163,15 +163,18 @@ def test_a_device_with_two_words_obeys() -> None:
     """`words`, `word`, `sensitivity`, `near`, `mute`: the image in QEMU, with its serial port."""
     made = build(TOGETHER, "mps2-an386")
     commands = b"words\nword computer off\nsensitivity -30\nnear 200\nword nobody on\nmute\n"
+    commands += b"sensitivity 7 computer player=music\nsensitivity 7 player=none\n"
     ready, *lines = hear(made, SAMPLE, commands)
     assert ready["word"] == "alexa, computer"
     words = [line for line in lines if line["type"] == "word"]
     assert [(x["word"], x["on"], x["sensitivity"], x["near"]) for x in words] == [
-        ("alexa", True, 0, 0), ("computer", True, 0, 0),
-        ("alexa", True, 0, 0), ("computer", False, 0, 0),
-        ("alexa", True, -30, 0), ("computer", False, -30, 0),
-        ("alexa", True, -30, 200), ("computer", False, -30, 200),
+        ("alexa", True, [0] * 8, 0), ("computer", True, [0] * 8, 0),
+        ("alexa", True, [0] * 8, 0), ("computer", False, [0] * 8, 0),
+        ("alexa", True, [-30] * 8, 0), ("computer", False, [-30] * 8, 0),
+        ("alexa", True, [-30] * 8, 200), ("computer", False, [-30] * 8, 200),
+        ("alexa", True, [-30] * 8, 200), ("computer", False, [*[-30] * 2, 7, 7, *[-30] * 4], 200),
     ]  # fmt: skip
-    (error,) = (line for line in lines if line["type"] == "error")
-    assert "word needs one of alexa, computer" in error["text"]
+    errors = [line["text"] for line in lines if line["type"] == "error"]
+    assert len(errors) == 2 and "word needs one of alexa, computer" in errors[0]
+    assert errors[1].startswith("unknown state 'player=none'; allowed: player=idle|music")
     assert not [line for line in lines if line["type"] in ("wake", "near")]  # muted

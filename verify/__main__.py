@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wakestate import ROOT
 from wakestate.boards.schema import BoardError, load_board
-from wakestate.verify.gateway import GatewayError
+from wakestate.verify.gateway import GatewayError, Sensitivity
 from wakestate.verify.options import parser
 from wakestate.verify.posting import Service, load_key
 from wakestate.verify.taking import Taken, take
@@ -104,17 +104,6 @@ def _measure(args: argparse.Namespace) -> int:
     return 0
 
 
-def _lower(args: argparse.Namespace) -> int:
-    from wakestate.verify.first import SecondLook, copy_lowered
-
-    word = load_word(ROOT / "words" / f"{args.word}.toml")
-    out = args.out or Path("build") / word.name / "first-of-two"
-    look = SecondLook.load(_folder(args), word, _model(args))
-    copy_lowered(look, word, _model(args), out)
-    print(out)
-    return 0
-
-
 def _gateway(args: argparse.Namespace) -> int:
     if args.out is None and args.post is None:
         raise GatewayError("nowhere to take the utterances: give --post URL, --out FOLDER, or both")
@@ -125,7 +114,15 @@ def _gateway(args: argparse.Namespace) -> int:
         raise GatewayError(f"--from {twice[0]}: given twice; name each device once")
     key = load_key(args.key_file) if args.key_file else None
     service = Service(args.post, key) if args.post is not None else None
-    return take(Taken(args.sources, args.baud, args.out, args.follow, service, args.quiet))
+    first = _sensitivity(args) if args.first_of_two else None
+    return take(Taken(args.sources, args.baud, args.out, args.follow, service, args.quiet, first))
+
+
+def _sensitivity(args: argparse.Namespace) -> Sensitivity:
+    from wakestate.verify.first import sensitivity
+
+    word = load_word(ROOT / "words" / f"{args.word}.toml")
+    return sensitivity(word, _model(args), _folder(args))
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -149,7 +146,8 @@ def _serve(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from wakestate.verify.demo import demo
 
-    return demo(load_board(args.board), args.program, args.audio, _own_service(args))
+    service = _own_service(args)
+    return demo(load_board(args.board), args.program, args.audio, service, _sensitivity(args))
 
 
 def _bench(args: argparse.Namespace) -> int:
@@ -205,7 +203,6 @@ _COMMANDS = {
     "train": _train,
     "limits": _limits,
     "measure": _measure,
-    "lower": _lower,
     "compare": _compare,
     "fuzz": _fuzz,
 }

@@ -14,7 +14,7 @@ from wakestate.boards.schema import Board
 from wakestate.boards.sound import plain_wav
 from wakestate.boards.timeline import title
 from wakestate.verify.child import running
-from wakestate.verify.gateway import Gateway, GatewayError
+from wakestate.verify.gateway import Gateway, GatewayError, Sensitivity
 from wakestate.verify.link import Device, Loop
 from wakestate.verify.posting import Poster, Service, Verdict
 from wakestate.words.files import plain
@@ -63,8 +63,10 @@ class _Shown:
             raise GatewayError(f"the device: {plain(event.get('text'))}")
 
 
-def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]) -> int:
-    """Let `program`, a device image or the host's emulator, hear each of `audio`.
+def demo(
+    board: Board, program: Path, audio: Sequence[str], serve: Sequence[str], first: Sensitivity
+) -> int:
+    """Let `program`, a device image or the host's emulator, hear each of `audio` with `first`.
 
     Of an emulated board the serial port is taken, in real time, and it is told when to stop; the
     host's emulator says all that it has at once. Returns 0 where each wake had its answer.
@@ -83,7 +85,7 @@ def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]
             if len(audio) > 1:
                 print(f"{path}:")
             with plain_wav(path) as plain:
-                _hear(board, program, plain, Poster(Service(url), shown.tell), shown)
+                _hear(board, program, plain, Poster(Service(url), shown.tell), shown, first)
     answers = [v.answer for v in shown.verdicts if v.answer is not None]
     accepted = sum(answer["accept"] for answer in answers)
     print(
@@ -93,15 +95,18 @@ def demo(board: Board, program: Path, audio: Sequence[str], serve: Sequence[str]
     return 0 if len(answers) == shown.wakes else 1
 
 
-def _hear(board: Board, program: Path, path: str, poster: Poster, shown: _Shown) -> None:
+def _hear(
+    board: Board, program: Path, path: str, poster: Poster, shown: _Shown, first: Sensitivity
+) -> None:
     host = board.kind == "host"
-    arguments = ["--json", "--uplink", "-", "--", path] if host else [path]
+    options = [word for text in first.texts() for word in ("--sensitivity", text)]
+    arguments = [*options, "--json", "--uplink", "-", "--", path] if host else [path]
     call = command(board, program, arguments, serial=not host)
     process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     loop = Loop()
     device = Device(board.name, shown.line, hold=poster.full)
-    device.gateway = Gateway(poster, device.command, shown.line)
+    device.gateway = Gateway(poster, device.command, shown.line, sensitivity=first)
     loop.devices = [device]
     try:
         device.attach(process.stdout.fileno(), None if host else process.stdin.fileno())

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.errors import ConvertError
-from wakestate.convert.manifest import NAME, check_manifest, read_manifest, sha256, write_manifest
+from wakestate.convert.manifest import check_manifest
 from wakestate.convert.reference import read_network, whole
-from wakestate.verify.gateway import GatewayError
+from wakestate.verify.gateway import GatewayError, Sensitivity
 from wakestate.verify.infer import FACTS, Network
 from wakestate.verify.stored import Decision, checked
 from wakestate.words import Word
-from wakestate.words.files import FileError, make_folder, plain, write_whole
+from wakestate.words.files import FileError, plain
 
 Floats = NDArray[np.float32]
 
@@ -137,23 +137,13 @@ class SecondLook:
         return score - self.limits[states], start, end
 
 
-def copy_lowered(look: SecondLook, word: Word, model: Path, out: Path) -> None:
-    """Copy the model folder `model` to `out` with the thresholds of the first of two looks, for
-    devices whose wakes are looked at again. What is there already stays as it is. GatewayError."""
+def sensitivity(word: Word, model: Path, verifier: Path) -> Sensitivity:
+    """What makes a device, built of the folder `model`, the first of two looks of which that in the
+    folder `verifier` is the second. GatewayError."""
+    look = SecondLook.load(verifier, word, model)
     try:
-        make_folder(out)
-        if out.samefile(model):
-            raise GatewayError(f"{plain(out)}: is the model itself; name another folder")
-        manifest = check_manifest(model, word)
-        if (out / NAME).is_file() and (other := read_manifest(out).word) != word.name:
-            raise GatewayError(f"{out}: holds the model of '{other}'; name another folder")
-        for name, wanted in manifest.files.items():
-            there = out / name
-            if there.is_symlink() or not there.is_file() or sha256(there) != wanted:
-                write_whole(there, (model / name).read_bytes())
-        lowered = dict(zip(word.states, look.wakes, strict=True))
-        manifest = manifest.model_copy(update={"thresholds": lowered})
-        if not (out / NAME).is_file() or read_manifest(out) != manifest:
-            write_manifest(out, manifest)
-    except (ConvertError, FileError) as error:
+        shipped = check_manifest(model, word).thresholds
+    except ConvertError as error:
         raise GatewayError(str(error)) from None
+    wakes = zip(word.states, look.wakes, strict=True)
+    return Sensitivity(word.name, {state: shipped[state] - wake for state, wake in wakes})

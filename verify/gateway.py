@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ from wakestate.verify.frames import (
 from wakestate.words.files import make_folder, plain, write_whole
 
 UNANSWERED = 6  # ticks until a person is told
+TRIES_MOST = 400  # commands that set the sensitivity, with those lost on the way
 GAPS_MOST = 3000  # of an utterance; sound behind more of them is passed over
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
 Say = Callable[[str], None]
@@ -137,11 +138,31 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Sensitivity:
+    """How readily a device shall wake on a word: what is taken off the threshold of each state."""
+
+    word: str
+    offsets: Mapping[str, int]
+
+    def texts(self) -> list[str]:
+        """As the device's command and the emulator's option take them, a state each."""
+        return [f"{offset} {self.word} {state}" for state, offset in self.offsets.items()]
+
+    def missing(self, told: Any) -> str | None:
+        """The first of these that is not so where the device tells `told`; None: all are."""
+        known = told if isinstance(told, list) and len(told) == len(self.offsets) else None
+        for i, (text, offset) in enumerate(zip(self.texts(), self.offsets.values(), strict=True)):
+            if known is None or known[i] != offset:
+                return text
+        return None
+
+
 class Gateway:
     """Bytes of one device in, calls of `sink` out; `reply` sends commands to the device.
 
     What the device sends is believed where it is as docs/protocol.md says. `device` names it, where
-    there are several.
+    there are several. `sensitivity` is set in it, and at the end its own again.
     """
 
     def __init__(
@@ -150,6 +171,7 @@ class Gateway:
         reply: Callable[[bytes], None] | None = None,
         say: Say = lambda text: None,
         device: str = "",
+        sensitivity: Sensitivity | None = None,
     ) -> None:
         self.reader = Reader()
         self.utterances = 0
@@ -158,15 +180,20 @@ class Gateway:
         self._enough = False
         self._on = False
         self._asked = 0
+        self._sensitivity, self._missing, self._tries = sensitivity, "", 0
 
     def open(self) -> None:
         """Switch the device's uplink on."""
         self._on = False
+        self._tries = 0
+        self._told(None)
         self._send("uplink on")
 
     def close(self) -> None:
         """What has not ended ends; the uplink goes off."""
         self._finish(None)
+        if self._sensitivity is not None:
+            self._send(f"sensitivity 0 {self._sensitivity.word}")
         self._send("uplink off")
 
     def lost(self) -> None:
@@ -183,6 +210,8 @@ class Gateway:
             if self._asked == UNANSWERED and self._reply is not None:
                 self._say("no answer yet: is it a Wakestate device, and is this its baud rate?")
             self._send("uplink on")
+        else:
+            self._set()
 
     def feed(self, data: bytes) -> None:
         """Take what came, in pieces of any size."""
@@ -215,9 +244,30 @@ class Gateway:
         kind = event.get("type") if isinstance(event, dict) else None
         if kind == "uplink":
             self._on = event.get("on") is True
+            self._set()
+        elif kind == "word" and self._sensitivity and event.get("word") == self._sensitivity.word:
+            self._told(event.get("sensitivity"))
+            self._set()
         elif kind == "ready":  # the device has restarted
             self._finish(None)
             self.open()
+
+    def _told(self, sensitivity: Any) -> None:
+        """What the device says that its sensitivity is; None: nothing yet."""
+        self._missing = (
+            self._sensitivity.missing(sensitivity) if self._sensitivity else None
+        ) or ""
+
+    def _set(self) -> None:
+        """The next command of those that set the sensitivity; one at a time."""
+        if not self._missing or self._tries > TRIES_MOST or self._reply is None:
+            return
+        self._tries += 1
+        if self._tries > TRIES_MOST:
+            self._say(f"the device does not take sensitivity {self._missing}; is it built of the "
+                      "word and model that the verifier was made for?")  # fmt: skip
+        else:
+            self._send(f"sensitivity {self._missing}")
 
     def _audio(self, audio: Audio) -> None:
         now = self._now

@@ -46,6 +46,11 @@ def parser() -> argparse.ArgumentParser:
     gateway.add_argument(
         "--baud", type=_positive, default=BAUD, help=f"of a port (default: {BAUD})"
     )
+    gateway.add_argument(
+        "--first-of-two", action="store_true", help="let each device wake more readily on --word "
+        "while its wakes are looked at again: at the thresholds in verifier.json",
+    )  # fmt: skip
+    _add_served(gateway)
     gateway.add_argument("--quiet", action="store_true", help="do not show the device's lines")
 
     serve = commands.add_parser(
@@ -154,15 +159,6 @@ def parser() -> argparse.ArgumentParser:
     _add_verifier(whole)
     whole.add_argument("--split", default="dev", help="default: dev")
     whole.add_argument("--out", type=Path, help="JSON (default: build/WORD/verify.json)")
-
-    copy = commands.add_parser(
-        "lower",
-        help="a model folder for devices whose wakes are looked at again",
-        description="Copies the first network's folder to OUT with the thresholds that the "
-        "verifier's folder has for the first of two looks: it wakes more easily, and on more else.",
-    )
-    _add_served(copy)
-    copy.add_argument("--out", type=Path, help="default: build/WORD/first-of-two")
 
     table = commands.add_parser(
         "compare",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.boards.schema import BoardError
-from wakestate.verify.gateway import Folder, Gateway, GatewayError, Say, Sink
+from wakestate.verify.gateway import Folder, Gateway, GatewayError, Say, Sensitivity, Sink
 from wakestate.verify.lines import Lines
 from wakestate.verify.link import Device, Loop, stopping
 from wakestate.verify.posting import Both, Poster, Service
@@ -30,6 +30,7 @@ class Taken:
     follow_s: float
     service: Service | None
     quiet: bool
+    sensitivity: Sensitivity | None = None  # of each device
 
 
 def take(taken: Taken) -> int:
@@ -74,7 +75,8 @@ def _device(
 
     sinks: list[Sink] = [sink for sink in (poster, folder) if sink is not None]
     sink = sinks[0] if len(sinks) == 1 else Both(*sinks)
-    device.gateway = Gateway(sink, device.command, line, source if several else "")
+    name = source if several else ""
+    device.gateway = Gateway(sink, device.command, line, name, taken.sensitivity)
     return device
 
 

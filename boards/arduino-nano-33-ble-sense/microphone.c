@@ -9,7 +9,6 @@
 
 _Static_assert(BOARD_MIC_HZ == 1280000 && WS_SAMPLE_RATE == 16000, "1.28 MHz / 80");
 
-static ws_ring *listening;
 static int16_t buffers[2][WS_HOP];
 static unsigned filling; /* index of the buffer that DMA fills */
 
@@ -18,8 +17,7 @@ static void fill(unsigned index) {
     reg_write(PDM_SAMPLE_PTR, (uint32_t)(uintptr_t)buffers[index]);
 }
 
-void ws_driver_listen(ws_ring *ring) {
-    listening = ring;
+void ws_driver_listen(void) {
     filling = 0;
     pin_write(BOARD_MIC_CLOCK_PORT, BOARD_MIC_CLOCK_PIN, false);
     pin_configure(BOARD_MIC_CLOCK_PORT, BOARD_MIC_CLOCK_PIN, PIN_OUTPUT);
@@ -49,7 +47,7 @@ void ws_on_PDM(void) {
     if (reg_read(PDM_EVENTS_END) != 0) {
         reg_write(PDM_EVENTS_END, 0);
         reg_barrier();
-        (void)ws_ring_put(listening, buffers[filling]);
+        (void)ws_device_hear(buffers[filling]);
         filling ^= 1u;
     }
     if (reg_read(PDM_EVENTS_STARTED) != 0) {

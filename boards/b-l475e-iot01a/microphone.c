@@ -20,12 +20,10 @@
 _Static_assert(BOARD_MIC_HZ / SUM_BITS == 2 * WS_SAMPLE_RATE, "stage 2 halves the rate");
 _Static_assert(BOARD_CLOCK_HZ % BOARD_MIC_HZ == 0, "a whole divider");
 
-static ws_ring *listening;
 static ws_half half;
 static int32_t left[2][WS_HALF_SAMPLES], right[2][WS_HALF_SAMPLES]; /* two buffers each */
 
-void ws_driver_listen(ws_ring *ring) {
-    listening = ring;
+void ws_driver_listen(void) {
     ws_half_reset(&half, BOARD_MIC_GAIN_DB);
     pin_function(BOARD_MIC_CLOCK_PORT, BOARD_MIC_CLOCK_PIN, CLOCK_FUNCTION);
     pin_function(BOARD_MIC_DATA_PORT, BOARD_MIC_DATA_PIN, CLOCK_FUNCTION);
@@ -85,7 +83,7 @@ static void take(const int32_t *first, const int32_t *second) {
         input[i] = (first[i] >> 8) + (second[i] >> 8);
     }
     ws_half_hop(&half, pcm);
-    (void)ws_ring_put(listening, pcm);
+    (void)ws_device_hear(pcm);
 }
 
 /* Both filters end a value at once; DMA then serves channel 4 first, so it is done as well. */

@@ -13,7 +13,7 @@
 #define POF_2V3 10u
 #define RELOAD_KEY 0x6E524635u
 
-static byte_queue received, to_send;
+static byte_queue received = BYTE_QUEUE(received), to_send = BYTE_QUEUE(to_send);
 static volatile bool sending; /* a byte is on its way; TXDRDY tells when it is out */
 static uint32_t reset_flags;
 

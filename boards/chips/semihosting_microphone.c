@@ -10,7 +10,6 @@
 #define SYST_CSR_RUN 7u /* enabled, with interrupt, of the core's clock */
 #define SHPR3_SYSTICK (0xFFu << 24)
 
-static ws_ring *listening;
 static ws_io io;
 static ws_wav wav;
 static volatile bool ended; /* the interrupt writes it */
@@ -24,16 +23,15 @@ void ws_systick(void) {
         if (ended) return;
         got += part;
     }
-    (void)ws_ring_put(listening, pcm);
+    (void)ws_device_hear(pcm);
 }
 
 bool ws_driver_ended(void) {
     return ended;
 }
 
-void ws_driver_listen(ws_ring *ring) {
+void ws_driver_listen(void) {
     static char path[1024];
-    listening = ring;
     io = ws_semihosting_io();
     int file = ws_semihosting_arguments(path, sizeof path) ? io.open(path) : -1;
     ended = file < 0 || !ws_wav_open(&wav, &io, file, false);

@@ -8,7 +8,7 @@
 #include "bytes.h"
 #include "stm32.h"
 
-static byte_queue to_send;
+static byte_queue to_send = BYTE_QUEUE(to_send);
 
 /* Bytes that wait go as the port takes them. The interrupt does the same, so it is off meanwhile.
  */
@@ -47,7 +47,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
         taken++;
         send_waiting();
     }
-    if (bytes_any(&to_send)) reg_set(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+    if (ws_ring_count(&to_send.ring) > 0) reg_set(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
     return taken;
 }
 
@@ -55,7 +55,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
 static void send_from_interrupt(void) {
     if (reg_read(BOARD_UART(CR1)) & BOARD_UART(CR1_TXEIE)) {
         send_waiting();
-        if (!bytes_any(&to_send)) reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
+        if (ws_ring_count(&to_send.ring) == 0) reg_clear(BOARD_UART(CR1), BOARD_UART(CR1_TXEIE));
     }
 }
 

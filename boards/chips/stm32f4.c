@@ -10,7 +10,7 @@
 #define APB2_BASE 0x40010000u
 #define PVD_LEVEL 5u /* 2.7 V: below, 168 MHz at 5 wait states is not allowed */
 
-static byte_queue received;
+static byte_queue received = BYTE_QUEUE(received);
 static uint32_t reset_flags;
 static uint32_t clock_hz = HSI_HZ;
 

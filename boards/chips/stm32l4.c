@@ -9,7 +9,7 @@
 #define MSI_16MHZ 8u    /* without wait states */
 #define PVD_LEVEL 3u    /* 2.45 V */
 
-static byte_queue received;
+static byte_queue received = BYTE_QUEUE(received);
 static uint32_t reset_flags;
 static uint32_t clock_hz = MSI_HZ;
 

@@ -20,12 +20,10 @@ _Static_assert(I2S_HZ > BOARD_MIC_HZ - BOARD_MIC_HZ / 1000 &&
                "the bit clock is within 0.1 %");
 _Static_assert(BOARD_MIC_HZ == WS_SAMPLE_RATE * WS_PDM_OVERSAMPLING, "as pdm.c takes it");
 
-static ws_ring *listening;
 static ws_pdm pdm;
 static uint16_t bits[2][WS_PDM_WORDS];
 
-void ws_driver_listen(ws_ring *ring) {
-    listening = ring;
+void ws_driver_listen(void) {
     ws_pdm_reset(&pdm, BOARD_MIC_GAIN_DB);
     pin_function(BOARD_MIC_CLOCK_PORT, BOARD_MIC_CLOCK_PIN, MIC_FUNCTION);
     pin_function(BOARD_MIC_DATA_PORT, BOARD_MIC_DATA_PIN, MIC_FUNCTION);
@@ -62,7 +60,7 @@ static void take(const uint16_t *words) {
     static int16_t pcm[WS_HOP];
     reg_barrier();
     ws_pdm_hop(&pdm, words, pcm);
-    (void)ws_ring_put(listening, pcm);
+    (void)ws_device_hear(pcm);
 }
 
 void ws_on_DMA1_Stream3(void) {

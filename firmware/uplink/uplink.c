@@ -9,10 +9,12 @@ _Static_assert(WS_PREROLL_SLACK >= 2u * WS_HOP, "a frame must fit into the slack
 
 void ws_uplink_reset(ws_uplink *uplink) {
     memset(uplink, 0, sizeof *uplink);
+    ws_uplink_restart(uplink);
 }
 
 void ws_uplink_restart(ws_uplink *uplink) {
-    ws_preroll_reset(&uplink->ring);
+    uplink->ring = (ws_ring)WS_RING(uplink->pcm);
+    uplink->heard = 0;
     uplink->active = false;
     uplink->waits = false;
     uplink->input_ended = false;
@@ -20,7 +22,16 @@ void ws_uplink_restart(ws_uplink *uplink) {
 }
 
 void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count) {
-    ws_preroll_put(&uplink->ring, pcm, count);
+    const uint32_t put = count < WS_PREROLL_CAPACITY ? (uint32_t)count : WS_PREROLL_CAPACITY;
+    const uint32_t room = WS_PREROLL_CAPACITY - ws_ring_count(&uplink->ring);
+    if (put > room) ws_ring_drop(&uplink->ring, put - room);
+    (void)ws_ring_put(&uplink->ring, pcm + count - put, put);
+    uplink->heard += count;
+}
+
+/* The first sample that is still there. */
+static uint64_t oldest(const ws_uplink *uplink) {
+    return uplink->heard - ws_ring_count(&uplink->ring);
 }
 
 void ws_uplink_missed(ws_uplink *uplink, uint64_t samples) {
@@ -56,7 +67,7 @@ void ws_uplink_switch(ws_uplink *uplink, bool on) {
 
 void ws_uplink_input_ended(ws_uplink *uplink) {
     uplink->input_ended = true;
-    end_at(uplink, uplink->ring.end, WS_UPLINK_INPUT_ENDED);
+    end_at(uplink, uplink->heard, WS_UPLINK_INPUT_ENDED);
 }
 
 static void begin_frame(ws_uplink *uplink, uint8_t type) {
@@ -97,7 +108,7 @@ static void begin_message(ws_uplink *uplink) {
     uplink->message_unsent = 0;
     uplink->active = true;
     uplink->waits = false;
-    if (uplink->input_ended) end_at(uplink, uplink->ring.end, WS_UPLINK_INPUT_ENDED);
+    if (uplink->input_ended) end_at(uplink, uplink->heard, WS_UPLINK_INPUT_ENDED);
 
     ws_frame_writer *frame = &uplink->frame;
     begin_frame(uplink, WS_UPLINK_START);
@@ -117,7 +128,7 @@ static void begin_message(ws_uplink *uplink) {
 
 static void audio(ws_uplink *uplink, size_t samples) {
     int16_t pcm[WS_HOP];
-    ws_preroll_get(&uplink->ring, uplink->next, pcm, samples);
+    ws_ring_peek(&uplink->ring, (uint32_t)(uplink->next - oldest(uplink)), pcm, (uint32_t)samples);
     begin_frame(uplink, WS_UPLINK_AUDIO);
     ws_frame_number(&uplink->frame, uplink->next - uplink->first, 4);
     for (size_t i = 0; i < samples; i++) {
@@ -140,7 +151,7 @@ static void end_message(ws_uplink *uplink) {
 /* The ring has run over: go on a while behind its oldest sample, so that what is sent is of pieces
  * that are long enough to be heard. */
 static void skip(ws_uplink *uplink) {
-    uint64_t next = ws_preroll_oldest(&uplink->ring) + WS_PREROLL_SLACK;
+    uint64_t next = oldest(uplink) + WS_PREROLL_SLACK;
     next += AUDIO_SAMPLES - 1u - (size_t)(next - uplink->first - 1u) % AUDIO_SAMPLES;
     if (next > uplink->end) next = uplink->end;
     uplink->message_unsent += (uint32_t)(next - uplink->next);
@@ -155,9 +166,9 @@ static bool next_frame(ws_uplink *uplink) {
         begin_message(uplink);
         return true;
     }
-    if (uplink->next < ws_preroll_oldest(&uplink->ring)) skip(uplink);
-    bool over = uplink->end <= uplink->ring.end;
-    uint64_t left = (over ? uplink->end : uplink->ring.end) - uplink->next;
+    if (uplink->next < oldest(uplink)) skip(uplink);
+    bool over = uplink->end <= uplink->heard;
+    uint64_t left = (over ? uplink->end : uplink->heard) - uplink->next;
     if (left >= AUDIO_SAMPLES) {
         audio(uplink, AUDIO_SAMPLES);
     } else if (over && left > 0) {

@@ -11,7 +11,8 @@
 #define WS_UPLINK_H
 
 #include "frame.h"
-#include "preroll.h"
+#include "wakestate/ring.h"
+#include "ws_words.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,6 +20,13 @@ extern "C" {
 
 #define WS_UPLINK_VERSION 1u
 #define WS_UPLINK_FOLLOW_MOST (10u * WS_SAMPLE_RATE)
+
+#define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
+/* The longest word: what the steps that wake together see. */
+#define WS_WORD_MOST ((WS_SEEN_HOPS - 1u) * WS_HOP + WS_WINDOW)
+/* A quarter of a second in which the link may stand still before it catches up. */
+#define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
+#define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MOST + WS_PREROLL_SLACK)
 
 enum { WS_UPLINK_START = 1, WS_UPLINK_AUDIO = 2, WS_UPLINK_END = 3 }; /* types of frames */
 
@@ -40,7 +48,9 @@ typedef struct {
 
 /* Everything it remembers. Fields are private, but for the counts. */
 typedef struct {
-    ws_preroll ring;
+    ws_ring ring; /* the newest samples: in `pcm` */
+    int16_t pcm[WS_PREROLL_CAPACITY];
+    uint64_t heard; /* samples, since the engine started */
     bool on;
     bool input_ended;
     uint64_t missed; /* samples that came in and were not heard, in all */

@@ -14,8 +14,7 @@ enum { LOUD = 1, PINS = 2, ROOM = 0x0C, FIRST_HOP = 0xF0 };
 ws_fault ws_last_fault;
 
 static fuzz_input input;
-static ws_ring *listening;
-static unsigned hops, pins;
+static unsigned hops_heard, pins;
 static size_t room;
 static bool line_open, frame_open;
 static ws_frame_reader frames;
@@ -46,9 +45,9 @@ static void come_in(uint8_t switches) {
     for (size_t i = 0; i < WS_HOP; i++) {
         pcm[i] = (int16_t)((switches & LOUD) != 0 ? 0x7000 : 1);
     }
-    (void)ws_ring_put(listening, pcm);
-    hops++;
-    if ((switches & PINS) != 0) pins ^= 1u + (hops & 6u);
+    (void)ws_device_hear(pcm);
+    hops_heard++;
+    if ((switches & PINS) != 0) pins ^= 1u + (hops_heard & 6u);
     room = (switches & ROOM) * 50u;
 }
 
@@ -60,14 +59,13 @@ const char *ws_driver_reset_reason(void) {
     return "power-on";
 }
 
-void ws_driver_listen(ws_ring *to) {
-    listening = to;
+void ws_driver_listen(void) {
 }
 
 /* Asked before it sleeps, and while it is late: a hop comes in, the input's or, for what the port
  * has not yet taken, one more. */
 bool ws_driver_ended(void) {
-    if (input.next == input.end || hops >= HOPS_MOST) return true;
+    if (input.next == input.end || hops_heard >= HOPS_MOST) return true;
     come_in(*input.next >= FIRST_HOP ? fuzz_byte(&input) : FIRST_HOP + ROOM);
     return false;
 }
@@ -117,6 +115,10 @@ size_t ws_fault_text(const ws_fault *fault, char text[192]) {
 /* As after power-on. */
 static void start_over(void) {
     atomic_store(&wanted, NO_STATE);
+    atomic_store(&came, 0);
+    ring = (ws_ring)WS_RING(hops);
+    memset(&settings, 0, sizeof settings);
+    expected = 0;
     missed = untold = lamp_off = 0;
     overruns = late_until = 0;
     late = false;
@@ -124,7 +126,7 @@ static void start_over(void) {
     command_length = lines_length = 0;
     command_damaged = false;
 
-    hops = pins = 0;
+    hops_heard = pins = 0;
     room = 0;
     line_open = frame_open = false;
     ws_frame_reader_reset(&frames);

@@ -112,9 +112,11 @@ NETWORK = [f"{ALEXA}/{name}.c" for name in ("ws_words", "ws_alexa", "ws_frontend
 #: A network that does as the samples say: tests/scripted/ws_scripted.h.
 SCRIPTED = [f"tests/scripted/{name}.c" for name in ("ws_words", "ws_scripted", "ws_frontend")]
 ENGINE = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
-UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "preroll", "uplink")]
-DEVICE = [*ENGINE, *UPLINK, "firmware/programs/device/ring.c"]
-DEVICE += [f"firmware/programs/common/{name}.c" for name in ("event", "states", "text")]
+UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
+DEVICE = [*ENGINE, *UPLINK]
+DEVICE += [
+    f"firmware/programs/common/{name}.c" for name in ("event", "sensitivity", "states", "text")
+]
 
 #: By name. A target in another language is a function like those that `libfuzzer` makes.
 TARGETS: dict[str, Run] = {

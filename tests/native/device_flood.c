@@ -25,9 +25,9 @@ static uint64_t now, end, fed, longest, byte_ns, work_ns; /* nanoseconds */
 static uint64_t next_hop, next_in, next_out;
 static char commands[4096];
 static size_t command_count, at;
-static byte_queue in;
+static byte_queue in = BYTE_QUEUE(in);
 static size_t out_waits;
-static ws_ring *listening;
+static bool listening;
 static unsigned hops, lost;
 
 static void hop_comes(void) {
@@ -36,7 +36,7 @@ static void hop_comes(void) {
         pcm[i] = (int16_t)(hops % HOPS_A_SECOND >= HOPS_A_SECOND / 2 ? 0x7000 : 1);
     }
     hops++;
-    if (!ws_ring_put(listening, pcm)) lost++;
+    if (!ws_device_hear(pcm)) lost++;
     next_hop += HOP_NS;
 }
 
@@ -48,7 +48,7 @@ static void byte_comes(void) {
 
 static void pass(uint64_t ns) {
     now += ns;
-    if (listening == NULL) return;
+    if (!listening) return;
     for (; now >= next_hop && next_hop <= end; hop_comes()) {
     }
     for (; command_count > 0 && now >= next_in; byte_comes()) {
@@ -73,8 +73,8 @@ const char *ws_driver_reset_reason(void) {
     return "power-on";
 }
 
-void ws_driver_listen(ws_ring *ring) {
-    listening = ring;
+void ws_driver_listen(void) {
+    listening = true;
     fed = now;
     next_hop = now + HOP_NS;
     next_in = now;

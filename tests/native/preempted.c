@@ -33,8 +33,7 @@ bool ws_driver_ended(void) {
     return false;
 }
 
-void ws_driver_listen(ws_ring *ring) {
-    (void)ring;
+void ws_driver_listen(void) {
 }
 
 int ws_board_main(void) {

@@ -1,10 +1,25 @@
 /* Registers for drivers compiled for the host: each access is a call back into the test. */
+#include <string.h>
+
 #include "platform/cortex-m/registers.h"
+#include "programs/device/driver.h"
 
 typedef uint32_t (*reader)(uint32_t address);
 typedef void (*writer)(uint32_t address, uint32_t value);
-
 typedef void (*barrier)(void);
+
+/* What the microphone's interrupt gave. */
+extern int16_t mock_heard[8][WS_HOP];
+extern unsigned mock_hops;
+
+int16_t mock_heard[8][WS_HOP];
+unsigned mock_hops;
+
+bool ws_device_hear(const int16_t pcm[WS_HOP]) {
+    if (mock_hops == 8) return false;
+    memcpy(mock_heard[mock_hops++], pcm, sizeof mock_heard[0]);
+    return true;
+}
 
 void mock_registers(reader on_read, writer on_write, barrier on_barrier);
 

@@ -25,20 +25,20 @@ static bool has_item(const char *name, const char *item) {
     return false;
 }
 
-static bool has_items(const char *name, const char *items) {
-    for (; items != NULL; items = next_item(items)) {
-        if (!has_item(name, items)) return false;
-    }
-    return true;
-}
-
 const char *ws_state_name(unsigned state) {
     return ws_words_models[0]->states[state];
 }
 
+bool ws_state_has(unsigned state, const char *given) {
+    for (; given != NULL; given = next_item(given)) {
+        if (!has_item(ws_state_name(state), given)) return false;
+    }
+    return true;
+}
+
 bool ws_states_find(const char *given, uint8_t *state, ws_text *problem) {
     for (unsigned i = 0; i < WS_STATE_COUNT; i++) {
-        if (has_items(ws_state_name(i), given)) {
+        if (ws_state_has(i, given)) {
             *state = (uint8_t)i;
             return true;
         }

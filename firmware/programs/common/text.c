@@ -98,3 +98,11 @@ void ws_text_escaped(ws_text *text, const char *string) {
         }
     }
 }
+
+uint32_t ws_number_in(const char **text, uint32_t most) {
+    uint64_t number = 0;
+    for (; **text >= '0' && **text <= '9'; (*text)++) {
+        if (number <= most) number = number * 10 + (uint64_t)(**text - '0');
+    }
+    return number < most ? (uint32_t)number : most;
+}

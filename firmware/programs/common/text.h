@@ -19,6 +19,9 @@ void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least so 
 void ws_text_fixed(ws_text *text, uint64_t value, int decimals); /* value / 10^decimals */
 void ws_text_escaped(ws_text *text, const char *string);         /* as in a JSON string */
 void ws_text_copy(ws_text *text, const ws_text *other);
+/* The number that a text begins with, at most `most`; the text moves behind its digits. */
+uint32_t ws_number_in(const char **text, uint32_t most);
+
 bool ws_text_flush(ws_text *text); /* false when this or an earlier write failed */
 
 #endif

@@ -1,5 +1,6 @@
 #include "device.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +10,36 @@
 #include "platform/cortex-m/cpu.h"
 #include "platform/cortex-m/startup.h"
 #include "programs/common/event.h"
+#include "programs/common/sensitivity.h"
 #include "programs/common/states.h"
 #include "uplink/uplink.h"
 
 #define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
 #define NO_STATE (-1)
-#define COMMAND_MOST 96
+#define COMMAND_MOST 160
 #define LATE_MOST_MS 1000u
 #define MUTE_MOST_MS 3600000u
 /* The longest answer to a command, and the events that may come before it is out. */
 #define LINES_MOST 1024u
+#ifndef WS_DEVICE_HOPS
+#define WS_DEVICE_HOPS 8u /* in the ring: 80 ms at a hop of 10 ms */
+#endif
 #define PIECE 128u /* of lines, between two looks at the ring */
 
 static ws_words_engine engine;
-static ws_config configs[WS_WORD_COUNT]; /* as commands set them */
-static ws_ring ring;
+static ws_words_settings settings; /* as commands set them */
+
+/* Hops on their way from the microphone's interrupt. They are numbered, with those dropped, so that
+ * the main loop learns where some are missing, and how many. */
+typedef struct {
+    uint32_t number;
+    int16_t pcm[WS_HOP];
+} numbered_hop;
+static numbered_hop hops[WS_DEVICE_HOPS];
+static ws_ring ring = WS_RING(hops);
+static atomic_uint came;  /* hops, with those dropped */
+static uint32_t expected; /* number of the next one */
+
 static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
 
@@ -78,6 +94,12 @@ static bool pump(void) {
 }
 
 static const ws_io serial = {.write = say};
+
+bool ws_device_hear(const int16_t pcm[WS_HOP]) {
+    numbered_hop hop = {.number = atomic_fetch_add(&came, 1u)};
+    memcpy(hop.pcm, pcm, sizeof hop.pcm);
+    return ws_ring_put(&ring, &hop, 1) == 1;
+}
 
 bool ws_device_set_state(unsigned state) {
     if (state >= WS_STATE_COUNT) return false;
@@ -170,26 +192,6 @@ static const char *after(const char *text, const char *verb) {
     return strncmp(text, verb, length) == 0 ? text + length : NULL;
 }
 
-/* The number in a command, at most `most`; 0 where there is none. */
-static uint32_t number_in(const char *text, uint32_t most) {
-    uint32_t number = 0;
-    for (; *text >= '0' && *text <= '9' && number <= most; text++) {
-        number = number * 10 + (uint32_t)(*text - '0');
-    }
-    return number < most ? number : most;
-}
-
-static int32_t signed_in(const char *text, uint32_t most) {
-    const bool minus = *text == '-';
-    const int32_t number = (int32_t)number_in(minus ? text + 1 : text, most);
-    return minus ? -number : number;
-}
-
-static void configure(unsigned word, ws_config config) {
-    configs[word] = config;
-    (void)ws_configure(&engine, word, &config);
-}
-
 /* A line for each word: how it is heard now. */
 static void tell_words(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
@@ -197,13 +199,26 @@ static void tell_words(void) {
         begin(&line);
         ws_text_add(&line, "{\"type\":\"word\"");
         add_string(&line, "word", ws_words_models[word]->name);
-        ws_text_add(&line, configs[word].off ? ",\"on\":false" : ",\"on\":true");
-        ws_text_add(&line, ",\"sensitivity\":");
-        if (configs[word].sensitivity < 0) ws_text_char(&line, '-');
-        ws_text_number(&line, (uint64_t)abs(configs[word].sensitivity), 1);
-        add_number(&line, "near", (uint64_t)configs[word].near_miss);
+        const ws_config *config = &settings.configs[word];
+        ws_text_add(&line, config->off ? ",\"on\":false" : ",\"on\":true");
+        for (unsigned state = 0; state < WS_STATE_COUNT; state++) {
+            const int value = settings.sensitivities[word][state];
+            ws_text_add(&line, state == 0 ? ",\"sensitivity\":[" : ",");
+            if (value < 0) ws_text_char(&line, '-');
+            ws_text_number(&line, (uint64_t)abs(value), 1);
+        }
+        ws_text_char(&line, ']');
+        add_number(&line, "near", (uint64_t)config->near_miss);
         end(&line);
     }
+}
+
+/* From the next step on words are heard as is set. */
+static void configure(void) {
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        (void)ws_configure(&engine, word, &settings.configs[word]);
+    }
+    tell_words();
 }
 
 /* `word NAME on|off` */
@@ -211,27 +226,36 @@ static void switch_word(const char *rest) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         const char *value = after(rest, ws_words_models[word]->name);
         if (value == NULL || (strcmp(value, " on") != 0 && strcmp(value, " off") != 0)) continue;
-        ws_config config = configs[word];
-        config.off = strcmp(value, " off") == 0;
-        configure(word, config);
-        tell_words();
+        settings.configs[word].off = strcmp(value, " off") == 0;
+        configure();
         return;
     }
     tell("error", "word needs one of " WS_WORD_NAMES ", and on or off");
 }
 
-/* `sensitivity NUMBER`, `near NUMBER`: of all words. */
-static void set_all(const char *number, bool near_miss) {
+/* `near NUMBER`: of all words. */
+static void set_near(const char *number) {
+    const int16_t near_miss = (int16_t)ws_number_in(&number, INT16_MAX);
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
-        ws_config config = configs[word];
-        if (near_miss) {
-            config.near_miss = (int16_t)number_in(number, INT16_MAX);
-        } else {
-            config.sensitivity = (int16_t)signed_in(number, INT16_MAX);
-        }
-        configure(word, config);
+        settings.configs[word].near_miss = near_miss;
     }
-    tell_words();
+    configure();
+}
+
+static void tell_problem(ws_text *problem) {
+    ws_text_char(problem, '\0'); /* which a full buffer leaves out */
+    problem->bytes[sizeof problem->bytes - 1] = '\0';
+    tell("error", problem->bytes);
+}
+
+static void set_sensitivity(const char *given) {
+    ws_text problem;
+    ws_text_begin(&problem, NULL, 0);
+    if (ws_sensitivity_set(&settings, given, &problem)) {
+        configure();
+    } else {
+        tell_problem(&problem);
+    }
 }
 
 static void set_state(const char *name) {
@@ -241,14 +265,12 @@ static void set_state(const char *name) {
     if (ws_states_find(name, &state, &problem)) {
         (void)ws_device_set_state(state);
     } else {
-        ws_text_char(&problem, '\0'); /* which a full buffer leaves out */
-        problem.bytes[sizeof problem.bytes - 1] = '\0';
-        tell("error", problem.bytes);
+        tell_problem(&problem);
     }
 }
 
 static void stall(uint32_t ms) {
-    late_until = ws_ring_heard(&ring) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+    late_until = atomic_load(&came) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
     late = true;
 }
 
@@ -263,13 +285,13 @@ static void obey(void) {
     } else if (strcmp(command, "stop") == 0) {
         ws_uplink_stop(&uplink, 0);
     } else if ((rest = after(command, "stop ")) != NULL) {
-        ws_uplink_stop(&uplink, (uint16_t)number_in(rest, UINT16_MAX));
+        ws_uplink_stop(&uplink, (uint16_t)ws_number_in(&rest, UINT16_MAX));
     } else if ((rest = after(command, "late ")) != NULL) {
-        stall(number_in(rest, LATE_MOST_MS)); /* the watchdog bites later */
+        stall(ws_number_in(&rest, LATE_MOST_MS)); /* the watchdog bites later */
     } else if (strcmp(command, "mute") == 0) {
         ws_mute(&engine, WS_FOREVER);
     } else if ((rest = after(command, "mute ")) != NULL) {
-        ws_mute(&engine, (uint64_t)number_in(rest, MUTE_MOST_MS) * (WS_SAMPLE_RATE / 1000));
+        ws_mute(&engine, (uint64_t)ws_number_in(&rest, MUTE_MOST_MS) * (WS_SAMPLE_RATE / 1000));
     } else if (strcmp(command, "unmute") == 0) {
         ws_mute(&engine, 0);
     } else if (strcmp(command, "words") == 0) {
@@ -277,13 +299,14 @@ static void obey(void) {
     } else if ((rest = after(command, "word ")) != NULL) {
         switch_word(rest);
     } else if ((rest = after(command, "sensitivity ")) != NULL) {
-        set_all(rest, false);
+        set_sensitivity(rest);
     } else if ((rest = after(command, "near ")) != NULL) {
-        set_all(rest, true);
+        set_near(rest);
     } else {
         tell("error",
              "unknown command; allowed: state STATE, stats, words, word NAME on|off, sensitivity "
-             "NUMBER, near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop [NUMBER], late "
+             "NUMBER [WORD] [STATE], near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop "
+             "[NUMBER], late "
              "MILLISECONDS");
     }
 }
@@ -363,17 +386,18 @@ static void hear(const int16_t *pcm) {
 
 /* Take all hops that wait; false when there was none. */
 static bool take_hops(void) {
-    int16_t pcm[WS_HOP];
-    uint32_t gap;
+    numbered_hop hop;
     bool any = false;
-    while (ws_ring_get(&ring, pcm, &gap)) {
+    while (ws_ring_get(&ring, &hop, 1) == 1) {
+        const uint32_t gap = hop.number - expected;
+        expected = hop.number + 1u;
         if (gap > 0) {
             overruns++;
             missed += (uint64_t)gap * WS_HOP;
             untold += (uint64_t)gap * WS_HOP;
             ws_uplink_missed(&uplink, (uint64_t)gap * WS_HOP);
         }
-        hear(pcm);
+        hear(hop.pcm);
         ws_driver_feed_watchdog();
         any = true;
     }
@@ -382,13 +406,13 @@ static bool take_hops(void) {
 
 /* The command `late`: hops come in, and none is taken. */
 static bool is_late(void) {
-    late = late && (int32_t)(late_until - ws_ring_heard(&ring)) > 0 && !ws_driver_ended();
+    late = late && (int32_t)(late_until - atomic_load(&came)) > 0 && !ws_driver_ended();
     return late;
 }
 
 /* NULL, or why the engine does not start. */
 static const char *start_engine(void) {
-    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, configs)) {
+    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, settings.configs)) {
         case WS_OK:
             return NULL;
         case WS_ERROR_FRONTEND:
@@ -400,7 +424,6 @@ static const char *start_engine(void) {
 
 int ws_board_main(void) {
     const char *problem = ws_driver_start();
-    ws_ring_reset(&ring);
     ws_uplink_reset(&uplink);
     const char *fatal = start_engine();
     if (fatal != NULL) {
@@ -416,18 +439,18 @@ int ws_board_main(void) {
     }
     tell_ready();
     if (problem != NULL) tell("error", problem);
-    ws_driver_listen(&ring);
+    ws_driver_listen();
     for (;;) {
         if (is_late()) continue;
         if (take_hops()) read_state_pins();
         bool more = take_command();
         change_state();
-        while (ws_ring_empty(&ring) && pump()) {
+        while (ws_ring_count(&ring) == 0 && pump()) {
         }
         if (lines_length > 0) more = false; /* the port, or the next hop, ends the sleep */
         /* An interrupt between the look and the sleep still ends the sleep. */
         cpu_disable_interrupts();
-        bool idle = !more && ws_ring_empty(&ring);
+        bool idle = !more && ws_ring_count(&ring) == 0;
         bool ended = idle && ws_driver_ended();
         if (idle && !ended) cpu_sleep();
         cpu_enable_interrupts();

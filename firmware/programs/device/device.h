@@ -9,7 +9,7 @@
  *     {"type":"state","t":2.000,"state":"player=music,volume=high"}
  *     {"type":"stats","t":3.000,"overruns":1,"lost":320,"unsent":0,"skipped":0,"stack":1320,...}
  *     {"type":"uplink","on":true,"baud":1000000}
- *     {"type":"word","word":"alexa","on":true,"sensitivity":0,"near":0}
+ *     {"type":"word","word":"alexa","on":true,"sensitivity":[0,...],"near":0}
  *     {"type":"near","t":...                        as a wake; where `near` asked for it
  *     {"type":"fault","text":"board: fault ..."}    after a restart: what the one before died of
  *     {"type":"error","text":"..."}

@@ -2,9 +2,11 @@
 #ifndef WS_DRIVER_H
 #define WS_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "ring.h"
+#include "ws_lfbe.h"
 
 /* Clocks, lamp, serial port, state pins, watchdog. Returns NULL, or what did not come up: the
  * board then runs on without it. */
@@ -13,8 +15,12 @@ const char *ws_driver_start(void);
 /* Why it started: "power-on", "brown-out", "pin", "watchdog", "software" ... */
 const char *ws_driver_reset_reason(void);
 
-/* From now on the microphone's hops go into `ring`, by interrupt. */
-void ws_driver_listen(ws_ring *ring);
+/* From now on the microphone's interrupt gives each hop to ws_device_hear. */
+void ws_driver_listen(void);
+
+/* Takes a hop into the ring that the main loop hears; false when it is so late that there is no
+ * room, and the hop is dropped. */
+bool ws_device_hear(const int16_t pcm[WS_HOP]);
 
 /* The recording is at its end; a real microphone never is. */
 bool ws_driver_ended(void);

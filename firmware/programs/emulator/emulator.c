@@ -3,6 +3,7 @@
 
 #include "programs/common/event.h"
 #include "programs/common/io.h"
+#include "programs/common/sensitivity.h"
 #include "programs/common/states.h"
 #include "programs/common/text.h"
 #include "programs/common/wav.h"
@@ -29,6 +30,8 @@ static const char usage[] =
     "                          first value\n"
     "  --change SECONDS:STATE  change the state at that time of each file; may be repeated, in\n"
     "                          the order of time\n"
+    "  --sensitivity \"N [WORD] [STATE]\"  N off the thresholds of all words or of WORD, in all\n"
+    "                          states or where STATE is so; may be repeated\n"
     "  --scores                print the score of every network step, too\n"
     "  --name NAME             what the file is called in what is printed\n"
     "  --json, --table         print this, whatever stdout is\n"
@@ -48,6 +51,7 @@ typedef struct {
 typedef struct {
     const ws_io *io;
     uint8_t state;
+    ws_words_settings words;
     bool scores;
     bool table;
     change changes[CHANGES_MOST];
@@ -254,6 +258,10 @@ static int hear_file(settings *options, const char *path) {
 
 /* "1.25:player=music" with up to four decimals, which are exact in samples at 16 kHz. */
 static bool parse_change(const char *given, settings *options, ws_text *problem) {
+    if (options->change_count == CHANGES_MOST) {
+        ws_text_add(problem, "--change: at most 16 are allowed");
+        return false;
+    }
     uint64_t units = 0; /* ten-thousandths of a second */
     int decimals = -1;  /* -1: before the point */
     const char *c = given;
@@ -313,7 +321,19 @@ static int help(const ws_io *io) {
 
 static bool takes_value(const char *option) {
     return strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0 ||
-           strcmp(option, "--uplink") == 0 || strcmp(option, "--name") == 0;
+           strcmp(option, "--uplink") == 0 || strcmp(option, "--name") == 0 ||
+           strcmp(option, "--sensitivity") == 0;
+}
+
+/* False, with `problem`, when the value is not one of the option's. */
+static bool set_option(settings *options, const char *option, const char *value, ws_text *problem) {
+    if (strcmp(option, "--state") == 0) return ws_states_find(value, &options->state, problem);
+    if (strcmp(option, "--change") == 0) return parse_change(value, options, problem);
+    if (strcmp(option, "--sensitivity") == 0) {
+        return ws_sensitivity_set(&options->words, value, problem);
+    }
+    *(strcmp(option, "--name") == 0 ? &options->name : &options->uplink) = value;
+    return true;
 }
 
 static bool is_option(const char *argument) {
@@ -364,33 +384,20 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
             options.table = false;
         } else if (strcmp(option, "--table") == 0) {
             options.table = true;
-        } else if (takes_value(option)) {
-            if (++i == argc) {
-                return complain_of(io, option, "needs a value; see --help", STATUS_USAGE);
-            }
-            if (strcmp(option, "--uplink") == 0) {
-                options.uplink = argv[i];
-                continue;
-            }
-            if (strcmp(option, "--name") == 0) {
-                options.name = argv[i];
-                continue;
-            }
-            bool state = strcmp(option, "--state") == 0;
-            if (!state && options.change_count == CHANGES_MOST) {
-                return complain_of(io, option, "at most 16 are allowed", STATUS_USAGE);
-            }
-            if (!(state ? ws_states_find(argv[i], &options.state, &problem)
-                        : parse_change(argv[i], &options, &problem))) {
-                complain(io, NULL, &problem);
-                return STATUS_USAGE;
-            }
-        } else {
+        } else if (!takes_value(option)) {
             return complain_of(io, option,
-                               "unknown option; allowed: --state, --change, --scores, --name, "
-                               "--json, --table, --uplink, --help",
+                               "unknown option; allowed: --state, --change, --sensitivity, "
+                               "--scores, --name, --json, --table, --uplink, --help",
                                STATUS_USAGE);
+        } else if (++i == argc) {
+            return complain_of(io, option, "needs a value; see --help", STATUS_USAGE);
+        } else if (!set_option(&options, option, argv[i], &problem)) {
+            complain(io, NULL, &problem);
+            return STATUS_USAGE;
         }
+    }
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        (void)ws_configure(&engine, word, &options.words.configs[word]);
     }
     if (i == argc) return complain_of(io, NULL, "no file given; see --help", STATUS_USAGE);
     if (options.name != NULL && i + 1 < argc) {
