@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from wakestate.convert.compile.emit import emit_model
 from wakestate.convert.compile.names import model_name
 from wakestate.convert.emit import compile_word, emit, generate_words
-from wakestate.convert.errors import ConvertError, one_line
+from wakestate.convert.errors import ConvertError
 from wakestate.convert.kernels import KERNELS
 from wakestate.convert.manifest import deaf, read_manifest
 from wakestate.convert.render import write_files
 from wakestate.words import WordError, load_word
+from wakestate.words.explain import one_line
 from wakestate.words.files import FileError, plain
 
 EPILOG = """\
@@ -40,78 +42,62 @@ any other int8 model:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; 0 is success."""
+    given = _parser().parse_args(arguments)
+    try:
+        given.run(given)
+    except (ConvertError, WordError, FileError) as error:
+        print(one_line(str(error)), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m wakestate.convert",
         description="From a trained model to int8 .tflite files, and from those to C.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{tflite,c,words,compile}"
-    )
+    commands = parser.add_subparsers(required=True, metavar="{tflite,c,words,compile}")
+    path: dict[str, Any] = {"type": Path, "required": True}
 
     tflite = commands.add_parser("tflite", help=".keras -> model folder (needs TensorFlow)")
-    tflite.add_argument("--word", type=Path, required=True, help="the word's TOML file")
-    tflite.add_argument("--keras", type=Path, required=True, help="the trained model")
-    tflite.add_argument(
-        "--calibration",
-        type=Path,
-        required=True,
-        help=".npy of int8 windows [n, receptive hops, bands]: real features, a few hundred, "
-        "that the ranges of the activations are measured on",
-    )
-    tflite.add_argument("--out", type=Path, required=True, help="model folder, as models/alexa")
+    tflite.set_defaults(run=_tflite)
+    tflite.add_argument("--word", **path, help="the word's TOML file")
+    tflite.add_argument("--keras", **path, help="the trained model")
+    tflite.add_argument("--calibration", **path,
+                        help=".npy of int8 windows [n, receptive hops, bands]: real features, a "
+                        "few hundred, that activations' ranges are measured on")  # fmt: skip
+    tflite.add_argument("--out", **path, help="model folder, as models/alexa")
 
     c = commands.add_parser("c", help="model folder -> generated C (light install)")
-    c.add_argument("--word", type=Path, required=True, help="the word's TOML file")
-    c.add_argument("--model", type=Path, required=True, help="model folder, as models/alexa")
-    c.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+    c.set_defaults(run=_c)
+    c.add_argument("--word", **path, help="the word's TOML file")
+    c.add_argument("--model", **path, help="model folder, as models/alexa")
 
     words = commands.add_parser("words", help="the words of one program -> ws_words.h, ws_words.c")
-    words.add_argument("--word", type=Path, required=True, action="append",
+    words.set_defaults(run=_words)
+    words.add_argument("--word", **path, action="append",
                        help="a word's TOML file; may be given several times")  # fmt: skip
-    words.add_argument("--out", type=Path, required=True, help="folder for the generated C")
 
     compiled = commands.add_parser("compile", help="any int8 .tflite -> C (light install)")
-    compiled.add_argument("--tflite", type=Path, required=True, help="the model")
-    compiled.add_argument("--out", type=Path, required=True, help="folder for the generated C")
+    compiled.set_defaults(run=_compile)
+    compiled.add_argument("--tflite", **path, help="the model")
     compiled.add_argument("--name", help="of the C files and functions; default: the file's name")
-    compiled.add_argument(
-        "--stream",
-        action="store_true",
-        help="axis 1 is time: take new columns a run and keep what layers still need of old ones",
-    )
+    compiled.add_argument("--stream", action="store_true",
+                          help="axis 1 is time: take new columns a run and keep what layers still "
+                          "need of old ones")  # fmt: skip
+    for command in (c, words, compiled):
+        command.add_argument("--out", **path, help="folder for the generated C")
     for command in (c, compiled):
-        command.add_argument(
-            "--kernels",
-            choices=KERNELS,
-            default="plain",
-            help="instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide (the same, "
-            "faster with twice the flash for weights), mve (M55); default: plain",
-        )
-        command.add_argument(
-            "--without-copies",
-            action="store_true",
-            help="no copies of the headers of firmware/ that the C includes: -Ifirmware finds them",
-        )
-
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "tflite":
-            _tflite(given)
-        elif given.command == "c":
-            _c(given)
-        elif given.command == "words":
-            for path in write_files(
-                given.out, generate_words(given.word, [load_word(path) for path in given.word])
-            ):
-                print(path)
-        else:
-            _compile(given)
-    except (ConvertError, WordError, FileError) as error:
-        print(one_line(str(error)), file=sys.stderr)
-        return 1
-    return 0
+        command.add_argument("--kernels", choices=KERNELS, default="plain",
+                             help="instructions of the core: plain (any), dsp (M4, M7, M33), "
+                             "dsp-wide (the same, faster with twice the flash for weights), mve "
+                             "(M55); default: plain")  # fmt: skip
+        command.add_argument("--without-copies", action="store_true",
+                             help="no copies of the headers of firmware/ that the C includes: "
+                             "-Ifirmware finds them")  # fmt: skip
+    return parser
 
 
 def _tflite(given: argparse.Namespace) -> None:
@@ -149,6 +135,12 @@ def _c(given: argparse.Namespace) -> None:
         f"weights, {len(word.states)} states, state {program.state_bytes} bytes, "
         f"arena {program.arena_bytes} bytes"
     )
+
+
+def _words(given: argparse.Namespace) -> None:
+    texts = generate_words(given.word, [load_word(path) for path in given.word])
+    for path in write_files(given.out, texts):
+        print(path)
 
 
 def _compile(given: argparse.Namespace) -> None:

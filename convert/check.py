@@ -81,12 +81,11 @@ class _Checker:
 
     def _operator(self, op: Op) -> None:
         rule = RULES.get(op.name)
-        for tensor in op.inputs:
-            if tensor is None:
-                continue
+        for tensor in op.given:
             self._tensor(tensor)
             if tensor.data is not None:
                 self.constants += tensor.size
+                _check_most("constants", self.constants, MOST_CONSTANTS)
             elif tensor not in self.there and tensor.dtype in _TYPES:
                 self._state(tensor, rule)
         for tensor in op.outputs:
@@ -100,12 +99,7 @@ class _Checker:
         for tensor in op.outputs:
             self._tensor(tensor)
             self.results += tensor.size
-        for what, count, most in (
-            ("results", self.results, MOST_RESULTS),
-            ("constants", self.constants, MOST_CONSTANTS),
-        ):
-            if count > most:
-                raise ConvertError(f"{what} up to here have {count} elements; {most} is the most")
+        _check_most("results", self.results, MOST_RESULTS)
 
     def _state(self, tensor: Tensor, rule: Rule | None) -> None:
         """What nobody writes is there from run to run, for one operator alone."""
@@ -148,6 +142,11 @@ class _Checker:
             )
 
 
+def _check_most(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise ConvertError(f"{what} up to here have {count} elements; {most} is the most")
+
+
 def _arguments(op: Op, rule: Rule) -> None:
     """How many inputs and outputs, their types, and the options' ranges."""
     least, most = rule.inputs
@@ -160,7 +159,7 @@ def _arguments(op: Op, rule: Rule) -> None:
     if not least <= len(op.outputs) <= most:
         raise ConvertError(f"{len(op.outputs)} outputs; {least} to {most} are needed")
     for number in rule.integers:
-        tensor = op.inputs[number] if number < len(op.inputs) else None
+        tensor = op.optional(number)
         if tensor is not None and tensor.dtype not in ("INT32", "INT64"):
             raise ConvertError(f"input {number}, {tensor.name}, is {tensor.dtype}; INT32 is needed")
     alike = [op.inputs[n] for n in rule.alike if n < len(op.inputs)] if rule.alike else op.inputs
@@ -203,7 +202,8 @@ def _settle(tensor: Tensor, derived: Shape) -> None:
 
 
 def _variables(graph: Graph, known: dict[str, Tensor]) -> None:
-    """All who read or assign a variable agree on its type and size."""
+    """Whoever reads or assigns a variable gets its name, and agrees with others on its type and
+    size."""
     names: dict[Tensor, str] = {}
     for op in graph.ops:
         if op.name == "VAR_HANDLE":
@@ -213,8 +213,8 @@ def _variables(graph: Graph, known: dict[str, Tensor]) -> None:
         handle = op.inputs[0]
         if handle is None or handle not in names:
             raise ConvertError(f"{op}: its variable is not from a VAR_HANDLE before it")
-        value = op.outputs[0] if op.name == "READ_VARIABLE" else op.inputs[1]
-        assert value is not None
+        value = op.outputs[0] if op.name == "READ_VARIABLE" else op.source(1)
+        op.options = {"variable": names[handle]}
         first = known.setdefault(names[handle], value)
         if (first.dtype, first.size) != (value.dtype, value.size):
             raise ConvertError(

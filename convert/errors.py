@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from wakestate.words.explain import one_line
+
 
 class ConvertError(Exception):
     """A file cannot be converted; the text names the file, what is wrong and the mend."""
-
-
-def one_line(text: str) -> str:
-    """What does not print, line ends too, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(text: str, most: int = 256) -> str:

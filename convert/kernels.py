@@ -10,13 +10,15 @@ reads it, so each layout stands here once and in the comments there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.compile.program import Table
+
+if TYPE_CHECKING:
+    from wakestate.convert.compile.window import Window
 
 Kernels = Literal["plain", "dsp", "dsp-wide", "mve"]
 KERNELS: tuple[Kernels, ...] = get_args(Kernels)
@@ -63,14 +65,6 @@ def kernel_macros(
 _BLOCK = 512
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A table of weights in reading order."""
-
-    ctype: str  # int8_t or int16_t
-    values: NDArray[np.int64]
-
-
 def needs_width(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
     """The weights int8[outputs, length] are for ws_dot_wide or ws_conv_wide: dsp's pairs do not
     hold them, or the set is dsp-wide, which has no pairs.
@@ -80,9 +74,9 @@ def needs_width(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
     return kernels == "dsp-wide" or (kernels == "dsp" and bool(np.any(weights[1::2] == -128)))
 
 
-def pack_one(weights: NDArray[np.int8]) -> Packed:
+def pack_one(weights: NDArray[np.int8]) -> Table:
     """int8[1, length] for dsp's ws_dot_one: bytes in order."""
-    return Packed("int8_t", weights.astype(np.int64).reshape(-1))
+    return Table("weights", "int8_t", weights.astype(np.int64).reshape(-1))
 
 
 def needs_care(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
@@ -93,25 +87,25 @@ def needs_care(kernels: Kernels, weights: NDArray[np.int8]) -> bool:
     return kernels == "mve" and bool(np.any((weights == -128).sum(axis=0) > 1))
 
 
-def pack_dot(kernels: Kernels, weights: NDArray[np.int8], *, wide: bool = False) -> Packed:
+def pack_dot(kernels: Kernels, weights: NDArray[np.int8], *, wide: bool) -> Table:
     """int8[outputs, length] for ws_dot and ws_conv, or, `wide`, for ws_dot_wide and ws_conv_wide.
 
     plain: tiles of four outputs; in a tile, input by input its weights in each of the four; outputs
     that make no whole tile follow, row by row. dsp: see `_pairs`. mve: row by row, filled up with
-    zeros to whole vectors. ConvertError: weights that need width.
+    zeros to whole vectors. `wide` is that of `needs_width`.
     """
     outputs, length = weights.shape
     padded = np.zeros((outputs, _padded(kernels, length)), np.int64)
     padded[:, :length] = weights
     if family(kernels) == "dsp":
-        if not wide and kernels == "dsp" and needs_width(kernels, weights):
-            raise _no_symmetry()
-        return Packed("int8_t", _pairs(padded, widen=wide or kernels == "dsp-wide"))
+        return Table("weights", "int8_t", _pairs(padded, widen=wide))
     if kernels == "mve":
-        return Packed("int8_t", padded.reshape(-1))
+        return Table("weights", "int8_t", padded.reshape(-1))
     whole = outputs // 4 * 4
     tiles = padded[:whole].reshape(whole // 4, 4, length).transpose(0, 2, 1)
-    return Packed("int8_t", np.concatenate([tiles.reshape(-1), padded[whole:].reshape(-1)]))
+    return Table(
+        "weights", "int8_t", np.concatenate([tiles.reshape(-1), padded[whole:].reshape(-1)])
+    )
 
 
 def _pairs(weights: NDArray[np.int64], *, widen: bool) -> NDArray[np.int64]:
@@ -131,15 +125,8 @@ def _pairs(weights: NDArray[np.int64], *, widen: bool) -> NDArray[np.int64]:
     return np.frombuffer(words.astype("<i2").tobytes(), np.int8).astype(np.int64)
 
 
-def _no_symmetry() -> ConvertError:
-    return ConvertError(
-        "a weight is -128; allowed: -127 .. 127, as TFLite's quantization specification "
-        "says; convert the model anew, or generate with --kernels plain"
-    )
-
-
-def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8], *, careful: bool = False) -> Packed:
-    """int8[taps, channels] for ws_depthwise; `careful`: rendered for weights that need it.
+def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8]) -> Table:
+    """int8[taps, channels] for ws_depthwise.
 
     plain: as they are. dsp, doubled: groups of four channels, tap by tap, as int16 in the order
     0, 2, 1, 3, which is that of SXTB16; then the channels that make no whole group, one by one.
@@ -147,17 +134,17 @@ def pack_depthwise(kernels: Kernels, weights: NDArray[np.int8], *, careful: bool
     """
     taps, channels = weights.shape
     if kernels == "plain":
-        return Packed("int8_t", weights.astype(np.int64).reshape(-1))
+        return Table("weights", "int8_t", weights.astype(np.int64).reshape(-1))
     if kernels == "mve":
-        if not careful and needs_care(kernels, weights):
-            raise _no_symmetry()
         filled = np.pad(weights.astype(np.int64), ((0, 0), (0, -channels % 16)))
-        return Packed("int8_t", filled.reshape(taps, -1, 16).transpose(1, 0, 2).reshape(-1))
+        return Table(
+            "weights", "int8_t", filled.reshape(taps, -1, 16).transpose(1, 0, 2).reshape(-1)
+        )
     whole = channels // 4 * 4
     groups = weights[:, :whole].astype(np.int64).reshape(taps, whole // 4, 4)
     groups = groups[:, :, [0, 2, 1, 3]].transpose(1, 0, 2)
     rest = weights[:, whole:].astype(np.int64).T
-    return Packed("int16_t", 2 * np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
+    return Table("weights", "int16_t", 2 * np.concatenate([groups.reshape(-1), rest.reshape(-1)]))
 
 
 def dot_bias(kernels: Kernels, bias: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -200,24 +187,14 @@ def fill_row(kernels: Kernels, values: NDArray[np.int64], *, depthwise: bool) ->
     return np.pad(values, room, constant_values=1)
 
 
-def depthwise_scratch(
-    kernels: Kernels,
-    size: tuple[int, int, int],
-    out: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    pad: tuple[int, int],
-) -> int:
-    """Scratch of ws_depthwise; size is (height, width, channels), the others (height, width).
-
-    mve copies the rows that an output row needs where taps reach beyond the edge.
-    """
-    height, width = ((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
-    all_rows = (out[0] - 1) * stride[0] + height
-    row = (out[1] - 1) * stride[1] + width
-    inside = pad == (0, 0) and row <= size[1] and all_rows <= size[0]
-    return 0 if kernels != "mve" or inside else height * row * size[2]
+def depthwise_scratch(kernels: Kernels, shape: Window) -> int:
+    """Scratch of ws_depthwise: mve copies the rows that an output row needs where taps reach beyond
+    the edge."""
+    height = (shape.kernel_h - 1) * shape.dilation_h + 1
+    rows = (shape.out_h - 1) * shape.stride_h + height
+    row = (shape.out_w - 1) * shape.stride_w + (shape.kernel_w - 1) * shape.dilation_w + 1
+    inside = not shape.pad_top and not shape.pad_left and row <= shape.in_w and rows <= shape.in_h
+    return 0 if kernels != "mve" or inside else height * row * shape.in_c
 
 
 def scratch_bytes(

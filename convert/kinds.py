@@ -47,7 +47,7 @@ def refuse_other_kinds(model: Model) -> None:
 def _problem(op: Op, graph: Graph) -> str | None:
     if op.name in _CONTROL:
         return f"{op}: {_CONTROL[op.name]}"
-    for tensor in [t for t in op.inputs if t is not None] + op.outputs:
+    for tensor in op.given + op.outputs:
         if tensor.dtype in ("STRING", "INT4"):
             return f"{op}: tensor {tensor.name} is {tensor.dtype}; INT8 is supported; hint: " + (
                 "keep text outside the model" if tensor.dtype == "STRING" else _INT8
@@ -58,7 +58,7 @@ def _problem(op: Op, graph: Graph) -> str | None:
 
 def _kind(op: Op, graph: Graph) -> str | None:
     """Of what its activations are, if not of int8."""
-    given = [t for t in op.inputs if t is not None]
+    given = op.given
     kept = given if op.name in ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM") else []
     activations = [t for t in given if t.data is None and t not in kept[1:]]
     if op.name != "SOFTMAX":  # which may write int16 for the caller
@@ -81,6 +81,6 @@ def _has_bytes(graph: Graph) -> bool:
 def _source(tensor: Tensor, graph: Graph) -> Tensor:
     """What it is dequantized from, if it is."""
     for op in graph.ops:
-        if op.name == "DEQUANTIZE" and tensor in op.outputs and op.inputs[0] is not None:
-            return op.inputs[0]
+        if op.name == "DEQUANTIZE" and tensor in op.outputs:
+            return op.source()
     return tensor

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import quantize_multiplier
 from wakestate.convert.manifest import state_file
-from wakestate.convert.tflite_graph import Op, Quantization, Tensor, read_model
+from wakestate.convert.tflite_graph import Op, Quantization, read_model
 from wakestate.words import Word
 
 Int8 = NDArray[np.int8]
@@ -85,10 +85,9 @@ def _layer(ops: tuple[Op, ...]) -> Layer:
     activation = first.options.get("fused_activation_function")
     if kind is None or activation not in ("NONE", "RELU"):
         raise ConvertError(f"{first}: the reference knows CONV_2D, DEPTHWISE_CONV_2D and ReLU")
-    source, weights, result = first.inputs[0], first.inputs[1], first.outputs[0]
-    assert source is not None and weights is not None and weights.data is not None
-    into, out = source.quantization, result.quantization
-    rows = [_row(into, out, op.inputs[1], op.inputs[2]) for op in ops]
+    weights, result = first.data(1), first.outputs[0]
+    into, out = first.source().quantization, result.quantization
+    rows = [_row(into, out, op) for op in ops]
     bias, multiplier, shift = (np.stack(part) for part in zip(*rows, strict=True))
     return Layer(
         name=result.name,
@@ -98,22 +97,20 @@ def _layer(ops: tuple[Op, ...]) -> Layer:
         source=into,
         result=out,
         low=out.zero_point if activation == "RELU" else -128,
-        weights=weights.data[:, :, 0] if kind == "conv" else weights.data[0, :, 0],
+        weights=weights[:, :, 0] if kind == "conv" else weights[0, :, 0],
         bias=bias,
         multiplier=multiplier,
         shift=shift,
     )
 
 
-def _row(
-    into: Quantization, out: Quantization, weights: Tensor | None, bias: Tensor | None
-) -> tuple[Int64, Int64, Int64]:
+def _row(into: Quantization, out: Quantization, op: Op) -> tuple[Int64, Int64, Int64]:
     """Bias, multiplier and shift of one state."""
-    assert weights is not None and bias is not None and bias.data is not None
-    scales = np.broadcast_to(weights.scales, bias.data.size)
+    bias = op.data(2).astype(np.int64)
+    scales = np.broadcast_to(op.source(1).scales, bias.size)
     pairs = [quantize_multiplier(into.scale * float(scale) / out.scale) for scale in scales]
     table = np.asarray(pairs, np.int64)
-    return bias.data.astype(np.int64), table[:, 0], table[:, 1]
+    return bias, table[:, 0], table[:, 1]
 
 
 def requantize(

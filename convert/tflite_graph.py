@@ -37,7 +37,7 @@ _ENUMS = {
     "padding": _names(tflite.Padding),
     "fused_activation_function": _names(tflite.ActivationFunctionType),
 }
-_NUMPY = {
+NUMPY = {
     "INT8": "<i1",
     "UINT8": "<u1",
     "BOOL": "<u1",
@@ -89,7 +89,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """How many it takes in memory."""
-        return self.size * np.dtype(_NUMPY.get(self.dtype, "<i1")).itemsize
+        return self.size * np.dtype(NUMPY.get(self.dtype, "<i1")).itemsize
 
     @property
     def quantization(self) -> Quantization:
@@ -116,6 +116,45 @@ class Op:
     def options_text(self) -> str:
         """The options as a message shows them."""
         return ", ".join(f"{k}={v}" for k, v in self.options.items()) or "no options"
+
+    @property
+    def activation(self) -> str:
+        """The fused one."""
+        return str(self.options.get("fused_activation_function", "NONE"))
+
+    @property
+    def given(self) -> list[Tensor]:
+        """The inputs that are not left out."""
+        return [tensor for tensor in self.inputs if tensor is not None]
+
+    def optional(self, number: int) -> Tensor | None:
+        """An input, if it is there."""
+        return self.inputs[number] if number < len(self.inputs) else None
+
+    def source(self, number: int = 0) -> Tensor:
+        """An input that must be there."""
+        tensor = self.optional(number)
+        if tensor is None:
+            raise ConvertError(f"input {number} is left out; it is needed")
+        return tensor
+
+    def data(self, number: int) -> NDArray[Any]:
+        """Those of an input that must be constant."""
+        tensor = self.source(number)
+        if tensor.data is None:
+            raise ConvertError(
+                f"input {number}, {tensor.name}, is not constant; constants are needed"
+            )
+        return tensor.data
+
+    def numbers(self, number: int, count: int | None = None) -> list[int]:
+        """The values of an input that must be constant integers, `count` of them."""
+        data, tensor = self.data(number), self.source(number)
+        if count is not None and data.size != count:
+            raise ConvertError(
+                f"input {number}, {tensor.name}, has {data.size} values, not {count}"
+            )
+        return [int(value) for value in data.reshape(-1)]
 
 
 @dataclass(eq=False)
@@ -303,9 +342,9 @@ class _Reader:
         return found
 
     def _data(self, tensor: Tensor, buffer: Any) -> NDArray[Any] | None:
-        if buffer is None or not buffer.DataLength() or tensor.dtype not in _NUMPY:
+        if buffer is None or not buffer.DataLength() or tensor.dtype not in NUMPY:
             return None
-        data, kind = buffer.DataAsNumpy(), np.dtype(_NUMPY[tensor.dtype])
+        data, kind = buffer.DataAsNumpy(), np.dtype(NUMPY[tensor.dtype])
         if any(size < 1 for size in tensor.shape) or data.size != tensor.size * kind.itemsize:
             raise ConvertError(
                 f"tensor {tensor.name}: {data.size} bytes for {list(tensor.shape)} {tensor.dtype}"

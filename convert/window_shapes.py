@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wakestate.convert.errors import ConvertError
-from wakestate.convert.shapes import Shape, broadcast_shapes, check_shape, given, numbers, of_rank
+from wakestate.convert.shapes import Shape, broadcast_shapes, check_shape, of_rank
 
 if TYPE_CHECKING:
     from wakestate.convert.tflite_graph import Op
@@ -15,84 +15,86 @@ if TYPE_CHECKING:
 # Windows over rows and columns.
 
 
-def _slid(size: int, kernel: int, stride: int, dilation: int, padding: object) -> int:
+def kernel_of(op: Op) -> Sequence[int]:
+    """Rows and columns of a convolution's weights or a pool."""
+    if "filter_height" in op.options:
+        return int(op.options["filter_height"]), int(op.options["filter_width"])
+    return of_rank(op.source(1), 4)[1:3]
+
+
+def pace_of(op: Op, axis: str) -> tuple[int, int]:
+    """Stride and dilation along rows, h, or columns, w."""
+    stride = int(op.options[f"stride_{axis}"])
+    return stride, int(op.options.get(f"dilation_{axis}_factor", 1))
+
+
+def _slid(op: Op, axis: str, size: int, kernel: int) -> int:
+    """How many steps a kernel makes over `size`."""
+    stride, dilation = pace_of(op, axis)
     span = (kernel - 1) * dilation + 1
-    count = -(-size // stride) if padding == "SAME" else (size - span) // stride + 1
+    same = op.options["padding"] == "SAME"
+    count = -(-size // stride) if same else (size - span) // stride + 1
     if count < 1:
         raise ConvertError(f"a kernel over {span} does not fit into {size}")
     return count
 
 
-def _windowed(op: Op, kernel: Sequence[int]) -> list[int]:
-    """Rows and columns of the result."""
-    source, sizes = of_rank(given(op, 0), 4), []
-    for size, taps, axis in zip(source[1:3], kernel, "hw", strict=True):
-        stride = int(op.options[f"stride_{axis}"])
-        dilation = int(op.options.get(f"dilation_{axis}_factor", 1))
-        sizes.append(_slid(size, taps, stride, dilation, op.options["padding"]))
-    return sizes
+def _windowed(op: Op, channels: int) -> list[Shape]:
+    """The result of a convolution or pool."""
+    batch, rows, columns, _ = of_rank(op.source(), 4)
+    height, width = kernel_of(op)
+    return [(batch, _slid(op, "h", rows, height), _slid(op, "w", columns, width), channels)]
 
 
 def _bias(op: Op, number: int, outputs: int) -> None:
-    bias = op.inputs[number] if number < len(op.inputs) else None
+    bias = op.optional(number)
     if bias is not None and bias.size != outputs:
         raise ConvertError(f"{bias.size} biases for {outputs} outputs")
 
 
 def conv(op: Op) -> list[Shape]:
     """CONV_2D, with groups."""
-    source, (outputs, rows, columns, inside) = of_rank(given(op, 0), 4), of_rank(given(op, 1), 4)
+    source, (outputs, _, _, inside) = of_rank(op.source(), 4), of_rank(op.source(1), 4)
     groups, rest = divmod(source[3], inside)
     if rest or outputs % groups:
-        raise ConvertError(f"weights {list(given(op, 1).shape)} for {source[3]} input channels")
+        raise ConvertError(f"weights {list(op.source(1).shape)} for {source[3]} input channels")
     _bias(op, 2, outputs)
-    return [(source[0], *_windowed(op, (rows, columns)), outputs)]
+    return _windowed(op, outputs)
 
 
 def depthwise(op: Op) -> list[Shape]:
     """DEPTHWISE_CONV_2D."""
-    source, (one, rows, columns, outputs) = of_rank(given(op, 0), 4), of_rank(given(op, 1), 4)
+    source, (one, _, _, outputs) = of_rank(op.source(), 4), of_rank(op.source(1), 4)
     times, rest = divmod(outputs, source[3])
     if one != 1 or rest or op.options["depth_multiplier"] not in (0, times):
         raise ConvertError(
-            f"weights {list(given(op, 1).shape)} for {source[3]} input channels, depth_multiplier "
+            f"weights {list(op.source(1).shape)} for {source[3]} input channels, depth_multiplier "
             f"{op.options['depth_multiplier']}"
         )
     _bias(op, 2, outputs)
-    return [(source[0], *_windowed(op, (rows, columns)), outputs)]
+    return _windowed(op, outputs)
 
 
 def pool(op: Op) -> list[Shape]:
     """AVERAGE_POOL_2D, MAX_POOL_2D."""
-    source = of_rank(given(op, 0), 4)
-    kernel = [int(op.options[f"filter_{side}"]) for side in ("height", "width")]
-    return [(source[0], *_windowed(op, kernel), source[3])]
+    return _windowed(op, of_rank(op.source(), 4)[3])
 
 
 def transpose_conv(op: Op) -> list[Shape]:
     """TRANSPOSE_CONV: what a convolution would make its input of."""
-    (outputs, *kernel, inside), source = of_rank(given(op, 1), 4), of_rank(given(op, 2), 4)
+    (outputs, *kernel, inside), source = of_rank(op.source(1), 4), of_rank(op.source(2), 4)
     shape = op.outputs[0].shape
-    if given(op, 0).data is not None:
-        shape = tuple(numbers(op, 0, 4))
+    if op.source().data is not None:
+        shape = tuple(op.numbers(0, 4))
     elif len(shape) == 4:  # computed, from a free batch
         shape = (source[0], *shape[1:])
-    if (
-        len(shape) != 4
-        or min(shape) < 1
-        or (shape[0], shape[3], inside)
-        != (
-            source[0],
-            outputs,
-            source[3],
-        )
-    ):
+    ends = (source[0], outputs, source[3])
+    if len(shape) != 4 or min(shape) < 1 or (shape[0], shape[3], inside) != ends:
         raise ConvertError(
-            f"output {list(shape)} of input {list(source)} and weights {list(given(op, 1).shape)}"
+            f"output {list(shape)} of input {list(source)} and weights {list(op.source(1).shape)}"
         )
     for axis, size, wanted, taps in zip("hw", shape[1:3], source[1:3], kernel, strict=True):
-        stride = int(op.options[f"stride_{axis}"])
-        if _slid(size, taps, stride, 1, op.options["padding"]) != wanted:
+        if _slid(op, axis, size, taps) != wanted:
             raise ConvertError(f"output {list(shape)} is not what input {list(source)} grows to")
     _bias(op, 3, outputs)
     return [shape]
@@ -100,7 +102,7 @@ def transpose_conv(op: Op) -> list[Shape]:
 
 def resize(op: Op) -> list[Shape]:
     """RESIZE_BILINEAR, RESIZE_NEAREST_NEIGHBOR."""
-    source, size = of_rank(given(op, 0), 4), numbers(op, 1, 2)
+    source, size = of_rank(op.source(), 4), op.numbers(1, 2)
     if op.options["align_corners"] and op.options["half_pixel_centers"]:
         raise ConvertError("align_corners and half_pixel_centers exclude each other")
     return [(source[0], *size, source[3])]
@@ -111,7 +113,7 @@ def resize(op: Op) -> list[Shape]:
 
 def fully_connected(op: Op) -> list[Shape]:
     """FULLY_CONNECTED."""
-    source, weights, result = given(op, 0), given(op, 1), op.outputs[0]
+    source, weights, result = op.source(), op.source(1), op.outputs[0]
     outputs, length = of_rank(weights, 2)
     if source.size % length:
         raise ConvertError(f"weights {list(weights.shape)} for input {list(source.shape)}")
@@ -130,7 +132,7 @@ def batch_matmul(op: Op) -> list[Shape]:
     """BATCH_MATMUL."""
     sides = []
     for number, option in enumerate(("adj_x", "adj_y")):
-        shape = given(op, number).shape
+        shape = op.source(number).shape
         if len(shape) < 2:
             raise ConvertError(f"input {number} is {list(shape)}; 2 dimensions and more are needed")
         turned = bool(op.options.get(option))
@@ -143,15 +145,15 @@ def batch_matmul(op: Op) -> list[Shape]:
 
 def svdf(op: Op) -> list[Shape]:
     """SVDF."""
-    (batch, length), (filters, inside) = of_rank(given(op, 0), 2), of_rank(given(op, 1), 2)
+    (batch, length), (filters, inside) = of_rank(op.source(), 2), of_rank(op.source(1), 2)
     rank = int(op.options["rank"])
     if filters % rank or inside != length:
         raise ConvertError(f"weights {[filters, inside]} of rank {rank} for {length} inputs")
-    memory = of_rank(given(op, 2), 2)[1]
-    check_shape(given(op, 2), (filters, memory))
-    if given(op, 4).size != batch * memory * filters:
+    memory = of_rank(op.source(2), 2)[1]
+    check_shape(op.source(2), (filters, memory))
+    if op.source(4).size != batch * memory * filters:
         raise ConvertError(
-            f"state {list(given(op, 4).shape)}; {[batch, memory * filters]} is needed"
+            f"state {list(op.source(4).shape)}; {[batch, memory * filters]} is needed"
         )
     _bias(op, 3, filters // rank)
     return [(batch, filters // rank)]
@@ -159,18 +161,18 @@ def svdf(op: Op) -> list[Shape]:
 
 def lstm(op: Op) -> list[Shape]:
     """UNIDIRECTIONAL_SEQUENCE_LSTM."""
-    source = of_rank(given(op, 0), 3)
-    cells, outputs = of_rank(given(op, 6), 2)
+    source = of_rank(op.source(), 3)
+    cells, outputs = of_rank(op.source(6), 2)
     batch = source[1] if op.options["time_major"] else source[0]
     for number in range(1, 5):
         if op.inputs[number] is not None:
-            check_shape(given(op, number), (cells, source[2]))
-            check_shape(given(op, number + 4), (cells, outputs))
+            check_shape(op.source(number), (cells, source[2]))
+            check_shape(op.source(number + 4), (cells, outputs))
     for number in (9, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23):
-        tensor = op.inputs[number] if number < len(op.inputs) else None
+        tensor = op.optional(number)
         if tensor is not None and tensor.size != cells:
             raise ConvertError(f"input {number} has {tensor.size} values for {cells} cells")
     for number, size in ((18, outputs), (19, cells)):
-        if given(op, number).size != batch * size:
-            raise ConvertError(f"state {list(given(op, number).shape)}; {[batch, size]} is needed")
+        if op.source(number).size != batch * size:
+            raise ConvertError(f"state {list(op.source(number).shape)}; {[batch, size]} is needed")
     return [(*source[:2], outputs)]

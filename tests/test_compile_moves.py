@@ -13,10 +13,10 @@ from tests.firmware_build import ROOT
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker
 from wakestate.convert.compile.lower import lower
-from wakestate.convert.compile.move import box, runs
 from wakestate.convert.compile.refused import REFUSED
 from wakestate.convert.compile.simplify import SUPPORTED, simplify
 from wakestate.convert.errors import ConvertError
+from wakestate.convert.move import box, runs
 from wakestate.convert.tflite_graph import read_model
 
 

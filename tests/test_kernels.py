@@ -17,7 +17,7 @@ from tests.firmware_build import SEMIHOSTED
 from wakestate.boards.generate import generate
 from wakestate.boards.run import capture
 from wakestate.boards.schema import load_board
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.compile.window import Window
 from wakestate.convert.kernels import (
     Kernels,
     depthwise_bias,
@@ -25,6 +25,7 @@ from wakestate.convert.kernels import (
     dot_bias,
     family,
     kernel_macros,
+    needs_width,
     pack_depthwise,
     pack_dot,
     scratch_bytes,
@@ -178,7 +179,11 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     if variant.any_shift:
         shift[0] = 0
     flat = weights.reshape(taps, -1) if depthwise else weights.reshape(case.outputs, -1)
-    packed = pack_depthwise(kernels, flat) if depthwise else pack_dot(kernels, flat)
+    packed = (
+        pack_depthwise(kernels, flat)
+        if depthwise
+        else pack_dot(kernels, flat, wide=needs_width(kernels, flat))
+    )
     data = packed.values.astype("<i2" if packed.ctype == "int16_t" else "<i1").tobytes()
     (top, left), (height, width) = padding(case)
     scale_range = struct.pack("<hhh", zero_point, low, high)
@@ -191,15 +196,9 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     gathers = case.kind == "conv"
     scratch = scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
     if depthwise:
-        scratch = depthwise_scratch(
-            kernels,
-            case.size,
-            (height, width),
-            case.kernel,
-            case.stride,
-            case.dilation,
-            (top, left),
-        )
+        sizes = (*case.size, height, width, case.outputs)
+        shape = Window(*sizes, *case.kernel, *case.stride, *case.dilation, top, left)
+        scratch = depthwise_scratch(kernels, shape)
     counts = struct.pack("<5I", case.outputs, len(data), x.size, pixels * case.outputs, scratch)
     if depthwise:
         table = depthwise_bias(kernels, bias, flat, fill)
@@ -265,9 +264,8 @@ def test_kernels(kernels: Kernels, board: str, variant: Variant, folder: Path) -
     assert values.size == 0
 
 
-def test_a_weight_of_minus_128_is_refused_with_dsp() -> None:
-
+def test_a_weight_of_minus_128_in_the_second_of_two_outputs_needs_width_with_dsp() -> None:
     weights = np.full((2, 8), -128, np.int8)
-    assert pack_dot("plain", weights).values.min() == -128
-    with pytest.raises(ConvertError, match="a weight is -128"):
-        pack_dot("dsp", weights)
+    assert needs_width("dsp", weights) and not needs_width("plain", weights)
+    weights[1] = -127
+    assert not needs_width("dsp", weights)

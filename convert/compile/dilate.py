@@ -10,6 +10,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wakestate.convert.compile.views import is_table
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.tflite_graph import Op, Option, Tensor
@@ -38,9 +40,10 @@ def _fold(work: Work, first: Op) -> None:
     between = [op for op in chain[number + 1 : -1] if op.name not in _SHAPES]
     if not number or any(op.name not in _SHAPES for op in chain[1:number]):
         raise ConvertError("supported around a convolution only, as dilation")
-    source, inner = first.inputs[0], conv.inputs[0]
-    assert source is not None and inner is not None
-    block, pads, crops = _numbers(first, last, len(source.shape) - 2)
+    source, block = first.source(), first.numbers(1)
+    if block != last.numbers(1):
+        raise ConvertError(f"blocks {block} and {last.numbers(1)}")
+    pads, crops = (np.reshape(op.numbers(2), (-1, 2)).tolist() for op in (first, last))
     if any(n for pair in pads for n in pair) and source.zero_points.any():
         raise ConvertError(
             f"pads input of zero point {int(source.zero_points[0])}, which TFLM does with bytes "
@@ -50,7 +53,7 @@ def _fold(work: Work, first: Op) -> None:
     _check_batch(first, source, block)
     if (conv.options["stride_h"], conv.options["stride_w"]) != (1, 1):
         raise ConvertError("the convolution between has strides; without is supported")
-    axis = _axis(source, inner, first)
+    axis = _axis(source, conv.source(), first)
     result = last.outputs[0]
     deep, out_shape = _four(source, axis), _four(result, axis)
     options, extra = _window(conv, block, pads, crops, axis)
@@ -63,24 +66,20 @@ def _fold(work: Work, first: Op) -> None:
     made.append(replace(conv, options=options, inputs=[source, *conv.inputs[1:]], outputs=[value]))
     for op in between:
         following = _like(op.outputs[0], value.shape)
-        moved = {id(t): value for t in op.inputs if t is not None and t.data is None}
-        inputs = [moved.get(id(t), t) for t in op.inputs]
+        inputs = [value if t is not None and t.data is None else t for t in op.inputs]
         made.append(replace(op, inputs=inputs, outputs=[following]))
         value = following
     made.append(Op(last.index, "RESHAPE", {}, [value], [result]))
     at = work.ops.index(last)
     work.ops[at : at + 1] = made
-    work.ops = [op for op in work.ops if not any(op is old for old in chain[:-1])]
+    work.ops = [op for op in work.ops if op not in chain]
 
 
 def _window(
     conv: Op, block: list[int], pads: list[list[int]], crops: list[list[int]], axis: int
 ) -> tuple[dict[str, Option], list[list[int]]]:
     """The convolution's options without padding, and what it pads rows and columns by."""
-    weights, options = conv.inputs[1], dict(conv.options)
-    if weights is None or len(weights.shape) != 4:
-        raise ConvertError("the convolution's weights do not have four dimensions")
-    extra = []
+    weights, options, extra = conv.source(1), dict(conv.options), []
     for a, name in enumerate("hw"):
         n = a + 1 - axis
         split = 0 <= n < len(block)
@@ -107,7 +106,7 @@ def _chain(work: Work, first: Op) -> list[Op]:
             raise ConvertError("supported only where one BATCH_TO_SPACE_ND ends what follows")
         op = readers[0]
         channels = tensor.shape[-1]
-        constants = [t for t in op.inputs if t is not None and t is not tensor]
+        constants = [t for t in op.given if t is not tensor]
         fits = all(t.data is not None and t.size in (1, channels) for t in constants)
         known = op.name in _SHAPES or op.name.endswith("CONV_2D") or is_table(op)
         ends = op.name == "BATCH_TO_SPACE_ND"
@@ -115,23 +114,6 @@ def _chain(work: Work, first: Op) -> list[Op]:
             raise ConvertError(f"{op} between it and BATCH_TO_SPACE_ND is not supported")
         chain.append(op)
     return chain
-
-
-def _numbers(
-    first: Op, last: Op, spatial: int
-) -> tuple[list[int], list[list[int]], list[list[int]]]:
-    """Block, pads and crops."""
-    given = [t.data if t is not None else None for t in (*first.inputs[1:3], *last.inputs[1:3])]
-    if len(given) != 4 or any(data is None for data in given):
-        raise ConvertError("block, paddings and crops that are not constant are not supported")
-    block, pads, again, crops = (data.reshape(-1).tolist() for data in given if data is not None)
-    sizes = (len(block), len(again), len(pads), len(crops))
-    if sizes != (spatial, spatial, 2 * spatial, 2 * spatial) or spatial not in (1, 2):
-        raise ConvertError(f"block {block}, paddings {pads}, crops {crops} do not fit")
-    if block != again or min(block) < 1 or min(*pads, *crops) < 0:
-        raise ConvertError(f"blocks {block} and {again}, paddings {pads}, crops {crops}")
-    pairs = [[values[i : i + 2] for i in range(0, len(values), 2)] for values in (pads, crops)]
-    return block, pairs[0], pairs[1]
 
 
 def _check_batch(first: Op, source: Tensor, block: list[int]) -> None:

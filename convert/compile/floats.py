@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.compile.tables import below_one
+from wakestate.convert.compile.window import activation_limits
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import multiply, wrap
 from wakestate.convert.tflite_graph import Op, Tensor
@@ -33,11 +34,6 @@ def _library(function: Callable[[Any], Any]) -> Function:
 
 
 _exp = _library(np.exp)
-
-
-def _round(x: Array) -> Array:
-    """Halves to even."""
-    return np.rint(x)
 
 
 def _logistic(x: Array) -> Array:
@@ -67,7 +63,7 @@ ONE: dict[str, Function] = {
     "NEG": np.negative,
     "RELU": lambda x: np.where(x < 0, _F(0), x),
     "RELU6": lambda x: np.where(x > 6, _F(6), np.where(x < 0, _F(0), x)),
-    "ROUND": _round,
+    "ROUND": np.rint,  # halves to even
     "RSQRT": lambda x: _F(1) / np.sqrt(x),
     "SIN": _library(np.sin),
     "SQRT": np.sqrt,
@@ -101,8 +97,6 @@ LOGIC: dict[str, Function] = {
     "LOGICAL_OR": np.logical_or,
 }
 
-_LIMITS = {"RELU": (0.0, np.inf), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-
 
 def float_result(op: Op, given: list[Array]) -> Array:
     """Of an operator on floats."""
@@ -113,11 +107,8 @@ def float_result(op: Op, given: list[Array]) -> Array:
             found = ONE[op.name](*given)
         else:
             found = TWO[op.name](*given)
-        name = str(op.options.get("fused_activation_function", "NONE"))
-        if name != "NONE":
-            if name not in _LIMITS:
-                raise ConvertError(f"fused activation {name}; {', '.join(_LIMITS)} are supported")
-            low, high = _LIMITS[name]
+        if op.activation != "NONE":
+            low, high = activation_limits(op)
             found = np.clip(found, _F(low), _F(high))
     return np.asarray(found, np.float32)
 

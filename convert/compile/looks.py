@@ -8,16 +8,19 @@ an operator that is not known, or that mixes columns, needs all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from wakestate.convert.compile.move import moved
+from wakestate.convert.compile.pairs import PAIRS
+from wakestate.convert.compile.reduce import REDUCTIONS
 from wakestate.convert.compile.simplify import RESHAPES
 from wakestate.convert.compile.views import TableOp
 from wakestate.convert.errors import ConvertError
+from wakestate.convert.move import moved
 from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.window_shapes import kernel_of, pace_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ Times = Mapping[Tensor, Time]
 
 def look_at(op: Op, times: Times) -> Look:
     """What an operator, of whose inputs one has time at least, needs; ConvertError: padded time."""
-    sources = [t for t in op.inputs if t is not None and t in times]
+    sources = [t for t in op.given if t in times]
     source, axis = sources[0], times[sources[0]].axis
     rule = _column if isinstance(op, TableOp) else _RULES.get(op.name)
     alike = {(times[t].period, t.shape[times[t].axis]) for t in sources}
@@ -74,26 +77,19 @@ def look_at(op: Op, times: Times) -> Look:
     return WHOLE
 
 
-@dataclass(frozen=True)
-class Cut:
-    """What a slice takes of each axis of its input."""
-
-    first: list[int]
-    count: list[int]
-    step: list[int]
-
-
-def cut(op: Op, source: Tensor) -> Cut:
-    """Of SLICE or STRIDED_SLICE."""
+def cut(op: Op, source: Tensor) -> list[range]:
+    """What SLICE or STRIDED_SLICE takes of each axis of its input."""
     places = np.unravel_index(moved(op)[0][1], source.shape)
     taken = [list(dict.fromkeys(place.tolist())) for place in places]
     steps = [values[1] - values[0] if len(values) > 1 else 1 for values in taken]
-    return Cut([values[0] for values in taken], [len(values) for values in taken], steps)
+    return [
+        range(values[0], values[0] + len(values) * step, step)
+        for values, step in zip(taken, steps, strict=True)
+    ]
 
 
 def _column(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """Each column of the result is made of that column alone."""
-    del times
     if isinstance(op, TableOp) and not op.repeats(math.prod(source.shape[axis + 1 :])):
         return WHOLE
     return _same(source, axis, axis)
@@ -106,9 +102,7 @@ def _same(source: Tensor, axis: int, result_axis: int) -> Look:
 def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """Element by element, broadcasting; what has no time must be the same for all columns."""
     behind = len(source.shape) - axis  # axes are counted from the last
-    for tensor in op.inputs:
-        if tensor is None:
-            continue
+    for tensor in op.given:
         if tensor in times:
             if len(tensor.shape) - times[tensor].axis != behind:
                 return WHOLE
@@ -119,14 +113,11 @@ def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """A convolution or pool, over rows or, where there is one row, over columns."""
-    weights = op.inputs[1] if len(op.inputs) > 1 else None
     result = op.outputs[0]
-    if axis not in (1, 2) or result.shape[axis] == 1 or weights in times:
+    if axis not in (1, 2) or result.shape[axis] == 1 or op.optional(1) in times:
         return WHOLE
-    letter, length = ("h", "height") if axis == 1 else ("w", "width")
-    taps = int(op.options[f"filter_{length}"]) if weights is None else weights.shape[axis]
-    span = (taps - 1) * int(op.options.get(f"dilation_{letter}_factor", 1)) + 1
-    stride, out = int(op.options[f"stride_{letter}"]), result.shape[axis]
+    stride, dilation = pace_of(op, "hw"[axis - 1])
+    span, out = (kernel_of(op)[axis - 1] - 1) * dilation + 1, result.shape[axis]
     unused = source.shape[axis] - span - (out - 1) * stride
     sides = ("pad_top", "pad_bottom") if axis == 1 else ("pad_left", "pad_right")
     if unused < 0 or any(op.options.get(side, 0) for side in sides):
@@ -136,7 +127,6 @@ def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """Columns stay, or some in a row become one."""
-    del times
     columns, size = source.shape[axis], math.prod(source.shape[axis + 1 :])
     shape = op.outputs[0].shape
     for number, count in enumerate(shape):
@@ -148,12 +138,11 @@ def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 
 def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    del times
-    taken, columns = cut(op, source), source.shape[axis]
-    count, step = taken.count[axis], taken.step[axis] if taken.count[axis] > 1 else 1
+    taken = cut(op, source)[axis]
+    count, step = len(taken), taken.step
     if step < 1:
         return WHOLE
-    unused = columns - 1 - (taken.first[axis] + (count - 1) * step)
+    unused = source.shape[axis] - 1 - taken[-1]
     lost = len(source.shape) - len(op.outputs[0].shape)  # axes before time, each 1
     gone = int(op.options.get("shrink_axis_mask", 0)) & ((1 << axis) - 1)
     if lost and gone.bit_count() != lost and count > 1:
@@ -162,9 +151,8 @@ def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 
 def _reduce(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    del times
     rank = len(source.shape)
-    axes = {a % rank for a in numbers(op.inputs[1])}
+    axes = {a % rank for a in op.numbers(1)}
     kept = len(op.outputs[0].shape) == rank
     if axis in axes:
         return WHOLE
@@ -172,15 +160,14 @@ def _reduce(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 
 def _split(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    del times
-    given = numbers(op.inputs[0 if op.name == "SPLIT" else 2])
+    given = op.numbers(0 if op.name == "SPLIT" else 2)
     return WHOLE if given[0] % len(source.shape) == axis else _same(source, axis, axis)
 
 
 def _join(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """CONCATENATION and PACK; parts without time belong to certain columns."""
     along = int(op.options["axis"]) % len(op.outputs[0].shape)
-    if any(t not in times for t in op.inputs if t is not None):
+    if any(t not in times for t in op.given):
         return WHOLE
     if op.name == "PACK":
         return _same(source, axis, axis + (along <= axis))
@@ -188,7 +175,6 @@ def _join(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 
 def _unpack(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    del times
     along = int(op.options["axis"]) % len(source.shape)
     return WHOLE if along == axis else _same(source, axis, axis - (along < axis))
 
@@ -206,20 +192,19 @@ def _last_axis(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 
 def _transpose(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    del times
-    order = [a % len(source.shape) for a in numbers(op.inputs[1])]
+    order = [a % len(source.shape) for a in op.numbers(1)]
     return _same(source, axis, order.index(axis))
 
 
 def _pad(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    given = numbers(op.inputs[1])
+    given = op.numbers(1)
     return WHOLE if any(given[2 * axis : 2 * axis + 2]) else _column(op, source, axis, times)
 
 
 def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """FULLY_CONNECTED over stretches of a column."""
-    weights, result = op.inputs[1], op.outputs[0]
-    if weights is None or weights in times or op.inputs[0] not in times:
+    weights, result = op.source(1), op.outputs[0]
+    if weights in times or op.inputs[0] not in times:
         return WHOLE
     if math.prod(source.shape[axis + 1 :]) % weights.shape[-1]:
         return WHOLE
@@ -229,27 +214,18 @@ def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Look:
 
 def _matmul(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     """BATCH_MATMUL of each column, as rows, with what is the same for all."""
-    other = op.inputs[1]
-    rank = len(source.shape)
-    if op.inputs[0] is not source or other is None or other in times or axis > rank - 2:
+    other, rank = op.source(1), len(source.shape)
+    if op.inputs[0] is not source or other in times or axis > rank - 2:
         return WHOLE
     if op.options.get("adj_x") or (axis < rank - 2 and len(other.shape) > 2):
         return WHOLE
     return _same(source, axis, len(op.outputs[0].shape) - rank + axis)
 
 
-def numbers(tensor: Tensor | None) -> Sequence[int]:
-    """The values of a constant; ConvertError where it is none."""
-    if tensor is None or tensor.data is None:
-        raise ConvertError("axes that are not constant are not supported")
-    return [int(v) for v in tensor.data.reshape(-1)]
-
-
 _RULES: dict[str, Callable[[Op, Tensor, int, Times], Look]] = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"), _sliding),
-    **dict.fromkeys(("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "PRELU"), _elements),
-    **dict.fromkeys(("SQUARED_DIFFERENCE",), _elements),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), _reduce),
+    **dict.fromkeys(PAIRS, _elements),
+    **dict.fromkeys(REDUCTIONS, _reduce),
     **dict.fromkeys(("SLICE", "STRIDED_SLICE"), _slice),
     **dict.fromkeys(("SPLIT", "SPLIT_V"), _split),
     **dict.fromkeys(("CONCATENATION", "PACK"), _join),

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wakestate.convert.compile.dense import lower_dense
-from wakestate.convert.compile.move import MOVES, is_stretch, moved, moved_from
 from wakestate.convert.compile.pairs import PAIRS, lower_pair
-from wakestate.convert.compile.place import (
-    JOINS,
-    Placer,
-    Window,
-    output_copies,
-    parts,
-    step_name,
-)
+from wakestate.convert.compile.place import Placer, Window, output_copies, step_name
 from wakestate.convert.compile.plain import (
     dense_strides,
     lower_bilinear,
@@ -20,7 +14,6 @@ from wakestate.convert.compile.plain import (
     lower_move,
     lower_pad,
     lower_pool,
-    lower_softmax,
     lower_table,
 )
 from wakestate.convert.compile.program import Program, Step
@@ -28,9 +21,10 @@ from wakestate.convert.compile.reduce import REDUCTIONS, lower_reduction
 from wakestate.convert.compile.sequence import lower_lstm, lower_svdf
 from wakestate.convert.compile.simplify import RESHAPES, Work
 from wakestate.convert.compile.views import TableOp
-from wakestate.convert.compile.wide import check_widths, lower_requantize, lower_softmax16
+from wakestate.convert.compile.wide import check_widths, lower_requantize, lower_softmax
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.kernels import Kernels
+from wakestate.convert.move import JOINS, MOVES, box, is_stretch, joined, moved, moved_from
 from wakestate.convert.tflite_graph import Op, Tensor
 
 
@@ -44,8 +38,6 @@ def lower(work: Work, kernels: Kernels) -> Program:
             steps += _lower(op, kernels, placer)
         except ConvertError as error:
             raise work.fail(op, error) from None
-        except KeyError as error:
-            raise work.fail(op, f"option {error} is missing") from None
     for number, (tensor, buffer) in enumerate(output_copies(work, places, placer.buffers)):
         steps.append(_whole_copy(f"output{number}", tensor, placer.stand_in(buffer)))
     places |= placer.stand_ins
@@ -56,6 +48,20 @@ def lower(work: Work, kernels: Kernels) -> Program:
     return program
 
 
+#: One step each; those with weights, joins, moves and variables are below.
+_LOWER: dict[str, Callable[[Op, str], Step]] = {
+    **dict.fromkeys(PAIRS, lower_pair),
+    **dict.fromkeys(REDUCTIONS, lower_reduction),
+    "AVERAGE_POOL_2D": lower_pool,
+    "MAX_POOL_2D": lower_pool,
+    "REQUANTIZE": lower_requantize,
+    "RESIZE_BILINEAR": lower_bilinear,
+    "SOFTMAX": lower_softmax,
+    "SVDF": lower_svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lower_lstm,
+}
+
+
 def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
     name = step_name(op)
     check_widths(op)
@@ -63,24 +69,8 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return [lower_table(op, name)]
     if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"):
         return [lower_dense(op, name, kernels)]
-    if op.name in PAIRS:
-        return [lower_pair(op, name)]
-    if op.name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
-        return [lower_pool(op, name)]
-    if op.name in REDUCTIONS:
-        return [lower_reduction(op, name)]
-    if op.name == "RESIZE_BILINEAR":
-        return [lower_bilinear(op, name)]
-    if op.name == "SOFTMAX" and op.outputs[0].dtype == "INT16":
-        return [lower_softmax16(op, name)]
-    if op.name == "SOFTMAX":
-        return [lower_softmax(op, name)]
-    if op.name == "REQUANTIZE":
-        return [lower_requantize(op, name)]
-    if op.name == "SVDF":
-        return [lower_svdf(op, name)]
-    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
-        return [lower_lstm(op, name)]
+    if op.name in _LOWER:
+        return [_LOWER[op.name](op, name)]
     if op.name in ("PAD", "PADV2"):
         return lower_pad(op, name)
     if op.name in RESHAPES:
@@ -89,24 +79,21 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
         return _joined(op, name, placer)
     if op.name in MOVES:
         return _moved(op, name, placer)
-    if op.name == "READ_VARIABLE":
-        return _read(op, name, placer)
-    if op.name == "ASSIGN_VARIABLE":
-        return _assign(op, name, placer)
+    if op.name in ("READ_VARIABLE", "ASSIGN_VARIABLE"):
+        return _variable(op, name, placer)
     raise ConvertError("supported at the ends of a graph only")
 
 
 def _joined(op: Op, name: str, placer: Placer) -> list[Step]:
     """What of a concatenation does not lie where it should already."""
-    whole, found = op.outputs[0], []
-    for number, (tensor, part) in enumerate(parts(op)):
-        if part.stretch and placer.in_place(tensor, whole, part.offset):
+    whole, parts, found = op.outputs[0], joined(op), []
+    for number, (tensor, index) in enumerate(parts):
+        if is_stretch(index) and placer.in_place(tensor, whole, int(index[0])):
             continue
-        dense = dense_strides(part.shape)
-        label = f"{name}_{number}" if len(parts(op)) > 1 else name
-        found.append(
-            lower_copy(label, tensor, whole, part.shape, dense, part.strides, 0, part.offset)
-        )
+        shape, strides, offset = box(index) or ([], [], 0)  # it always is one
+        label = f"{name}_{number}" if len(parts) > 1 else name
+        dense = dense_strides(shape)
+        found.append(lower_copy(label, tensor, whole, shape, dense, strides, 0, offset))
     if found:
         found[-1].traced = True
     return found
@@ -122,12 +109,16 @@ def _moved(op: Op, name: str, placer: Placer) -> list[Step]:
     return found
 
 
-def _read(op: Op, name: str, placer: Placer) -> list[Step]:
-    variable, result = str(op.options["variable"]), op.outputs[0]
+def _variable(op: Op, name: str, placer: Placer) -> list[Step]:
+    """READ_VARIABLE and ASSIGN_VARIABLE, where the value is not the variable itself."""
+    variable, reads = str(op.options["variable"]), op.name == "READ_VARIABLE"
     if variable in placer.windows:
         return []
-    memory = placer.stand_in(placer.variable(variable))
-    return [] if placer.is_at(result, memory) else [_whole_copy(name, memory, result)]
+    memory = placer.stand_in(placer.variables[variable])
+    value = op.outputs[0] if reads else op.source(1)
+    if placer.is_at(value, memory):
+        return []
+    return [_whole_copy(name, memory, value) if reads else _whole_copy(name, value, memory)]
 
 
 def _slide(window: Window, program: Program) -> None:
@@ -147,15 +138,6 @@ def _slide(window: Window, program: Program) -> None:
     )  # fmt: skip
     given = any(program.places[t].buffer is buffer for t in program.inputs)
     program.steps.insert(len(program.steps) if given else first, slide)
-
-
-def _assign(op: Op, name: str, placer: Placer) -> list[Step]:
-    variable, value = str(op.options["variable"]), op.inputs[1]
-    assert value is not None
-    if variable in placer.windows:
-        return []
-    memory = placer.stand_in(placer.variable(variable))
-    return [] if placer.is_at(value, memory) else [_whole_copy(name, value, memory)]
 
 
 def _whole_copy(name: str, source: Tensor, result: Tensor) -> Step:

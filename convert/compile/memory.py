@@ -74,14 +74,12 @@ def lifetimes(program: Program) -> list[Life]:
 
 def forbidden(program: Program, a: Life, b: Life) -> Forbidden:
     """Where b must not start, relative to a, both living at some step."""
-    apart = (-b.buffer.size, a.buffer.size)
     if a.last == b.first and a.first < b.first:
-        low, high = _overlap(program, program.steps[b.first], a.buffer, b.buffer)
-        return low, high
+        return _overlap(program, program.steps[b.first], a.buffer, b.buffer)
     if b.last == a.first and b.first < a.first:
         low, high = _overlap(program, program.steps[a.first], b.buffer, a.buffer)
         return -high, -low
-    return apart
+    return -b.buffer.size, a.buffer.size
 
 
 def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidden:
@@ -115,8 +113,8 @@ def _search(lives: Sequence[Life], near: Near) -> list[int]:
         sorted(range(count), key=lambda i: (lives[i].first, lives[i].last)),
         sorted(range(count), key=lambda i: (-lives[i].buffer.size, -lives[i].last)),
     ]
-    best = min((_place(order, near) for order in orders), key=lambda o: _end(lives, o))
     order = min(orders, key=lambda o: _end(lives, _place(o, near)))
+    best = _place(order, near)
     chance = random.Random(0)  # the same plan on every machine
     tries = min(TRIES, MOST_LOOKS // max(sum(len(pairs) for pairs in near), count))
     for _ in range(tries if count > 1 else 0):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wakestate.convert.compile.plain import braces, dense_strides, walk
-from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.plain import dense_strides, walk
+from wakestate.convert.compile.program import Step, Table, braces
 from wakestate.convert.compile.tables import (
     add_multipliers,
     difference_multipliers,
@@ -13,7 +13,6 @@ from wakestate.convert.compile.tables import (
     quotient_multiplier,
 )
 from wakestate.convert.compile.window import activation_range, quantized
-from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import quantize_multiplier, reciprocal
 from wakestate.convert.tflite_graph import Op, Tensor
 
@@ -32,26 +31,19 @@ PAIRS = {
 
 def lower_pair(op: Op, name: str) -> Step:
     """One of PAIRS, of two int8 tensors, one of which may be a constant."""
-    if len(op.inputs) != 2 or op.inputs[0] is None or op.inputs[1] is None:
-        raise ConvertError(f"{len(op.inputs)} inputs; two are supported")
-    a, b, result = op.inputs[0], op.inputs[1], op.outputs[0]
-    for tensor in (a, b, result):
-        if tensor.dtype != "INT8":
-            raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
+    a, b, result = op.source(), op.source(1), op.outputs[0]
     loops = walk(result.shape, [_strides(a, result), _strides(b, result)])
-    fields: list[tuple[str, object]] = [
-        (field, braces(values)) for field, values in zip(("n", "a", "b"), loops, strict=True)
-    ]
+    fields: dict[str, object] = dict(zip("nab", map(braces, loops), strict=True))
     tables: list[Table] = []
     if op.name not in ("MAXIMUM", "MINIMUM"):
         zeros = quantized(a).zero_point, quantized(b).zero_point
-        fields += [("a_zero", zeros[0]), ("b_zero", zeros[1])]
+        fields |= {"a_zero": zeros[0], "b_zero": zeros[1]}
         if op.name == "DIV":
             tables = _inverses(zeros[1])
-            fields += [(table.part, f"{name}_{table.part}") for table in tables]
+            fields |= {table.part: f"{name}_{table.part}" for table in tables}
         for prefix, (multiplier, shift) in _multipliers(op, a, b, result).items():
-            fields += [(f"{prefix}multiplier", multiplier), (f"{prefix}shift", -shift)]
-        fields.append(("range", activation_range(op, quantized(result)).c))
+            fields |= {f"{prefix}multiplier": multiplier, f"{prefix}shift": -shift}
+        fields["range"] = activation_range(op, quantized(result)).c
     same = {n: 0 for n, t in enumerate((a, b)) if t.size == result.size}
     kernel = f"ws_op_{op.name.lower()}"
     return Step(
@@ -84,10 +76,5 @@ def _inverses(zero_point: int) -> list[Table]:
 def _strides(tensor: Tensor, result: Tensor) -> list[int]:
     """Of a tensor that is broadcast to the result's shape."""
     shape = [1] * (len(result.shape) - len(tensor.shape)) + list(tensor.shape)
-    if len(shape) != len(result.shape) or any(
-        size not in (1, wanted) for size, wanted in zip(shape, result.shape, strict=True)
-    ):
-        raise ConvertError(f"input {list(tensor.shape)}, output {list(result.shape)}")
-    return [
-        stride if size > 1 else 0 for size, stride in zip(shape, dense_strides(shape), strict=True)
-    ]
+    strides = dense_strides(shape)
+    return [stride if size > 1 else 0 for size, stride in zip(shape, strides, strict=True)]

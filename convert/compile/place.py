@@ -24,92 +24,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from wakestate.convert.compile.general import multiplies
-from wakestate.convert.compile.move import (
-    MOVES,
-    axis_of,
-    is_stretch,
-    moved,
-    moved_from,
-    same_values,
-)
 from wakestate.convert.compile.pairs import PAIRS
-from wakestate.convert.compile.plain import dense_strides
 from wakestate.convert.compile.program import Buffer, Place
 from wakestate.convert.compile.sequence import states
 from wakestate.convert.compile.simplify import RESHAPES, Work
 from wakestate.convert.errors import ConvertError
+from wakestate.convert.move import JOINS, MOVES, is_stretch, joined, moved, moved_from, same_values
 from wakestate.convert.tflite_graph import Op, Tensor
 
 ALIGN = 4
-
-
-@dataclass(frozen=True)
-class Part:
-    """A box of `shape` elements: `strides` and `offset` in the larger of two tensors."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-
-    @property
-    def stretch(self) -> bool:
-        """Its elements lie in a row."""
-        expected = 1
-        for size, stride in zip(self.shape[::-1], self.strides[::-1], strict=True):
-            if size > 1 and stride != expected:
-                return False
-            expected *= size
-        return True
-
-
-def parts(op: Op) -> list[tuple[Tensor, Part]]:
-    """Each input of one of JOINS as a part of the result."""
-    result = op.outputs[0]
-    if op.name == "INTERLEAVE":
-        return _between(op, result)
-    if op.name == "PACK":
-        axis = axis_of(int(op.options["axis"]), len(result.shape))
-        shape = [*result.shape[:axis], 1, *result.shape[axis + 1 :]]
-        strides = dense_strides(result.shape)
-        step = strides[axis]
-        return [
-            (t, Part(tuple(shape), tuple(strides), number * step))
-            for number, t in enumerate(op.inputs)
-            if t is not None
-        ]
-    if op.options.get("fused_activation_function", "NONE") != "NONE":
-        raise ConvertError("a fused activation is not supported")
-    return _along([t for t in op.inputs if t is not None], result, int(op.options["axis"]))
-
-
-def _along(tensors: list[Tensor], whole: Tensor, axis: int) -> list[tuple[Tensor, Part]]:
-    strides = dense_strides(whole.shape)
-    axis = axis_of(axis, len(whole.shape))
-    found, offset = [], 0
-    for tensor in tensors:
-        if len(tensor.shape) != len(whole.shape):
-            raise ConvertError(f"shapes {list(tensor.shape)} and {list(whole.shape)}")
-        found.append((tensor, Part(tensor.shape, tuple(strides), offset)))
-        offset += tensor.shape[axis] * strides[axis]
-    if offset != whole.shape[axis] * strides[axis]:
-        raise ConvertError(f"the parts do not make up {list(whole.shape)}")
-    return found
-
-
-def _between(op: Op, whole: Tensor) -> list[tuple[Tensor, Part]]:
-    """The convolutions that transposed.py makes: one for each place within a stride."""
-    down, right = int(op.options["stride_h"]), int(op.options["stride_w"])
-    image, row, pixel, _ = dense_strides(whole.shape)
-    strides = (image, down * row, right * pixel, 1)
-    return [
-        (tensor, Part(tensor.shape, strides, place // right * row + place % right * pixel))
-        for place, tensor in enumerate(op.inputs)
-        if tensor is not None
-    ]
-
-
-#: Their inputs are parts of the result.
-JOINS = ("CONCATENATION", "PACK", "INTERLEAVE")
 
 
 @dataclass(frozen=True)
@@ -128,7 +51,7 @@ class Placer:
         self._parent: dict[Tensor, tuple[Tensor, int]] = {}
         self.windows: dict[str, Window] = {}
         self.buffers: list[Buffer] = []
-        self._variables: dict[str, Buffer] = {}
+        self.variables: dict[str, Buffer] = {}  # that are no windows
         self._roots: dict[Tensor, Buffer] = {}
         self.stand_ins: dict[Tensor, Place] = {}
         self._fixed: set[Tensor] = set()  # constants and inputs: no part of anything
@@ -189,10 +112,6 @@ class Placer:
         root, at = self.root(tensor)
         return at == 0 and self._roots.get(root) is self.stand_ins[memory].buffer
 
-    def variable(self, name: str) -> Buffer:
-        """The buffer of a variable that is no window."""
-        return self._variables[name]
-
     def _tensors(self) -> list[Tensor]:
         """Every tensor that holds activations, in the order of the operators."""
         found = dict.fromkeys(self.work.inputs)
@@ -205,19 +124,15 @@ class Placer:
 
     def _alias(self, op: Op) -> None:
         if op.name in RESHAPES:
-            source, result = op.inputs[0], op.outputs[0]
-            assert source is not None
-            if source.size != result.size:
-                raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
-            self._parent[result] = (source, 0)
+            self._parent[op.outputs[0]] = (op.source(), 0)
         elif op.name in JOINS:
             whole = op.outputs[0]
-            for tensor, part in parts(op):
+            for tensor, index in joined(op):
                 self._check(op, tensor, whole)
                 root, at = self.root(tensor)
                 free = root not in self._fixed and at == 0 and root.size == tensor.size
-                if part.stretch and part.offset % ALIGN == 0 and free:
-                    self._parent[root] = (whole, part.offset)
+                if is_stretch(index) and index[0] % ALIGN == 0 and free:
+                    self._parent[root] = (whole, int(index[0]))
                     self._fixed.add(whole)  # a whole is no part: keep chains simple
         elif op.name in MOVES:
             whole = moved_from(op)
@@ -251,14 +166,12 @@ class Placer:
     def _states(self) -> None:
         """Variables: as windows, or buffers of their own."""
         ops = self.work.ops
-        for name, variable in self.work.variables.items():
+        for name, initial in self.work.variables.items():
             reads = [op for op in ops if _is(op, "READ_VARIABLE", name)]
             assigns = [op for op in ops if _is(op, "ASSIGN_VARIABLE", name)]
             if not reads and not assigns:
                 continue
-            value = reads[0].outputs[0] if reads else assigns[0].inputs[1]
-            assert value is not None
-            initial = variable.initial
+            value = reads[0].outputs[0] if reads else assigns[0].source(1)
             if initial is None:
                 initial = np.full(value.size, value.zero_points[0], np.int8)
             window = self._window(reads, assigns)
@@ -270,10 +183,10 @@ class Placer:
                 buffer.initial, buffer.note = whole, f"window of {name}"
                 self._buffer(window.whole, buffer)
                 continue
-            buffer = Buffer(f"VARIABLE{len(self._variables)}", value.size, "state")
+            buffer = Buffer(f"VARIABLE{len(self.variables)}", value.size, "state")
             buffer.initial, buffer.note = initial, f"variable {name}"
             self.buffers.append(buffer)
-            self._variables[name] = buffer
+            self.variables[name] = buffer
             last = min((ops.index(op) for op in assigns), default=len(ops))
             for read in reads:
                 result = read.outputs[0]
@@ -296,8 +209,7 @@ class Placer:
     def _window(self, reads: list[Op], assigns: list[Op]) -> Window | None:
         if len(reads) != 1 or len(assigns) != 1:
             return None
-        old, new = reads[0].outputs[0], assigns[0].inputs[1]
-        assert new is not None
+        old, new = reads[0].outputs[0], assigns[0].source(1)
         whole, at = self.root(old)
         if whole is old or at != 0 or whole in self._roots or new.size != old.size:
             return None
@@ -311,8 +223,8 @@ class Placer:
         looks = [
             number
             for number, op in enumerate(self.work.ops)
-            for t in op.inputs
-            if t is not None and self.root(t)[0] is root
+            for t in op.given
+            if self.root(t)[0] is root
         ]
         return max(looks, default=-1)
 
@@ -334,15 +246,8 @@ class Placer:
             cast = "(int8_t *)" if tensor.dtype != "INT8" else ""
             buffer = Buffer(cast + name, tensor.bytes, "output")
             root, at = self.root(tensor)
-            if (
-                root not in self._roots
-                and root.data is None
-                and (at, root.size)
-                == (
-                    0,
-                    tensor.size,
-                )
-            ):
+            whole = at == 0 and root.size == tensor.size
+            if whole and root not in self._roots and root.data is None:
                 self._buffer(root, buffer)
             else:
                 self.buffers.append(buffer)
@@ -353,11 +258,10 @@ class Placer:
 
     def _name(self, root: Tensor) -> str:
         """After the operator that makes it."""
-        for op in self.work.ops:
-            if any(t is root for t in op.outputs):
-                number = f"_{op.outputs.index(root)}" if len(op.outputs) > 1 else ""
-                return f"{step_name(op)}{number}".upper()
-        raise ConvertError(f"{self.work.path}: tensor {root.name} is made by no operator")
+        op = self.work.producer(root)
+        assert op is not None, root.name  # convert/check.py
+        number = f"_{op.outputs.index(root)}" if len(op.outputs) > 1 else ""
+        return f"{step_name(op)}{number}".upper()
 
 
 def output_copies(work: Work, places: dict[Tensor, Place], buffers: Sequence[Buffer]) -> list[
@@ -401,14 +305,9 @@ def _is(op: Op, name: str, variable: str) -> bool:
 def activations(op: Op) -> list[Tensor]:
     """What an operator reads and writes as it runs; weights, axes and shapes it does not."""
     count = {
-        "CONV_2D": slice(0, 1),
-        "DEPTHWISE_CONV_2D": slice(0, 1),
         "FULLY_CONNECTED": slice(0, 2 if multiplies(op) else 1),
-        "BATCH_MATMUL": slice(0, 2),
-        **dict.fromkeys(PAIRS, slice(0, 2)),
-        "CONCATENATION": slice(None),
-        "PACK": slice(None),
-        "INTERLEAVE": slice(None),
+        **dict.fromkeys(("BATCH_MATMUL", *PAIRS), slice(0, 2)),
+        **dict.fromkeys(JOINS, slice(None)),
         "SPLIT": slice(1, 2),
         "READ_VARIABLE": slice(0, 0),
         "ASSIGN_VARIABLE": slice(1, 2),

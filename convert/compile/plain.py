@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wakestate.convert.compile.move import box, numbers_of, runs, same_values
-from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.program import Step, Table, braces
 from wakestate.convert.compile.views import TableOp
 from wakestate.convert.compile.window import activation_range, distance, quantized, window
 from wakestate.convert.errors import ConvertError
@@ -20,6 +18,7 @@ from wakestate.convert.fixedpoint import (
     multiply,
     quantize_multiplier,
 )
+from wakestate.convert.move import box, runs, same_values
 from wakestate.convert.tflite_graph import Op, Quantization, Tensor
 
 #: Dimensions that a loop nest of ops.h has.
@@ -30,30 +29,21 @@ SOFTMAX_MOST = 4095
 
 def lower_table(op: TableOp, name: str) -> Step:
     """One table for all, or one for each of some channels."""
-    source = source_of(op)
-    count, title = len(op.table), f"table of {op.name}"
-    values = [Table("values", "int8_t", op.table.reshape(-1))]
-    if count == 1:
-        return Step(
-            name, title, "ws_op_table", [source], op.outputs[0],
-            ["{name}_values", "{0}", "{out}", str(source.size)], values, distance={0: 0},
-        )  # fmt: skip
+    source, count = op.source(), len(op.table)
+    several = [str(count), str(op.inner)] if count > 1 else []
     return Step(
-        name, f"{count} {title.replace('table', 'tables', 1)}", "ws_op_tables", [source],
-        op.outputs[0],
-        ["{name}_values", str(count), str(op.inner), "{0}", "{out}", str(source.size)], values,
-        distance={0: 0},
+        name, f"{count} tables of {op.name}" if several else f"table of {op.name}",
+        "ws_op_tables" if several else "ws_op_table", [source], op.outputs[0],
+        ["{name}_values", *several, "{0}", "{out}", str(source.size)],
+        [Table("values", "int8_t", op.table.reshape(-1))], distance={0: 0},
     )  # fmt: skip
 
 
 def lower_pool(op: Op, name: str) -> Step:
     """AVERAGE_POOL_2D and MAX_POOL_2D."""
-    source, result = source_of(op), op.outputs[0]
+    source, result, shape = op.source(), op.outputs[0], window(op)
     if quantized(source) != quantized(result):
         raise ConvertError("input and output have different scales or zero points; not supported")
-    shape = window(
-        op, source, result, (int(op.options["filter_height"]), int(op.options["filter_width"]))
-    )
     kind = "average" if op.name == "AVERAGE_POOL_2D" else "max"
     limits = activation_range(op, quantized(result))
     return Step(
@@ -66,7 +56,7 @@ def lower_pool(op: Op, name: str) -> Step:
 
 def lower_softmax(op: Op, name: str) -> Step:
     """SOFTMAX over the last dimension."""
-    source, result = source_of(op), op.outputs[0]
+    source, result = op.source(), op.outputs[0]
     into, out = quantized(source), quantized(result)
     if out != Quantization(1 / 256, -128):
         raise ConvertError(
@@ -113,7 +103,7 @@ def lower_copy(
         name, f"copy of {count} bytes", kernel, [source], result,
         ["&{name}_shape", start, into],
         struct="ws_op_copy_shape",
-        fields=[("n", braces(n)), ("from", braces(reads)), ("to", braces(writes))],
+        fields={"n": braces(n), "from": braces(reads), "to": braces(writes)},
         traced=whole,
     )  # fmt: skip
 
@@ -136,17 +126,9 @@ def lower_move(name: str, source: Tensor, result: Tensor, index: Ints) -> Step:
 
 def lower_bilinear(op: Op, name: str) -> Step:
     """RESIZE_BILINEAR, in TFLM's steps of 1/1024."""
-    source, result = source_of(op), op.outputs[0]
-    size = numbers_of(op, 1, "a size")
-    for tensor in (source, result):
-        if tensor.dtype != "INT8":
-            raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
+    source, result, size = op.source(), op.outputs[0], op.numbers(1)
     corners, centers = bool(op.options["align_corners"]), bool(op.options["half_pixel_centers"])
-    if corners and centers:
-        raise ConvertError("align_corners and half_pixel_centers, of which TFLM takes one")
-    shape = source.shape
-    if len(shape) != 4 or list(result.shape) != [shape[0], *size, shape[3]]:
-        raise ConvertError(f"size {size} of {list(shape)} to {list(result.shape)}")
+    shape, _ = source.shape, quantized(source)
     if shape[0] != 1:
         raise ConvertError(f"a batch of {shape[0]}; 1 is supported")
     tables = [
@@ -178,19 +160,12 @@ def _between(size: int, count: int, corners: bool, centers: bool) -> Ints:
 
 def lower_pad(op: Op, name: str) -> list[Step]:
     """PAD and PADV2: fill, then copy."""
-    source, pads, result = source_of(op), op.inputs[1], op.outputs[0]
-    if pads is None or pads.data is None:
-        raise ConvertError("paddings that are not constant are not supported")
-    value = op.inputs[2] if len(op.inputs) > 2 else None
-    if value is not None and value.data is None:
-        raise ConvertError("a value that is not constant is not supported")
+    source, result = op.source(), op.outputs[0]
     if not same_values(source, result):
         raise ConvertError("input and output have different scales or zero points; not supported")
-    data = value.data if value is not None else None
-    fill = int(data.reshape(-1)[0]) if data is not None else quantized(result).zero_point
+    fill = op.numbers(2)[0] if op.optional(2) else quantized(result).zero_point
     strides = dense_strides(result.shape)
-    before = [int(n) for n in pads.data.reshape(-1, 2)[:, 0]]
-    offset = sum(n * stride for n, stride in zip(before, strides, strict=True))
+    offset = sum(n * stride for n, stride in zip(op.numbers(1)[::2], strides, strict=True))
     filling = Step(
         f"{name}_fill", f"filled with {fill}", "ws_op_fill", [], result,
         ["{out}", str(fill), str(result.size)], traced=False,
@@ -205,13 +180,6 @@ def lower_pad(op: Op, name: str) -> list[Step]:
 def dense_strides(shape: Sequence[int]) -> list[int]:
     """Bytes from one element to the next, for each dimension."""
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-
-
-def source_of(op: Op) -> Tensor:
-    source = op.inputs[0]
-    if source is None:
-        raise ConvertError("has no input")
-    return source
 
 
 def walk(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -230,10 +198,6 @@ def walk(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[list[in
         raise ConvertError(f"shape {list(shape)} needs {len(merged)} loops; {DIMENSIONS} at most")
     padding = [[1, *([0] * len(strides))]] * (DIMENSIONS - len(merged))
     return [list(column) for column in zip(*padding, *merged, strict=True)]
-
-
-def braces(values: Sequence[int] | NDArray[np.int64]) -> str:
-    return f"{{ {', '.join(str(v) for v in values)} }}"
 
 
 def _plus(base: str, offset: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,6 +33,11 @@ class Place:
 
     buffer: Buffer
     offset: int
+
+    @property
+    def start(self) -> int:
+        """Its offset in the arena or the state, once planned."""
+        return self.buffer.offset + self.offset
 
     @property
     def address(self) -> str:
@@ -81,6 +86,11 @@ class Range:
         return f"{{ .zero_point = {self.zero_point}, .low = {self.low}, .high = {self.high} }}"
 
 
+def braces(values: Iterable[object]) -> str:
+    """A C initializer."""
+    return f"{{ {', '.join(str(v) for v in values)} }}"
+
+
 @dataclass(eq=False)
 class Step:
     """One call of a kernel."""
@@ -93,7 +103,7 @@ class Step:
     arguments: list[str]  # of the call; {0}, {1} are sources, {out} the result, {name}, {scratch}
     tables: list[Table] = field(default_factory=list)
     struct: str = ""  # type of the struct that tells the kernel its shape, named NAME_shape
-    fields: Sequence[tuple[str, object]] = ()
+    fields: dict[str, object] = field(default_factory=dict)
     limits: Range | None = None  # of a layer with weights
     macs: int = 0
     scratch: int = 0

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from wakestate.convert.compile.move import axis_of, numbers_of, same_values
-from wakestate.convert.compile.plain import braces, dense_strides, source_of, walk
-from wakestate.convert.compile.program import Step
+from wakestate.convert.compile.plain import dense_strides, walk
+from wakestate.convert.compile.program import Step, braces
 from wakestate.convert.compile.window import distance, quantized
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.move import axis_of, same_values
 from wakestate.convert.tflite_graph import Op, Tensor
 
 REDUCTIONS = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}
@@ -19,23 +19,21 @@ REDUCTIONS = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "m
 
 def lower_reduction(op: Op, name: str) -> Step:
     """Over any axes."""
-    source, result = source_of(op), op.outputs[0]
+    source, result = op.source(), op.outputs[0]
     for tensor in (source, result):
         quantized(tensor)
     rank = len(source.shape)
-    axes = sorted({axis_of(axis, rank) for axis in numbers_of(op, 1, "an axis")})
+    axes = sorted({axis_of(axis, rank) for axis in op.numbers(1)})
     count = math.prod(source.shape[axis] for axis in axes)
-    if source.size != count * result.size:
-        raise ConvertError(f"axes {axes} of {list(source.shape)} to {list(result.shape)}")
     kind = REDUCTIONS[op.name]
     title = f"{op.name.lower().removeprefix('reduce_')} of {count}"
     if kind == "sum" and (found := _neighbours(source, axes)) is not None:
         outer, inner = found
-        fields: list[tuple[str, object]] = [("outer", outer), ("count", count), ("inner", inner)]
+        fields: dict[str, object] = {"outer": outer, "count": count, "inner": inner}
         lowest = np.arange(outer) * count * inner
         return Step(
             name, title, "ws_op_mean", [source], result, ["&{name}_shape", "{0}", "{out}"],
-            struct="ws_op_mean_shape", fields=[*fields, ("scale", _scale(op, source, count))],
+            struct="ws_op_mean_shape", fields=fields | {"scale": _scale(op, source, count)},
             distance={0: distance(lowest, inner, own=True)},
         )  # fmt: skip
     if kind != "sum" and not same_values(source, result):
@@ -47,14 +45,11 @@ def lower_reduction(op: Op, name: str) -> Step:
     kept = [axis for axis in range(rank) if axis not in axes]
     over = walk([source.shape[a] for a in kept], [[strides[a] for a in kept]])
     made_of = walk([source.shape[a] for a in axes], [[strides[a] for a in axes]])
-    fields = [
-        (field, braces(values))
-        for field, values in zip(("n", "step", "m", "apart"), [*over, *made_of], strict=True)
-    ]
+    fields = dict(zip(("n", "step", "m", "apart"), map(braces, [*over, *made_of]), strict=True))
     struct = "ws_op_reduce_shape"
     if kind == "sum":
-        loops = ", ".join(f".{field} = {value}" for field, value in fields)
-        fields = [("loops", f"{{ {loops} }}"), ("scale", _scale(op, source, count))]
+        loops = braces(f".{field} = {value}" for field, value in fields.items())
+        fields = {"loops": loops, "scale": _scale(op, source, count)}
         struct = "ws_op_reduce_sum_shape"
     numbers = np.arange(source.size).reshape(source.shape)
     lowest = numbers[tuple(0 if a in axes else slice(None) for a in range(rank))].reshape(-1)

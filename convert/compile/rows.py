@@ -18,7 +18,7 @@ from wakestate.convert.compile.program import Range, Table
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import multiply, quantize_multiplier
 from wakestate.convert.kernels import Kernels, depthwise_bias, dot_bias, fill_row, shift_row
-from wakestate.convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.tflite_graph import Op, Tensor
 
 #: A sum and its zero point's part stay below: so neither the loop nor the scaling overflows.
 ACCUMULATOR = 1 << 30
@@ -41,19 +41,19 @@ class Row:
         kernels: Kernels,
         dense: NDArray[np.int8],
         zero_point: int,
-        depthwise: NDArray[np.int8] | None = None,
+        *,
+        depthwise: bool = False,
     ) -> list[Table]:
-        """As the kernels read them. `dense`: [outputs, inputs]; `depthwise`: [taps, channels], for
-        ws_depthwise."""
-        if depthwise is not None:
-            sums = depthwise_bias(kernels, self.bias, depthwise, zero_point)
+        """As the kernels read them. `dense`: [outputs, inputs], or, `depthwise`, [channels, taps]
+        for ws_depthwise."""
+        if depthwise:
+            sums = depthwise_bias(kernels, self.bias, dense.T, zero_point)
         else:
             folded = self.bias - zero_point * dense.sum(axis=1, dtype=np.int64)
             sums = dot_bias(kernels, folded)
         parts = {"bias": sums, "multiplier": self.multiplier, "shift": -self.shift}
         filled = {
-            part: fill_row(kernels, values, depthwise=depthwise is not None)
-            for part, values in parts.items()
+            part: fill_row(kernels, values, depthwise=depthwise) for part, values in parts.items()
         }
         filled["shift"] = shift_row(kernels, filled["shift"])
         return _tables(filled)
@@ -68,8 +68,9 @@ def _tables(parts: dict[str, NDArray[np.int64]]) -> list[Table]:
     return [Table(part, types[part], values) for part, values in parts.items()]
 
 
-def scaling(op: Op, weights: Tensor, into: Quantization, out: Quantization, outputs: int) -> Row:
+def scaling(op: Op, outputs: int) -> Row:
     """Multiplier and shift of each output; no bias yet."""
+    weights, into, out = op.source(1), op.source().quantization, op.outputs[0].quantization
     if len(weights.scales) not in (1, outputs):
         raise ConvertError(f"{len(weights.scales)} weight scales for {outputs} outputs")
     if op.name in ("FULLY_CONNECTED", "BATCH_MATMUL") and len(weights.scales) == 1:
@@ -83,21 +84,12 @@ def scaling(op: Op, weights: Tensor, into: Quantization, out: Quantization, outp
     return Row(np.zeros(outputs, np.int64), pairs[:, 0], pairs[:, 1])
 
 
-def make_row(
-    op: Op,
-    weights: Tensor,
-    bias: Tensor | None,
-    dense: NDArray[np.int8],
-    quantizations: tuple[Quantization, Quantization],
-    limits: Range,
-) -> Row:
-    """Of an operator with constant weights [outputs, inputs], which change: a channel that gives
-    one value, but whose sums are too large, gets no weights."""
-    into, out = quantizations
-    outputs = dense.shape[0]
-    row = scaling(op, weights, into, out, outputs)
+def make_row(op: Op, dense: NDArray[np.int8], limits: Range) -> Row:
+    """Of an operator with constant weights `dense`, [outputs, inputs], which change: a channel that
+    gives one value, but whose sums are too large, gets no weights."""
+    into, bias, row = op.source().quantization, op.optional(2), scaling(op, len(dense))
     if bias is not None:
-        row.bias = bias_values(bias, outputs)
+        row.bias = bias_values(bias)
     positive = np.maximum(dense, 0).sum(axis=1, dtype=np.int64)
     negative = np.minimum(dense, 0).sum(axis=1, dtype=np.int64)
     # From the least and to the most that inputs are, less their zero point; a tap beyond the edge
@@ -121,7 +113,7 @@ def make_row(
     return row
 
 
-def bias_values(bias: Tensor, outputs: int) -> NDArray[np.int64]:
+def bias_values(bias: Tensor) -> NDArray[np.int64]:
     """Of a bias tensor, checked."""
     if bias.dtype == "INT64":
         raise ConvertError(
@@ -132,10 +124,7 @@ def bias_values(bias: Tensor, outputs: int) -> NDArray[np.int64]:
         raise ConvertError(f"bias {bias.name} is {bias.dtype}; INT32 is supported")
     if bias.data is None:
         raise ConvertError(f"bias {bias.name} is computed; constant ones are supported")
-    values = bias.data.astype(np.int64).reshape(-1)
-    if values.size != outputs:
-        raise ConvertError(f"{values.size} biases for {outputs} outputs")
-    return values
+    return bias.data.astype(np.int64).reshape(-1)
 
 
 def _one_value(row: Row, channel: int, low: int, high: int, limits: Range) -> int | None:

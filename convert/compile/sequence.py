@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.program import Step, Table, braces
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import quantize_multiplier
 from wakestate.convert.tflite_graph import Op, Tensor
@@ -18,24 +18,16 @@ STATES: dict[str, tuple[int, ...]] = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LST
 
 def states(op: Op) -> list[Tensor]:
     """The tensors that an operator reads and writes from run to run."""
-    return [t for t in (op.inputs[i] for i in STATES.get(op.name, ())) if t is not None]
+    return [op.source(number) for number in STATES.get(op.name, ())]
 
 
 def lower_svdf(op: Op, name: str) -> Step:
     """Features of the input, one value for each filter; then each filter over its last values."""
-    _check_inputs(op, 5)
-    source, features, times, bias, state = op.inputs
-    result, rank = op.outputs[0], int(op.options["rank"])
-    assert source is not None and state is not None
+    source, features, times, state = (op.source(number) for number in (0, 1, 2, 4))
+    result, rank, bias = op.outputs[0], int(op.options["rank"]), op.optional(3)
     weights, over = _constant(features, "INT8"), _constant(times, "INT8", "INT16")
-    assert features is not None and times is not None
-    if rank < 1 or weights.ndim != 2 or over.ndim != 2 or len(weights) % rank:
-        raise ConvertError(f"rank {rank} of weights {list(weights.shape)}, {list(over.shape)}")
     (filters, inputs), memory = weights.shape, over.shape[1]
     batches, units = source.size // inputs, filters // rank
-    sizes = (source.size, len(over), state.size, result.size)
-    if sizes != (batches * inputs, filters, batches * filters * memory, batches * units):
-        raise ConvertError(f"input {list(source.shape)} for weights {list(weights.shape)}")
     if state.dtype != times.dtype:
         raise ConvertError(f"a state of {state.dtype} for time weights of {times.dtype}")
     scales = [_scale(t) for t in (source, features, state, times, result)]
@@ -43,15 +35,20 @@ def lower_svdf(op: Op, name: str) -> Step:
     into = quantize_multiplier(float(scales[0] * scales[1] / scales[2]))
     out = quantize_multiplier(float(scales[2] * scales[3] / scales[4]))
     given = np.zeros(units, np.int64) if bias is None else _constant(bias, "INT32").reshape(-1)
-    if given.size != units:
-        raise ConvertError(f"{given.size} biases for {units} outputs")
     zero = int(state.zero_points[0])
     sums = given - zero * over.sum(axis=1).reshape(units, rank).sum(axis=1)
     wide = state.dtype == "INT16"
-    fields: list[tuple[str, object]] = [("inputs", inputs), ("units", units), ("rank", rank)]
-    fields += [("memory", memory), ("batches", batches), *_factor("feature", into)]
-    fields += [*_factor("output", out), ("state_zero", zero)]
-    fields += [("out_zero", int(result.zero_points[0]))]
+    fields = {
+        "inputs": inputs,
+        "units": units,
+        "rank": rank,
+        "memory": memory,
+        "batches": batches,
+        "feature": _factor(into),
+        "output": _factor(out),
+        "state_zero": zero,
+        "out_zero": int(result.zero_points[0]),
+    }
     return Step(
         name, f"SVDF, {filters} filters of {memory}", f"ws_seq_svdf{16 if wide else 8}",
         [source, state], result,
@@ -77,18 +74,12 @@ def lower_lstm(op: Op, name: str) -> Step:
     units = hidden.shape[-1]
     inputs = source.shape[2]
     steps, batches = source.shape[:2] if op.options["time_major"] else source.shape[1::-1]
-    if hidden.size != batches * units or cell.size != batches * units:
-        raise ConvertError(f"states {list(hidden.shape)} and {list(cell.shape)} of {batches} rows")
     rows, sums, factors = [], [], {}
     for name_of, *at in zip(("forget", "input", "cell", "output"), *zip(*_GATES, strict=True),
                             strict=True):  # fmt: skip
-        w, r, b = (op.inputs[i] for i in at)
-        assert w is not None and r is not None
+        w, r, b = (op.source(number) for number in at)
         weights, recurrent = _constant(w, "INT8"), _constant(r, "INT8")
         bias = _constant(b, "INT32").reshape(-1)
-        shapes = (weights.shape, recurrent.shape, bias.shape)
-        if shapes != ((units, inputs), (units, units), (units,)):
-            raise ConvertError(f"{name_of} gate: weights {shapes} for {inputs} inputs")
         rows.append(np.concatenate([weights, recurrent], axis=1))
         sums.append(bias - _zero(source) * weights.sum(axis=1))
         sums.append(-_zero(hidden) * recurrent.sum(axis=1))
@@ -100,17 +91,26 @@ def lower_lstm(op: Op, name: str) -> Step:
             factors[name_of, kind] = quantize_multiplier(product / 2.0**-12)
     unit = float(np.float32(2.0**-15))
     scale = float(_scale(cell))
-    fields: list[tuple[str, object]] = [("steps", steps), ("batches", batches)]
-    fields += [("inputs", inputs), ("units", units)]
-    across = (batches, 1) if op.options["time_major"] else (1, steps)
-    fields += [("step", across[0]), ("batch", across[1])]  # in rows
-    for kind in ("input", "recurrent"):
-        found = [factors[gate, kind] for gate in ("forget", "input", "cell", "output")]
-        fields.append((kind, _braces([f"{{ {m}, {-s} }}" for m, s in found])))
-    fields += _factor("forget", quantize_multiplier(unit * scale / scale))
-    fields += _factor("update", quantize_multiplier(unit * unit / scale))
-    fields += _factor("output", quantize_multiplier(unit * unit / float(_scale(hidden))))
-    fields += [*_tanh(scale), ("clip", _clip(op, scale)), ("out_zero", _zero(hidden))]
+    across = (batches, 1) if op.options["time_major"] else (1, steps)  # in rows
+    gates = ("forget", "input", "cell", "output")
+    fields = {
+        "steps": steps,
+        "batches": batches,
+        "inputs": inputs,
+        "units": units,
+        "step": across[0],
+        "batch": across[1],
+        **{
+            kind: braces(_factor(factors[gate, kind]) for gate in gates)
+            for kind in ("input", "recurrent")
+        },
+        "forget": _factor(quantize_multiplier(unit * scale / scale)),
+        "update": _factor(quantize_multiplier(unit * unit / scale)),
+        "output": _factor(quantize_multiplier(unit * unit / float(_scale(hidden)))),
+        **_tanh(scale),
+        "clip": _clip(op, scale),
+        "out_zero": _zero(hidden),
+    }
     return Step(
         name, f"LSTM, {inputs} -> {units}, {steps} steps", "ws_seq_lstm",
         [source, hidden, cell], result,
@@ -125,16 +125,14 @@ def lower_lstm(op: Op, name: str) -> Step:
 
 def _lstm_ends(op: Op) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Input, hidden state, cell state and output, and what else TFLM asks for."""
-    _check_inputs(op, 24)
-    for numbers, what in (((9, 10, 11), "peepholes"), ((16, 17), "a projection")):
-        if any(op.inputs[i] is not None for i in numbers):
+    if len(op.inputs) != 24:
+        raise ConvertError(f"{len(op.inputs)} inputs; 24 are supported, as by TFLM")
+    extras = {"peepholes": (9, 10, 11), "a projection": (16, 17)}
+    extras["layer normalization"] = (20, 21, 22, 23)
+    for what, numbers in extras.items():
+        if any(op.inputs[number] is not None for number in numbers):
             raise ConvertError(f"{what}; TFLM and this compiler support the plain LSTM only")
-    if any(op.inputs[i] is not None for i in range(20, 24)):
-        raise ConvertError(
-            "layer normalization; TFLM and this compiler support the plain LSTM only"
-        )
-    source, hidden, cell, result = op.inputs[0], op.inputs[18], op.inputs[19], op.outputs[0]
-    assert source is not None and hidden is not None and cell is not None
+    source, hidden, cell, result = op.source(), op.source(18), op.source(19), op.outputs[0]
     if (source.dtype, hidden.dtype, cell.dtype, result.dtype) != ("INT8", "INT8", "INT16", "INT8"):
         raise ConvertError(
             f"{source.dtype} input, {hidden.dtype} and {cell.dtype} states; an int8 LSTM with a "
@@ -142,17 +140,15 @@ def _lstm_ends(op: Op) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         )
     if op.options["fused_activation_function"] != "TANH":
         raise ConvertError("TANH is the activation that is supported")
-    if len(source.shape) != 3 or result.shape != (*source.shape[:2], hidden.shape[-1]):
-        raise ConvertError(f"input {list(source.shape)}, output {list(result.shape)}")
     return source, hidden, cell, result
 
 
-def _tanh(scale: float) -> list[tuple[str, object]]:
+def _tanh(scale: float) -> dict[str, int]:
     """Multiplier and shift to the right that bring a cell to steps of 1/24 of the table."""
     left = 15 + round(math.log2(scale)) - 3
     if not -30 <= left <= 14:
         raise ConvertError(f"a cell state of scale {scale}; 2^-42 to 4 is supported")
-    return [("tanh_multiplier", 3 << max(left, 0)), ("tanh_shift", max(-left, 0))]
+    return {"tanh_multiplier": 3 << max(left, 0), "tanh_shift": max(-left, 0)}
 
 
 def _clip(op: Op, scale: float) -> int:
@@ -161,16 +157,8 @@ def _clip(op: Op, scale: float) -> int:
     return math.floor(min(clip / scale, 32767.0)) if clip > 0 else 0
 
 
-def _check_inputs(op: Op, count: int) -> None:
-    if len(op.inputs) != count:
-        raise ConvertError(f"{len(op.inputs)} inputs; {count} are supported, as by TFLM")
-    for number in (0, *STATES[op.name]):
-        if op.inputs[number] is None:
-            raise ConvertError(f"input {number} is left out")
-
-
-def _constant(tensor: Tensor | None, *dtypes: str) -> NDArray[np.int64]:
-    if tensor is None or tensor.data is None or tensor.dtype not in dtypes:
+def _constant(tensor: Tensor, *dtypes: str) -> NDArray[np.int64]:
+    if tensor.data is None or tensor.dtype not in dtypes:
         raise ConvertError(f"weights and biases must be constants of {' or '.join(dtypes)}")
     return tensor.data.astype(np.int64)
 
@@ -183,12 +171,8 @@ def _zero(tensor: Tensor) -> int:
     return tensor.quantization.zero_point
 
 
-def _factor(name: str, pair: tuple[int, int]) -> list[tuple[str, object]]:
-    return [(name, f"{{ {pair[0]}, {-pair[1]} }}")]
-
-
-def _braces(values: list[str]) -> str:
-    return f"{{ {', '.join(values)} }}"
+def _factor(pair: tuple[int, int]) -> str:
+    return braces([pair[0], -pair[1]])
 
 
 def _wrapped(sums: NDArray[np.int64]) -> NDArray[np.int64]:

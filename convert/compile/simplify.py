@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,57 +10,33 @@ from numpy.typing import NDArray
 
 from wakestate.convert.compile.dilate import fold_dilation
 from wakestate.convert.compile.fold import fold_constants
-from wakestate.convert.compile.move import MOVES, same_values
 from wakestate.convert.compile.names import fits
 from wakestate.convert.compile.reduce import REDUCTIONS
 from wakestate.convert.compile.refused import REFUSED
 from wakestate.convert.compile.transposed import expand_transposed
-from wakestate.convert.compile.types import BYTES, WIDE, is_requantization
 from wakestate.convert.compile.views import POINTWISE, fold_tables
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.kinds import refuse_other_kinds
+from wakestate.convert.move import MOVES, same_values
 from wakestate.convert.tflite_graph import Model, Op, Tensor
 
+BYTES = ("INT8", "UINT8")
+#: Of inputs and outputs that QUANTIZE makes bytes of, or is made of bytes.
+WIDE = ("INT16", "INT32")
 #: The result is the input under another shape.
 RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 #: Values are moved, not changed.
 MOVED = (*MOVES, *RESHAPES, "CONCATENATION", "PACK")
 #: What is lowered.
 SUPPORTED = (
-    "ASSIGN_VARIABLE",
-    "AVERAGE_POOL_2D",
-    "BATCH_MATMUL",
-    "CALL_ONCE",
-    "CONCATENATION",
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "EXPAND_DIMS",
-    "FULLY_CONNECTED",
-    "MAX_POOL_2D",
-    "PACK",
-    "PAD",
-    "PADV2",
-    "READ_VARIABLE",
-    "RESHAPE",
-    "SOFTMAX",
-    "SQUEEZE",
-    "RESIZE_BILINEAR",
-    "SVDF",
-    "TRANSPOSE_CONV",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "VAR_HANDLE",
+    *MOVED,
     *REDUCTIONS,
     *sorted(POINTWISE),
-    *MOVES,
+    *("ASSIGN_VARIABLE", "AVERAGE_POOL_2D", "BATCH_MATMUL", "CALL_ONCE", "CONV_2D"),
+    *("DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "PAD", "PADV2", "READ_VARIABLE"),
+    *("RESIZE_BILINEAR", "SOFTMAX", "SVDF", "TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
+    "VAR_HANDLE",
 )
-
-
-@dataclass(eq=False)
-class Variable:
-    """What stays from run to run."""
-
-    name: str
-    initial: NDArray[np.int8] | None = None  # None: its zero point
 
 
 @dataclass(eq=False)
@@ -72,7 +47,8 @@ class Work:
     inputs: list[Tensor]
     outputs: list[Tensor]
     ops: list[Op]
-    variables: dict[str, Variable] = field(default_factory=dict)
+    #: What stays from run to run, and its first values; None: its zero point.
+    variables: dict[str, NDArray[np.int8] | None] = field(default_factory=dict)
     resident: bool = False  # inputs lie in the model's state, where the caller writes them
 
     def consumers(self, tensor: Tensor) -> list[Op]:
@@ -116,7 +92,8 @@ def simplify(model: Model) -> Work:
     _variables(work, model)
     _integer_ends(work)
     for number, op in enumerate(work.ops):
-        if is_requantization(op):
+        types = {tensor.dtype for tensor in (*op.given, *op.outputs)}
+        if op.name == "QUANTIZE" and types & set(WIDE) and types <= {*BYTES, *WIDE}:
             work.ops[number] = replace(op, name="REQUANTIZE")
     fold_tables(work, lambda op: op.name in MOVED)
     _fold_padding(work)
@@ -131,45 +108,29 @@ def simplify(model: Model) -> Work:
 
 
 def _variables(work: Work, model: Model) -> None:
-    """Handles become option `variable` of whoever reads or assigns."""
-    work.ops = _named(work, work.ops)
+    """Which there are, and their first values; handles, which convert/check.py named, go."""
+    work.ops = [op for op in work.ops if op.name != "VAR_HANDLE"]
     for op in [op for op in work.ops if op.name == "CALL_ONCE"]:
         number = int(op.options["init_subgraph_index"])
         if not 0 < number < len(model.graphs):
             raise work.fail(op, f"there is no subgraph {number}")
-        for first in _named(work, model.graphs[number].ops):
-            value = first.inputs[1] if first.name == "ASSIGN_VARIABLE" else None
-            if value is None or value.data is None:
+        for first in model.graphs[number].ops:
+            if first.name == "VAR_HANDLE":
+                continue
+            if first.name != "ASSIGN_VARIABLE" or first.source(1).data is None:
                 raise work.fail(op, f"its {first}: assigning constants is supported")
-            name = str(first.options["variable"])
-            work.variables[name] = Variable(name, value.data.astype(np.int8).reshape(-1))
+            values = first.data(1).astype(np.int8).reshape(-1)
+            work.variables[str(first.options["variable"])] = values
         work.ops.remove(op)
     for op in work.ops:
         if "variable" in op.options:
-            name = str(op.options["variable"])
-            work.variables.setdefault(name, Variable(name))
-
-
-def _named(work: Work, ops: Sequence[Op]) -> list[Op]:
-    handles: dict[Tensor, str] = {}
-    found = []
-    for op in ops:
-        if op.name == "VAR_HANDLE":
-            handles[op.outputs[0]] = str(op.options.get("shared_name", ""))
-        elif op.name in ("READ_VARIABLE", "ASSIGN_VARIABLE"):
-            handle = op.inputs[0]
-            if handle is None or handle not in handles:
-                raise work.fail(op, "its variable is not from a VAR_HANDLE before it")
-            found.append(replace(op, options={"variable": handles[handle]}))
-        else:
-            found.append(op)
-    return found
+            work.variables.setdefault(str(op.options["variable"]))
 
 
 def _integer_ends(work: Work) -> None:
     """Floats at the ends are left to the caller: int8 goes in, at the scale the header gives."""
     for op in list(work.ops):
-        source, result = op.inputs[0] if op.inputs else None, op.outputs[0] if op.outputs else None
+        source, result = op.optional(0), op.outputs[0] if op.outputs else None
         if op.name == "QUANTIZE" and source in work.inputs and source.dtype == "FLOAT32":
             assert result is not None
             if len(work.consumers(source)) > 1:
@@ -188,32 +149,24 @@ def _fold_padding(work: Work) -> None:
     for op in list(work.ops):
         if op.name not in ("PAD", "PADV2"):
             continue
-        source, pads = op.inputs[0], op.inputs[1]
-        after = work.consumers(op.outputs[0])
-        if source is None or pads is None or pads.data is None or pads.data.shape != (4, 2):
-            continue
-        value = op.inputs[2] if len(op.inputs) > 2 else None
-        zero = value is None or (
-            value.data is not None and int(value.data.reshape(-1)[0]) == source.zero_points[0]
-        )
-        (n, top_bottom, left_right, c) = pads.data.tolist()
-        if (
-            op.outputs[0] in work.outputs
-            or not after
-            or any(
-                a.name not in ("CONV_2D", "DEPTHWISE_CONV_2D") or "pad_top" in a.options
-                for a in after
+        source, pads, result = op.source(), op.numbers(1), op.outputs[0]
+        after = work.consumers(result)
+        pads_space = len(pads) == 8 and not any(pads[:2] + pads[6:]) and max(pads) <= 100
+        zero = op.optional(2) is None or op.numbers(2)[0] == source.zero_points[0]
+        convolved = (
+            bool(after)
+            and result not in work.outputs
+            and all(
+                conv.name in ("CONV_2D", "DEPTHWISE_CONV_2D") and "pad_top" not in conv.options
+                for conv in after
             )
-            or any(n + c)
-            or not zero
-            or not same_values(source, op.outputs[0])
-            or max(top_bottom + left_right) > 100
-        ):
+        )
+        if not (pads_space and zero and convolved and same_values(source, result)):
             continue
+        sides = ("pad_top", "pad_bottom", "pad_left", "pad_right")
+        options = dict(zip(sides, pads[2:6], strict=True))
         for conv in after:
-            before = {"pad_top": top_bottom[0], "pad_bottom": top_bottom[1]}
-            before |= {"pad_left": left_right[0], "pad_right": left_right[1]}
             work.ops[work.ops.index(conv)] = replace(
-                conv, options=conv.options | before, inputs=[source, *conv.inputs[1:]]
+                conv, options=conv.options | options, inputs=[source, *conv.inputs[1:]]
             )
         work.ops.remove(op)

@@ -24,9 +24,9 @@ import numpy as np
 from wakestate.convert.compile.looks import WHOLE, Look, Time, cut, look_at
 from wakestate.convert.compile.place import step_name
 from wakestate.convert.compile.sequence import states
-from wakestate.convert.compile.simplify import Variable, Work
+from wakestate.convert.compile.simplify import Work
 from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.tflite_graph import Op, Option, Tensor
 
 TIME = 1  # of the input
 
@@ -56,7 +56,7 @@ class _Rewrite:
     def look(self) -> None:
         """Find which tensors have time, and what each operator needs of them."""
         for op in self.work.ops:
-            timed = [t for t in op.inputs if t is not None and t in self.times]
+            timed = [t for t in op.given if t in self.times]
             if not timed:
                 continue
             try:
@@ -78,9 +78,9 @@ class _Rewrite:
         }
         needs: dict[Tensor, int] = {}
         for op, look in self.looks.items():
-            for given in op.inputs:
-                if given is not None and given in self.times:
-                    needs[given] = max(needs.get(given, 0), self._columns(given, look))
+            for source in op.given:
+                if source in self.times:
+                    needs[source] = max(needs.get(source, 0), self._columns(source, look))
         ops: list[Op] = []
         windows: dict[Tensor, Tensor] = {}
         windows[self.input] = self._window(ops, self.input, new[self.input], needs, "in")
@@ -130,10 +130,10 @@ class _Rewrite:
             return new
         before = self._resized(new, axis, kept)
         whole = self._resized(new, axis, kept + new.shape[axis])
-        self.work.variables[name] = Variable(name)
-        variable: dict[str, int | float | bool | str] = {"variable": name}
+        self.work.variables[name] = None
+        variable: dict[str, Option] = {"variable": name}
         ops.append(Op(self._index(), "READ_VARIABLE", variable, [], [before]))
-        options: dict[str, int | float | bool | str] = {"axis": axis, "name": f"{name}_window"}
+        options: dict[str, Option] = {"axis": axis, "name": f"{name}_window"}
         ops.append(Op(self._index(), "CONCATENATION", options, [before, new], [whole]))
         after = self._cut(ops, whole, axis, new.shape[axis], kept)
         ops.append(Op(self._index(), "ASSIGN_VARIABLE", variable, [None, after], []))
@@ -157,11 +157,10 @@ class _Rewrite:
         if new.size == outputs[0].size:  # cut already
             return Op(op.index, "RESHAPE", {}, [new], outputs)
         axis, taken = self.times[old].axis, cut(op, old)
-        taken.first[axis], taken.count[axis] = 0, -(-new.shape[axis] // look.stride)
-        taken.step[axis] = look.stride
-        end = [f + (n - 1) * s + (1 if s > 0 else -1)
-               for f, n, s in zip(taken.first, taken.count, taken.step, strict=True)]  # fmt: skip
-        return _slice(op.index, new, outputs[0], taken.first, end, taken.step)
+        taken[axis] = range(0, new.shape[axis], look.stride)
+        end = [r[-1] + (1 if r.step > 0 else -1) for r in taken]
+        begin, step = [r.start for r in taken], [r.step for r in taken]
+        return _slice(op.index, new, outputs[0], begin, end, step)
 
     def _index(self) -> int:
         self.next += 1
@@ -174,7 +173,7 @@ def _slice(
 ) -> Op:  # fmt: skip
     """A STRIDED_SLICE; an end of -1 is before the first element."""
     masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    options: dict[str, int | float | bool | str] = dict.fromkeys(masks, 0)
+    options: dict[str, Option] = dict.fromkeys(masks, 0)
     options["end_mask"] = sum(1 << axis for axis, value in enumerate(end) if value < 0)
     given = (begin, end, step or [1] * len(begin))
     inputs: list[Tensor | None] = [source, *(_constant(values) for values in given)]

@@ -189,29 +189,26 @@ def _inverse_root(op: Op, given: list[Value], out: Quantization) -> Ints:
     return found
 
 
-def _table_radius(scale: float) -> tuple[int, int, int]:
-    """(multiplier, shift, what saturates) of LOGISTIC and TANH, with four integer bits."""
-    mantissa, shift = math.frexp(scale * (1 << 27))
-    return math.floor(mantissa * (1 << 31) + 0.5), shift, math.floor(15 * (1 << 27) / 2.0**shift)
+def _saturating(x: Value, function: Callable[[Ints, int], Ints], bits: int, add: int) -> Ints:
+    """LOGISTIC or TANH of four integer bits, in so many fewer bits than Q31; -128 and 127 beyond
+    what they cover."""
+    mantissa, shift = math.frexp(x.quantization.scale * (1 << 27))
+    radius = math.floor(15 * (1 << 27) / 2.0**shift)
+    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
+    inside = multiply(np.clip(x.centred, -radius, radius), multiplier, shift)
+    middle = divide_by_power(function(inside, 4), bits) + add
+    return np.where(x.centred <= -radius, -128, np.where(x.centred >= radius, 127, middle))
 
 
 def _logistic(op: Op, given: list[Value], out: Quantization) -> Ints:
     if out.zero_point != -128:
         raise ConvertError(f"output zero point {out.zero_point}; TFLM takes -128 only")
-    multiplier, shift, radius = _table_radius(given[0].quantization.scale)
-    x = given[0].centred
-    inside = multiply(np.clip(x, -radius, radius), multiplier, shift)
-    middle = divide_by_power(logistic(inside, 4), 23) - 128
-    return np.where(x <= -radius, -128, np.where(x >= radius, 127, middle))
+    return _saturating(given[0], logistic, 23, -128)
 
 
 def _tanh(op: Op, given: list[Value], out: Quantization) -> Ints:
     """Of steps of 1/128, whatever the output's scale and zero point."""
-    multiplier, shift, radius = _table_radius(given[0].quantization.scale)
-    x = given[0].centred
-    inside = multiply(np.clip(x, -radius, radius), multiplier, shift)
-    middle = divide_by_power(tanh(inside, 4), 24)
-    return np.where(x <= -radius, -128, np.where(x >= radius, 127, middle))
+    return _saturating(given[0], tanh, 24, 0)
 
 
 def _hard_swish(op: Op, given: list[Value], out: Quantization) -> Ints:

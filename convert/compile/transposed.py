@@ -33,18 +33,10 @@ def expand_transposed(work: Work) -> None:
 
 
 def _phases(op: Op) -> list[Op]:
-    weights, source, bias = (*op.inputs, None)[1:4]
-    result = op.outputs[0]
-    if source is None or weights is None or weights.data is None:
+    weights, source, bias, result = op.source(1), op.source(2), op.optional(3), op.outputs[0]
+    if weights.data is None:
         raise ConvertError("weights that are computed are not supported")
-    if not len(source.shape) == len(result.shape) == len(weights.shape) == 4:
-        raise ConvertError(
-            f"input {list(source.shape)}, weights {list(weights.shape)}; four dimensions each "
-            "are supported"
-        )
     strides = int(op.options["stride_h"]), int(op.options["stride_w"])
-    if min(strides) < 1:
-        raise ConvertError(f"strides {strides}")
     rows, columns = (
         [
             _Phase(op, source.shape[a], result.shape[a], weights.shape[a], strides[a - 1], p)

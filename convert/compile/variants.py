@@ -47,9 +47,9 @@ def _check_same(path: Path, one: Step, two: Step, first: str) -> None:
     for what in ("name", "kernel", "arguments"):
         if getattr(one, what) != getattr(two, what):
             raise differ(what, getattr(two, what), getattr(one, what))
-    for (name, value), (_, other) in zip(one.fields, two.fields, strict=True):
-        if value != other:
-            raise differ(name, other, value)
+    for name, value in one.fields.items():
+        if value != two.fields[name]:
+            raise differ(name, two.fields[name], value)
     for table, other_table in zip(one.tables, two.tables, strict=True):
         if table.part in ROW:
             continue

@@ -101,8 +101,6 @@ def fold_tables(work: Work, moves: Callable[[Op], bool]) -> None:
             folder.fold(op)
         except ConvertError as error:
             raise work.fail(op, error) from None
-        except KeyError as error:
-            raise work.fail(op, f"option {error} is missing") from None
     folder.outputs()
     _drop_unused(work)
     _join(work)
@@ -115,7 +113,7 @@ class _Folder:
 
     def fold(self, op: Op) -> None:
         """Make a view or a table of an operator, if it is one."""
-        given = [t for t in op.inputs if t is not None]
+        given = op.given
         if not given or not op.outputs:
             return
         if op.name in POINTWISE:
@@ -179,7 +177,7 @@ class _Folder:
 
     def _move(self, op: Op) -> None:
         """Move the bytes instead: what they mean stays."""
-        timed = [t for t in op.inputs if t is not None and t.dtype in ("FLOAT32", "BOOL")]
+        timed = [t for t in op.given if t.dtype in ("FLOAT32", "BOOL")]
         views = [self.views.get(t) for t in timed]
         first = views[0]
         if first is None or any(v is None or not _alike(v, first) for v in views):
@@ -314,14 +312,14 @@ def _drop_unused(work: Work) -> None:
 def _join(work: Work) -> None:
     """A table of a table is one table; a table that changes nothing is none."""
     for op in list(work.ops):
-        source = op.inputs[0] if op.inputs else None
-        if not isinstance(op, TableOp) or source is None:
+        if not isinstance(op, TableOp):
             continue
+        source = op.source()
         first = work.producer(source)
         alone = len(work.consumers(source)) == 1 and source not in work.outputs
-        if isinstance(first, TableOp) and alone and first.inputs[0] is not None:
+        if isinstance(first, TableOp) and alone:
             last = View(source, op.table, op.inner)
-            both = last.after(View(first.inputs[0], first.table, first.inner))
+            both = last.after(View(first.source(), first.table, first.inner))
             if both is not None:
                 name = f"{first.name}, {op.name}"
                 joined = TableOp(

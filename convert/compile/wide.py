@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from wakestate.convert.compile import plain
 from wakestate.convert.compile.place import activations
-from wakestate.convert.compile.plain import lower_softmax
-from wakestate.convert.compile.program import Step
+from wakestate.convert.compile.program import Step, braces
 from wakestate.convert.compile.sequence import states
-from wakestate.convert.compile.types import BYTES
+from wakestate.convert.compile.simplify import BYTES, RESHAPES
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fixedpoint import quantize_multiplier
 from wakestate.convert.tflite_graph import Op
 
 #: They take or make values of more than a byte, or care for none.
-_ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", *RESHAPES)
 
 
 def check_widths(op: Op) -> None:
@@ -29,10 +29,7 @@ def check_widths(op: Op) -> None:
 
 def lower_requantize(op: Op, name: str) -> Step:
     """QUANTIZE between integers of any width."""
-    source, result = op.inputs[0], op.outputs[0]
-    assert source is not None
-    if source.size != result.size:
-        raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
+    source, result = op.source(), op.outputs[0]
     into, out = source.quantization, result.quantization
     multiplier, shift = quantize_multiplier(into.scale / out.scale)
     types = (_short(source.dtype), _short(result.dtype))
@@ -40,22 +37,24 @@ def lower_requantize(op: Op, name: str) -> Step:
         name, f"{types[0]} to {types[1]}", f"ws_seq_requantize_{types[0]}_{types[1]}",
         [source], result, ["&{name}_shape", "{0}", "{out}", str(source.size)],
         struct="ws_seq_requantize_shape",
-        fields=[("factor", f"{{ {multiplier}, {-shift} }}"), ("zero", into.zero_point),
-                ("out_zero", out.zero_point)],
+        fields={"factor": braces([multiplier, -shift]), "zero": into.zero_point,
+                "out_zero": out.zero_point},
         distance={0: 0} if result.bytes <= source.bytes else {},
     )  # fmt: skip
 
 
-def lower_softmax16(op: Op, name: str) -> Step:
-    """SOFTMAX of int8 to int16."""
+def lower_softmax(op: Op, name: str) -> Step:
+    """SOFTMAX of int8 to int8 or int16."""
     result = op.outputs[0]
+    if result.dtype != "INT16":
+        return plain.lower_softmax(op, name)
     scale, zero = result.quantization.scale, result.quantization.zero_point
     if abs(scale * 65536 - 1) > 0.001 or zero != -32768:  # as near as TFLM wants it
         raise ConvertError("an int16 output of scale 1/65536 and zero point -32768 is supported")
     narrow = replace(
         result, dtype="INT8", scales=np.array([1 / 256]), zero_points=np.array([-128])
     )  # the same but for how it ends
-    step = lower_softmax(replace(op, outputs=[narrow]), name)
+    step = plain.lower_softmax(replace(op, outputs=[narrow]), name)
     step.kernel, step.result, step.distance = "ws_seq_softmax16", result, {}
     return step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from wakestate.convert.compile.program import Range
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.window_shapes import kernel_of, pace_of
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Window:
     pad_top: int
     pad_left: int
 
-    def fields(self, fill: int, limits: Range) -> list[tuple[str, object]]:
+    def fields(self, fill: int, limits: Range) -> dict[str, object]:
         """Of the C struct ws_conv_shape."""
-        return [*vars(self).items(), ("fill", fill), ("range", limits.c)]
+        return vars(self) | {"fill": fill, "range": limits.c}
 
     @property
     def title(self) -> str:
@@ -72,42 +74,18 @@ class Window:
         return (start[:, None] + once).reshape(-1)
 
 
-def window(op: Op, source: Tensor, result: Tensor, kernel: tuple[int, int]) -> Window:
-    """Of an operator with `padding`, strides and perhaps dilations and folded padding."""
-    if len(source.shape) != 4 or len(result.shape) != 4 or source.shape[0] != result.shape[0]:
-        raise ConvertError(
-            f"input {list(source.shape)}, output {list(result.shape)}; "
-            "[batch, height, width, channels] is supported"
-        )
-    (_, in_h, in_w, in_c), (_, out_h, out_w, out_c) = source.shape, result.shape
-    pads, sizes = [], []
-    for axis, size, extra in (
-        ("h", in_h, ("pad_top", "pad_bottom")),
-        ("w", in_w, ("pad_left", "pad_right")),
-    ):
-        before, after = (int(op.options.get(name, 0)) for name in extra)
-        stride = int(op.options[f"stride_{axis}"])
-        dilation = int(op.options.get(f"dilation_{axis}_factor", 1))
-        taps = kernel[0 if axis == "h" else 1]
-        span, whole = (taps - 1) * dilation + 1, before + size + after
+def window(op: Op) -> Window:
+    """Of a convolution or pool with `padding`, strides and perhaps dilations and folded padding."""
+    source, result = op.source().shape, op.outputs[0].shape
+    moves = []  # along rows and columns
+    for axis, letter, sides in ((1, "h", ("top", "bottom")), (2, "w", ("left", "right"))):
+        before, after = (int(op.options.get(f"pad_{side}", 0)) for side in sides)
+        taps, stride, dilation = kernel_of(op)[axis - 1], *pace_of(op, letter)
         if op.options["padding"] == "SAME":
-            count = -(-whole // stride)
-            before += max((count - 1) * stride + span - whole, 0) // 2
-        else:
-            count = (whole - span) // stride + 1
-        pads.append(before)
-        sizes.append(count)
-    if (out_h, out_w) != tuple(sizes):
-        raise ConvertError(f"output {out_h}x{out_w}, its options make {sizes[0]}x{sizes[1]}")
-    return Window(
-        *(in_h, in_w, in_c, out_h, out_w, out_c),
-        *kernel,
-        int(op.options["stride_h"]),
-        int(op.options["stride_w"]),
-        int(op.options.get("dilation_h_factor", 1)) if kernel[0] > 1 else 1,
-        int(op.options.get("dilation_w_factor", 1)) if kernel[1] > 1 else 1,
-        *pads,
-    )
+            span, whole = (taps - 1) * dilation + 1, before + source[axis] + after
+            before += max((result[axis] - 1) * stride + span - whole, 0) // 2
+        moves.append((taps, stride, dilation if taps > 1 else 1, before))
+    return Window(*source[1:], *result[1:], *itertools.chain(*zip(*moves, strict=True)))
 
 
 def distance(lowest: Sequence[int] | NDArray[np.int64], written: int, *, own: bool) -> int:
@@ -129,20 +107,28 @@ def quantized(tensor: Tensor) -> Quantization:
     return tensor.quantization
 
 
+#: What fused activations clamp to.
+_LIMITS = {
+    "NONE": (-np.inf, np.inf),
+    "RELU": (0.0, np.inf),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
+
+
+def activation_limits(op: Op) -> tuple[float, float]:
+    """The real numbers that the fused activation clamps to."""
+    if op.activation not in _LIMITS:
+        raise ConvertError(f"fused activation {op.activation}; {', '.join(_LIMITS)} are supported")
+    return _LIMITS[op.activation]
+
+
 def activation_range(op: Op, result: Quantization) -> Range:
     """The output's clamp by the fused activation."""
-    limits = {"NONE": None, "RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0)}
-    name = str(op.options.get("fused_activation_function", "NONE"))
-    if name not in limits:
-        raise ConvertError(f"fused activation {name}; {', '.join(limits)} are supported")
-    low, high = limits[name] or (None, None)
 
     def step(real: float) -> int:
-        quotient = float(np.float32(real) / np.float32(result.scale))
+        quotient = float(np.clip(np.float32(real) / np.float32(result.scale), -1000, 1000))
         return result.zero_point + int(np.floor(abs(quotient) + 0.5) * np.sign(quotient))
 
-    return Range(
-        result.zero_point,
-        -128 if low is None else max(-128, step(low)),
-        127 if high is None else min(127, step(high)),
-    )
+    low, high = activation_limits(op)
+    return Range(result.zero_point, max(-128, step(low)), min(127, step(high)))
