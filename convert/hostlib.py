@@ -1,4 +1,5 @@
-"""The device's front end, compiled for this machine: what makes the training features."""
+"""The device's front end and networks, compiled for this machine: they make the training features
+and hear wakes again."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.convert.compile.emit import compile_model
 from wakestate.convert.frontend import template_values
 from wakestate.convert.render import render
 from wakestate.convert.sources import FIRMWARE, included
@@ -34,6 +36,19 @@ void features_q8(const int16_t *pcm, int hops, int32_t *out) {
     }
 }
 """
+# The same over the runs of a network.
+_RUNS = """
+void run_all(const int8_t *in, int runs, int8_t *out) {
+    struct network model;
+    _Alignas(4) int8_t given[NETWORK_IN_BYTES], made[NETWORK_OUT_BYTES];
+    network_reset(&model);
+    for (int i = 0; i < runs; i++) {
+        memcpy(given, in + i * NETWORK_IN_BYTES, sizeof given);
+        network_run(&model, given, made);
+        memcpy(out + i * NETWORK_OUT_BYTES, made, sizeof made);
+    }
+}
+"""
 
 
 class Extractor:
@@ -41,7 +56,9 @@ class Extractor:
 
     def __init__(self, frontend: FrontEnd) -> None:
         self.frontend = frontend
-        self._library = ctypes.CDLL(str(_build(frontend)))
+        values = {"header": "Built in memory.", "kernels": "plain", **template_values(frontend)}
+        names = ("ws_lfbe.h", "ws_frontend.c")
+        self._library = _build({name: render(f"{name}.j2", **values) for name in names}, _LOOPS)
 
     def hops(self, samples: int) -> int:
         """Whole windows in that many samples."""
@@ -59,29 +76,52 @@ class Extractor:
         return self._run(self._library.features_q8, pcm, out)
 
     def _run(self, function: Any, pcm: NDArray[np.int16], out: NDArray[Any]) -> NDArray[Any]:
-        pcm = np.ascontiguousarray(pcm, np.int16)
-        function(pcm.ctypes.data_as(ctypes.c_void_p), len(out),
-                 out.ctypes.data_as(ctypes.c_void_p))  # fmt: skip
-        return out
+        return _call(function, np.ascontiguousarray(pcm, np.int16), out)
 
 
-def _build(frontend: FrontEnd) -> Path:
-    values = {"header": "Built in memory.", "kernels": "plain", **template_values(frontend)}
-    header = render("ws_lfbe.h.j2", **values)
-    source = render("ws_frontend.c.j2", **values)
-    texts = [header, source, _LOOPS, *included([source]).values()]
-    key = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
-    library = CACHE / f"{key}.so"
+class HostNetwork:
+    """The network of a .tflite over a `window` of columns by the generated C, column by column."""
+
+    def __init__(self, path: Path, window: int) -> None:
+        """ConvertError."""
+        made = compile_model(path, "network", "plain", stream=True)
+        self._library = _build(
+            {f"network.{end}": made.files[f"network.{end}"] for end in "hc"}, _RUNS
+        )
+        self._hop, self._outputs = made.program.inputs[0].shape[1], made.program.outputs[0].size
+        self._early = -window % self._hop  # columns before the first, so that a run ends its window
+        self._warmup = made.warmup
+
+    def outputs(self, columns: NDArray[np.int8]) -> NDArray[np.int8]:
+        """int8[n, columns, bands] -> int8[n, steps, outputs]: each whole window, a step apart."""
+        runs = (columns.shape[1] + self._early) // self._hop
+        given = np.pad(columns, ((0, 0), (self._early, 0), (0, 0)))[:, : runs * self._hop]
+        found = np.empty((len(given), runs, self._outputs), np.int8)
+        for one, out in zip(np.ascontiguousarray(given), found, strict=True):
+            _call(self._library.run_all, one, out)
+        return found[:, self._warmup - 1 :]
+
+
+def _call(function: Any, given: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """A loop over the rows of `out`."""
+    function(given.ctypes.data_as(ctypes.c_void_p), len(out), out.ctypes.data_as(ctypes.c_void_p))
+    return out
+
+
+def _build(files: dict[str, str], loops: str) -> ctypes.CDLL:
+    """The generated files, a header and a source, with loops over them; built once for a text."""
+    texts = [*files.values(), loops, *included(files.values()).values()]
+    library = CACHE / f"{hashlib.sha256(''.join(texts).encode()).hexdigest()[:16]}.so"
     if not library.is_file():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            (Path(folder) / "ws_lfbe.h").write_text(header)
-            (Path(folder) / "frontend.c").write_text(source + _LOOPS)
-            built = Path(folder) / "frontend.so"
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text)
+            source, built = Path(folder) / "loops.c", Path(folder) / "loops.so"
+            source.write_text(f'#include "{[*files][-1]}"\n{loops}')
             command = [os.environ.get("CC", "cc"), "-std=c11", "-O3", "-Wall", "-Wextra",
                        "-Wconversion", "-Werror", "-shared", "-fPIC", f"-I{FIRMWARE}",
-                       f"-I{FIRMWARE / 'include'}",
-                       "-o", str(built), f"{folder}/frontend.c"]  # fmt: skip
+                       f"-I{FIRMWARE / 'include'}", "-o", str(built), str(source)]  # fmt: skip
             subprocess.run(command, check=True)
             built.replace(library)
-    return library.resolve()
+    return ctypes.CDLL(str(library.resolve()))

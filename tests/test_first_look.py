@@ -13,7 +13,7 @@ from tests.firmware_build import build as build_toy
 from tests.untrained import network
 from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import read_manifest
-from wakestate.convert.reference import whole
+from wakestate.convert.reference import read_network, whole
 from wakestate.train.device import Device
 from wakestate.train.kept import save_arrays, write_json
 from wakestate.verify.cut import FRAMES
@@ -92,7 +92,7 @@ def test_the_first_look_weighs_as_much_as_it_costs_nothing() -> None:
 def test_no_phase_hears_what_came_round() -> None:
     """The cut's beginning, moved behind its end, would change some of these scores."""
     look = FirstLook(WORD, FOLDER)
-    network, newest = look._network, WORD.detector.smoothing_steps
+    network, newest = read_network(WORD, FOLDER), WORD.detector.smoothing_steps
     columns = np.random.default_rng(1).integers(-128, 128, (48, FRAMES, WORD.frontend.bands))
     columns[:, :20] = -128
     columns = columns.astype(np.int8)

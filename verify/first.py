@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.errors import ConvertError
-from wakestate.convert.manifest import check_manifest
-from wakestate.convert.reference import read_network, whole
+from wakestate.convert.hostlib import HostNetwork
+from wakestate.convert.manifest import check_manifest, state_file
 from wakestate.verify.gateway import GatewayError, Sensitivity
 from wakestate.verify.infer import FACTS, Network
 from wakestate.verify.stored import Decision, checked
@@ -38,7 +38,8 @@ class FirstLook:
         """GatewayError, naming the file."""
         try:
             manifest = check_manifest(folder, word)
-            self._network = read_network(word, folder)
+            files_of = [folder / state_file(word, state) for state in word.states]
+            self._networks = [HostNetwork(file, word.model.receptive_hops) for file in files_of]
         except ConvertError as error:
             raise GatewayError(str(error)) from None
         files = " ".join(sorted(manifest.files.values()))
@@ -46,7 +47,7 @@ class FirstLook:
         self.states = word.states
         self.thresholds = thresholds or [manifest.thresholds[state] for state in word.states]
         self._scale = manifest.logit.scale
-        self._smoothing = word.detector.smoothing_steps
+        self._model, self._smoothing = word.model, word.detector.smoothing_steps
 
     def sureness(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
@@ -62,15 +63,15 @@ class FirstLook:
     def _best(self, columns: NDArray[np.int8], state: int) -> NDArray[np.int64]:
         """The highest score of each phase, int64[phases, n], as the device counts it: the sum of
         the newest logits."""
-        network, (count, frames) = self._network, columns.shape[:2]
-        phases = range(network.stride)
+        model, (count, frames) = self._model, columns.shape[:2]
+        phases = range(model.stride)
         moved = np.concatenate([np.roll(columns, -phase, axis=1) for phase in phases])
-        logits = whole(network, state, moved)[network.layers[-1].name][:, :, 0]
+        logits = self._networks[state].outputs(moved)[:, :, 0]
         total = np.pad(np.cumsum(logits, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
         scores = total[:, self._smoothing :] - total[:, : -self._smoothing]
         scores = scores.reshape(len(phases), count, -1)
         for phase in phases:  # without the windows that came round
-            steps = (frames - phase - network.hops) // network.stride + 1
+            steps = (frames - phase - model.receptive_hops) // model.stride + 1
             scores[phase, :, steps - self._smoothing + 1 :] = np.iinfo(np.int16).min
         return np.asarray(scores.max(axis=2))
 
