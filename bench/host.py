@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.bench.rows import BenchError
-from wakestate.train.manifest import DataError, read_manifest
+from wakestate.train.data.manifest import DataError, read_manifest
 
 RATE = 16000
 _SECOND = 2 * RATE  # bytes

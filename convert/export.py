@@ -44,7 +44,12 @@ from wakestate.convert.manifest import (
     two_input_file,
     write_manifest,
 )
-from wakestate.train.model import ENDPOINT_HOPS, build_model, endpoint_range, metadata_vectors
+from wakestate.train.model.network import (
+    ENDPOINT_HOPS,
+    build_model,
+    endpoint_range,
+    metadata_vectors,
+)
 from wakestate.words import Word
 from wakestate.words.files import make_folder, plain, writing
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wakestate.convert.export import export, set_thresholds
 from wakestate.convert.reference import logits, read_network
-from wakestate.train.model import build_model, metadata_vectors
+from wakestate.train.model.network import build_model, metadata_vectors
 from wakestate.words import Word, load_word
 
 TOY = Path(__file__).resolve().parent / "toy"

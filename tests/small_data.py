@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from wakestate.train.acoustics import to_int16
-from wakestate.train.data import (
+from wakestate.train.acoustics.stage import to_int16
+from wakestate.train.data.corpus import (
     RATE,
     Clip,
     held_out,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wakestate.train.ahead import ahead
+from wakestate.train.learning.prefetch import ahead
 
 
 def test_in_order_and_no_more_than_one_ahead() -> None:

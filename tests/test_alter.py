@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.executors import TOY
-from wakestate.train.acoustics import FULL_SCALE, Wave
-from wakestate.train.alter import ALTERATIONS, AMBIENT_DB, room
-from wakestate.train.data import RATE, load_corpus
-from wakestate.train.trials import LEAD, Condition, Sound, Trials, conditions
+from wakestate.train.acoustics.conditions import ALTERATIONS, AMBIENT_DB, room
+from wakestate.train.acoustics.stage import FULL_SCALE, Wave
+from wakestate.train.data.corpus import RATE, load_corpus
+from wakestate.train.evaluation.trials import LEAD, Condition, Sound, Trials, conditions
 
 HZ = 500.0
 

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from tests.small_data import Samples
-from wakestate.train.augment import CEILING, FLOOR, WARPS, augment, change, draw, warp_matrices
+from wakestate.train.learning.augment import (
+    CEILING,
+    FLOOR,
+    WARPS,
+    augment,
+    change,
+    draw,
+    warp_matrices,
+)
 from wakestate.words.schema import FrontEnd
 
 

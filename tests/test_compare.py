@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wakestate.train.compare import frr_at, interval, table
-from wakestate.train.data import DataError
+from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.variants import frr_at, interval, table
 
 
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:

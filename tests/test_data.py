@@ -12,7 +12,7 @@ import soundfile
 
 from tests.executors import TOY
 from tests.small_data import Samples, chirp, write_manifest
-from wakestate.train.data import (
+from wakestate.train.data.corpus import (
     RATE,
     Clip,
     Corpus,
@@ -21,7 +21,7 @@ from wakestate.train.data import (
     load_corpus,
     voice,
 )
-from wakestate.train.pool import check_parts
+from wakestate.train.learning.pool import check_parts
 
 
 def test_corpus_is_the_manifest(sounds: Path, corpus: Corpus) -> None:

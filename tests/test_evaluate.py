@@ -19,16 +19,24 @@ from tests.firmware_build import Build, build
 from tests.small_data import beep
 from wakestate.convert.emit import probability
 from wakestate.convert.manifest import check_manifest, never_fires, read_manifest, set_thresholds
-from wakestate.train import evaluate
-from wakestate.train.acoustics import active_rms, dbfs, rms, to_int16
-from wakestate.train.alter import ALTERATIONS
-from wakestate.train.cells import label
-from wakestate.train.count import caught, sweep
-from wakestate.train.data import RATE, Clip, DataError, load_corpus, voice
-from wakestate.train.device import BARRED, OURS, Device, DeviceError
-from wakestate.train.evaluate import Evaluation, Options
-from wakestate.train.transfer import Counts
-from wakestate.train.trials import LEAD, LEVEL_DBFS, TAIL, Condition, Sound, Trials, conditions
+from wakestate.train.acoustics.conditions import ALTERATIONS
+from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
+from wakestate.train.data.corpus import RATE, Clip, DataError, load_corpus, voice
+from wakestate.train.evaluation import evaluate
+from wakestate.train.evaluation.device import BARRED, OURS, Device, DeviceError
+from wakestate.train.evaluation.evaluate import Evaluation, Options
+from wakestate.train.evaluation.metrics import caught, sweep
+from wakestate.train.evaluation.thresholds import Counts
+from wakestate.train.evaluation.trials import (
+    LEAD,
+    LEVEL_DBFS,
+    TAIL,
+    Condition,
+    Sound,
+    Trials,
+    conditions,
+)
+from wakestate.train.report.cells import label
 from wakestate.words import load_word
 
 
@@ -449,7 +457,7 @@ def test_evaluation_goes_on_after_a_kill(
         return [function(job) for job in todo]
 
     few = {name: ALTERATIONS[name] for name in ("band to 3.4 kHz", "clipped by 12 dB")}
-    monkeypatch.setattr("wakestate.train.trials.ALTERATIONS", few)
+    monkeypatch.setattr("wakestate.train.evaluation.trials.ALTERATIONS", few)
     monkeypatch.setattr(Evaluation, "play", play)
     monkeypatch.setattr(evaluate, "_parallel", serially)
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)

@@ -20,7 +20,7 @@ from wakestate.convert.export import export
 from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
 from wakestate.convert.manifest import check_manifest, never_fires
 from wakestate.convert.reference import outputs as int8_outputs
-from wakestate.train.model import ENDPOINT_HOPS, build_model, metadata_vectors
+from wakestate.train.model.network import ENDPOINT_HOPS, build_model, metadata_vectors
 from wakestate.words import Word, load_word
 
 

@@ -29,7 +29,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.executors import ROOT, TOY
-from wakestate.train.data import RATE
+from wakestate.train.data.corpus import RATE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"wakestate", "tests", "tools"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import resource
@@ -16,13 +15,10 @@ import numpy as np
 import pytest
 
 from tests.executors import TOY
-from tests.firmware_build import ROOT
 from wakestate.boards.__main__ import main as boards_main
 from wakestate.convert.__main__ import main as convert_main
 from wakestate.convert.errors import ConvertError
-from wakestate.convert.manifest import check_manifest, read_manifest, set_thresholds
-from wakestate.verify.first import SecondLook, copy_lowered
-from wakestate.verify.gateway import GatewayError
+from wakestate.convert.manifest import check_manifest, set_thresholds
 from wakestate.words import load_word
 from wakestate.words.files import (
     FileError,
@@ -186,25 +182,6 @@ def test_a_model_file_that_leads_out_of_the_folder(copied: Path, tmp_path: Path)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     assert "toy_music.tflite: leads out of its folder" in refused(copied)
-
-
-def test_a_lowered_copy_stays_in_its_folder(tmp_path: Path) -> None:
-    """model.json names a file above the folder, and a link stands where a file is to be copied."""
-    shipped, word = ROOT / "models/alexa", load_word(ROOT / "words/alexa.toml")
-    model, out = tmp_path / "a/model", tmp_path / "a/out"
-    look = SecondLook.load(shipped / "verifier", word, shipped)
-    shutil.copytree(shipped, model, ignore=shutil.ignore_patterns("verifier"))
-    others = tmp_path / "a/others"
-    others.write_text("own")
-    out.mkdir()
-    first = next(iter(read_manifest(model).files))
-    (out / first).symlink_to(others)
-    copy_lowered(look, word, model, out)
-    assert others.read_text() == "own" and check_manifest(out, word)
-    change(model, lambda m: m["files"].update({"../../evil": hashlib.sha256(b"e").hexdigest()}))
-    (tmp_path / "evil").write_bytes(b"e")
-    with pytest.raises(GatewayError, match="allowed: a plain file name"):
-        copy_lowered(look, word, model, tmp_path / "b/c/out")
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "loop", "full"])

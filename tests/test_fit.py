@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.executors import ROOT, TOY
-from wakestate.train.data import (
+from wakestate.train.data.corpus import (
     DataError,
     find_manifest,
 )
@@ -26,13 +26,12 @@ import json, os, signal, sys
 from pathlib import Path
 import tensorflow as tf
 tf.config.run_functions_eagerly(True)  # each of these short runs would trace graphs of its own
-import wakestate.train.fit
-import wakestate.train.pool
-from wakestate.train.fit import Budget, Trainer
+from wakestate.train.learning import fit, pool
+from wakestate.train.learning.fit import Budget, Trainer
 from wakestate.words import load_word
 
 data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
-wakestate.train.pool.SHARD = 20
+pool.SHARD = 20
 BUDGET = dict(positives=30, negatives=50, held_positives=20, held_negatives=20, rounds=6,
               rounded=3, batches=4, batch=12)
 
@@ -57,9 +56,9 @@ KILLS = {
     "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
               Trainer, "_write_curve"),
     "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
-              wakestate.train.fit, "write_json"),
+              fit, "write_json"),
     "result": (signal.SIGKILL, lambda path, content: "after" if path.name == "result.json" else "",
-               wakestate.train.fit, "write_json"),
+               fit, "write_json"),
 }
 
 SHARED = Path("whole/pool")  # scenes of the short runs, which ask for as many
@@ -71,12 +70,12 @@ def attempt(run, kill, teachers=(), start=(), **budget):
         try:
             if kill:
                 signal_at(*KILLS[kill])
-            wakestate.train.fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
+            fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
                           SHARED if "rounds" in budget else None, (), teachers, start)
             status = 0
         except SystemExit as stop:
             status = stop.code
-        except wakestate.train.fit.DataError as error:
+        except fit.DataError as error:
             print(error, file=sys.stderr)
             status = 1
         finally:
@@ -165,8 +164,8 @@ def test_same_seed_same_weights(trained: Path) -> None:
     """Bit for bit, though one run was killed four times and both rendered their own pools."""
     import keras
 
-    from wakestate.train.fit import SPANS
-    from wakestate.train.model import build_model, take_weights
+    from wakestate.train.learning.fit import SPANS
+    from wakestate.train.model.network import build_model, take_weights
 
     def weights(name: str) -> list[np.ndarray]:
         """In the order of the plain network, whatever the run's is in that round."""
@@ -190,9 +189,9 @@ def test_same_seed_same_weights(trained: Path) -> None:
 def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     import keras
 
-    from wakestate.train.learner import FEATURE_SCALE
-    from wakestate.train.model import metadata_vectors
-    from wakestate.train.teach import corrected, loaded
+    from wakestate.train.learning.distillation import corrected, loaded
+    from wakestate.train.learning.learner import FEATURE_SCALE
+    from wakestate.train.model.network import metadata_vectors
 
     labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
     assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]
@@ -225,6 +224,8 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
 
 def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) -> None:
     import keras
+
+    import wakestate.train.model.network  # noqa: F401  (registers its layers)
 
     def trainable(run: str, name: str = "model.keras") -> dict[str, list[NDArray[np.float32]]]:
         model = keras.saving.load_model(trained / run / name, compile=False)
@@ -267,7 +268,7 @@ def test_other_settings_or_data_are_refused(
     assert (
         "config.json: this run was started with another budget" in (trained / "stderr").read_text()
     )
-    from wakestate.train.fit import Budget, fit
+    from wakestate.train.learning.fit import Budget, fit
 
     kept = json.loads((trained / "whole/config.json").read_text())
     budget = Budget(**kept["budget"])

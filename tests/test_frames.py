@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT
-from wakestate.verify import frames, fuzz, native
 from wakestate.verify.__main__ import main
-from wakestate.verify.frames import (
+from wakestate.verify.gateway import frames, fuzz, native
+from wakestate.verify.gateway.frames import (
     Audio,
     End,
     Frame,

@@ -21,16 +21,16 @@ from functools import partial
 from pathlib import Path
 import keras
 import numpy as np
-import wakestate.train.learner
-from wakestate.train.augment import draw
-from wakestate.train.learner import Drawn, JaxLearner, learner
-from wakestate.train.model import build_model, window_loss
-from wakestate.train.pool import STEPS, Pool, clip_hops
+import wakestate.train.learning.learner
+from wakestate.train.learning.augment import draw
+from wakestate.train.learning.learner import Drawn, JaxLearner, learner
+from wakestate.train.model.network import build_model, window_loss
+from wakestate.train.learning.pool import STEPS, Pool, clip_hops
 from wakestate.words import load_word
 
 word = load_word(Path(sys.argv[1]))
 # The last of each is not full.
-wakestate.train.learner.BATCHES, wakestate.train.learner.CLIPS = 2, 8
+wakestate.train.learning.learner.BATCHES, wakestate.train.learning.learner.CLIPS = 2, 8
 rng = np.random.default_rng(1)
 
 def pool(clips, label):

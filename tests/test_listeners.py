@@ -13,16 +13,17 @@ import pytest
 from tests.executors import ROOT, TOY
 from tests.firmware_build import build
 from tests.small_data import chirp, write_manifest
-from wakestate.train import near, peers
-from wakestate.train.acoustics import active_rms, dbfs, to_int16
-from wakestate.train.count import caught, count_accepts, hear
-from wakestate.train.data import RATE, load_corpus
-from wakestate.train.device import BARRED, Device, wakes
-from wakestate.train.endpoints import endpoint_errors
-from wakestate.train.near import recorded, spoken
-from wakestate.train.statistics import bootstrap, miss_ratio
-from wakestate.train.trials import LEAD, LEVEL_DBFS, TAIL, Trials
-from wakestate.train.whole import PER_LOGIT, WholeWindow
+from wakestate.train.acoustics.stage import active_rms, dbfs, to_int16
+from wakestate.train.data.corpus import RATE, load_corpus
+from wakestate.train.evaluation import confusables as near
+from wakestate.train.evaluation import peers
+from wakestate.train.evaluation.confusables import recorded, spoken
+from wakestate.train.evaluation.device import BARRED, Device, wakes
+from wakestate.train.evaluation.endpoints import endpoint_errors
+from wakestate.train.evaluation.float_baseline import PER_LOGIT, WholeWindow
+from wakestate.train.evaluation.metrics import caught, count_accepts, hear
+from wakestate.train.evaluation.statistics import bootstrap, miss_ratio
+from wakestate.train.evaluation.trials import LEAD, LEVEL_DBFS, TAIL, Trials
 from wakestate.words import Word, load_word
 
 

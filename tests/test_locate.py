@@ -13,9 +13,9 @@ import soundfile
 from scipy.signal import butter, sosfilt
 
 from tests.small_data import Samples, chirp, write_manifest
-from wakestate.train.acoustics import to_int16
-from wakestate.train.data import load_corpus
-from wakestate.train.locate import RATE, locate_word, tts_timings
+from wakestate.train.acoustics.stage import to_int16
+from wakestate.train.data.corpus import load_corpus
+from wakestate.train.data.locate import RATE, locate_word, tts_timings
 from wakestate.words import Data
 
 ROOT = Path(__file__).resolve().parent.parent

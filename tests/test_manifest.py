@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wakestate.train.manifest import DataError, read_manifest
+from wakestate.train.data.manifest import DataError, read_manifest
 from wakestate.words import Data
 
 SPOKEN = Data(positive=("hey toy",), exclude=("toys",))

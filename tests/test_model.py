@@ -21,7 +21,7 @@ from wakestate.words import Word
 
 
 def inputs(word: Word, count: int, hops: int) -> list[Samples]:
-    from wakestate.train.model import metadata_vectors
+    from wakestate.train.model.network import metadata_vectors
 
     rng = np.random.default_rng(8)
     features = rng.normal(0, 1.5, (count, hops, 1, word.frontend.bands)).astype(np.float32)
@@ -32,7 +32,7 @@ def inputs(word: Word, count: int, hops: int) -> list[Samples]:
 def toy_model() -> Any:
     import keras
 
-    from wakestate.train.model import build_model
+    from wakestate.train.model.network import build_model
 
     trained = keras.saving.load_model(TOY.folder / "toy.keras", compile=False)
     model = build_model(TOY.word)
@@ -41,7 +41,7 @@ def toy_model() -> Any:
 
 
 def test_metadata_vectors_tell_every_state(tmp_path: Path) -> None:
-    from wakestate.train.model import metadata_vectors, metadata_width
+    from wakestate.train.model.network import metadata_vectors, metadata_width
 
     word = beep(tmp_path, 10)
     vectors = metadata_vectors(word)
@@ -52,7 +52,7 @@ def test_metadata_vectors_tell_every_state(tmp_path: Path) -> None:
 
 
 def test_conditional_scale_depends_on_the_state_and_stays_positive() -> None:
-    from wakestate.train.model import MIN_SCALE, ConditionalScale
+    from wakestate.train.model.network import MIN_SCALE, ConditionalScale
 
     layer = ConditionalScale()
     layer.build([(None, None, 1, 2), (None, 2)])
@@ -95,7 +95,7 @@ def test_every_norm_and_the_head_know_the_state() -> None:
 
 
 def test_window_loss_by_hand() -> None:
-    from wakestate.train.model import ENDPOINT_WEIGHT, window_loss
+    from wakestate.train.model.network import ENDPOINT_WEIGHT, window_loss
 
     def softplus(z: float) -> float:
         return float(np.log1p(np.exp(z)))
@@ -136,7 +136,7 @@ def test_window_loss_by_hand() -> None:
 
 
 def test_what_teachers_say_counts_near_firing() -> None:
-    from wakestate.train.model import TAUGHT_WEIGHT, window_loss
+    from wakestate.train.model.network import TAUGHT_WEIGHT, window_loss
 
     targets = np.full((5, 2, 4), np.nan, np.float32)
     targets[:, :, 0] = -1.0  # no label matters
@@ -154,7 +154,7 @@ def test_a_baseline_does_not_know_the_state(conditioning: str) -> None:
     """Trained or not: where the metadata does not go in, it changes nothing."""
     import keras
 
-    from wakestate.train.model import build_model, window_loss
+    from wakestate.train.model.network import build_model, window_loss
 
     keras.utils.set_random_seed(1)
     shape = TOY.word.model.model_copy(update={"conditioning": conditioning})
@@ -197,7 +197,7 @@ import sys
 import keras
 import numpy as np
 from pathlib import Path
-from wakestate.train.model import build_model, window_loss
+from wakestate.train.model.network import build_model, window_loss
 from wakestate.words import load_word
 
 given = np.load(sys.argv[2])
@@ -215,7 +215,7 @@ np.savez(sys.argv[3], backend=keras.backend.backend(), tensorflow="tensorflow" i
 def test_jax_trains_and_agrees(tmp_path: Path) -> None:
     import keras
 
-    from wakestate.train.model import window_loss
+    from wakestate.train.model.network import window_loss
 
     model = toy_model()
     x = inputs(TOY.word, 6, 60)

@@ -19,12 +19,12 @@ from tests.firmware_build import ROOT, build, skip_without_qemu
 from tests.running_service import CALL, Running, sound, started, until
 from tests.test_gateway import START
 from wakestate.boards.schema import load_board
-from wakestate.verify import posting
 from wakestate.verify.__main__ import main
-from wakestate.verify.demo import demo
-from wakestate.verify.frames import Audio, End, Frame, Kind, Start, encode
-from wakestate.verify.gateway import Gateway, GatewayError, Sensitivity
-from wakestate.verify.posting import Poster, Service, Verdict
+from wakestate.verify.gateway import posting
+from wakestate.verify.gateway.demo import demo
+from wakestate.verify.gateway.frames import Audio, End, Frame, Kind, Start, encode
+from wakestate.verify.gateway.gateway import Gateway, GatewayError, Sensitivity
+from wakestate.verify.gateway.posting import Poster, Service, Verdict
 from wakestate.words import load_word
 
 SAMPLE = ROOT / "models/alexa/sample.wav"

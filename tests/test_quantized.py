@@ -11,8 +11,8 @@ from tests.executors import TOY
 from tests.make_toy import SEED, random_windows
 from wakestate.convert.manifest import read_manifest
 from wakestate.convert.reference import logits, read_network
-from wakestate.train.model import build_model, metadata_vectors, take_weights
-from wakestate.train.quantized import Rounded, round_weights
+from wakestate.train.model.network import build_model, metadata_vectors, take_weights
+from wakestate.train.model.quantization_aware import Rounded, round_weights
 
 
 def test_weights_have_255_values_for_each_output_channel() -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from tests.executors import TOY
 from tests.firmware_build import build
-from wakestate.train.data import DataError
-from wakestate.train.device import OURS
-from wakestate.train.evaluate import VERSION
-from wakestate.train.paired import comparison
-from wakestate.train.report import join, read_results, write_report
-from wakestate.train.tables import BY_NAME, tables
-from wakestate.train.whole import FLOAT
+from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.evaluate import VERSION
+from wakestate.train.evaluation.float_baseline import FLOAT
+from wakestate.train.evaluation.paired import comparison
+from wakestate.train.report.page import join, read_results, write_report
+from wakestate.train.report.tables import BY_NAME, tables
 
 
 def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:

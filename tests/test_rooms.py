@@ -9,9 +9,8 @@ import pytest
 from scipy.signal import welch
 
 from tests.small_data import beep
-from wakestate.train import rooms
-from wakestate.train.acoustics import Stage, rms
-from wakestate.train.data import RATE, Corpus
+from wakestate.train.acoustics.stage import Stage, rms, rooms
+from wakestate.train.data.corpus import RATE, Corpus
 
 
 def decay_s(h: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import wakestate.train.pool
+import wakestate.train.learning.pool
 from tests.executors import TOY
 from tests.small_data import (
     BEEP,
@@ -16,15 +16,15 @@ from tests.small_data import (
     beep,
     tones,
 )
-from wakestate.train.acoustics import Stage, active_rms, dbfs, rms, to_int16
-from wakestate.train.data import (
+from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, rms, to_int16
+from wakestate.train.data.corpus import (
     RATE,
     Corpus,
     DataError,
     held_out,
 )
-from wakestate.train.pool import STEPS, Renderer, clip_hops, render_pool, window_ends
-from wakestate.train.scenes import STAY_S, write_scenes
+from wakestate.train.learning.pool import STEPS, Renderer, clip_hops, render_pool, window_ends
+from wakestate.train.learning.scenes import STAY_S, write_scenes
 from wakestate.words import load_word
 
 
@@ -94,7 +94,7 @@ def test_own_sound_is_as_strong_as_asked(
 def test_pool_is_made_by_its_seed_and_goes_on(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wakestate.train.pool, "SHARD", 8)
+    monkeypatch.setattr(wakestate.train.learning.pool, "SHARD", 8)
     args = ("positive", "train", 20)
     pool = render_pool(corpus, TOY.word, tmp_path / "a", *args, seed=1)
     shards = sorted((tmp_path / "a").iterdir())

@@ -31,10 +31,11 @@ from tests.running_service import (
     until,
 )
 from wakestate.convert.hostlib import Extractor
-from wakestate.verify import posting, serving
-from wakestate.verify.cut import FRAMES, SILENCE, Cut, needed
-from wakestate.verify.frames import PREROLL
-from wakestate.verify.gateway import GatewayError
+from wakestate.verify.gateway import posting
+from wakestate.verify.gateway.frames import PREROLL
+from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.service import serving
+from wakestate.verify.service.window import FRAMES, SILENCE, Cut, needed
 from wakestate.words import load_word
 
 KEY = "0123456789abcdef0123456789abcdef"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.executors import TOY
-from wakestate.train.data import Clip
-from wakestate.train.halves import group, halves
-from wakestate.train.statistics import paired, poisson
-from wakestate.train.streams import Block, blocks, gap_samples, thinned
+from wakestate.train.data.corpus import Clip
+from wakestate.train.data.halves import group, halves
+from wakestate.train.evaluation.statistics import paired, poisson
+from wakestate.train.evaluation.streams import Block, blocks, gap_samples, thinned
 
 
 @pytest.mark.parametrize(

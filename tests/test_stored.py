@@ -17,8 +17,8 @@ import pytest
 
 from tests.firmware_build import ROOT
 from wakestate.verify.__main__ import main
-from wakestate.verify.first import SecondLook
-from wakestate.verify.gateway import GatewayError
+from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.service.detector import SecondLook
 from wakestate.words import load_word
 
 MODEL = ROOT / "models/alexa"

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tests.small_data import beep
-from wakestate.train.data import RATE, DataError, load_corpus
+from wakestate.train.data.corpus import RATE, DataError, load_corpus
 from wakestate.train.synthesis import make, recorded
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, to_int16_at
 from wakestate.train.synthesis.espeak import Espeak

@@ -19,12 +19,20 @@ from tests.firmware_build import build as build_toy
 from tests.small_data import BEEP
 from tests.untrained import network
 from wakestate.convert.hostlib import Extractor
-from wakestate.train.data import RATE, Corpus, DataError, load_corpus, voice
-from wakestate.train.device import Device, DeviceError, Steps, wakes
-from wakestate.train.trials import Sound, Trials, conditions
-from wakestate.verify.compare import Judged, draws, first_look, lowest, markdown, passed, table
-from wakestate.verify.cut import FRAMES, SILENCE
-from wakestate.verify.cuts import (
+from wakestate.train.data.corpus import RATE, Corpus, DataError, load_corpus, voice
+from wakestate.train.evaluation.device import Device, DeviceError, Steps, wakes
+from wakestate.train.evaluation.trials import Sound, Trials, conditions
+from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.learning.compare import (
+    Judged,
+    draws,
+    first_look,
+    lowest,
+    markdown,
+    passed,
+    table,
+)
+from wakestate.verify.learning.examples import (
     EDGE,
     NEAREST,
     SHIPPED,
@@ -37,14 +45,14 @@ from wakestate.verify.cuts import (
     wide,
     woken,
 )
-from wakestate.verify.decide import WEIGHTS_OF_FIRST, decide_anew
-from wakestate.verify.fit import train, verify_loss
-from wakestate.verify.fitter import Fitter, Recipe, draw
-from wakestate.verify.gateway import GatewayError
-from wakestate.verify.hmm import DnnHmm, decode, evidence, phones
-from wakestate.verify.infer import SCALE, Network
-from wakestate.verify.measure import System, measure
-from wakestate.verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from wakestate.verify.learning.fit import train, verify_loss
+from wakestate.verify.learning.fitter import Fitter, Recipe, draw
+from wakestate.verify.learning.hmm import DnnHmm, decode, evidence, phones
+from wakestate.verify.learning.measure import System, measure
+from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from wakestate.verify.learning.thresholds import WEIGHTS_OF_FIRST, decide_anew
+from wakestate.verify.service.infer import SCALE, Network
+from wakestate.verify.service.window import FRAMES, SILENCE
 from wakestate.words import Word
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,10 +205,10 @@ def mined(
     folder = tmp_path_factory.mktemp("mined")
     (folder / "lib.so").write_bytes(b"a device")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("wakestate.verify.cuts.Device", Loud)
-        patch.setattr("wakestate.verify.decide.Device", Loud)
-        patch.setattr("wakestate.verify.cuts.SHARD", 12)
-        patch.setattr("wakestate.verify.decide.FirstLook", Level)
+        patch.setattr("wakestate.verify.learning.examples.Device", Loud)
+        patch.setattr("wakestate.verify.learning.thresholds.Device", Loud)
+        patch.setattr("wakestate.verify.learning.examples.SHARD", 12)
+        patch.setattr("wakestate.verify.learning.thresholds.FirstLook", Level)
 
         def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
             return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
@@ -272,7 +280,7 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(
 def test_train_and_held_out_hear_different_voices(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wakestate.verify.cuts.Device", Loud)
+    monkeypatch.setattr("wakestate.verify.learning.examples.Device", Loud)
     said = {
         part: {voice(c) for c in Miner(corpus, BEEP_WORD, Path(), part).renderer.real}
         for part in ("train", "held")
@@ -373,7 +381,7 @@ def test_wakes_of_a_split_are_those_of_the_device(
 ) -> None:
     library = build_toy("toy", "host").folder / "libwakestate.so"
     monkeypatch.setattr(
-        "wakestate.verify.compare.conditions", lambda word, ser: conditions(word, ser)[:2]
+        "wakestate.verify.learning.compare.conditions", lambda word, ser: conditions(word, ser)[:2]
     )
     cuts, hours = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     trials = Trials(TOY.word, load_corpus(sounds, "dev", tmp_path, TOY.word.data), 1, 3)
@@ -387,7 +395,7 @@ def test_wakes_of_a_split_are_those_of_the_device(
     assert len(wakes(scores, threshold - 1, device.refractory_steps)) > 2000 * hours
     assert cuts.features.shape[1:] == (WIDE, TOY.word.frontend.bands)
     assert set(cuts.who[cuts.is_word]) <= {voice(c) for c in trials.positives}
-    monkeypatch.setattr("wakestate.verify.compare.FirstLook", None)  # the second time it is kept
+    monkeypatch.setattr("wakestate.verify.learning.compare.FirstLook", None)  # now it is there
     kept, _ = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     assert np.array_equal(kept.features, cuts.features) and np.array_equal(kept.who, cuts.who)
 
@@ -408,7 +416,7 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
 
     library = build_toy("toy", "host").folder / "libwakestate.so"
     monkeypatch.setattr(
-        "wakestate.verify.measure.conditions", lambda word, ser: conditions(word, ser)[:2]
+        "wakestate.verify.learning.measure.conditions", lambda word, ser: conditions(word, ser)[:2]
     )
     sure: Any = Sure()
     device = Device(library, TOY.word)

@@ -13,13 +13,13 @@ from tests.executors import ROOT
 from tests.firmware_build import build
 from tests.test_device import hear
 from tests.test_emulator import pcm
+from wakestate import __version__
 from wakestate.bench.image import read_image
 from wakestate.bench.measure import Counts
 from wakestate.boards.building import build as make
 from wakestate.boards.schema import load_board
 from wakestate.convert.__main__ import main
 from wakestate.convert.emit import ENGINE_SCHEMA
-from wakestate.convert.render import version
 
 TOGETHER = "alexa computer"
 SAMPLE = ROOT / "models/alexa/sample.wav"
@@ -131,9 +131,9 @@ def test_a_cxx_program_with_two_words(
 def test_the_headers_versions_are_those_of_the_project() -> None:
     text = (ROOT / "firmware/include/wakestate/version.h").read_text(encoding="utf-8")
     values = dict(re.findall(r"#define (WS_\w+) (\S+)", text))
-    assert values["WS_VERSION"] == f'"{version()}"'
+    assert values["WS_VERSION"] == f'"{__version__}"'
     parts = [values[f"WS_VERSION_{part}"] for part in ("MAJOR", "MINOR", "PATCH")]
-    assert ".".join(parts) == version()
+    assert ".".join(parts) == __version__
     assert int(values["WS_SCHEMA"]) == ENGINE_SCHEMA
 
 

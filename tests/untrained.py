@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from wakestate.verify.cut import FRAMES
-from wakestate.verify.fit import folded
-from wakestate.verify.infer import Network
-from wakestate.verify.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
+from wakestate.verify.learning.fit import folded
+from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
+from wakestate.verify.service.infer import Network
+from wakestate.verify.service.window import FRAMES
 
 
 def network(model: keras.Model, bands: int) -> Network:

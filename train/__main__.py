@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wakestate.convert.errors import ConvertError
-from wakestate.train.data import DataError, find_manifest
-from wakestate.train.device import Device, DeviceError
-from wakestate.train.given import amount, named, natural, positive, rate
+from wakestate.train.arguments import amount, named, natural, positive, rate
+from wakestate.train.data.corpus import DataError, find_manifest
+from wakestate.train.evaluation.device import Device, DeviceError
 from wakestate.words import Word, WordError, load_word
 from wakestate.words.copied import copied
 from wakestate.words.explain import one_line
 from wakestate.words.files import FileError
 
 if TYPE_CHECKING:
-    from wakestate.train.evaluate import Measured, Options
+    from wakestate.train.evaluation.evaluate import Measured, Options
 
 CACHE = Path("build/cache")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
@@ -259,7 +259,7 @@ def _fit(args: argparse.Namespace, word: Word) -> None:
         raise DataError("--rounds: given 0; allowed: 1 or more, or 0 with --start")
     for folder in (args.data, *args.also):
         find_manifest(folder)  # said before TensorFlow takes its seconds to load
-    from wakestate.train.fit import Budget, fit
+    from wakestate.train.learning.fit import Budget, fit
 
     _doubts(args, word)
     keys = ("rounds", "batches", "rounded", "near", "rate")
@@ -279,14 +279,14 @@ def _doubts(args: argparse.Namespace, word: Word) -> None:
 
 
 def _compare(args: argparse.Namespace, word: Word) -> None:
-    from wakestate.train.compare import table
+    from wakestate.train.evaluation.variants import table
 
     print(table(args.folder, args.baseline, args.rate or (0.5, 1.0, 2.0, 4.0)))
 
 
 def _paired(args: argparse.Namespace) -> None:
-    from wakestate.train.paired import comparison
-    from wakestate.train.report import read_results
+    from wakestate.train.evaluation.paired import comparison
+    from wakestate.train.report.page import read_results
 
     name, path = args.first
     first = read_results(path)
@@ -296,7 +296,7 @@ def _paired(args: argparse.Namespace) -> None:
 
 
 def _aligned(args: argparse.Namespace, word: Word) -> None:
-    from wakestate.train.aligned import go_on, measure
+    from wakestate.train.learning.aligned import go_on, measure
 
     run = args.run or Path("runs") / word.name
     models = {method: go_on(word, args.data, args.also, run, CACHE, method)
@@ -305,8 +305,8 @@ def _aligned(args: argparse.Namespace, word: Word) -> None:
 
 
 def _scenes(args: argparse.Namespace, word: Word) -> None:
-    from wakestate.train.data import load_corpus
-    from wakestate.train.scenes import write_scenes
+    from wakestate.train.data.corpus import load_corpus
+    from wakestate.train.learning.scenes import write_scenes
 
     corpus = load_corpus(args.data, args.split, CACHE, word.data)
     out = args.out or Path("build") / word.name / "scenes"
@@ -353,13 +353,13 @@ def _need_synthesis() -> None:
 
 
 def _sample(args: argparse.Namespace, word: Word) -> None:
-    from wakestate.train.sample import write_sample
+    from wakestate.train.synthesis.sample import write_sample
 
     write_sample(word.phrase, args.out)
 
 
 def _options(args: argparse.Namespace, word: Word) -> Options:
-    from wakestate.train.evaluate import Options
+    from wakestate.train.evaluation.evaluate import Options
 
     ratios: dict[str, tuple[float, ...]] = {}
     try:
@@ -381,8 +381,8 @@ def _options(args: argparse.Namespace, word: Word) -> Options:
 
 def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) -> Measured:
     """Evaluate, write evaluate.json, print the tables."""
-    from wakestate.train.evaluate import evaluate, write_json
-    from wakestate.train.tables import BY_NAME, tables
+    from wakestate.train.evaluation.evaluate import evaluate, write_json
+    from wakestate.train.report.tables import BY_NAME, tables
 
     start, kept = time.monotonic(), out.parent / "heard"
     library = _library(args, word)
@@ -426,10 +426,10 @@ def _evaluate(args: argparse.Namespace, word: Word) -> None:
 
 
 def _clips(args: argparse.Namespace, word: Word) -> None:
-    from wakestate.train.accepts import write_clips
-    from wakestate.train.data import load_corpus
-    from wakestate.train.report import read_results, stale
-    from wakestate.train.trials import Trials
+    from wakestate.train.data.corpus import load_corpus
+    from wakestate.train.evaluation.false_accepts import write_clips
+    from wakestate.train.evaluation.trials import Trials
+    from wakestate.train.report.page import read_results, stale
 
     options, out = _options(args, word), args.out or _build(word)
     results = out / "evaluate.json"
@@ -447,8 +447,8 @@ def _clips(args: argparse.Namespace, word: Word) -> None:
 def _lengths(args: argparse.Namespace, word: Word) -> None:
     import numpy as np
 
-    from wakestate.train.data import load_corpus
-    from wakestate.train.endpoints import lengths
+    from wakestate.train.data.corpus import load_corpus
+    from wakestate.train.evaluation.endpoints import lengths
 
     corpus = load_corpus(args.data, args.split, CACHE, word.data, args.also)
     found = lengths(Device(_library(args, word), word), word, corpus)
@@ -461,7 +461,7 @@ def _lengths(args: argparse.Namespace, word: Word) -> None:
 
 def _report(args: argparse.Namespace, word: Word) -> None:
     from wakestate.convert.manifest import check_manifest
-    from wakestate.train.report import stale, write_report
+    from wakestate.train.report.page import stale, write_report
 
     check_manifest(args.model, word)
     options = _options(args, word)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from wakestate import ROOT
 from wakestate.boards.schema import BoardError, load_board
-from wakestate.verify.gateway import GatewayError, Sensitivity
+from wakestate.verify.gateway.gateway import GatewayError, Sensitivity
+from wakestate.verify.gateway.posting import Service, load_key
+from wakestate.verify.gateway.taking import Taken, take
 from wakestate.verify.options import parser
-from wakestate.verify.posting import Service, load_key
-from wakestate.verify.taking import Taken, take
 from wakestate.words import Word, WordError, load_word
 from wakestate.words.files import FileError
 
@@ -22,7 +22,7 @@ CACHE = Path("build/cache")
 
 
 def _fuzz(args: argparse.Namespace) -> int:
-    from wakestate.verify import fuzz
+    from wakestate.verify.gateway import fuzz
 
     def progress(done: int) -> None:
         if sys.stderr.isatty():
@@ -45,8 +45,8 @@ def _fuzz(args: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
     """The word and its compiled device; what training says is wrong becomes one line."""
-    from wakestate.train.data import DataError  # the extra `train`
-    from wakestate.train.device import DeviceError
+    from wakestate.train.data.corpus import DataError  # the extra `train`
+    from wakestate.train.evaluation.device import DeviceError
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     try:
@@ -57,9 +57,9 @@ def _learning(args: argparse.Namespace) -> Iterator[tuple[Word, Path]]:
 
 def _train(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from wakestate.verify.cuts import Amounts
-        from wakestate.verify.fit import train
-        from wakestate.verify.fitter import Recipe
+        from wakestate.verify.learning.examples import Amounts
+        from wakestate.verify.learning.fit import train
+        from wakestate.verify.learning.fitter import Recipe
 
         recipe = Recipe(args.kind, args.cuts, args.seed, args.epochs, args.batches)
         run = args.run or Path("runs/verify") / word.name
@@ -72,9 +72,9 @@ def _train(args: argparse.Namespace) -> int:
 
 def _limits(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from wakestate.train.device import library_hash
-        from wakestate.verify.cuts import Amounts
-        from wakestate.verify.decide import decide_anew
+        from wakestate.train.evaluation.device import library_hash
+        from wakestate.verify.learning.examples import Amounts
+        from wakestate.verify.learning.thresholds import decide_anew
 
         kept = f"{word.name}-held-{args.amount:g}-{library_hash(library)[:8]}"
         wakes = args.wakes or Path("runs/verify") / kept
@@ -86,7 +86,7 @@ def _limits(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from wakestate.verify.compare import compare
+        from wakestate.verify.learning.compare import compare
 
         out = args.out or args.folder / "compare.json"
         print(compare(word, args.data, args.split, CACHE, library, args.folder, args.rate, out))
@@ -95,8 +95,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> int:
     with _learning(args) as (word, library):
-        from wakestate.verify.first import SecondLook
-        from wakestate.verify.measure import System, measure
+        from wakestate.verify.learning.measure import System, measure
+        from wakestate.verify.service.detector import SecondLook
 
         verifier = SecondLook.load(_folder(args), word, _model(args))
         system = System(word, library, verifier, args.data, args.split, CACHE)
@@ -119,15 +119,17 @@ def _gateway(args: argparse.Namespace) -> int:
 
 
 def _sensitivity(args: argparse.Namespace) -> Sensitivity:
-    from wakestate.verify.first import sensitivity
+    from wakestate.verify.service.detector import sensitivity
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     return sensitivity(word, _model(args), _folder(args))
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from wakestate.verify.api import Settings  # the extra `serve`, which the gateway does without
-    from wakestate.verify.serving import load_keys, load_verifier, serve
+    from wakestate.verify.service.api import (
+        Settings,  # the extra `serve`, which the gateway does without
+    )
+    from wakestate.verify.service.serving import load_keys, load_verifier, serve
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     settings = Settings(
@@ -144,7 +146,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from wakestate.verify.demo import demo
+    from wakestate.verify.gateway.demo import demo
 
     service = _own_service(args)
     return demo(load_board(args.board), args.program, args.audio, service, _sensitivity(args))
@@ -153,8 +155,8 @@ def _demo(args: argparse.Namespace) -> int:
 def _bench(args: argparse.Namespace) -> int:
     import asyncio
 
-    from wakestate.verify import bench
-    from wakestate.verify.child import running
+    from wakestate.verify.service import bench
+    from wakestate.verify.service.child import running
 
     word = load_word(ROOT / "words" / f"{args.word}.toml")
     key = load_key(args.key_file) if args.key_file else None
@@ -186,8 +188,8 @@ def _folder(args: argparse.Namespace) -> Path:
 
 def _own_service(args: argparse.Namespace) -> list[str]:
     """What starts it; GatewayError, in one line, where there is nothing to serve."""
-    from wakestate.verify.child import call
-    from wakestate.verify.serving import missing
+    from wakestate.verify.service.child import call
+    from wakestate.verify.service.serving import missing
 
     problem = missing(args.word, _folder(args))
     if problem:

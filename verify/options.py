@@ -7,7 +7,7 @@ from pathlib import Path
 
 DESCRIPTION = "The second look: who takes a device's wakes, and the service that verifies."
 BAUD = 1_000_000
-# As in verify/networks.py and verify/fit.py, which take Keras' seconds to load.
+# As in verify/learning/networks.py and verify/learning/fit.py, which take Keras' seconds to load.
 _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
 
 
@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     _add_cuts(fit, "runs/verify/WORD-wakes-AMOUNT")
     fit.add_argument("--run", type=Path, help="run folder (default: runs/verify/WORD)")
     fit.add_argument("--kind", choices=_KINDS, default="cra",
-                     help="network, by verify/networks.py (default: cra)")  # fmt: skip
+                     help="network, by verify/learning/networks.py (default: cra)")  # fmt: skip
     fit.add_argument("--cuts", choices=("aligned", "misaligned"), default="misaligned",
                      help="at the start told, or off by 0.5 s (default: misaligned)")  # fmt: skip
     fit.add_argument("--seed", type=int, default=1)

@@ -162,7 +162,7 @@ class Data(_Section):
     places: dict[str, Range] = Field(
         default={},
         description="start and end of the word, s, by file name without ending, where its energy "
-        "alone does not tell (train/locate.py)",
+        "alone does not tell (train/data/locate.py)",
     )
     # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
     say: tuple[Text, ...] = Field(
@@ -185,7 +185,7 @@ class Data(_Section):
 
 
 class Acoustics(_Section):
-    """How sound is mixed for training (train/acoustics.py): ranges are drawn from evenly."""
+    """How sound is mixed for training (train/acoustics/stage.py): ranges are drawn from evenly."""
 
     level_dbfs: Range = Field(
         (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"

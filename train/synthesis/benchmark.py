@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from wakestate.train.data import DataError
+from wakestate.train.data.corpus import DataError
 from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
 from wakestate.train.synthesis.recorded import download, megabytes, sources
 

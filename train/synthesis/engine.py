@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from wakestate.train.data import RATE, DataError
+from wakestate.train.data.corpus import RATE, DataError
 
 Spoken = tuple[str, float, float]  # a word (or its phonemes), start and end in seconds
 

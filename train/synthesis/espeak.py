@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from wakestate.train.judges import ESPEAK
+from wakestate.train.evaluation.judges import ESPEAK
 from wakestate.train.synthesis.engine import Engine, Speech, run_program, to_int16_at
 
 ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",

@@ -20,8 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wakestate.train.data import DataError
-from wakestate.train.kept import quiet
+from wakestate.train.artifacts import quiet
+from wakestate.train.data.corpus import DataError
 from wakestate.train.synthesis.recorded import Source, extract
 from wakestate.words.files import replaced, write_whole
 

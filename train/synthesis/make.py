@@ -14,8 +14,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from wakestate.train.data import RATE, DataError
-from wakestate.train.locate import PHRASE
+from wakestate.train.data.corpus import RATE, DataError
+from wakestate.train.data.locate import PHRASE
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite

@@ -25,7 +25,7 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.train.data import RATE, DataError
+from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.synthesis.readers import READERS
 from wakestate.words.files import replaced
 

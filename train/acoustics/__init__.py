@@ -1,0 +1,1 @@
+"""How sound reaches the microphone: rooms, noise, playback, conditions of real life."""

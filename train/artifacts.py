@@ -1,0 +1,116 @@
+"""What a killed call finds again: its settings, and its work in shards.
+
+All is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from wakestate.train.data.corpus import RATE, DataError
+from wakestate.words.files import replaced, write_whole
+
+Arrays = dict[str, NDArray[Any]]
+Make = Callable[[np.random.Generator], Arrays]
+T = TypeVar("T")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`content` as JSON; the folder is made where it is missing. FileError."""
+    write_whole(path, json.dumps(content, indent=1) + "\n")
+
+
+def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
+    """Write a folder's settings; DataError where it has others. `what`: "this run was started"."""
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        other = [key for key in config if kept.get(key) != config[key]]
+        if other:
+            raise DataError(f"{path}: {what} with another {' and '.join(other)}; name another "
+                            "folder, or remove this one")  # fmt: skip
+    write_json(path, config)
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """An .npz file. FileError."""
+    content: dict[str, Any] = arrays
+    with replaced(path) as partial:
+        np.savez(partial, **content)
+
+
+def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
+    """int16[samples] at RATE as a WAV file. FileError."""
+    made = io.BytesIO()  # soundfile itself tells a full disk from nothing else
+    soundfile.write(made, pcm, RATE, format="WAV", subtype="PCM_16")
+    write_whole(path, made.getvalue())
+
+
+def recalled(path: Path, make: Callable[[], T]) -> T:
+    """What `make` gave for `path` in a killed call; made, and kept, where that is missing."""
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        made = make()
+    with replaced(path) as partial, partial.open("wb") as file:
+        pickle.dump(made, file)
+    return made
+
+
+def quiet() -> None:
+    """What a worker process begins with: Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def joined(parts: Sequence[T]) -> T:
+    """Dataclasses of arrays as one, an array after the other."""
+    kind = type(parts[0])
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+_make: Make  # what worker processes inherit
+
+
+def _make_shard(job: tuple[Path, list[int]]) -> None:
+    path, seed = job
+    save_arrays(path, _make(np.random.default_rng(seed)))
+
+
+def make_shards(
+    folder: Path, part: str, kind: str, count: int, seed: int, begin: Callable[[], Make], what: str
+) -> list[Path]:
+    """The paths of `count` shards of one kind; those that are missing are made, on all cores.
+
+    `begin` is called where any is missing, and gives what makes one from a random generator that
+    depends on the seed, the shard's number and the kind alone.
+    """
+    global _make
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(count)]
+    jobs = [(p, [seed, i, len(kind)]) for i, p in enumerate(paths) if not p.is_file()]
+    if jobs:
+        _make = begin()
+        for stale in folder.glob(f".{part}-{kind}-*.partial.npz"):  # of a killed call
+            stale.unlink(missing_ok=True)
+        workers = min(len(jobs), os.cpu_count() or 1)
+        with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
+            done = team.imap_unordered(_make_shard, jobs)
+            for _ in tqdm(done, total=len(jobs), desc=f"{what} {part} {kind}", unit="shard"):
+                pass
+    return paths

@@ -1,0 +1,1 @@
+"""Data folders: the manifest, its audio, where the word is, halves."""

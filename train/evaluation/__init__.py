@@ -1,0 +1,1 @@
+"""Measures of a model through the device pipeline."""

@@ -1,0 +1,112 @@
+"""Thresholds that transfer: of each device state, pooled over its streams, set on one half of the
+sound without the word and reported on the other, and the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.metrics import Accepts, Heard, miss_rate, pooled
+from wakestate.train.evaluation.statistics import poisson
+from wakestate.train.evaluation.trials import Condition, Sound
+from wakestate.words import Word
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """One listener in one condition, each half at the threshold that the other half set."""
+
+    thresholds: tuple[int, int]  # at which the first half is reported, and the second
+    false_accepts: int
+    misses: int
+    frr: float
+    frr_low: float
+    frr_high: float
+    missed: str  # "1" for each trial that was
+
+
+def crossed(
+    heard: Heard, of_state: Accepts, rate: float, halves: NDArray[np.int64], seed: int
+) -> Crossed:
+    """`of_state`: false accepts on all streams of the state; `halves`: of each trial."""
+    limits = of_state.threshold(rate, 1), of_state.threshold(rate, 0)
+    accepts = sum(heard.accepts.at(limit)[half] for half, limit in enumerate(limits))
+    missed = np.where(halves == 0, *(heard.missed(limit) for limit in limits))
+    text = "".join("1" if m else "0" for m in missed)
+    found = miss_rate(missed, heard.speakers, seed)
+    return Crossed(limits, accepts, int(found["misses"]), found["frr"], found["frr_low"],
+                   found["frr_high"], text)  # fmt: skip
+
+
+class Counts:
+    """False accepts of every listener on every stream, told every state."""
+
+    def __init__(
+        self,
+        word: Word,
+        conditions: Sequence[Condition],
+        counted: dict[tuple[Sound, int, str], Accepts],
+        listeners: dict[str, Any],
+    ) -> None:
+        self.word, self.conditions, self.counted = word, conditions, counted
+        self.listeners = listeners
+        #: What each state of ours ships with.
+        self.ships = {s: listeners[OURS].threshold(i) for i, s in enumerate(word.states)}
+        self._pooled: dict[tuple[str, str], Accepts] = {}
+
+    def of(self, name: str, condition: Condition) -> Accepts:
+        """Of one listener in one condition."""
+        state = self.word.states.index(condition.state)
+        return self.counted[condition.sound.stream, state, name]
+
+    def pooled(self, name: str, state: str) -> Accepts:
+        """Of one listener over all streams of a state that is told rightly, each once."""
+        if (name, state) not in self._pooled:
+            streams = {c.sound.stream: self.of(name, c) for c in self.conditions
+                       if c.state == state and c.part in ("sound", "state")}  # fmt: skip
+            self._pooled[name, state] = pooled(list(streams.values()))
+        return self._pooled[name, state]
+
+    def shipped(self, name: str, state: str) -> int | None:
+        """The threshold that a listener comes with, if it does."""
+        if name == OURS:
+            return self.ships[state]
+        return getattr(self.listeners[name], "shipped", None)
+
+    def thresholds(self, rate: float) -> dict[str, int]:
+        """What each state would ship with: the lowest threshold from which on the false accepts
+        over all its streams, both halves, are within the rate."""
+        return {s: self.pooled(OURS, s).threshold(rate) for s in self.word.states}
+
+    def states(self, rates: Sequence[float]) -> list[dict[str, Any]]:
+        """False accepts of each state on the half that did not set its threshold; and as shipped.
+
+        `halves`: [threshold, false accepts, hours] of the first half, and of the second. The
+        interval is of both: exact for independent events, so too narrow where a state has several
+        streams, which repeat the same recordings.
+        """
+        found = []
+        for name in self.listeners:
+            for state in self.word.states:
+                of_state = self.pooled(name, state)
+                ships = self.shipped(name, state)
+                limits = {f"{r:g}": (of_state.threshold(r, 1), of_state.threshold(r, 0))
+                          for r in rates}  # fmt: skip
+                if ships is not None:
+                    limits["shipped"] = (ships, ships)
+                for rate, pair in limits.items():
+                    halves = [[limit, of_state.at(limit)[half], of_state.hours[half]]
+                              for half, limit in enumerate(pair)]  # fmt: skip
+                    accepts = sum(int(half[1]) for half in halves)
+                    hours = sum(of_state.hours)
+                    low, high = poisson(accepts, hours)
+                    found.append({
+                        "listener": name, "state": state, "rate": rate, "halves": halves,
+                        "false_accepts": accepts, "hours": hours, "low": low, "high": high,
+                    })  # fmt: skip
+        return found

@@ -1,0 +1,1 @@
+"""Training: pools of scenes, the learner, distillation, checkpoints."""

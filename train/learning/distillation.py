@@ -1,0 +1,71 @@
+"""What larger or more networks say of the scenes that a small one learns from (distillation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from wakestate.train.data.corpus import DataError
+from wakestate.train.learning.learner import learner
+from wakestate.train.learning.pool import STEPS, Pool
+from wakestate.train.model.network import TAUGHT_LIMIT, metadata_width
+from wakestate.words import Word
+from wakestate.words.files import replaced
+
+AT_ONCE = 4000
+
+
+def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None:
+    """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
+    kept in the file `kept`. DataError names the teacher that does not fit."""
+    if kept.is_file() and len(found := np.load(kept)) == len(pool):
+        pool.soft[:] = corrected(pool.labels, found)
+        return
+    total = np.zeros(pool.soft.shape, np.float32)
+    for path in teachers:
+        teacher = learner(word, loaded(path, pool.features.shape[1:], metadata_width(word)))
+        parts = np.array_split(np.arange(len(pool)), -(-len(pool) // AT_ONCE))
+        for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
+            said = teacher.outputs(pool, rows)[:, :, 0]
+            total[rows] += np.clip(said, -TAUGHT_LIMIT, TAUGHT_LIMIT)
+    mean = (total / len(teachers)).astype(pool.soft.dtype)
+    with replaced(kept) as partial:
+        np.save(partial, mean)
+    pool.soft[:] = corrected(pool.labels, mean)
+
+
+def corrected(labels: NDArray[np.int8], said: NDArray[np.float16]) -> NDArray[np.float16]:
+    """What teachers say of each step, but nowhere that the word is there where none may fire."""
+    return np.where(labels == 0, np.minimum(said, 0), said)
+
+
+def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:
+    """A teacher that takes features of `shape` [hops, bands] and `width` of metadata."""
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    x: NDArray[np.float32] = np.zeros((1, shape[0], 1, shape[1]), np.float32)
+    try:
+        steps = np.shape(model.predict_on_batch([x, np.zeros((1, width), np.float32)]))[1]
+    except ValueError as error:
+        raise DataError(f"{path}: takes other features or states: {error}") from None
+    if steps != STEPS:
+        raise DataError(f"{path}: makes {steps} steps of a scene, {STEPS} are needed: a teacher's "
+                        "stride and receptive field must be the word's")  # fmt: skip
+    return model
+
+
+def identities(teachers: Sequence[Path]) -> list[str]:
+    """A hash of each; DataError where one is missing."""
+    for path in teachers:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; give the model.keras of another run")
+    return [sha256(path.read_bytes()).hexdigest() for path in teachers]

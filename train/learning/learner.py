@@ -1,0 +1,187 @@
+"""A network at work on pools of scenes: what it says of them, and learning from them.
+
+With TensorFlow Keras does both, batch by batch. With JAX the scenes lie on the accelerator and one
+compiled loop makes the batches and learns from them: the same batches, made of the same draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from wakestate.train.data.corpus import RATE
+from wakestate.train.learning.augment import Changes, change, warp_matrices
+from wakestate.train.learning.pool import Pool, window_ends
+from wakestate.train.learning.prefetch import ahead
+from wakestate.train.model.network import ENDPOINT_HOPS, metadata_vectors
+from wakestate.words import Word
+
+FEATURE_SCALE = np.float32(1 / 32)
+CLIPS = 500  # scored at once
+BATCHES = 100  # that JAX learns from between two looks around
+ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
+
+
+class Drawn(NamedTuple):
+    """A batch: rows of the scenes with the word, of those without, and changes to them all."""
+
+    positive: NDArray[np.intp]
+    negative: NDArray[np.intp]
+    changes: Changes
+
+
+def targets(word: Word, pool: Pool, pick: NDArray[Any], taught: bool) -> NDArray[np.float32]:
+    """What window_loss takes: float32[n, steps, 3], or 4 with teachers."""
+    f = word.frontend
+    unit = ENDPOINT_HOPS * f.hop_samples / f.sample_rate
+    words = np.where(pool.words[pick] >= 0, pool.words[pick] / RATE, np.nan)
+    off = (window_ends(word)[None, :, None] - words[:, None, :]) / unit
+    low, high = ENDPOINT_RANGE
+    seen = ((off >= low) & (off <= high)).all(axis=2, keepdims=True)
+    labels = pool.labels[pick].astype(np.float32)[:, :, None]
+    parts = [labels, np.where(seen, off, np.nan).astype(np.float32)]
+    if taught:
+        parts.append(pool.soft[pick, :, None].astype(np.float32))
+    return np.concatenate(parts, axis=2)
+
+
+class Learner:
+    """A `model` on any backend of Keras. To learn it must be compiled, with a loss function that
+    gives a loss for each clip. `taught`: whether teachers are listened to as well."""
+
+    def __init__(self, word: Word, model: keras.Model, taught: bool = False) -> None:
+        self.word, self.model, self.taught = word, model, taught
+        self.meta = metadata_vectors(word)
+        self.warps = warp_matrices(word.frontend)
+
+    def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Logit, start and end at every step of the given clips, float32[n, steps, 3]."""
+        parts = []
+        for pick in np.array_split(clips, -(-len(clips) // CLIPS)):
+            x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
+            said = self.model.predict_on_batch([x, self.meta[pool.states[pick]]])
+            parts.append(np.asarray(said)[:, :, 0])
+        return np.concatenate(parts)
+
+    def learn(
+        self, draw: Callable[[], Drawn], count: int, positive: Pool, negative: Pool, what: str,
+        look: Callable[[], None],
+    ) -> list[float]:  # fmt: skip
+        """Learn from `count` batches; their losses. `what` stands at the progress bar; `look` is
+        called now and then, and may raise."""
+        losses = []
+        make = lambda: self._batch(draw(), positive, negative)  # noqa: E731
+        for x, y in tqdm(ahead(make, count), what, count, unit="batch"):
+            losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
+            look()
+        return losses
+
+    def _batch(
+        self, drawn: Drawn, positive: Pool, negative: Pool
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+        """Inputs and targets."""
+        parts = ((positive, drawn.positive), (negative, drawn.negative))
+        x = np.concatenate([pool.features[pick] for pool, pick in parts]).astype(np.float32)
+        x = change(x * FEATURE_SCALE, drawn.changes, self.warps)
+        states = np.concatenate([pool.states[pick] for pool, pick in parts])
+        y = [targets(self.word, pool, pick, self.taught) for pool, pick in parts]
+        return [x[:, :, None, :], self.meta[states]], np.concatenate(y)
+
+
+class JaxLearner(Learner):
+    """The same on JAX."""
+
+    def __init__(self, word: Word, model: keras.Model, taught: bool = False) -> None:
+        super().__init__(word, model, taught)
+        import jax
+
+        self._say, self._round = jax.jit(self._said), jax.jit(self._learned)
+        self._targets: dict[int, tuple[Pool, Any]] = {}  # the pool too, so that no other has its id
+
+    def _weights(self) -> tuple[list[Any], list[Any]]:
+        model = self.model
+        return ([v.value for v in model.trainable_variables],
+                [v.value for v in model.non_trainable_variables])  # fmt: skip
+
+    def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
+        """See Learner."""
+        whole = np.resize(clips, (-(-len(clips) // CLIPS), CLIPS))  # one shape, compiled once
+        said = [self._say(*self._weights(), *pool.on_jax, pick) for pick in whole]
+        return np.concatenate([np.asarray(part) for part in said])[: len(clips)]
+
+    def _said(self, trained: Any, other: Any, features: Any, states: Any, pick: Any) -> Any:
+        x = features[pick].astype("float32")[:, :, None, :] * FEATURE_SCALE
+        said, _ = self.model.stateless_call(trained, other, [x, self._vectors(states[pick])])
+        return said[:, :, 0]
+
+    def _vectors(self, states: Any) -> Any:
+        return keras.ops.take(self.meta, states, axis=0)
+
+    def learn(
+        self, draw: Callable[[], Drawn], count: int, positive: Pool, negative: Pool, what: str,
+        look: Callable[[], None],
+    ) -> list[float]:  # fmt: skip
+        """See Learner."""
+        import jax
+
+        optimizer = self.model.optimizer
+        variables = [v.value for v in optimizer.variables]
+        state = (*self._weights(), variables)
+        pools = [(*pool.on_jax, self._targets_of(pool)) for pool in (positive, negative)]
+        at_once = min(BATCHES, count)
+        make = lambda: jax.tree.map(lambda *a: np.stack(a), *(draw() for _ in range(at_once)))  # noqa: E731
+        losses: list[float] = []
+        with tqdm(total=count, desc=what, unit="batch") as bar:
+            for drawn in ahead(make, -(-count // at_once)):
+                left = min(at_once, count - len(losses))
+                taken = jax.tree.map(lambda a, n=left: a[:n], drawn)
+                state, lost = self._round(state, taken, *pools)
+                losses += np.asarray(lost).tolist()
+                bar.update(left)
+                look()
+        model = self.model
+        kept = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+        for of, values in zip(kept, state, strict=True):
+            for variable, value in zip(of, values, strict=True):
+                variable.assign(value)
+        return losses
+
+    def _targets_of(self, pool: Pool) -> Any:
+        import jax
+
+        if id(pool) not in self._targets:
+            every = targets(self.word, pool, np.arange(len(pool)), self.taught)
+            self._targets[id(pool)] = pool, jax.device_put(every)
+        return self._targets[id(pool)][1]
+
+    def _learned(self, state: Any, drawn: Drawn, positive: Any, negative: Any) -> Any:
+        """Many batches: the state behind them, and their losses."""
+        import jax
+        from jax import numpy as jnp
+
+        def loss(trained: Any, other: Any, inputs: Any, y: Any) -> Any:
+            said, other = self.model.stateless_call(trained, other, inputs, training=True)
+            return jnp.mean(self.model.loss(y, said)), other
+
+        def step(state: Any, drawn: Drawn) -> Any:
+            trained, other, optimizer = state
+            x, states, y = (jnp.concatenate([a[drawn.positive], b[drawn.negative]])
+                            for a, b in zip(positive, negative, strict=True))  # fmt: skip
+            x = x.astype(jnp.float32) * FEATURE_SCALE
+            x = change(x, drawn.changes, jnp.asarray(self.warps), jnp)[:, :, None, :]
+            inputs = [x, self._vectors(states)]
+            (lost, other), slope = jax.value_and_grad(loss, has_aux=True)(trained, other, inputs, y)
+            trained, optimizer = self.model.optimizer.stateless_apply(optimizer, slope, trained)
+            return (trained, other, optimizer), lost
+
+        return jax.lax.scan(step, state, drawn)
+
+
+def learner(word: Word, model: keras.Model, taught: bool = False) -> Learner:
+    """The learner for the backend that Keras has."""
+    return (JaxLearner if keras.backend.backend() == "jax" else Learner)(word, model, taught)

@@ -1,0 +1,251 @@
+"""The training pool: rendered scenes as int8 features, in shards on disk.
+
+A shard depends on the seed and its own number alone, so a killed rendering goes on where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.acoustics.stage import Stage, active_rms, resample
+from wakestate.train.artifacts import Arrays, Make, make_shards
+from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
+from wakestate.train.data.manifest import listed
+from wakestate.words import Word
+
+STEPS = 48  # network steps in one clip
+SHARD = 400  # clips in one shard
+WANTED_S = (-0.03, 0.30)  # a window that ends this long after the word may, and must, fire
+
+
+@dataclass
+class Pool:
+    """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], states uint8[n] as
+    the device tells them, words int32[n, 2]: first and last sample of the word, or -1; soft
+    float16[n, steps]: what teachers say (train/learning/distillation.py), NaN without any."""
+
+    features: NDArray[np.int8]
+    labels: NDArray[np.int8]
+    states: NDArray[np.uint8]
+    words: NDArray[np.int32]
+    soft: NDArray[np.float16]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @cached_property
+    def on_jax(self) -> tuple[Any, Any]:
+        """Features and states where JAX computes."""
+        import jax
+
+        return jax.device_put(self.features), jax.device_put(self.states)
+
+
+def clip_hops(word: Word, steps: int = STEPS) -> int:
+    """Hops of a clip that gives so many outputs."""
+    return word.model.receptive_hops + (steps - 1) * word.model.stride
+
+
+def window_ends(word: Word, steps: int = STEPS) -> NDArray[np.float64]:
+    """End of each step's window, seconds from the start of the clip."""
+    f = word.frontend
+    last = word.model.receptive_hops - 1 + np.arange(steps) * word.model.stride
+    return np.asarray((last * f.hop_samples + f.window_samples) / f.sample_rate)
+
+
+def check_parts(corpus: Corpus, word: Word) -> None:
+    """A DataError where a part has no word or no other speech, before anything is rendered."""
+    for part in ("train", "held"):
+        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
+        _check(corpus, word, part, bool(mine.positives(word)), bool(mine.negatives(word)))
+
+
+def _check(corpus: Corpus, word: Word, part: str, words: bool, others: bool) -> None:
+    if not words:
+        meant = ", ".join(f"'{label}'" for label in word.data.positive)
+        there = listed(sorted({f"'{c.label}'" for c in corpus.clips if c.label}), 10)
+        raise DataError(
+            f"no recording of the word for {part}: at least 2 with the label {meant} are needed, "
+            f"better of 2 speakers; labels in the data: {there or 'none'}"
+        )
+    if not others:
+        raise DataError(
+            f"no speech without the word for {part}: at least 2 recordings of kind speech are "
+            "needed, better of 2 speakers"
+        )
+
+
+class Renderer:
+    """Makes clips of one kind from one part ("train", "held").
+
+    "positive": the word is in it; "negative": it is not; "near": a near miss is. A clip has `steps`
+    network steps. `ends_s`: from and to where the word may end, seconds; default: anywhere.
+    """
+
+    def __init__(
+        self, corpus: Corpus, word: Word, part: str, steps: int = STEPS,
+        ends_s: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
+        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
+        self.stage = Stage(mine if part == "train" else _with_sounds(corpus, mine), word)
+        self.word = word
+        self.extract = Extractor(word.frontend)
+        positives = mine.positives(word)
+        self.real = [c for c in positives if c.kind == c.label]
+        self.synthetic = [c for c in positives if c.kind == "tts"]
+        self.negative = mine.negatives(word)
+        _check(corpus, word, part, bool(positives), bool(self.negative))
+        self.near = [c for c in self.negative if c.label == "near"]
+        weights = np.array([max(c.samples / RATE, 2.0) for c in self.negative])
+        weights[[c.label == "near" for c in self.negative]] *= 2.0
+        self.negative_p = weights / weights.sum()
+        # States that play nothing; all, when there is no such state.
+        players = [dict(p.split("=") for p in s.split(",")).get("player") for s in word.states]
+        idle = [i for i, player in enumerate(players) if player not in PLAYBACK_KINDS]
+        self.idle = idle or list(range(len(players)))
+        f = word.frontend
+        self.samples = (clip_hops(word, steps) - 1) * f.hop_samples + f.window_samples
+        self.windows = window_ends(word, steps)
+        self.ends_s = ends_s or (self.windows[0] + 0.05, self.windows[-1] - 0.15)
+
+    def clip(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.int8], NDArray[np.int8], int, tuple[int, int]]:
+        """One clip: features, labels, the state told, and the word's place."""
+        pcm, labels, state, place = self.scene(rng, kind)
+        return self.extract.features(pcm), labels, state, place
+
+    def scene(
+        self, rng: np.random.Generator, kind: str
+    ) -> tuple[NDArray[np.int16], NDArray[np.int8], int, tuple[int, int]]:
+        """One clip as the microphone hears it, int16[samples]; else as `clip`."""
+        state = int(rng.integers(len(self.word.states)))
+        if rng.random() < 0.35:
+            state = self.idle[rng.integers(len(self.idle))]  # what the device mostly is
+        labels = np.zeros(len(self.windows), np.int8)
+        place = (-1, -1)
+        if kind == "positive":
+            speech, start, end = self._positive(rng)
+            after = self.windows - end / RATE
+            labels[:] = -1
+            labels[(after >= WANTED_S[0]) & (after <= WANTED_S[1])] = 1
+            labels[self.windows < (start + 0.4 * (end - start)) / RATE] = 0
+            labels[after > 1.2] = 0
+            active = active_rms(speech[start:end])
+            place = (start, end)
+        else:
+            speech = np.zeros(self.samples, np.float32)
+            talk = kind == "near" or rng.random() < 0.93
+            if talk:
+                speech = self._negative(rng, kind == "near")
+            active = active_rms(speech) if talk else 0.0
+        pcm = self.stage.to_microphone(
+            rng, speech, self.samples, self.word.states[state], max(active, 1.0)
+        )
+        if rng.random() < self.word.acoustics.wrong_state:
+            state = int(rng.integers(len(self.word.states)))
+        return pcm, labels, state, place
+
+    def _positive(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], int, int]:
+        real = bool(self.real) and (rng.random() < 0.5 or not self.synthetic)
+        source = self.real if real else self.synthetic
+        clip = source[rng.integers(len(source))]
+        speed = rng.uniform(0.85, 1.2)
+        x = resample(self.stage.corpus.audio(clip).astype(np.float32), speed)
+        start, end = int(clip.start / speed), min(int(clip.end / speed), len(x))
+        if rng.random() < 0.3:  # the word alone, cut out
+            x = x[max(0, start - 800) : end + 800]
+            start, end = min(start, 800), min(start, 800) + end - start
+        at = int(rng.uniform(*self.ends_s) * RATE)
+        out = np.zeros(self.samples, np.float32)
+        shift = at - end
+        first, last = max(0, shift), min(self.samples, shift + len(x))
+        out[first:last] = x[first - shift : last - shift]
+        level = active_rms(x[start:end])
+        if rng.random() < 0.3 and self.negative:  # other words right before
+            before = max(0, start + shift - int(rng.uniform(0, 0.3) * RATE))
+            if before > RATE // 4:
+                out[:before] = self._talk(rng, before, level)
+        if rng.random() < 0.3 and self.negative:  # and right after
+            after = min(self.samples, at + int(rng.uniform(0.05, 0.5) * RATE))
+            if self.samples - after > RATE // 4:
+                out[after:] = self._talk(rng, self.samples - after, level)
+        return out, max(0, start + shift), at
+
+    def _talk(self, rng: np.random.Generator, samples: int, level: float) -> NDArray[np.float32]:
+        """Speech without the word at the RMS `level`."""
+        talk = self._negative(rng)[:samples]
+        return np.asarray(talk * (level / max(active_rms(talk), 1.0)), np.float32)
+
+    def _negative(self, rng: np.random.Generator, near: bool = False) -> NDArray[np.float32]:
+        """Speech without the word; `near`: a near miss first, anywhere in the clip."""
+        out = np.zeros(self.samples, np.float32)
+        filled = int(rng.integers(self.samples * 2 // 3)) if near else 0
+        lead = filled
+        while filled < self.samples - RATE // 2:
+            if near and filled == lead:
+                clip = self.near[rng.integers(len(self.near))]
+            else:
+                clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
+            x = self.stage.corpus.audio(clip)
+            need = int((self.samples - filled) * 1.15)
+            if len(x) > need:
+                first = int(rng.integers(len(x) - need + 1))
+                x = x[first : first + need]
+            y = resample(x.astype(np.float32), rng.uniform(0.9, 1.12))[: self.samples - filled]
+            if filled > lead:
+                y = y * (active_rms(out[:filled]) / max(active_rms(y), 1.0))
+            out[filled : filled + len(y)] = y
+            filled += len(y) + int(rng.integers(0, RATE // 3))
+        return out
+
+
+def _with_sounds(corpus: Corpus, part: Corpus) -> Corpus:
+    """A held-out part keeps its own voices but needs rooms and sounds: it lends train's."""
+    sounds: list[Clip] = corpus.of("rir", "noise", "music", "alarms")
+    lent = set(sounds)
+    return corpus.only([c for c in part.clips if c not in lent] + sounds)
+
+
+def render_pool(
+    corpus: Corpus, word: Word, folder: Path, kind: str, part: str, clips: int, seed: int
+) -> Pool:
+    """Render (or read what is already rendered of) `clips` clips into `folder`."""
+
+    def begin() -> Make:
+        renderer = Renderer(corpus, word, part)
+
+        def shard(rng: np.random.Generator) -> Arrays:
+            features, labels, states, words = zip(
+                *(renderer.clip(rng, kind) for _ in range(SHARD)), strict=True
+            )
+            return {"features": np.stack(features), "labels": np.stack(labels),
+                    "states": np.array(states, np.uint8),
+                    "words": np.array(words, np.int32)}  # fmt: skip
+
+        return shard
+
+    paths = make_shards(folder, part, kind, -(-clips // SHARD), seed, begin, "render")
+    pool = Pool(
+        np.empty((clips, clip_hops(word), word.frontend.bands), np.int8),
+        np.empty((clips, STEPS), np.int8),
+        np.empty(clips, np.uint8),
+        np.empty((clips, 2), np.int32),
+        np.full((clips, STEPS), np.nan, np.float16),
+    )
+    for i, path in enumerate(paths):  # one open file and one copy at a time
+        part_of = slice(i * SHARD, min((i + 1) * SHARD, clips))
+        with np.load(path) as shard:
+            count = part_of.stop - part_of.start
+            pool.features[part_of] = shard["features"][:count]
+            pool.labels[part_of] = shard["labels"][:count]
+            pool.states[part_of] = shard["states"][:count]
+            pool.words[part_of] = shard["words"][:count]
+    return pool

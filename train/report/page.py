@@ -1,0 +1,204 @@
+"""One HTML page of an evaluation: everything in it, nothing fetched; and its figures as PNG."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wakestate.convert.emit import compile_word
+from wakestate.convert.render import render
+from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.device import OURS, Device
+from wakestate.train.evaluation.evaluate import VERSION, Options, fingerprint
+from wakestate.train.evaluation.float_baseline import FLOAT
+from wakestate.train.evaluation.paired import check_same_trials
+from wakestate.train.evaluation.peers import find_peers
+from wakestate.train.report import figures
+from wakestate.train.report.cells import USUAL, Table, label
+from wakestate.train.report.tables import tables
+from wakestate.words import Word
+from wakestate.words.files import write_whole
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page."""
+
+    svg: str
+    alt: str
+
+
+def stale(
+    results: Path, device: Device, word: Word, split: str, options: Options, cache: Path
+) -> str:
+    """Why evaluate.json cannot be used for what is asked; empty when it can."""
+    if not results.is_file():
+        return f"{results}: not there yet"
+    found = read_results(results)
+    wanted: dict[str, object] = {
+        "split": split, "seed": options.seed, "draws": options.draws,
+        "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
+        "fingerprint": fingerprint(device),
+        "short": options.short,
+        "peers_absent": find_peers(word, cache)[1] if options.peers else "left out as asked",
+    }  # fmt: skip
+    for key, value in wanted.items():
+        given = found.get(key, False if key == "short" else None)  # it was never told before
+        if given != value:
+            return f"{results}: {key} is {given}, wanted {value}"
+    if options.keras and FLOAT not in found["rows"][0]["others"]:
+        return f"{results}: made without the float model"
+    return ""
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The content of evaluate.json; DataError when it is none of this version."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["rows"][0]["condition"] and found.get("version") != VERSION:
+            raise DataError(
+                f"{path}: version {found.get('version', 1)}, and this tool reads {VERSION}; "
+                "remove it, and `make evaluate` makes it again"
+            )
+        found["states"], found["false_accepts"], found["near"]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not what `make evaluate` writes ({error!r}); remove it, and it is made again"
+        ) from None
+    return dict(found)
+
+
+def write_report(
+    word: Word, model: Path, results: Path, out: Path, costs: Path,
+    beside: Sequence[tuple[str, Path]],
+) -> Path:  # fmt: skip
+    """Write OUT/report.html and OUT/*.png; returns the page."""
+    found = read_results(results)
+    for name, path in beside:
+        join(found, name, read_results(path))
+    rows = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
+    rate = USUAL
+    out.mkdir(parents=True, exist_ok=True)
+    figures.save_png(figures.overview(rows, rate), out / "overview.png")
+    figures.save_png(figures.det(rows, 4, legend=True), out / "det.png")
+    quiet = [r for r in found["rows"] if r["condition"]["level_dbfs"] == -30.0]  # none if short
+    bands = _bands(rows, quiet[0], found["band_hz"], out) if quiet else []
+    scenes = []
+    for i, scene in enumerate(found["excerpts"]):
+        draw = figures.excerpt(scene)
+        figures.save_png(draw, out / f"scores-{i + 1}.png")
+        scenes.append(
+            (label(scene["condition"]), Picture(figures.svg(draw, f"scores{i}"), _alt_scene(scene)))
+        )
+    page = render(
+        "report.html.j2",
+        word=word, found=found, ours=OURS, rate=rate, rows=rows,
+        listeners=list(figures.listeners(rows[0])),
+        overview=Picture(figures.svg(figures.overview(rows, rate), "overview"),
+                         _alt_overview(rows, rate)),
+        det=[Picture(figures.svg(figures.det([row], 1, legend=False), f"det{i}"),
+                     _alt_det(row, rate)) for i, row in enumerate(rows)],
+        bands=bands, scenes=scenes,
+        tables={table.title: table for table in tables(found)},
+        size=_size(word, model), cost=_cost(word, model, costs),
+    )  # fmt: skip
+    path = out / "report.html"
+    write_whole(path, page)
+    return path
+
+
+def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
+    """Puts another model's own figures beside, where it was measured in the same condition."""
+    check_same_trials(found, name, other)
+    by_name = {r["condition"]["name"]: r for r in other["rows"]}
+    for row in found["rows"]:
+        theirs = by_name[row["condition"]["name"]]
+        ratio = {
+            rate: {"ratio": row["at"][rate]["misses"] / at["misses"], "low": None, "high": None}
+            if at["misses"] else None
+            for rate, at in theirs["at"].items() if rate in row["at"]
+        }  # fmt: skip
+        row["others"][name] = {key: theirs[key] for key in ("at", "shipped", "crossed", "curve")}
+        row["others"][name]["ratio"] = ratio
+    found["states"] += [{**s, "listener": name} for s in other["states"] if s["listener"] == OURS]
+
+
+def _bands(
+    rows: list[dict[str, Any]], quiet: dict[str, Any], hz: list[float], out: Path
+) -> list[Picture]:
+    made: list[Picture] = []
+    for row in rows:
+        if row["condition"]["ser_db"] == 0:
+            draw = figures.lfbe(quiet, row, hz)
+            figures.save_png(draw, out / f"bands-{len(made) + 1}.png")
+            shift = [b - a for a, b in zip(quiet["lfbe_db"], row["lfbe_db"], strict=True)]
+            most = max(range(len(shift)), key=lambda i: shift[i])
+            name = label(row["condition"]["name"])
+            alt = (f"{name}: the device's own sound raises the mean energy "
+                   f"most at {hz[most]:.0f} Hz, by {shift[most]:.0f} dB, and least by "
+                   f"{min(shift):.0f} dB.")  # fmt: skip
+            made.append(Picture(figures.svg(draw, f"bands{len(made)}"), alt))
+    return made
+
+
+def _alt_overview(rows: list[dict[str, Any]], rate: str) -> str:
+    parts = []
+    for row in rows:
+        shares = ", ".join(f"{name} {100 * r['at'][rate]['frr']:.1f} %"
+                           for name, r in figures.listeners(row).items())  # fmt: skip
+        parts.append(f"{label(row['condition']['name'])}: {shares}")
+    return f"False rejects at {rate} false accepts per hour. " + "; ".join(parts) + "."
+
+
+def _alt_det(row: dict[str, Any], rate: str) -> str:
+    return "Trade-off of false rejects and false accepts. " + _alt_overview([row], rate)
+
+
+def _alt_scene(scene: dict[str, Any]) -> str:
+    heard = "; ".join(
+        f"{name} wakes at " + (", ".join(f"{t:.1f} s" for t in found["wakes_s"]) or "no time")
+        for name, found in scene["listeners"].items()
+        if name != FLOAT
+    )
+    said = ", ".join(f"{start:.1f} s" for start, _ in scene["words_s"])
+    return f"{label(scene['condition'])}: the word is said at {said}; {heard}."
+
+
+def _size(word: Word, model: Path) -> dict[str, str]:
+    program = compile_word(word, model, "plain")
+    macs = program.macs
+    f, m = word.frontend, word.model
+    step = m.stride * f.hop_samples / f.sample_rate
+    return {
+        "weights (int8)": f"{program.weight_bytes:,}",
+        "MACs a second of audio": f"{macs / step:,.0f}",
+        "receptive field": f"{m.receptive_hops} hops, "
+        f"{((m.receptive_hops - 1) * f.hop_samples + f.window_samples) / f.sample_rate:.2f} s",
+        "a network step every": f"{1000 * step:.0f} ms",
+        "device states": f"{len(word.states)}, one set of weights",
+    }
+
+
+def _cost(word: Word, model: Path, costs: Path) -> Table | None:
+    """Counted costs on every core, if they are those of a network as large as this one."""
+    if not costs.is_file():
+        return None
+    counted = [r for r in json.loads(costs.read_text(encoding="utf-8"))["rows"]
+               if r["model"] == word.name]  # fmt: skip
+    macs = compile_word(word, model, "plain").macs
+    if not any(r["layer"] == "step" and r.get("macs") == macs for r in counted):
+        return None
+    total = {r["core"]: r for r in counted if r["layer"] == "total"}
+    worst = {r["core"]: r for r in counted if r["layer"] == "worst hop"}
+    body = tuple(
+        tuple((text, "") for text in (
+            core, f"{r['instructions'] / 1e6:.2f} M", f"{worst[core]['instructions']:,}",
+            f"{r['flash'] / 1024:.1f} KB", f"{r['ram'] / 1024:.1f} KB", f"{r['stack']:,} B"))
+        for core, r in total.items()
+    )  # fmt: skip
+    note = "Counted in QEMU, not timed; flash, RAM and stack of the least image that listens."
+    head = ("core", "instructions a second of audio", "in the worst hop", "flash", "RAM", "stack")
+    return Table("Cost", note, head, body)

@@ -1,0 +1,304 @@
+"""The tables of an evaluation, from what evaluate.json holds: for a terminal, a card, a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakestate.train.acoustics.conditions import ALTERATIONS
+from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.float_baseline import FLOAT
+from wakestate.train.evaluation.paired import versus
+from wakestate.train.report.cells import USUAL, Cell, Table, frr, percent, row_name
+
+BY_NAME = "False accepts by name"
+MOST_ACCEPTS = 200  # listed; evaluate.json has all
+SAID_BY = {"synthetic": "synthetic", "recorded": "people", "clip": "clips"}
+
+
+def tables(found: dict[str, Any]) -> list[Table]:
+    """Every table that the evaluation has figures for, in the order of the report."""
+    rows = found["rows"]
+    others = [name for name in rows[0]["others"] if name != FLOAT]
+    of = {part: [r for r in rows if r["condition"]["part"] == part]
+          for part in ("sound", "state", "life", "told", "gain")}  # fmt: skip
+    main = of["sound"] + of["state"]
+    made = [_main(main, others), _transfer(main, others), _states(found["states"]),
+            _shipped(main, others)]  # fmt: skip
+    if others:
+        made.append(_paired(main, others, found["voices"]))
+    if of["life"]:
+        made.append(_life([rows[0], *of["life"]], others))
+    if of["told"]:
+        made.append(_told(of["told"], rows))
+    if of["gain"]:
+        made.append(_gain(of["gain"], rows[0], others))
+    if FLOAT in rows[0]["others"]:
+        made.append(_float(main))
+    if found["false_accepts"]:
+        made.append(_accepts(found["false_accepts"]))
+    if found["near"]:
+        made.append(_near(found["near"], others))
+    if any(r["endpoints"] for r in rows):
+        made.append(_endpoints([r for r in rows if r["endpoints"] and r not in of["told"]]))
+    return made
+
+
+def _main(rows: list[dict[str, Any]], others: list[str]) -> Table:
+    rates = sorted(rows[0]["at"], key=float)
+    head = ["condition"]
+    for rate in rates:
+        head.append(f"{OURS}, {rate} FA/h")
+        for name in others:
+            head += [f"{name}, {rate} FA/h", "ratio of misses"]
+    head.append("trials")
+    body: list[tuple[Cell, ...]] = []
+    for row in rows:
+        cells = [row_name(row)]
+        for rate in rates:
+            cells.append(frr(row["at"][rate]))
+            for name in others:
+                other = row["others"][name]
+                cells += [frr(other["at"][rate]), _ratio(other["ratio"][rate])]
+        body.append((*cells, (str(row["clips"]), "")))
+    hours = rows[0]["hours"]
+    allowed = int(0.5 * hours)
+    note = (
+        f"False rejects in percent, 95 % interval over {rows[0]['speakers']} voices, at a "
+        "threshold chosen in each row so that false accepts are at or below the rate. There are "
+        f"{hours:.2f} h of sound without the word: at 0.5 FA/h that allows {allowed} false "
+        f"accept{'' if allowed == 1 else 's'} in all, so that column hangs on the loudest few. "
+    )
+    if others:
+        note += f"Ratio: {OURS}'s misses over those of the engine before it, with its interval."
+    return Table("False rejects at equal false accepts", note, tuple(head), tuple(body))
+
+
+def _transfer(rows: list[dict[str, Any]], others: list[str]) -> Table:
+    rates = sorted(rows[0]["crossed"], key=float, reverse=True)
+    heads = [f"{name}, {rate} FA/h" for rate in rates for name in (OURS, *others)]
+    body = [
+        (row_name(row),
+         *(frr(at["crossed"][rate]) for rate in rates
+           for at in (row, *(row["others"][name] for name in others))),
+         (str(row["clips"]), ""))
+        for row in rows
+    ]  # fmt: skip
+    note = (
+        "False rejects in percent, 95 % interval over voices. One threshold for all rows of a "
+        "device state: set for the rate named on one half of the recordings without the word, and "
+        "reported on the other half of the voices; and the reverse. This is what a device does "
+        "among strangers."
+    )
+    return Table("False rejects at thresholds from the other half", note,
+                 ("condition", *heads, "trials"), tuple(body))  # fmt: skip
+
+
+def _states(states: list[dict[str, Any]]) -> Table:
+    listeners = list(dict.fromkeys(s["listener"] for s in states if s["listener"] != FLOAT))
+    rates = list(dict.fromkeys(s["rate"] for s in states))
+    of = {(s["listener"], s["state"], s["rate"]): s for s in states}
+    columns = [(name, rate) for name in listeners for rate in rates
+               if any(key[0] == name and key[2] == rate for key in of)]  # fmt: skip
+    body = []
+    for state in dict.fromkeys(s["state"] for s in states):
+        cells: list[Cell] = [row_name({"condition": {"name": state}})]
+        for name, rate in columns:
+            s = of[name, state, rate]
+            each = " + ".join(str(half[1]) for half in s["halves"])
+            cells.append((f"{s['false_accepts'] / s['hours']:.2f}",
+                          f"[{s['low']:.2f}, {s['high']:.2f}] ({each})"))  # fmt: skip
+        body.append((*cells, (f"{of[columns[0][0], state, columns[0][1]]['hours']:.1f}", "")))
+    heads = [f"{name}, {'as shipped' if rate == 'shipped' else f'{rate} meant'}"
+             for name, rate in columns]  # fmt: skip
+    note = (
+        "False accepts an hour of each device state, over all its rows, with the exact Poisson "
+        "interval, and how many there are in each half. Where a rate is meant, each half is heard "
+        "at the threshold that the other set. Rows of one state hear the same recordings at "
+        "several ratios, so their intervals are somewhat too narrow."
+    )
+    return Table("False accepts at thresholds from the other half", note,
+                 ("state", *heads, "hours"), tuple(body))  # fmt: skip
+
+
+def _paired(rows: list[dict[str, Any]], others: list[str], voices: list[str]) -> Table:
+    body = []
+    for name in others:
+        theirs = [row["others"][name] for row in rows]
+        for rate in sorted(rows[0]["crossed"], key=float, reverse=True):
+            missed = [at["crossed"][rate]["missed"] for at in theirs]
+            cells = versus([row["crossed"][rate]["missed"] for row in rows], missed, voices)
+            body.append(((name, ""), (f"{rate} FA/h", ""), *cells))
+    note = (
+        f"All rows together, at thresholds from the other half: {OURS}'s misses against the "
+        "other's on the same trials. Difference in points with its 95 % interval over voices; p of "
+        "so large a difference if both were alike (the sign of each voice's difference drawn)."
+    )
+    head = ("against", "at", f"{OURS}, %", "other, %", "difference", "p", "missed by one alone")
+    return Table("Paired test", note, head, tuple(body))
+
+
+def _life(rows: list[dict[str, Any]], others: list[str]) -> Table:
+    """The first row is the clean one; conditions whose stream is altered as well say their FA/h."""
+    clean = rows[0]
+    rates = sorted(clean["crossed"], key=float, reverse=True)
+    listeners = (OURS, *others)
+    body = []
+    for row in rows:
+        cells: list[Cell] = [row_name(row)]
+        altered = row["condition"]["altered"]
+        for rate in rates:
+            for name in listeners:
+                at = (row if name == OURS else row["others"][name])["crossed"][rate]
+                accepts = ""
+                if not altered or ALTERATIONS[altered].stream:
+                    accepts = f"{at['false_accepts'] / row['hours']:.2f} FA/h"
+                cells.append((percent(at["frr"]), accepts))
+        body.append(tuple(cells))
+    note = (
+        "False rejects in percent of the recordings as they are, altered as the row says, at the "
+        "thresholds of the idle state from the other half: nothing is chosen by the row. FA/h "
+        "where the sound without the word is altered in the same way. docs/benchmark.md has each "
+        "alteration."
+    )
+    heads = [f"{name}, {rate} FA/h" for rate in rates for name in listeners]
+    return Table("Real life", note, ("condition", *heads), tuple(body))
+
+
+def _accepts(found: list[dict[str, Any]]) -> Table:
+    body = []
+    for a in found[:MOST_ACCEPTS]:
+        heard = ", ".join(filter(None, (
+            f"plays {row_name({'condition': {'name': a['plays']}})[0]}" if a["plays"] else "",
+            "" if a["ser_db"] is None else f"SER {a['ser_db']:g} dB", a["altered"])))  # fmt: skip
+        text = a["text"] if len(a["text"]) < 80 else a["text"][:77] + "..."
+        body.append((
+            row_name({"condition": {"name": a["state"]}}), (heard or "as recorded", ""),
+            (a["file"], a["kind"]), (f"{a['at_s']:.1f}", ""), (str(a["score"]), ""), (text, ""),
+        ))  # fmt: skip
+    more = f" The first {MOST_ACCEPTS} of {len(found)}." if len(found) > MOST_ACCEPTS else ""
+    note = (
+        "Each wake on sound without the word, from the lowest threshold on that counts in its "
+        f"state: as shipped, or as one half sets it for 0.5 FA/h.{more} Seconds are from the "
+        "recording's start; the score is the highest threshold that it passes. `make clips` writes "
+        "each as a WAV file."
+    )
+    head = ("state told", "sound", "recording", "s", "score", "text")
+    return Table(BY_NAME, note, head, tuple(body))
+
+
+def _ratio(ratio: dict[str, Any] | None) -> Cell:
+    if ratio is None:
+        return "–", "it misses none"
+    if ratio["low"] is None:  # of another evaluation: its draws are not known
+        return f"{ratio['ratio']:.2f}", ""
+    high = "∞" if ratio["high"] > 1e6 else f"{ratio['high']:.2f}"
+    return f"{ratio['ratio']:.2f}", f"[{ratio['low']:.2f}, {high}]"
+
+
+def _shipped(rows: list[dict[str, Any]], others: list[str]) -> Table:
+    with_own = [name for name in others if rows[0]["others"][name]["shipped"]]
+    head = ["condition", "threshold"]
+    for name in (OURS, *with_own):
+        head += [f"{name}: FA/h", f"{name}: FRR %"]
+    body = []
+    for row in rows:
+        cells = [row_name(row), (str(row["shipped"]["threshold"]), "")]
+        for at in (row["shipped"], *(row["others"][name]["shipped"] for name in with_own)):
+            cells += [_rate(at, row["hours"]), frr(at)]
+        body.append(tuple(cells))
+    note = (
+        "At the threshold each comes with: ours is one a device state, whatever the sound; the "
+        "other engine's is its cutoff. Nothing is chosen by the row."
+    )
+    return Table("As shipped", note, tuple(head), tuple(body))
+
+
+def _rate(at: dict[str, float], hours: float) -> Cell:
+    return f"{at['false_accepts'] / hours:.2f}", f"({at['false_accepts']})"
+
+
+def _told(told: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Table:
+    body = []
+    for row in told:
+        c = row["condition"]
+        right = next(
+            r for r in rows if r["condition"]["part"] in ("sound", "state")
+            and r["condition"]["ser_db"] == c["ser_db"] and not r["condition"]["noise"]
+            and (c["ser_db"] is None or r["condition"]["state"] == c["plays"])
+        )  # fmt: skip
+        body.append((
+            row_name(row), _rate(row["shipped"], row["hours"]), frr(row["shipped"]),
+            _rate(right["shipped"], right["hours"]), frr(right["shipped"]),
+        ))  # fmt: skip
+    note = "What a wrong state costs, at the shipped threshold of the state that is told."
+    return Table("The device tells a wrong state", note,
+                 ("condition", "FA/h", "FRR %", "FA/h, told rightly", "FRR %, told rightly"),
+                 tuple(body))  # fmt: skip
+
+
+def _float(rows: list[dict[str, Any]]) -> Table:
+    body = []
+    for rate in sorted(rows[0]["at"], key=float):
+        clips = sum(row["clips"] for row in rows)
+        ours = sum(row["at"][rate]["misses"] for row in rows)
+        theirs = sum(row["others"][FLOAT]["at"][rate]["misses"] for row in rows)
+        change = f"{100 * (ours / theirs - 1):+.1f} %" if theirs else "–"
+        body.append(((f"{rate} FA/h", ""), (percent(ours / clips), f"({ours})"),
+                     (percent(theirs / clips), f"({theirs})"), (change, "")))  # fmt: skip
+    note = (
+        f"False rejects in percent over all {len(rows)} rows above together, each at its own "
+        "threshold: the int8 streaming device against the float model on whole recordings."
+    )
+    return Table("What int8 and streaming cost", note,
+                 ("at", OURS, FLOAT, "relative change"), tuple(body))  # fmt: skip
+
+
+def _gain(rows: list[dict[str, Any]], clean: dict[str, Any], others: list[str]) -> Table:
+    """FRR at the threshold of the clean row, in which the stream is as recorded."""
+    rate = USUAL
+    body = tuple(
+        (row_name(row), frr(row["at"][rate]),
+         *(frr(row["others"][name]["at"][rate]) for name in others))
+        for row in rows
+    )  # fmt: skip
+    note = (
+        f"False rejects in percent at {rate} FA/h when the recordings are scaled so that the word "
+        "has this level (RMS while speaking) and nothing is added."
+    )
+    return Table("Input level", note, ("level", OURS, *others), body)
+
+
+def _near(near: list[dict[str, Any]], others: list[str]) -> Table:
+    limits = [(name, what) for name in (OURS, *others) for what in ("shipped", "0.5")
+              if what in near[0]["fired"].get(name, {})]  # fmt: skip
+    head = ["phrase", "tries"]
+    head += [f"{n}, {'as shipped' if w == 'shipped' else f'clean {w} FA/h'}" for n, w in limits]
+    body = [
+        ((item["phrase"], SAID_BY[item["source"]]),
+         (str(item["tries"]), ""),
+         *((f"{100 * item['fired'][n][w] / item['tries']:.0f} %", f"({item['fired'][n][w]})")
+           for n, w in limits))
+        for item in near
+    ]  # fmt: skip
+    note = (
+        "How often each phrase wakes. The first row is the word itself, said by the same voices in "
+        "the same rooms: there more is better."
+    )
+    if any(item["source"] == "recorded" for item in near):
+        note += " People say theirs within longer recordings."
+    if any(item["source"] == "clip" for item in near):
+        note += " Clips are the synthesized ones of the data, as they are."
+    return Table("Near misses", note, tuple(head), tuple(body))
+
+
+def _endpoints(rows: list[dict[str, Any]]) -> Table:
+    def cell(e: dict[str, float], side: str) -> Cell:
+        return f"{e[f'{side}_standard_error_ms']:.0f}", f"bias {e[f'{side}_bias_ms']:+.0f}"
+
+    body = tuple(
+        (row_name(r), cell(r["endpoints"], "start"), cell(r["endpoints"], "end"),
+         (str(r["endpoints"]["wakes"]), ""))
+        for r in rows
+    )  # fmt: skip
+    note = "Standard error (standard deviation) of predicted minus true, ms, of the words caught."
+    return Table("Endpoints", note, ("condition", "start, ms", "end, ms", "words"), body)

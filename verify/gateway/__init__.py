@@ -1,0 +1,1 @@
+"""From a device's serial link to the service: frames, ports, uploads."""

@@ -1,0 +1,124 @@
+"""Device, gateway and service on one computer: each wake, and beside it the second look."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wakestate.boards.run import command
+from wakestate.boards.schema import Board
+from wakestate.boards.sound import plain_wav
+from wakestate.boards.timeline import title
+from wakestate.verify.gateway.gateway import Gateway, GatewayError, Sensitivity
+from wakestate.verify.gateway.link import Device, Loop
+from wakestate.verify.gateway.posting import Poster, Service, Verdict
+from wakestate.verify.service.child import running
+from wakestate.words.files import plain
+
+_LEFT = 64  # columns
+
+
+@dataclass
+class _Shown:
+    """Rows as the answers come. The poster's threads tell verdicts."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    wakes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tell(self, verdict: Verdict) -> None:
+        start, answer = verdict.start, verdict.answer
+        begin, end = (verdict.seconds(i) for i in (start.start_index, start.end_index))
+        left = (
+            f"{verdict.seconds(start.wake_index):8.3f} s  wake  word {begin:.3f}-{end:.3f}  "
+            f"p={start.probability:.4f}"
+        )
+        if answer is None:
+            right = f"no answer: {plain(verdict.problem)}"
+        else:
+            places = (answer["startIndexInSamples"], answer["endIndexInSamples"])
+            begin, end = (verdict.seconds(i) for i in places)
+            right = (
+                f"{'accept' if answer['accept'] else 'REJECT'}  word {begin:.3f}-{end:.3f}  "
+                f"score {answer['score']:.2f} (needs {answer['threshold']:.2f})  "
+                f"{answer['milliseconds']:.0f} ms"
+            )
+        with self._lock:
+            self.verdicts.append(verdict)
+            print(f"{left.ljust(_LEFT)}{right}", flush=True)
+
+    def line(self, line: str) -> None:
+        """What the device says; its wakes are counted, that none is lost on the way."""
+        try:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        kind = event.get("type") if isinstance(event, dict) else None
+        self.wakes += kind == "wake"
+        if kind in ("fault", "error"):
+            raise GatewayError(f"the device: {plain(event.get('text'))}")
+
+
+def demo(
+    board: Board, program: Path, audio: Sequence[str], serve: Sequence[str], first: Sensitivity
+) -> int:
+    """Let `program`, a device image or the host's emulator, hear each of `audio` with `first`.
+
+    Of an emulated board the serial port is taken, in real time, and it is told when to stop; the
+    host's emulator says all that it has at once. Returns 0 where each wake had its answer.
+    """
+    if not program.exists():
+        raise GatewayError(f"{program}: not built; `make build BOARD={board.name}` does")
+    for path in audio:
+        if not Path(path).is_file():
+            raise GatewayError(f"{path}: no such file; give a recording with AUDIO=FILE")
+    shown = _Shown()
+    with running(serve) as url:
+        heads = (title(board), f"verifier, {url}")
+        print("".join(head.ljust(_LEFT) for head in heads).rstrip())
+        print("-" * (_LEFT - 3) + "   " + "-" * (_LEFT - 3))
+        for path in audio:
+            if len(audio) > 1:
+                print(f"{path}:")
+            with plain_wav(path) as plain:
+                _hear(board, program, plain, Poster(Service(url), shown.tell), shown, first)
+    answers = [v.answer for v in shown.verdicts if v.answer is not None]
+    accepted = sum(answer["accept"] for answer in answers)
+    print(
+        f"\n{shown.wakes} wakes; {accepted} accepted, {len(answers) - accepted} rejected, "
+        f"{shown.wakes - len(answers)} without an answer."
+    )
+    return 0 if len(answers) == shown.wakes else 1
+
+
+def _hear(
+    board: Board, program: Path, path: str, poster: Poster, shown: _Shown, first: Sensitivity
+) -> None:
+    host = board.kind == "host"
+    options = [word for text in first.texts() for word in ("--sensitivity", text)]
+    arguments = [*options, "--json", "--uplink", "-", "--", path] if host else [path]
+    call = command(board, program, arguments, serial=not host)
+    process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    loop = Loop()
+    device = Device(board.name, shown.line, hold=poster.full)
+    device.gateway = Gateway(poster, device.command, shown.line, sensitivity=first)
+    loop.devices = [device]
+    try:
+        device.attach(process.stdout.fileno(), None if host else process.stdin.fileno())
+        loop.run()
+        if process.wait() != 0:
+            raise GatewayError(f"{board.name}: ended with {process.returncode}, see above")
+    finally:
+        if process.poll() is None:
+            process.kill()  # an emulator has nothing to put away
+        process.wait()
+        device.gateway.close()
+        poster.close()
+        loop.close()
+        process.stdin.close()
+        process.stdout.close()

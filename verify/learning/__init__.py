@@ -1,0 +1,1 @@
+"""The verification networks: their examples, training, thresholds and measures."""

@@ -1,0 +1,145 @@
+"""Training of the second look, on the wakes of the first: python -m wakestate.verify train."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from wakestate.train.artifacts import keep_config, save_arrays, write_json
+from wakestate.train.data.corpus import load_corpus
+from wakestate.train.learning.augment import augment
+from wakestate.verify.learning.examples import Amounts, Cuts, mine, seen
+from wakestate.verify.learning.fitter import Fitter, Recipe, draw, moved
+from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
+from wakestate.verify.learning.thresholds import AT_ONCE, decided, first_look
+from wakestate.verify.service.detector import FirstLook
+from wakestate.verify.service.infer import FACTS, SCALE, WEIGHTS
+from wakestate.verify.service.stored import STRIDES
+from wakestate.verify.service.window import FRAMES
+from wakestate.words import Word
+
+TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard
+PLACE_WEIGHT = 0.1
+HMM = "dnn-hmm"
+
+
+@keras.saving.register_keras_serializable("wakestate")
+def verify_loss(targets: Any, outputs: Any) -> Any:
+    """float[batch]: cross entropy; for words the mean absolute error of the place beside it."""
+    label, place = targets[:, 0], targets[:, 1:]
+    known = ops.logical_not(ops.isnan(place))
+    wanted = (ops.where(known, place, 0.0) - PREROLL_FRAMES) / PER_UNIT
+    off = ops.abs(ops.where(known, outputs[:, 1:] - wanted, 0.0))
+    z = outputs[:, 0]
+    return ops.softplus(z) - label * z + PLACE_WEIGHT * ops.mean(off, axis=1)
+
+
+def train(
+    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, model: Path,
+    cuts: Path, run: Path, recipe: Recipe, amounts: Amounts,
+) -> Path:  # fmt: skip
+    """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
+    the folder `model`, which `cuts` keeps for several runs; returns the folder of what was trained.
+
+    Each epoch ends with a checkpoint; the same call goes on after a kill. DataError.
+    """
+    first, lows = first_look(word, model, library)
+    corpus = load_corpus(data, "train", cache, word.data, also)
+    mined = mine(corpus, word, library, cuts, 1, amounts)
+    config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json"),
+              "cuts": json.loads((cuts / "config.json").read_text())}  # fmt: skip
+    keep_config(run / "config.json", config, "this run was started")
+    keras.utils.set_random_seed(recipe.seed)
+    fitter: Fitter
+    if recipe.kind == HMM:
+        from wakestate.verify.learning.hmm import HmmFitter
+
+        fitter = HmmFitter(word, run, recipe)
+    else:
+        fitter = VerifierFitter(word, run, recipe, first, lows)
+    fitter.run_epochs(mined["train"])
+    return fitter.export(mined["train"], mined["held"])
+
+
+class VerifierFitter(Fitter):
+    """Trains a network of networks.py; `first`, `lows`: of thresholds.first_look."""
+
+    def __init__(
+        self, word: Word, run: Path, recipe: Recipe, first: FirstLook, lows: Sequence[float]
+    ) -> None:
+        super().__init__(word, run, recipe)
+        self.first, self.lows = first, lows
+
+    def build(self) -> tuple[keras.Model, Any]:
+        return build(self.recipe.kind, self.word.frontend.bands), verify_loss
+
+    def begin(self, cuts: Cuts) -> None:
+        """From the second epoch on the hard ones are those that it takes for words itself."""
+        hard = None
+        if self.epoch:
+            rng = np.random.default_rng([self.recipe.seed, self.epoch, 6])
+            others = np.flatnonzero(~cuts.is_word)
+            tried = rng.permutation(others)[: -(-len(others) // TRIED)]
+            logit = self.logits(cuts, tried, moved(rng, self.recipe, len(tried)))
+            hard = tried[np.argsort(-logit, kind="stable")[: -(-len(tried) // KEPT)]]
+        self._pick = draw(cuts, hard)
+
+    def logits(
+        self, cuts: Cuts, pick: NDArray[np.intp], off: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Of some cuts whose starts are off by so many columns, float32[n]."""
+        parts = np.array_split(np.arange(len(pick)), -(-len(pick) // AT_ONCE))
+        return np.concatenate([self.hear(seen(cuts, pick[rows], off[rows])[0]) for rows in parts])
+
+    def hear(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
+        """int8[n, FRAMES, bands] -> logits, float32[n]."""
+        return np.asarray(self.model.predict_on_batch(features.astype(np.float32) * SCALE))[:, 0]
+
+    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
+        pick = self._pick(rng, self.recipe.batch)
+        features, targets = seen(cuts, pick, moved(rng, self.recipe, len(pick)))
+        x = features.astype(np.float32) * SCALE
+        return augment(rng, x, self.word.frontend), targets
+
+    def export(self, train: Cuts, held: Cuts) -> Path:
+        """Write `run`/verifier; what decides is set on held-out cuts (thresholds.py)."""
+        out = self.run / "verifier"
+        out.mkdir(exist_ok=True)
+        kind = self.recipe.kind
+        facts = {
+            "word": self.word.name, "kind": kind, "frames": FRAMES,
+            "bands": self.word.frontend.bands, "first_column": first_frame(KINDS[kind]),
+            "seen": KINDS[kind], "preroll_frames": PREROLL_FRAMES, "frames_per_unit": PER_UNIT,
+            **decided(held, self.hear, self.first, self.lows), "recipe": asdict(self.recipe),
+        }  # fmt: skip
+        save_arrays(out / WEIGHTS, folded(self.model))
+        write_json(out / FACTS, facts)
+        return out
+
+
+def folded(model: keras.Model) -> dict[str, NDArray[np.float32]]:
+    """Weights as service/infer.py names them, each norm folded into the convolution before it."""
+    out: dict[str, NDArray[np.float32]] = {}
+    for i in range(len(STRIDES)):
+        (kernel,) = model.get_layer(f"conv{i}").get_weights()
+        norm = model.get_layer(f"norm{i}")
+        gamma, beta, mean, variance = norm.get_weights()
+        gain = gamma / np.sqrt(variance + norm.epsilon)
+        out[f"conv{i}.kernel"] = kernel * gain
+        out[f"conv{i}.bias"] = beta - mean * gain
+    names = {layer.name for layer in model.layers}
+    for name in ("column", "attend", "attention", "last", "outputs"):
+        if name in names:
+            out[f"{name}.kernel"], out[f"{name}.bias"] = model.get_layer(name).get_weights()
+    if "gru" in names:
+        kernel, recurrent, bias = model.get_layer("gru").get_weights()
+        out |= {"gru.kernel": kernel, "gru.recurrent": recurrent, "gru.bias": bias}
+    return {name: np.asarray(value, np.float32) for name, value in out.items()}

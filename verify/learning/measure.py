@@ -1,0 +1,156 @@
+"""The whole system, with and without the second look: python -m wakestate.verify measure.
+
+One look: the device as it ships, counted as in train/evaluation/evaluate.py. With a second
+look the first wakes from the lower thresholds on that the verifier was made for: each is cut where
+the device tells the word's start, and the verifier's answer counts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from wakestate.convert.hostlib import Extractor
+from wakestate.train.artifacts import write_json
+from wakestate.train.data.corpus import RATE, load_corpus, voice
+from wakestate.train.evaluation.device import Device, Steps
+from wakestate.train.evaluation.statistics import bootstrap
+from wakestate.train.evaluation.trials import Condition, Pcm, Trials, conditions
+from wakestate.verify.gateway.frames import PREROLL
+from wakestate.verify.service.detector import SecondLook
+from wakestate.verify.service.window import Cut, needed
+from wakestate.words import Word
+
+SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}
+SYSTEMS = ("one look", "the first of two", "both")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One condition; false accepts, misses and FRR with its interval of each of SYSTEMS."""
+
+    condition: str
+    thresholds: tuple[int, int]  # of the one look, and of the first of two
+    hours: float
+    trials: int
+    accepts: tuple[int, int, int]
+    misses: tuple[int, int, int]
+    frr: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Trialled:
+    """Of each trial: which of SYSTEMS missed the word, bool[3, trials], and who spoke."""
+
+    missed: NDArray[np.bool_]
+    speakers: list[str]
+
+
+class System:
+    """Device and verifier, and what they hear."""
+
+    def __init__(self, word: Word, library: Path, verifier: SecondLook, data: Path, split: str,
+                 cache: Path) -> None:  # fmt: skip
+        self.word, self.verifier = word, verifier
+        self.device = Device(library, word)
+        self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
+        self.extract = Extractor(word.frontend)
+
+    def accepted(self, pcm: Pcm, steps: Steps, at: list[int], state: int) -> NDArray[np.bool_]:
+        """What the second look says of the wakes at some steps."""
+        if not at:
+            return np.zeros(0, np.bool_)
+        cuts = []
+        for step in at:
+            begin = max(0, int(steps.start[step]) - PREROLL)
+            start = int(steps.start[step]) - begin
+            cut = Cut(self.extract, start, self.verifier.frames)
+            cut.feed(pcm[begin : begin + needed(self.word.frontend, start, self.verifier.frames)])
+            cuts.append(cut.features())
+        states = np.full(len(cuts), state)
+        return self.verifier.score(np.stack(cuts), states)[0] >= self.verifier.threshold
+
+    def row(self, condition: Condition) -> tuple[Row, Trialled]:
+        """All that one condition counts."""
+        device, state = self.device, self.word.states.index(condition.state)
+        shipped, low = device.threshold(state), self.verifier.wakes[state]
+        false = (0, 0, 0)
+        for block in self.trials.blocks:
+            stream = self.trials.stream(condition.sound.stream, block)
+            steps = device.steps(stream, state)
+            once = device.detections(steps.scores, shipped)
+            found = device.detections(steps.scores, low)
+            passed = int(self.accepted(stream, steps, found, state).sum())
+            false = (false[0] + len(once), false[1] + len(found), false[2] + passed)
+        missed: list[tuple[bool, bool, bool]] = []
+        speakers = []
+        for clip, pcm, start, end in self.trials.recordings(condition.sound):
+            steps = device.steps(pcm, state)
+            once, found = (
+                [i for i in device.detections(steps.scores, threshold)
+                 if start <= device.step_end(i) <= end + RATE]
+                for threshold in (shipped, low)
+            )  # fmt: skip
+            accepted = self.accepted(pcm, steps, found, state).any()
+            missed.append((not once, not found, not accepted))
+            speakers.append(voice(clip))
+        each = np.array(missed).T
+        frr = tuple(
+            (float(m.mean()), *bootstrap(np.random.default_rng([1, 3]), m, speakers)) for m in each
+        )
+        one, first, both = (int(m.sum()) for m in each)
+        row = Row(condition.name, (shipped, low), self.trials.hours, len(speakers), false,
+                  (one, first, both), frr)  # fmt: skip
+        return row, Trialled(each, speakers)
+
+
+_system: System
+
+
+def _row(condition: Condition) -> tuple[Row, Trialled]:
+    return _system.row(condition)
+
+
+def measure(system: System, out: Path) -> str:
+    """Every condition; writes JSON to `out`, returns Markdown."""
+    global _system
+    _system = system
+    todo = [c for c in conditions(system.word, SER_DB) if c.part in ("sound", "state")]
+    workers = min(len(todo), os.cpu_count() or 1)
+    with multiprocessing.get_context("fork").Pool(workers) as team:
+        found = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
+    rows = [row for row, _ in found]
+    write_json(out, [asdict(row) for row in rows])
+    lines = [
+        "| condition | " + " | ".join(f"{s}: false accepts | misses %" for s in SYSTEMS)
+        + " | trials |",
+        "|---|" + "---|---|" * len(SYSTEMS) + "---|",
+    ]  # fmt: skip
+    for row in rows:
+        cells = [
+            f"{accepts} | {100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"
+            for accepts, (m, a, b) in zip(row.accepts, row.frr, strict=True)
+        ]
+        lines.append(f"| {row.condition} | {' | '.join(cells)} | {row.trials} |")
+    # Conditions that differ in the recordings alone hear one stream: it counts once.
+    streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}.values()
+    hours, trials = sum(row.hours for row in streams), sum(row.trials for row in rows)
+    cells = []
+    for i in range(len(SYSTEMS)):
+        accepts = sum(row.accepts[i] for row in streams)
+        misses = 100 * sum(row.misses[i] for row in rows) / trials
+        cells.append(f"{accepts}, {accepts / hours:.2f}/h | {misses:.1f}")
+    lines.append(f"| **all**, {hours:.1f} h | {' | '.join(cells)} | {trials} |")
+    missed = np.concatenate([trialled.missed for _, trialled in found], axis=1)
+    speakers = [who for _, trialled in found for who in trialled.speakers]
+    more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
+    low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
+    lines += ["", f"Both miss {100 * more.mean():+.1f} points more than the one look "
+              f"[{100 * low:+.1f}, {100 * high:+.1f}]."]  # fmt: skip
+    return "\n".join(lines)
