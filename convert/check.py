@@ -149,15 +149,13 @@ def _check_most(what: str, count: int, most: int) -> None:
 
 def _arguments(op: Op, rule: Rule) -> None:
     """How many inputs and outputs, their types, and the options' ranges."""
-    least, most = rule.inputs
-    if not least <= len(op.inputs) <= most:
-        raise ConvertError(f"{len(op.inputs)} inputs; {least} to {most} are needed")
+    ends = (("inputs", len(op.inputs), rule.inputs), ("outputs", len(op.outputs), rule.outputs))
+    for what, count, (least, most) in ends:
+        if not least <= count <= most:
+            raise ConvertError(f"{count} {what}; {least} to {most} are needed")
     for number, tensor in enumerate(op.inputs):
         if tensor is None and number not in rule.optional:
             raise ConvertError(f"input {number} is left out; it is needed")
-    least, most = rule.outputs
-    if not least <= len(op.outputs) <= most:
-        raise ConvertError(f"{len(op.outputs)} outputs; {least} to {most} are needed")
     for number in rule.integers:
         tensor = op.optional(number)
         if tensor is not None and tensor.dtype not in ("INT32", "INT64"):

@@ -205,23 +205,7 @@ def _convert(model: keras.Model, feeds: list[NDArray[np.float32]]) -> bytes:
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the interpreter that TensorFlow itself calls
         converted: bytes = converter.convert()
-    _check_input(converted)
     return converted
-
-
-def _check_input(converted: bytes) -> None:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(converted, 0))
-    graph = model.subgraphs[0]
-    for index in graph.inputs:
-        tensor = graph.tensors[index]
-        if b"features" in tensor.name:
-            scale, zero = tensor.quantization.scale[0], tensor.quantization.zeroPoint[0]
-            if np.float32(scale) != INPUT_SCALE or zero != 0:
-                raise ConvertError(
-                    f"converter: input scale {scale}, zero point {zero}; 1/32 and 0 are needed"
-                )
-            return
-    raise ConvertError("converter: no input named features")
 
 
 def _rename(model: Any, word: Word) -> None:

@@ -26,10 +26,8 @@ def fold_dilation(work: Work) -> None:
     """Every such pattern; ConvertError for one that cannot be folded."""
     for op in list(work.ops):
         if op.name == "SPACE_TO_BATCH_ND":
-            try:
+            with work.at(op):
                 _fold(work, op)
-            except ConvertError as error:
-                raise work.fail(op, error) from None
 
 
 def _fold(work: Work, first: Op) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from wakestate.convert.compile.lower import lower
 from wakestate.convert.compile.memory import plan
 from wakestate.convert.compile.names import check_name
-from wakestate.convert.compile.program import Buffer, Program, Step
+from wakestate.convert.compile.program import Buffer, Program
 from wakestate.convert.compile.simplify import simplify
 from wakestate.convert.compile.stream import streaming
 from wakestate.convert.compile.variants import merge
@@ -49,65 +49,6 @@ class End:
         if self.ctype in ("int8_t", "uint8_t"):
             return f"({const}{self.ctype} *){address}" if self.ctype == "uint8_t" else address
         return f"({const}{self.ctype} *)({const}void *)({address})"
-
-
-@dataclass(frozen=True)
-class ShownStep:
-    """One step as the template shows it."""
-
-    step: Step
-    program: Program
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.step, name)
-
-    @property
-    def call(self) -> str:
-        """The C statement."""
-        program, step = self.program, self.step
-        scratch = program.scratch.get(step)
-        values = [program.places[t].address for t in step.sources]
-        names = {
-            "name": step.name,
-            "out": self.result_address,
-            "scratch": f"arena + {scratch.name}" if scratch else "NULL",
-        }
-        loop = f"for (int n = 0; n < {step.repeat}; n++) " if step.repeat > 1 else ""
-        if loop:
-            values[0] += f" + n * {step.sources[0].size // step.repeat}"
-            names["out"] = f"{self.result_address} + n * {step.result.size // step.repeat}"
-        given = ", ".join(a.format(*values, **names) for a in step.arguments)
-        if step.varies:
-            given = given.replace(f"&{step.name}_row", f"&variant->{step.name}_row")
-        return f"{loop}{step.kernel}({given});"
-
-    @property
-    def result_address(self) -> str:
-        """C expression."""
-        return self.program.places[self.step.result].address
-
-    @property
-    def result_bytes(self) -> int:
-        """How many it has."""
-        return self.step.result.bytes
-
-    @property
-    def ends(self) -> list[str]:
-        """What goes in and what comes out, for the comment."""
-        given = [f"In: {_described(t)}." for t in self.step.sources]
-        return [*given, f"Out: {_described(self.step.result)}."]
-
-    @property
-    def initializer(self) -> str:
-        """Of the shape struct, wrapped."""
-        lines, line = [], "   "
-        for name, value in self.step.fields.items():
-            part = f" .{name} = {value},"
-            if len(line) + len(part) > 100:
-                lines.append(line)
-                line = "   "
-            line += part
-        return "\n".join([*lines, line])
 
 
 @dataclass(frozen=True)
@@ -215,14 +156,13 @@ def program_values(
     outputs = _ends(program, program.outputs, "output")
     fills, starts = _start(program.of_kind("state"))
     regions = [("state", program.of_kind("state")), ("arena", program.of_kind("arena"))]
-    shown = [ShownStep(step, program) for step in program.steps]
-    touched = set(re.findall(r"\w+", " ".join(step.call for step in shown)))
+    touched = set(re.findall(r"\w+", " ".join(map(program.call, program.steps))))
     pointers = [kind for kind, found in regions if found and kind in touched]
     return {
         "header": header,
         "kernels": family(kernels),
         "name": name,
-        "title": f"{title}: {len(shown)} steps, {program.macs} multiply-accumulates a run.",
+        "title": f"{title}: {len(program.steps)} steps, {program.macs} multiply-accumulates a run.",
         "macs": program.macs,
         "inputs": inputs,
         "outputs": outputs,
@@ -233,7 +173,7 @@ def program_values(
             )
         ],
         "variants": variants,
-        "varying": [step for step in shown if step.varies],
+        "varying": [step for step in program.steps if step.varies],
         "columns": program.places[program.inputs[0]].start if program.resident else None,
         "linkage": "static " if variants else "",
         "state_bytes": program.state_bytes,
@@ -250,7 +190,8 @@ def program_values(
         ],
         "fills": fills,
         "starts": starts,
-        "steps": shown,
+        "program": program,
+        "described": _described,
         "ops": any(use not in HOT and not use.startswith("ws_seq_") for use in uses),
         "sequences": any(use.startswith("ws_seq_") for use in uses),
         "macros": _kernel_macros(program, kernels),

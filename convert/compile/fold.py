@@ -31,9 +31,8 @@ def fold_constants(work: Work) -> None:
         made = None
         if not any(tensor in work.outputs for tensor in op.outputs):
             try:
-                made = _results(op)
-            except ConvertError as error:
-                raise work.fail(op, error) from None
+                with work.at(op):
+                    made = _results(op)
             except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
                 raise work.fail(op, f"its constants do not fit: {error}") from None
         if made is None:

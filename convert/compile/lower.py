@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from wakestate.convert.compile.dense import lower_dense
 from wakestate.convert.compile.pairs import PAIRS, lower_pair
-from wakestate.convert.compile.place import Placer, Window, output_copies, step_name
+from wakestate.convert.compile.place import Placer, Window, step_name
 from wakestate.convert.compile.plain import (
     dense_strides,
     lower_bilinear,
@@ -34,11 +34,9 @@ def lower(work: Work, kernels: Kernels) -> Program:
     places = placer.run()
     steps: list[Step] = []
     for op in work.ops:
-        try:
+        with work.at(op):
             steps += _lower(op, kernels, placer)
-        except ConvertError as error:
-            raise work.fail(op, error) from None
-    for number, (tensor, buffer) in enumerate(output_copies(work, places, placer.buffers)):
+    for number, (tensor, buffer) in enumerate(placer.copies):
         steps.append(_whole_copy(f"output{number}", tensor, placer.stand_in(buffer)))
     places |= placer.stand_ins
     program = Program(steps, places, work.inputs, work.outputs, placer.buffers)

@@ -18,7 +18,6 @@ end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +53,8 @@ class Placer:
         self.variables: dict[str, Buffer] = {}  # that are no windows
         self._roots: dict[Tensor, Buffer] = {}
         self.stand_ins: dict[Tensor, Place] = {}
+        #: Outputs that still have to be brought to the caller's memory.
+        self.copies: list[tuple[Tensor, Buffer]] = []
         self._fixed: set[Tensor] = set()  # constants and inputs: no part of anything
 
     def run(self) -> dict[Tensor, Place]:
@@ -63,10 +64,8 @@ class Placer:
         if not self.work.resident:
             self._fixed |= set(self.work.inputs)
         for op in self.work.ops:
-            try:
+            with self.work.at(op):
                 self._alias(op)
-            except ConvertError as error:
-                raise self.work.fail(op, error) from None
         self._states()
         self._kept()
         self._inputs()
@@ -251,6 +250,7 @@ class Placer:
                 self._buffer(root, buffer)
             else:
                 self.buffers.append(buffer)
+                self.copies.append((tensor, buffer))
 
     def _buffer(self, root: Tensor, buffer: Buffer) -> None:
         self.buffers.append(buffer)
@@ -262,18 +262,6 @@ class Placer:
         assert op is not None, root.name  # convert/check.py
         number = f"_{op.outputs.index(root)}" if len(op.outputs) > 1 else ""
         return f"{step_name(op)}{number}".upper()
-
-
-def output_copies(work: Work, places: dict[Tensor, Place], buffers: Sequence[Buffer]) -> list[
-    tuple[Tensor, Buffer]
-]:  # fmt: skip
-    """Outputs that still have to be brought to the caller's memory."""
-    given = [b for b in buffers if b.kind == "output"]
-    return [
-        (tensor, buffer)
-        for tensor, buffer in zip(work.outputs, given, strict=True)
-        if places[tensor].buffer is not buffer
-    ]
 
 
 def step_name(op: Op) -> str:

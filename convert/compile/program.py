@@ -125,6 +125,18 @@ class Step:
         """Variants have rows of their own."""
         return any(table.row_of for table in self.tables)
 
+    @property
+    def initializer(self) -> str:
+        """Of the shape struct, wrapped."""
+        lines, line = [], "   "
+        for name, value in self.fields.items():
+            part = f" .{name} = {value},"
+            if len(line) + len(part) > 100:
+                lines.append(line)
+                line = "   "
+            line += part
+        return "\n".join([*lines, line])
+
     def row(self, variant: int) -> str:
         """C initializer of a variant's ws_row."""
         parts = {table.part: table.row(self.name, variant) for table in self.tables}
@@ -156,6 +168,21 @@ class Program:
         """In flash: more than there are weights where kernels want zeros or int16."""
         found = [t for step in self.steps for t in step.tables if t.part == "weights"]
         return sum(len(t.values) * (2 if t.ctype == "int16_t" else 1) for t in found)
+
+    def call(self, step: Step) -> str:
+        """The C statement."""
+        values = [self.places[t].address for t in step.sources]
+        scratch, out, loop = self.scratch.get(step), self.places[step.result].address, ""
+        if step.repeat > 1:
+            loop = f"for (int n = 0; n < {step.repeat}; n++) "
+            values[0] += f" + n * {step.sources[0].size // step.repeat}"
+            out += f" + n * {step.result.size // step.repeat}"
+        names = {"name": step.name, "out": out}
+        names["scratch"] = f"arena + {scratch.name}" if scratch else "NULL"
+        given = ", ".join(a.format(*values, **names) for a in step.arguments)
+        if step.varies:
+            given = given.replace(f"&{step.name}_row", f"&variant->{step.name}_row")
+        return f"{loop}{step.kernel}({given});"
 
     def of_kind(self, kind: Kind) -> list[Buffer]:
         """The buffers of a kind, in order of address."""

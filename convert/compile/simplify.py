@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -62,6 +64,14 @@ class Work:
     def fail(self, op: Op, problem: object) -> ConvertError:
         """An error at an operator."""
         return ConvertError(f"{self.path}: {op} [{op.options_text}]: {problem}")
+
+    @contextlib.contextmanager
+    def at(self, op: Op, what: str = "") -> Iterator[None]:
+        """ConvertErrors of what is done to an operator say so."""
+        try:
+            yield
+        except ConvertError as error:
+            raise self.fail(op, f"{what}{error}") from None
 
     def name_steps(self) -> None:
         """Name each operator after the tensor that it makes; ConvertError: that is no C name."""

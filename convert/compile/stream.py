@@ -59,10 +59,8 @@ class _Rewrite:
             timed = [t for t in op.given if t in self.times]
             if not timed:
                 continue
-            try:
+            with self.work.at(op, "--stream: "):
                 look = look_at(op, self.times)
-            except ConvertError as error:
-                raise self.work.fail(op, f"--stream: {error}") from None
             self.looks[op] = look
             if look.out:
                 period = self.times[timed[0]].period * look.stride

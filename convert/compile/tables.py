@@ -149,8 +149,7 @@ def _quantize(op: Op, given: list[Value], out: Quantization) -> Ints:
 
 
 def _relu(op: Op, given: list[Value], out: Quantization) -> Ints:
-    pair = quantize_multiplier(given[0].quantization.scale / out.scale)
-    return np.maximum(multiply(given[0].centred, *pair) + out.zero_point, out.zero_point)
+    return np.maximum(_quantize(op, given, out), out.zero_point)
 
 
 def _relu6(op: Op, given: list[Value], out: Quantization) -> Ints:

@@ -24,12 +24,9 @@ def expand_transposed(work: Work) -> None:
     """Every TRANSPOSE_CONV."""
     for op in list(work.ops):
         if op.name == "TRANSPOSE_CONV":
-            try:
-                made = _phases(op)
-            except ConvertError as error:
-                raise work.fail(op, error) from None
-            at = work.ops.index(op)
-            work.ops[at : at + 1] = made
+            with work.at(op):
+                at = work.ops.index(op)
+                work.ops[at : at + 1] = _phases(op)
 
 
 def _phases(op: Op) -> list[Op]:

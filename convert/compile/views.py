@@ -97,10 +97,8 @@ def fold_tables(work: Work, moves: Callable[[Op], bool]) -> None:
     """Rewrite in place; `moves` says of an operator that it only moves values."""
     folder = _Folder(work, moves)
     for op in list(work.ops):
-        try:
+        with work.at(op):
             folder.fold(op)
-        except ConvertError as error:
-            raise work.fail(op, error) from None
     folder.outputs()
     _drop_unused(work)
     _join(work)
@@ -195,7 +193,9 @@ class _Folder:
                 ops.insert(at, Op(op.index, "RESHAPE", {}, [base], [bent]))
                 base, at = bent, at + 1
             inputs[number] = base
-        new = {t: replace(t, **_bytes_of(first.base)) for t in op.outputs}
+        names = ("dtype", "scales", "zero_points")
+        meaning = {name: getattr(first.base, name) for name in names}
+        new = {t: replace(t, **meaning) for t in op.outputs}
         ops[at] = replace(op, inputs=inputs, outputs=list(new.values()))
         for old, moved in new.items():
             self.views[old] = View(moved, first.values)
@@ -294,10 +294,6 @@ def evaluate(op: Op, values: list[NDArray[Any]], given: list[Tensor]) -> NDArray
 
 def _alike(a: View, b: View) -> bool:
     return a.base.quantization == b.base.quantization and np.array_equal(a.values, b.values)
-
-
-def _bytes_of(base: Tensor) -> dict[str, Any]:
-    return {"dtype": base.dtype, "scales": base.scales, "zero_points": base.zero_points}
 
 
 def _drop_unused(work: Work) -> None:
