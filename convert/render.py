@@ -1,4 +1,4 @@
-"""Jinja2, set up once for every generated file, the layout of C tables, our version."""
+"""Jinja2, set up once for every generated file, and the layout of C tables."""
 
 from __future__ import annotations
 
