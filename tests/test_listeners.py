@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ def test_endpoint_errors_are_those_of_the_first_wake_in_the_word() -> None:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec(peers.PACKAGE) is None, reason="extra `peers` is not installed"
+    importlib.util.find_spec("pymicro_wakeword") is None, reason="extra `peers` is not installed"
 )
 def test_the_peer_scores_what_its_package_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -150,8 +151,7 @@ def test_the_peer_scores_what_its_package_does(
     import pymicro_wakeword as package
 
     word = TOY.word.model_copy(update={"phrase": "alexa"})
-    [peer], why = peers.find_peers(word, tmp_path)
-    assert why == ""
+    peer, _ = peers.find_peers(word, tmp_path)[0]
     rng = np.random.default_rng(2)
     pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
     model = package.MicroWakeWord.from_builtin(package.Model.ALEXA)
@@ -169,14 +169,46 @@ def test_the_peer_scores_what_its_package_does(
     # Each recording starts afresh; what was scored once is read from the cache.
     both = peer.scores_of([pcm, pcm])
     assert both[0].tolist() == both[1].tolist() == scores.tolist()
-    monkeypatch.setattr(peer, "_run", lambda pcm: pytest.fail("scored again"))
+    monkeypatch.setattr(peer, "run", lambda pcm: pytest.fail("scored again"))
     assert [s.tolist() for s in peer.scores_of([pcm, pcm])] == [s.tolist() for s in both]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyopen_wakeword") is None, reason="extra `peers` is not installed"
+)
+def test_strips_score_what_streaming_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyopen_wakeword as package
+
+    word = TOY.word.model_copy(update={"phrase": "alexa"})
+    peers_, why = peers.find_peers(word, tmp_path)
+    peer = peers_[1]
+    assert (peer.name, why) == ("openWakeWord", "")
+    monkeypatch.setattr(peers.OpenWakeWord, "strip", 30)  # several
+    rng = np.random.default_rng(2)
+    pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
+    model = package.OpenWakeWord.from_builtin(package.Model.ALEXA)
+    features = package.OpenWakeWordFeatures.from_builtin()
+    said, at = [], []
+    for first in range(0, len(pcm), 160):
+        for embedding in features.process_streaming(pcm[first : first + 160].tobytes()):
+            for p in model.process_streaming(embedding):
+                said.append(p)
+                at.append(first + 160)
+    silent = sum(a < peer.step_end(0) for a in at)
+    logits = [100 * math.log(p / (1 - p)) for p in said[silent:]]
+    assert np.abs(peer.scores(pcm) - logits).max() < 2
+    assert [a - peer.step_end(i) for i, a in enumerate(at[silent:])] == [0] * len(logits)
+    assert len(peer.scores(pcm[: peer.step_end(0) - 1])) == 0
+    assert peers.find_peers(word.model_copy(update={"phrase": "hallo"}), tmp_path) == (
+        [],
+        "microWakeWord v2 has no model for 'hallo'; openWakeWord has no model for 'hallo'",
+    )
 
 
 def test_without_a_peer_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.util, "find_spec", lambda name: None)
     found, why = peers.find_peers(TOY.word, tmp_path)
-    assert found == [] and "not installed" in why
+    assert found == [] and why.count("is not installed (pip install 'wakestate[peers]')") == 2
 
 
 def test_near_misses_are_spoken_as_a_person_is_heard(

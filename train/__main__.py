@@ -401,9 +401,9 @@ def _measure(args: argparse.Namespace, word: Word, options: Options, out: Path) 
           "their sound\n")  # fmt: skip
     if options.short:
         print("short: without other engines, the float model, states told wrongly, input levels, "
-              "codecs and near misses, and 3 h of each stream where it is longer\n")  # fmt: skip
+              "codecs and near misses, and a sample of each stream\n")  # fmt: skip
     elif measured.about["peers_absent"]:
-        print(f"no other engine beside: {measured.about['peers_absent']}\n")
+        print(f"not beside: {measured.about['peers_absent']}\n")
     print(f"evaluated in {time.monotonic() - start:.0f} s", file=sys.stderr)
     print(out)
     return measured
@@ -438,7 +438,7 @@ def _clips(args: argparse.Namespace, word: Word) -> None:
     if reason:
         raise DataError(f"{reason}; run `make evaluate` with the same options first")
     corpus = load_corpus(args.data, args.split, CACHE, word.data, options.also)
-    trials = Trials(word, corpus, options.seed, options.draws, options.hours)
+    trials = Trials(word, corpus, options.seed, options.draws, options.short)
     found = read_results(results)["false_accepts"]
     written = write_clips(trials, found, out / "clips")
     print(f"{len(written)} clips in {out / 'clips'}")

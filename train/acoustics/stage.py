@@ -216,7 +216,8 @@ def tilt(rng: np.random.Generator, x: Wave) -> Wave:
 
 def to_int16(x: Wave) -> NDArray[np.int16]:
     """Round and clip to int16."""
-    return np.clip(np.rint(x), -32768, 32767).astype(np.int16)
+    y = np.rint(x)
+    return np.clip(y, -32768, 32767, out=y).astype(np.int16)
 
 
 def resample(x: Wave, speed: float) -> Wave:

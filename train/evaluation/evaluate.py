@@ -13,7 +13,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -35,20 +35,20 @@ from wakestate.train.evaluation.false_accepts import false_accepts
 from wakestate.train.evaluation.metrics import Accepts, Heard, Scores, count_accepts, hear
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.evaluation.statistics import miss_ratio
-from wakestate.train.evaluation.streams import Block
+from wakestate.train.evaluation.streams import Block, half_hours
 from wakestate.train.evaluation.thresholds import Counts, crossed
-from wakestate.train.evaluation.trials import Condition, Pcm, Sound, Trials, conditions
+from wakestate.train.evaluation.trials import SETS, Condition, Pcm, Sound, Trials, conditions
 from wakestate.words import Word
 from wakestate.words.files import write_whole
 
-VERSION = 2  # of evaluate.json
-SHORT_HOURS = 3.0
+VERSION = 3  # of evaluate.json
 
 
 @dataclass
 class Result:
     """One listener in one condition."""
 
+    hours: float  # of the stream, as far as it heard it
     at: dict[str, dict[str, float]] = field(default_factory=dict)  # by FA/h
     shipped: dict[str, float] = field(default_factory=dict)  # at the threshold it ships with
     crossed: dict[str, dict[str, Any]] = field(default_factory=dict)  # by FA/h; see Crossed
@@ -99,13 +99,8 @@ class Options:
     peers: bool = True
     keras: Path | None = None  # float model to hear as well
     also: tuple[Path, ...] = ()  # more data folders whose split is heard
-    short: bool = False  # no wrong states, levels, near misses; of long streams a part
+    short: bool = False  # no wrong states, levels, near misses; of long streams the sample
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
-
-    @property
-    def hours(self) -> float:
-        """At most so many of each stream."""
-        return SHORT_HOURS if self.short else float("inf")
 
 
 @dataclass
@@ -145,24 +140,40 @@ class Evaluation:
         return found
 
     def jobs(self) -> list[Job]:
-        """What is to be heard; each sound once, streams by block."""
+        """What is to be heard; each sound once. Of streams a block a job, in all sounds that have
+        the device's own sound in common.
+
+        A block of the sample is heard in all streams; another one once in each state: idle, and at
+        one of the state's ratios, which take turns.
+        """
         jobs: list[Job] = []
-        seconds = sum(clip.samples for clip in self.trials.positives) / RATE
-        for kind in ("stream", "trials"):
+        turns = {s: list(dict.fromkeys(c.sound.stream for c in self.conditions
+                                       if c.part in SETS and c.state == s))
+                 for s in self.word.states}  # fmt: skip
+        for block in self.trials.blocks:
             told: dict[Sound, set[int]] = {}
             for c in self.conditions:
-                sound = c.sound.stream if kind == "stream" else c.sound
-                told.setdefault(sound, set()).add(self.word.states.index(c.state))
+                turn = turns[c.state][block.number % len(turns[c.state])]
+                if block.number in self.trials.sample or (
+                    c.part in SETS and c.sound.stream == turn
+                ):
+                    told.setdefault(c.sound.stream, set()).add(self.word.states.index(c.state))
+            groups: dict[tuple[str, str], list[tuple[Sound, tuple[int, ...]]]] = {}
             for sound, states in told.items():
-                if kind == "stream":
-                    jobs += [Job(sound, b.number, sorted(states), b.samples / RATE / 3600)
-                             for b in self.trials.blocks]  # fmt: skip
-                else:
-                    jobs.append(Job(sound, None, sorted(states), seconds / 3600))
-        return jobs
+                group = groups.setdefault((sound.player, sound.altered), [])
+                group.append((sound, tuple(sorted(states))))
+            jobs += [Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
+                     for group in groups.values()]  # fmt: skip
+        seconds = sum(clip.samples for clip in self.trials.positives) / RATE
+        told = {}
+        for c in self.conditions:
+            told.setdefault(c.sound, set()).add(self.word.states.index(c.state))
+        return jobs + [Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
+                       for sound, states in told.items()]  # fmt: skip
 
-    def play(self, sound: Sound, block: int | None, states: list[int]) -> Played:
-        """One sound to every listener, the device told each of the states."""
+    def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
+        """One sound to every listener, the device told each of the states. Others hear the
+        recordings, the idle stream, and the sample of those with the device's own sound."""
         if block is not None:
             played = Played(sound, self.trials.block(block), {})
             pcms = [self.trials.stream(sound, self.trials.block(block))]
@@ -180,8 +191,10 @@ class Evaluation:
             played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
         for state in states:
             played.scores[OURS, state] = self._device_scores(pcms, state, played)
-        for name, listener in self.others.items():
-            if hasattr(listener, "scores_of"):  # deaf to the state
+        sampled = block in self.trials.sample and not sound.altered
+        others = block is None or sound == Sound() or sampled
+        for name, listener in self.others.items() if others else ():
+            if deaf(listener):
                 played.scores[name, -1] = listener.scores_of(pcms)
             else:
                 for state in states:
@@ -202,23 +215,22 @@ class Evaluation:
 
     def accepts(self, played: list[Played], sound: Sound, state: int, name: str) -> Accepts:
         """False accepts of one listener on one stream."""
-        parts = []
-        for block in (p for p in played if p.block is not None and p.sound == sound):
-            key = (name, state) if (name, state) in block.scores else (name, -1)
-            assert block.block is not None
-            parts.append((block.block.half, block.scores[key][0]))
         listener = self.listener(name)
+        key = name, -1 if deaf(listener) else state
+        heard = [(p.block, p.scores[key][0]) for p in played
+                 if p.block is not None and p.sound == sound and key in p.scores]  # fmt: skip
         highest = never_fires(self.word) if name == OURS else listener.highest
-        return count_accepts(listener, highest, parts, self.trials.half_hours)
+        parts = [(block.half, scores) for block, scores in heard]
+        return count_accepts(listener, highest, parts, half_hours([b for b, _ in heard]))
 
     def heard(
         self, played: list[Played], condition: Condition, name: str, accepts: Accepts
     ) -> Heard:
         """One listener in one condition, at every threshold at which `accepts` was counted."""
         trials = _trials(played, condition.sound)
-        state = self.word.states.index(condition.state)
-        key = (name, state) if (name, state) in trials.scores else (name, -1)
-        return hear(self.listener(name), accepts, trials.scores[key], trials.spans,
+        listener = self.listener(name)
+        key = name, -1 if deaf(listener) else self.word.states.index(condition.state)
+        return hear(listener, accepts, trials.scores[key], trials.spans,
                     [voice(clip) for clip in trials.clips])  # fmt: skip
 
     def row(self, played: list[Played], condition: Condition, counts: Counts) -> Row:
@@ -231,6 +243,7 @@ class Evaluation:
             accepts = counts.of(name, condition)
             found = heard[name] = self.heard(played, condition, name, accepts)
             results[name] = Result(
+                found.hours,
                 {f"{r:g}": found.at(accepts.threshold(r), seed) for r in rates},
                 crossed={f"{r:g}": asdict(crossed(found, counts.pooled(name, state), r, halves,
                                                   seed)) for r in rates},
@@ -281,7 +294,8 @@ class Evaluation:
     ) -> list[Near]:
         """How many fired: at the shipped threshold, and at those that clean sound was judged at."""
         limits: dict[str, dict[str, float]] = {}
-        for name, r in {OURS: Result(clean.at, clean.shipped), **clean.others}.items():
+        judged: dict[str, Row | Result] = {OURS: clean, **clean.others}
+        for name, r in judged.items():
             limits[name] = {rate: at["threshold"] for rate, at in r.at.items()}
             if r.shipped:
                 limits[name]["shipped"] = r.shipped["threshold"]
@@ -321,24 +335,28 @@ class Evaluation:
                 "listeners": listeners}  # fmt: skip
 
 
+def deaf(listener: Any) -> bool:
+    """Whether a listener knows nothing of the state, and so hears each sound once."""
+    return hasattr(listener, "scores_of")
+
+
 def _trials(played: list[Played], sound: Sound) -> Played:
     return next(p for p in played if p.block is None and p.sound == sound)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A sound to be heard, `hours` of it: a block of a stream, or the recordings."""
+    """Sounds to be heard, each told some states, `hours` in all: blocks of streams, or the
+    recordings."""
 
-    sound: Sound
+    sounds: tuple[tuple[Sound, tuple[int, ...]], ...]
     block: int | None
-    states: list[int]
     hours: float
 
-    def __call__(self) -> Played:
+    def __call__(self) -> list[Played]:
         digest = hashlib.sha256(repr(self).encode()).hexdigest()[:16]
-        return recalled(
-            _kept / digest, lambda: _evaluation.play(self.sound, self.block, self.states)
-        )
+        return recalled(_kept / digest, lambda: [_evaluation.play(sound, self.block, states)
+                                                 for sound, states in self.sounds])  # fmt: skip
 
 
 # What worker processes inherit.
@@ -398,18 +416,19 @@ def evaluate(
         print(f"{_kept}: what was heard before a kill is not heard again", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
-    trials = Trials(word, corpus, options.seed, options.draws, options.hours)
+    trials = Trials(word, corpus, options.seed, options.draws, options.short)
     _evaluation = Evaluation(word, device, trials, data, cache, options)
     jobs = _evaluation.jobs()
-    streams = {job.sound for job in jobs if job.block is not None}
-    sounds = len(jobs) - len(streams) * len(trials.blocks)
-    print(f"ahead: {len(streams)} streams of {trials.hours:.1f} h without the word, and {sounds} "
-          "sounds with it", flush=True)  # fmt: skip
-    _played = _parallel(_call, jobs, "listen", [job.hours for job in jobs])
+    hours = sum(job.hours for job in jobs if job.block is not None)
+    print(f"ahead: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
+          f"{sum(job.block is None for job in jobs)} sounds with it", flush=True)  # fmt: skip
+    heard = _parallel(_call, jobs, "listen", [job.hours for job in jobs])
+    _played = [played for job in heard for played in job]
     (near,) = _parallel(_call, [_near], "near misses")
     names = [OURS, *_evaluation.others]
     keys = list(dict.fromkeys((c.sound.stream, word.states.index(c.state), name)
-                              for c in _evaluation.conditions for name in names))  # fmt: skip
+                              for c in _evaluation.conditions for name in names
+                              if name == OURS or not c.sound.stream.altered))  # fmt: skip
     counted = _parallel(_accepts, keys, "false accepts")
     _counts = Counts(word, _evaluation.conditions, dict(zip(keys, counted, strict=True)),
                      {name: _evaluation.listener(name) for name in names})  # fmt: skip
@@ -426,6 +445,7 @@ def evaluate(
         "synthesized": sum(clip.kind == "tts" for clip in trials.positives),
         "negatives": len(trials.negatives),
         "half_hours": [round(hours, 4) for hours in trials.half_hours],
+        "sample_hours": round(sum(b.hours for b in trials.blocks if b.number in trials.sample), 4),
         "peers_absent": absent,
         "fingerprint": fingerprint(device),
         "short": options.short,
@@ -444,9 +464,9 @@ def _identity(
     word: Word, library: Path, data: Path, split: str, options: Options, absent: str
 ) -> str:
     """Of all that the scores come from: names the folder in which they are kept."""
-    here = Path(__file__).parent
+    train = Path(__file__).parents[1]
     files = [library, *(find_manifest(folder) for folder in (data, *options.also)),
-             *sorted(here.glob("*.py")), *([options.keras] if options.keras else [])]  # fmt: skip
+             *sorted(train.rglob("*.py")), *([options.keras] if options.keras else [])]  # fmt: skip
     facts = [word.model_dump(mode="json"), word.data.near, word.data.near_recordings,
              str(data.resolve()), split, options.seed, options.draws, absent, options.short,
              [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]  # fmt: skip

@@ -43,7 +43,7 @@ def false_accepts(
         limits = [of_state.threshold(r, half) for r in rates for half in (0, 1)]
         lowest = min(*limits, counts.ships[c.state])
         for part in played:
-            if part.block is None or part.sound != sound:
+            if part.block is None or part.sound != sound or (OURS, state) not in part.scores:
                 continue
             scores = part.scores[OURS, state][0]
             for step in wakes(scores, lowest, device.refractory_steps):

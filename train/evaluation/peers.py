@@ -1,7 +1,7 @@
-"""Other engines, heard on the very same audio and counted by the same rules.
+"""Other engines, heard on the very same audio and counted by the same rules (extra `peers`).
 
-microWakeWord v2 (Kevin Ahrendt; PyPI `pymicro-wakeword`, extra `peers`) is an int8 streaming
-network on 40 noise-reduced, gain-controlled bands. It knows nothing of the device's state.
+They know nothing of the device's state. A phrase that an engine has no model for is measured
+without it. Their models come with their packages; none is copied.
 """
 
 from __future__ import annotations
@@ -19,43 +19,44 @@ from wakestate.train.data.corpus import RATE
 from wakestate.words import Word
 from wakestate.words.files import replaced
 
-PACKAGE = "pymicro_wakeword"
-HOP = 160
+PER_LOGIT = 100  # score steps of one unit of logit, where an engine gives a probability
+Scores = NDArray[np.int16]
 
 
-class MicroWakeWord:
-    """The model bundled for a word, as a listener; scores are kept on disk by content.
+class Peer:
+    """An engine as a listener; scores are kept on disk by content."""
 
-    A score is the sum of the last `window` uint8 outputs, 256 * window times the mean
-    probability that the engine itself compares with its cutoff.
-    """
+    name: str
+    package: str
+    shipped: int  # the lowest score at which the engine itself wakes
+    highest: int  # a score that is never reached
+    step_samples: int
 
-    name = "microWakeWord v2"
-
-    def __init__(self, word: Word, cache: Path) -> None:
-        module: Any = import_module(PACKAGE)
-        self._model = module.MicroWakeWord.from_builtin(module.Model(_builtin(word)))
-        self._features = module.MicroWakeWordFeatures()
-        self.window = int(self._model.sliding_window_size)
-        self._per_probability = self.window / float(self._model.output_scale)
-        self.step_samples = HOP * int(self._model.stride)
+    def __init__(self, word: Word, cache: Path, models: Sequence[Path]) -> None:
+        """`models`: all that its scores come from, beside the package's version."""
         self.refractory_steps = -(-round(word.detector.refractory_s * RATE) // self.step_samples)
-        self.highest = 255 * self.window + 1  # never reached
-        # It wakes above its cutoff; the next whole sum is the first that does.
-        self.shipped = int(np.floor(self._model.probability_cutoff * self._per_probability)) + 1
-        model = Path(self._model.model_path.decode()).read_bytes()
-        version = f"{metadata.version(PACKAGE)} {hashlib.sha256(model).hexdigest()}"
+        made = b"".join(hashlib.sha256(model.read_bytes()).digest() for model in models)
+        version = f"{metadata.version(self.package)} {made.hex()}"
         self._key, self._cache = version.encode(), cache / "peers"
 
-    def step_end(self, step: int) -> int:
-        """Sample at which a step's newest window (30 ms, every 10 ms) ends."""
-        return (step + 1) * self.step_samples + 2 * HOP
+    @classmethod
+    def knows(cls, word: Word) -> bool:
+        """Whether the package has a model of the word's phrase."""
+        return _builtin(word) in {model.value for model in import_module(cls.package).Model}
 
-    def scores(self, pcm: NDArray[np.int16], state: int = 0) -> NDArray[np.int16]:
-        """The score of every network step (30 ms), from a fresh start. `state` is not heard."""
+    def step_end(self, step: int) -> int:
+        """Sample at which a step's newest input ends."""
+        raise NotImplementedError
+
+    def run(self, pcm: NDArray[np.int16]) -> Scores:
+        """The score of every step of one recording, from a fresh start."""
+        raise NotImplementedError
+
+    def scores(self, pcm: NDArray[np.int16], state: int = 0) -> Scores:
+        """As `run`, from the cache where it is there. `state` is not heard."""
         return self.scores_of([pcm])[0]
 
-    def scores_of(self, pcms: Sequence[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
+    def scores_of(self, pcms: Sequence[NDArray[np.int16]]) -> list[Scores]:
         """The scores of several recordings; one cache file for all."""
         digest = hashlib.sha256(self._key)
         for pcm in pcms:
@@ -65,13 +66,43 @@ class MicroWakeWord:
         if path.is_file():
             with np.load(path) as kept:
                 return list(np.split(kept["scores"], kept["ends"][:-1]))
-        found = [self._run(pcm) for pcm in pcms]
+        found = [self.run(pcm) for pcm in pcms]
         ends = np.cumsum([len(f) for f in found])
         with replaced(path) as partial:
             np.savez(partial, scores=np.concatenate(found), ends=ends)
         return found
 
-    def _run(self, pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+
+class MicroWakeWord(Peer):
+    """microWakeWord v2 (Kevin Ahrendt): an int8 streaming network on 40 noise-reduced,
+    gain-controlled bands, as the package computes it.
+
+    A score is the sum of the last `window` uint8 outputs, 256 * window times the mean
+    probability that the engine itself compares with its cutoff.
+    """
+
+    name = "microWakeWord v2"
+    package = "pymicro_wakeword"
+    hop = 160
+
+    def __init__(self, word: Word, cache: Path) -> None:
+        module: Any = import_module(self.package)
+        self._model = module.MicroWakeWord.from_builtin(module.Model(_builtin(word)))
+        self._features = module.MicroWakeWordFeatures()
+        self.window = int(self._model.sliding_window_size)
+        self._per_probability = self.window / float(self._model.output_scale)
+        self.step_samples = self.hop * int(self._model.stride)
+        self.highest = 255 * self.window + 1
+        # It wakes above its cutoff; the next whole sum is the first that does.
+        self.shipped = int(np.floor(self._model.probability_cutoff * self._per_probability)) + 1
+        super().__init__(word, cache, [Path(self._model.model_path.decode())])
+
+    def step_end(self, step: int) -> int:
+        """Sample at which a step's newest window (30 ms, every 10 ms) ends."""
+        return (step + 1) * self.step_samples + 2 * self.hop
+
+    def run(self, pcm: NDArray[np.int16]) -> Scores:
+        """A score every network step (30 ms)."""
         self._model.reset()
         self._features.reset()
         hear, stride = self._model.process_streaming_prob, self._model.stride
@@ -81,15 +112,109 @@ class MicroWakeWord:
         )
 
 
+class OpenWakeWord(Peer):
+    """openWakeWord (David Scripka), the models of PyPI `pyopen-wakeword`: log mel bands, a speech
+    embedding of 0.78 s every 80 ms, and a small network on the last 16 of them.
+
+    The networks are the package's, run by LiteRT in long strips, which is 25 times as fast and
+    gives what its streaming gives to within rounding. A score is the logit of the probability,
+    times PER_LOGIT.
+    """
+
+    name = "openWakeWord"
+    package = "pyopen_wakeword"
+    shipped = 0  # a probability of 0.5
+    highest = 20 * PER_LOGIT  # float32's last probability below 1 has 16.6
+    step_samples = 1280  # a chunk
+    strip = 512  # embeddings computed at once
+
+    #: Samples of a chunk's mel windows, its mel frames, frames of an embedding, embeddings heard.
+    mel_samples, mels, frames, heard = 1760, 8, 76, 16
+    #: Silence before the first sample, chunks: what the first score looks back on.
+    before = -(-frames // mels) + heard - 1
+
+    def __init__(self, word: Word, cache: Path) -> None:
+        found = util.find_spec(self.package)
+        assert found is not None and found.origin is not None
+        folder = Path(found.origin).parent / "models"
+        files = [folder / f"{name}.tflite"
+                 for name in ("melspectrogram", "embedding_model", _builtin(word))]  # fmt: skip
+        self._mel, self._embed, self._judge = (_Network(file) for file in files)
+        super().__init__(word, cache, files)
+
+    def step_end(self, step: int) -> int:
+        """Sample at which a chunk's last mel window ends."""
+        return step * self.step_samples + self.mel_samples
+
+    def run(self, pcm: NDArray[np.int16]) -> Scores:
+        """A score every chunk (80 ms)."""
+        silence = np.zeros(self.before * self.step_samples, np.float32)
+        x = np.concatenate([silence, pcm.astype(np.float32)])
+        if len(pcm) < self.mel_samples:
+            return np.zeros(0, np.int16)
+        chunks = np.lib.stride_tricks.sliding_window_view(x, self.mel_samples)
+        chunks = chunks[:: self.step_samples]
+        # One at a time: the model takes 80 dB below the loudest of its input as its floor.
+        mels = np.concatenate([self._mel(chunk[None]) for chunk in chunks])
+        bands = np.asarray(mels.reshape(len(chunks) * self.mels, -1) / 10 + 2, np.float32)
+        steps = len(chunks) - -(-self.frames // self.mels) + 1
+        embeddings = self._embeddings(bands, steps)
+        windows = np.lib.stride_tricks.sliding_window_view(embeddings, self.heard, axis=0)
+        p = self._in_strips(self._judge, windows.transpose(0, 2, 1)).ravel().astype(np.float64)
+        p = np.clip(p[-(1 + (len(pcm) - self.mel_samples) // self.step_samples) :], 1e-8, 1 - 1e-8)
+        return np.rint(np.log(p / (1 - p)) * PER_LOGIT).astype(np.int16)
+
+    def _in_strips(self, network: _Network, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate(
+            [network(x[i : i + self.strip]) for i in range(0, len(x), self.strip)]
+        )
+
+    def _embeddings(self, bands: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+        parts = []
+        for first in range(0, steps, self.strip):
+            count = min(self.strip, steps - first)
+            at = first * self.mels
+            strip = bands[at : at + (count - 1) * self.mels + self.frames]
+            parts.append(self._embed(strip[None, :, :, None]).reshape(count, -1))
+        return np.concatenate(parts)
+
+
+class _Network:
+    """A TFLite model with one input and one output, whose input may be of any length."""
+
+    def __init__(self, file: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._model: Any = Interpreter(str(file), num_threads=1)
+        self._input = self._model.get_input_details()[0]["index"]
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        if x.shape != self._shape:
+            self._model.resize_tensor_input(self._input, x.shape)
+            self._model.allocate_tensors()
+            self._shape = x.shape
+        self._model.set_tensor(self._input, np.ascontiguousarray(x, np.float32))
+        self._model.invoke()
+        return np.asarray(self._model.get_tensor(self._model.get_output_details()[0]["index"]))
+
+
+PEERS: tuple[type[MicroWakeWord | OpenWakeWord], ...] = (MicroWakeWord, OpenWakeWord)
+
+
 def _builtin(word: Word) -> str:
     return word.phrase.lower().replace(" ", "_")
 
 
-def find_peers(word: Word, cache: Path) -> tuple[list[MicroWakeWord], str]:
-    """The peers that know the word's phrase, and if there are none, why."""
-    if util.find_spec(PACKAGE) is None:
-        return [], "microWakeWord is not installed (pip install 'wakestate[peers]')"
-    module: Any = import_module(PACKAGE)
-    if _builtin(word) not in {model.value for model in module.Model}:
-        return [], f"microWakeWord has no model for '{word.phrase}'"
-    return [MicroWakeWord(word, cache)], ""
+def find_peers(word: Word, cache: Path) -> tuple[list[Peer], str]:
+    """The peers that know the word's phrase, and why others do not stand beside."""
+    found: list[Peer] = []
+    absent = []
+    for peer in PEERS:
+        if util.find_spec(peer.package) is None:
+            absent.append(f"{peer.name} is not installed (pip install 'wakestate[peers]')")
+        elif not peer.knows(word):
+            absent.append(f"{peer.name} has no model for '{word.phrase}'")
+        else:
+            found.append(peer(word, cache))
+    return found, "; ".join(absent)

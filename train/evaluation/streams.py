@@ -77,6 +77,12 @@ def blocks(clips: Sequence[Clip], half: dict[Clip, int], gap: int) -> list[Block
     return found
 
 
+def half_hours(found: Sequence[Block]) -> tuple[float, float]:
+    """Hours of each half."""
+    first, second = (sum(b.hours for b in found if b.half == side) for side in (0, 1))
+    return first, second
+
+
 def thinned(found: list[Block], hours: float) -> list[Block]:
     """Blocks of each half at even distances, about so many hours in all; all if there are fewer."""
     whole = sum(block.hours for block in found)

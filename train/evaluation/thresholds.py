@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.metrics import Accepts, Heard, miss_rate, pooled
 from wakestate.train.evaluation.statistics import poisson
-from wakestate.train.evaluation.trials import Condition, Sound
+from wakestate.train.evaluation.trials import SETS, Condition, Sound
 from wakestate.words import Word
 
 
@@ -60,15 +60,16 @@ class Counts:
         self._pooled: dict[tuple[str, str], Accepts] = {}
 
     def of(self, name: str, condition: Condition) -> Accepts:
-        """Of one listener in one condition."""
-        state = self.word.states.index(condition.state)
-        return self.counted[condition.sound.stream, state, name]
+        """Of one listener in one condition; where it did not hear an altered stream, of that as
+        recorded."""
+        state, sound = self.word.states.index(condition.state), condition.sound.stream
+        return self.counted.get((sound, state, name)) or self.counted[Sound(), state, name]
 
     def pooled(self, name: str, state: str) -> Accepts:
         """Of one listener over all streams of a state that is told rightly, each once."""
         if (name, state) not in self._pooled:
             streams = {c.sound.stream: self.of(name, c) for c in self.conditions
-                       if c.state == state and c.part in ("sound", "state")}  # fmt: skip
+                       if c.state == state and c.part in SETS}  # fmt: skip
             self._pooled[name, state] = pooled(list(streams.values()))
         return self._pooled[name, state]
 

@@ -16,7 +16,7 @@ from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.acoustics.stage import Stage, Wave, active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
 from wakestate.train.data.halves import halves
-from wakestate.train.evaluation.streams import Block, blocks, gap_samples, thinned
+from wakestate.train.evaluation.streams import Block, blocks, gap_samples, half_hours, thinned
 from wakestate.words import Word
 
 Pcm = NDArray[np.int16]
@@ -24,6 +24,8 @@ Pcm = NDArray[np.int16]
 LEVEL_DBFS = -30.0  # speech where something is mixed in; clean recordings stay as they are
 TAIL = RATE  # silence, or what is mixed in, after a recording: time to answer
 LEAD = RATE  # the same before it: a device has been on for a while
+SETS = ("sound", "state")  # parts of the tables whose streams set thresholds
+SAMPLE_HOURS = 3.0  # of a stream where not all of it is heard
 CHUNK_S = 30.0  # own sound is drawn anew this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
 
@@ -38,6 +40,11 @@ class Sound:
     ser_db: float | None = None  # signal-to-echo ratio; None: the device is silent
     level_dbfs: float | None = None  # recordings scaled to this level, nothing added
     altered: str = ""  # what is done to it, by its name in ALTERATIONS
+
+    @property
+    def player(self) -> str:
+        """What the device's own sound is; empty where there is none."""
+        return fields(self.plays).get("player", "") if self.ser_db is not None else ""
 
     @property
     def stream(self) -> Sound:
@@ -69,7 +76,7 @@ class Condition:
 
 def fields(state: str) -> dict[str, str]:
     """{"player": "music", "volume": "high"} of "player=music,volume=high"."""
-    return dict(part.split("=") for part in state.split(","))
+    return dict(part.split("=") for part in state.split(",") if part)
 
 
 def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Condition]:
@@ -115,9 +122,9 @@ class Trials:
     """The sounds of one split, mixed as conditions ask."""
 
     def __init__(
-        self, word: Word, corpus: Corpus, seed: int, draws: int, hours: float = float("inf")
+        self, word: Word, corpus: Corpus, seed: int, draws: int, short: bool = False
     ) -> None:
-        """`hours`: of streams of more than that only some blocks are heard."""
+        """`short`: of every stream only the sample is heard."""
         self.word, self.corpus = word, corpus
         self.stage = Stage(corpus, word)
         self.seed, self.draws = seed, draws
@@ -125,9 +132,11 @@ class Trials:
         self.negatives = corpus.negatives(word) + corpus.of("music", "noise")
         self.half = halves(self.positives, self.negatives)
         every = blocks(self.negatives, self.half, gap_samples(word))
-        self.blocks = thinned(every, hours)
-        first, second = (sum(b.hours for b in self.blocks if b.half == side) for side in (0, 1))
-        self.half_hours = (first, second)
+        sample = thinned(every, SAMPLE_HOURS)
+        self.blocks = sample if short else every
+        self.sample = {block.number for block in sample}
+        self.half_hours = half_hours(self.blocks)
+        self._own: tuple[tuple[str, int], Wave] | None = None  # of the last block
         for what, clips in {
             f"recording labelled {' or '.join(word.data.positive)}": self.positives,
             "recording without the word": self.negatives,
@@ -156,13 +165,22 @@ class Trials:
                 x *= np.float32(level / max(active_rms(x), 1.0))
             out[at : at + len(x)] = x
         if sound.ser_db is not None:
-            state = self.word.states.index(sound.plays)
-            rng = np.random.default_rng([self.seed, 1, state, block.number])
-            self._add_own(rng, out, sound.plays, level * gain(sound.ser_db))
+            out += self._own_sound(sound.player, block) * np.float32(level * gain(sound.ser_db))
         if sound.altered:
             rng = np.random.default_rng([self.seed, 9, block.number])
             out = ALTERATIONS[sound.altered].change(out, rng)
         return to_int16(out)
+
+    def _own_sound(self, player: str, block: Block) -> Wave:
+        """The device's own sound through a block, RMS 1; the same at every volume."""
+        key = player, block.number
+        if self._own is None or self._own[0] != key:
+            state = next(s for s in self.word.states if fields(s)["player"] == player)
+            rng = np.random.default_rng([self.seed, 1, self.word.states.index(state), block.number])
+            own = np.zeros(block.samples, np.float32)
+            self._add_own(rng, own, state, 1.0)
+            self._own = key, own
+        return self._own[1]
 
     def recordings(self, sound: Sound) -> Iterator[tuple[Clip, Pcm, int, int]]:
         """Recordings as the microphone hears them, with start and end of the word (samples)."""

@@ -121,7 +121,9 @@ def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
             if at["misses"] else None
             for rate, at in theirs["at"].items() if rate in row["at"]
         }  # fmt: skip
-        row["others"][name] = {key: theirs[key] for key in ("at", "shipped", "crossed", "curve")}
+        row["others"][name] = {
+            key: theirs[key] for key in ("hours", "at", "shipped", "crossed", "curve")
+        }
         row["others"][name]["ratio"] = ratio
     found["states"] += [{**s, "listener": name} for s in other["states"] if s["listener"] == OURS]
 

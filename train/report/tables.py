@@ -69,6 +69,9 @@ def _main(rows: list[dict[str, Any]], others: list[str]) -> Table:
         f"accept{'' if allowed == 1 else 's'} in all, so that column hangs on the loudest few. "
     )
     if others:
+        least = min(row["others"][name]["hours"] for row in rows for name in others)
+        if least < hours:
+            note += f"Of streams with the device's own sound, other engines heard {least:.1f} h. "
         note += f"Ratio: {OURS}'s misses over those of the engine before it, with its interval."
     return Table("False rejects at equal false accepts", note, tuple(head), tuple(body))
 
@@ -105,6 +108,8 @@ def _states(states: list[dict[str, Any]]) -> Table:
         for name, rate in columns:
             s = of[name, state, rate]
             each = " + ".join(str(half[1]) for half in s["halves"])
+            if s["hours"] != of[columns[0][0], state, columns[0][1]]["hours"]:
+                each += f" in {s['hours']:.1f} h"
             cells.append((f"{s['false_accepts'] / s['hours']:.2f}",
                           f"[{s['low']:.2f}, {s['high']:.2f}] ({each})"))  # fmt: skip
         body.append((*cells, (f"{of[columns[0][0], state, columns[0][1]]['hours']:.1f}", "")))
@@ -148,10 +153,11 @@ def _life(rows: list[dict[str, Any]], others: list[str]) -> Table:
         altered = row["condition"]["altered"]
         for rate in rates:
             for name in listeners:
-                at = (row if name == OURS else row["others"][name])["crossed"][rate]
+                heard = row if name == OURS else row["others"][name]
+                at = heard["crossed"][rate]
                 accepts = ""
-                if not altered or ALTERATIONS[altered].stream:
-                    accepts = f"{at['false_accepts'] / row['hours']:.2f} FA/h"
+                if not altered or (ALTERATIONS[altered].stream and name == OURS):
+                    accepts = f"{at['false_accepts'] / heard['hours']:.2f} FA/h"
                 cells.append((percent(at["frr"]), accepts))
         body.append(tuple(cells))
     note = (
@@ -203,8 +209,8 @@ def _shipped(rows: list[dict[str, Any]], others: list[str]) -> Table:
     body = []
     for row in rows:
         cells = [row_name(row), (str(row["shipped"]["threshold"]), "")]
-        for at in (row["shipped"], *(row["others"][name]["shipped"] for name in with_own)):
-            cells += [_rate(at, row["hours"]), frr(at)]
+        for heard in (row, *(row["others"][name] for name in with_own)):
+            cells += [_rate(heard["shipped"], heard["hours"]), frr(heard["shipped"])]
         body.append(tuple(cells))
     note = (
         "At the threshold each comes with: ours is one a device state, whatever the sound; the "
