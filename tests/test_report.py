@@ -41,18 +41,21 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
     curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
     given = {"name": name, "state": "player=idle", "noise": "", "snr_db": 0.0, "ser_db": None,
              "level_dbfs": None, "plays": "", "altered": "", "part": part, **condition}  # fmt: skip
+    band = [[0.1, 0.2, 0.9], [1.0, 0.0, 0.4]]
     ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
     return {
         "condition": given, "clips": 20, "speakers": 5, "hours": 2.0, "at": own,
         "shipped": at(55, 1, misses, 20), "crossed": crossed(misses), "curve": curve,
+        "band": band,
         "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
         "endpoints": {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0,
                       "start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0},
         "others": {"a <peer>": {"hours": 1.0, "at": peer, "shipped": at(999, 0, misses, 20),
-                                "curve": curve, "crossed": crossed(2 * misses),
+                                "curve": curve, "band": band, "crossed": crossed(2 * misses),
                                 "ratio": {"0.5": ratio, "1": ratio}},
                    FLOAT: {"at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
-                           "hours": 1.0, "shipped": {}, "curve": curve, "ratio": {}}},
+                           "hours": 1.0, "shipped": {}, "curve": curve, "band": band,
+                           "ratio": {}}},
     }  # fmt: skip
 
 
@@ -203,7 +206,7 @@ def test_a_damaged_result_is_said(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"evaluate\.json: not what `make evaluate` writes"):
             read_results(path)
     path.write_text('{"rows": [{"condition": {"name": "clean"}, "others": {}}], "near": []}')
-    with pytest.raises(DataError, match="version 1, and this tool reads 2; remove it, and `make"):
+    with pytest.raises(DataError, match=f"version 1, and this tool reads {VERSION}; remove it"):
         read_results(path)
 
 

@@ -25,11 +25,10 @@ from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import never_fires
-from wakestate.train.acoustics.stage import to_int16
 from wakestate.train.artifacts import quiet, recalled
 from wakestate.train.data.corpus import RATE, Clip, find_manifest, load_corpus, voice
 from wakestate.train.evaluation.confusables import Near, recorded, spoken
-from wakestate.train.evaluation.device import OURS, Device, wakes
+from wakestate.train.evaluation.device import OURS, Device, fingerprint, wakes
 from wakestate.train.evaluation.endpoints import Ends, endpoint_errors
 from wakestate.train.evaluation.false_accepts import false_accepts
 from wakestate.train.evaluation.metrics import Accepts, Heard, Scores, count_accepts, hear
@@ -53,6 +52,7 @@ class Result:
     shipped: dict[str, float] = field(default_factory=dict)  # at the threshold it ships with
     crossed: dict[str, dict[str, Any]] = field(default_factory=dict)  # by FA/h; see Crossed
     curve: list[tuple[float, float, int]] = field(default_factory=list)  # FA/h, FRR, threshold
+    band: list[tuple[float, float, float]] = field(default_factory=list)  # see Heard.band
     ratio: dict[str, dict[str, float] | None] = field(default_factory=dict)  # our misses / its
 
 
@@ -68,6 +68,7 @@ class Row:
     shipped: dict[str, float]
     crossed: dict[str, dict[str, Any]]
     curve: list[tuple[float, float, int]]
+    band: list[tuple[float, float, float]]
     others: dict[str, Result] = field(default_factory=dict)
     endpoints: dict[str, float] | None = None
     lfbe_db: list[float] = field(default_factory=list)  # mean of each band while the word is said
@@ -143,17 +144,18 @@ class Evaluation:
         """What is to be heard; each sound once. Of streams a block a job, in all sounds that have
         the device's own sound in common.
 
-        A block of the sample is heard in all streams; another one once in each state: idle, and at
-        one of the state's ratios, which take turns.
+        A block of the sample is heard in all streams; one of the part once in each state, at one of
+        the state's ratios, which take turns; any other with the device silent.
         """
-        jobs: list[Job] = []
+        streams: list[Job] = []
         turns = {s: list(dict.fromkeys(c.sound.stream for c in self.conditions
                                        if c.part in SETS and c.state == s))
                  for s in self.word.states}  # fmt: skip
         for block in self.trials.blocks:
             told: dict[Sound, set[int]] = {}
+            place = self.trials.part.get(block.number)
             for c in self.conditions:
-                turn = turns[c.state][block.number % len(turns[c.state])]
+                turn = Sound() if place is None else turns[c.state][place % len(turns[c.state])]
                 if block.number in self.trials.sample or (
                     c.part in SETS and c.sound.stream == turn
                 ):
@@ -162,18 +164,17 @@ class Evaluation:
             for sound, states in told.items():
                 group = groups.setdefault((sound.player, sound.altered), [])
                 group.append((sound, tuple(sorted(states))))
-            jobs += [Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
+            streams += [Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
                      for group in groups.values()]  # fmt: skip
         seconds = sum(clip.samples for clip in self.trials.positives) / RATE
         told = {}
         for c in self.conditions:
             told.setdefault(c.sound, set()).add(self.word.states.index(c.state))
-        return jobs + [Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
-                       for sound, states in told.items()]  # fmt: skip
+        return [Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
+                for sound, states in told.items()] + streams  # fmt: skip
 
     def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
-        """One sound to every listener, the device told each of the states. Others hear the
-        recordings, the idle stream, and the sample of those with the device's own sound."""
+        """One sound to every listener, the device told each of the states."""
         if block is not None:
             played = Played(sound, self.trials.block(block), {})
             pcms = [self.trials.stream(sound, self.trials.block(block))]
@@ -191,8 +192,7 @@ class Evaluation:
             played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
         for state in states:
             played.scores[OURS, state] = self._device_scores(pcms, state, played)
-        sampled = block in self.trials.sample and not sound.altered
-        others = block is None or sound == Sound() or sampled
+        others = block is None or self._others_hear(sound, block)
         for name, listener in self.others.items() if others else ():
             if deaf(listener):
                 played.scores[name, -1] = listener.scores_of(pcms)
@@ -213,12 +213,19 @@ class Evaluation:
         """The device or another by its name."""
         return self.device if name == OURS else self.others[name]
 
+    def _others_hear(self, sound: Sound, block: int) -> bool:
+        """Other engines hear the part with the device silent, in playback the sample."""
+        if sound == Sound() and block in self.trials.part:
+            return True
+        return block in self.trials.sample and not sound.altered
+
     def accepts(self, played: list[Played], sound: Sound, state: int, name: str) -> Accepts:
         """False accepts of one listener on one stream."""
         listener = self.listener(name)
         key = name, -1 if deaf(listener) else state
         heard = [(p.block, p.scores[key][0]) for p in played
-                 if p.block is not None and p.sound == sound and key in p.scores]  # fmt: skip
+                 if p.block is not None and p.sound == sound and key in p.scores
+                 and (name == OURS or self._others_hear(sound, p.block.number))]  # fmt: skip
         highest = never_fires(self.word) if name == OURS else listener.highest
         parts = [(block.half, scores) for block, scores in heard]
         return count_accepts(listener, highest, parts, half_hours([b for b, _ in heard]))
@@ -248,6 +255,7 @@ class Evaluation:
                 crossed={f"{r:g}": asdict(crossed(found, counts.pooled(name, state), r, halves,
                                                   seed)) for r in rates},
                 curve=found.curve(),
+                band=found.band(seed),
             )  # fmt: skip
             shipped = counts.shipped(name, state)
             if shipped is not None:
@@ -262,7 +270,8 @@ class Evaluation:
                 )  # fmt: skip
         own = results.pop(OURS)
         row = Row(condition, len(trials.clips), len(set(ours.speakers)), ours.hours, own.at,
-                  own.shipped, own.crossed, own.curve, results, None, trials.lfbe_db)  # fmt: skip
+                  own.shipped, own.crossed, own.curve, own.band, results, None,
+                  trials.lfbe_db)  # fmt: skip
         number = self.word.states.index(state)
         if number in trials.ends:
             row.endpoints = endpoint_errors(
@@ -471,15 +480,6 @@ def _identity(
              str(data.resolve()), split, options.seed, options.draws, absent, options.short,
              [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def fingerprint(device: Device) -> str:
-    """Tells networks apart, whatever their thresholds: of the scores of 4 s of noise."""
-    pcm = to_int16(np.random.default_rng(0).normal(0, 1500, 4 * RATE).astype(np.float32))
-    digest = hashlib.sha256()
-    for state in range(len(device.states)):
-        digest.update(device.scores(pcm, state).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _band_centres(word: Word) -> NDArray[np.float64]:

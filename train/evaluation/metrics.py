@@ -14,6 +14,7 @@ from wakestate.train.evaluation.device import BARRED, wakes
 from wakestate.train.evaluation.statistics import bootstrap
 
 Scores = NDArray[np.int16]
+BAND = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0)  # FA/h
 
 
 class Listener(Protocol):
@@ -89,6 +90,14 @@ class Heard:
         missed = self.missed(threshold)
         return {"threshold": threshold, "false_accepts": sum(self.accepts.at(threshold)),
                 **miss_rate(missed, self.speakers, seed)}  # fmt: skip
+
+    def band(self, seed: int) -> list[tuple[float, float, float]]:
+        """The interval of the FRR along the curve: FA/h of BAND, lowest FRR, highest."""
+        found = []
+        for rate in BAND:
+            at = self.at(self.accepts.threshold(rate), seed)
+            found.append((rate, at["frr_low"], at["frr_high"]))
+        return found
 
     def curve(self) -> list[tuple[float, float, int]]:
         """(FA/h, FRR, threshold) from the lowest threshold up, where either of the first changes;

@@ -25,7 +25,9 @@ LEVEL_DBFS = -30.0  # speech where something is mixed in; clean recordings stay 
 TAIL = RATE  # silence, or what is mixed in, after a recording: time to answer
 LEAD = RATE  # the same before it: a device has been on for a while
 SETS = ("sound", "state")  # parts of the tables whose streams set thresholds
-SAMPLE_HOURS = 3.0  # of a stream where not all of it is heard
+SHORT_HOURS = 3.0  # of every stream in a short evaluation; else all of it with the device silent
+PART_HOURS = 9.0  # in playback, and for other engines
+SAMPLE_HOURS = 1.5  # where nothing sets a threshold, and in playback for other engines
 CHUNK_S = 30.0  # own sound is drawn anew this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
 
@@ -124,7 +126,7 @@ class Trials:
     def __init__(
         self, word: Word, corpus: Corpus, seed: int, draws: int, short: bool = False
     ) -> None:
-        """`short`: of every stream only the sample is heard."""
+        """`short`: of every stream SHORT_HOURS are heard."""
         self.word, self.corpus = word, corpus
         self.stage = Stage(corpus, word)
         self.seed, self.draws = seed, draws
@@ -132,9 +134,11 @@ class Trials:
         self.negatives = corpus.negatives(word) + corpus.of("music", "noise")
         self.half = halves(self.positives, self.negatives)
         every = blocks(self.negatives, self.half, gap_samples(word))
-        sample = thinned(every, SAMPLE_HOURS)
-        self.blocks = sample if short else every
+        self.blocks = thinned(every, SHORT_HOURS) if short else every
+        sample = self.blocks if short else thinned(every, SAMPLE_HOURS)
         self.sample = {block.number for block in sample}
+        #: Place of each block that is heard in playback and by others, beside the sample.
+        self.part = {b.number: i for i, b in enumerate(thinned(every, PART_HOURS))}
         self.half_hours = half_hours(self.blocks)
         self._own: tuple[tuple[str, int], Wave] | None = None  # of the last block
         for what, clips in {

@@ -22,7 +22,7 @@ from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.report.cells import label
 from wakestate.words.files import replaced
 
-NONE_HEARD = 0.1  # FA/h at which "no false accept" is drawn
+NONE_HEARD = 0.05  # FA/h at which "no false accept" is drawn
 LEAST = 0.6  # FRR in percent at which "no miss" is drawn
 
 
@@ -121,10 +121,14 @@ def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
 def _det(axes: Axes, row: dict[str, Any], ink: Ink) -> None:
     for (name, found), colour in zip(listeners(row).items(), ink.series, strict=False):
         rate, frr = np.array([point[:2] for point in found["curve"]]).T
+        at, low, high = np.array(found["band"]).T
+        axes.fill_between(at, np.maximum(100 * low, LEAST), np.maximum(100 * high, LEAST),
+                          color=colour, alpha=0.12, linewidth=0)  # fmt: skip
         axes.step(np.maximum(rate, NONE_HEARD), np.maximum(100 * frr, LEAST), where="post",
                   color=colour, linewidth=2 if name == OURS else 1.5, label=name)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(NONE_HEARD, 20), ylim=(LEAST, 100))
-    axes.set_xticks([0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.5", "1", "2", "5", "10", "20"])
+    axes.set_xticks([NONE_HEARD, 0.1, 0.5, 1, 2, 5, 10, 20],
+                    ["0", "0.1", "0.5", "1", "2", "5", "10", "20"])  # fmt: skip
     axes.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.minorticks_off()
     axes.set_xlabel("false accepts per hour", fontsize=8)

@@ -11,8 +11,8 @@ from typing import Any
 from wakestate.convert.emit import compile_word
 from wakestate.convert.render import render
 from wakestate.train.data.corpus import DataError
-from wakestate.train.evaluation.device import OURS, Device
-from wakestate.train.evaluation.evaluate import VERSION, Options, fingerprint
+from wakestate.train.evaluation.device import OURS, Device, fingerprint
+from wakestate.train.evaluation.evaluate import VERSION, Options
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import check_same_trials
 from wakestate.train.evaluation.peers import find_peers
@@ -122,7 +122,7 @@ def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
             for rate, at in theirs["at"].items() if rate in row["at"]
         }  # fmt: skip
         row["others"][name] = {
-            key: theirs[key] for key in ("hours", "at", "shipped", "crossed", "curve")
+            key: theirs[key] for key in ("hours", "at", "shipped", "crossed", "curve", "band")
         }
         row["others"][name]["ratio"] = ratio
     found["states"] += [{**s, "listener": name} for s in other["states"] if s["listener"] == OURS]
