@@ -40,6 +40,9 @@ def moved(op: Op) -> list[tuple[Tensor, Ints]]:
         if axes and axes[-1] - axes[0] >= len(axes):
             raise ConvertError(f"axes {axes}, which TFLM takes only next to one another")
     parts = MOVES[op.name](op, _numbered(moved_from(op)))
+    for result, part in zip(op.outputs, parts, strict=True):
+        if part.size != result.size:
+            raise ConvertError(f"makes {list(part.shape)}, its output is {list(result.shape)}")
     return [(t, part.reshape(-1)) for t, part in zip(op.outputs, parts, strict=True)]
 
 

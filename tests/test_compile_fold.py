@@ -13,6 +13,7 @@ from tests.compiled import TFLM, Sequences, build, check_equal, compare
 from tests.tflite_maker import Maker
 from wakestate.convert.__main__ import main
 from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.errors import ConvertError
 from wakestate.convert.tflite_graph import read_model
 
 
@@ -140,6 +141,21 @@ def test_batches_are_padded_with_the_zero_point(tmp_path: Path) -> None:
         paths.append(maker.write(tmp_path / f"padded_{before:d}.tflite"))
     given = build(paths[0], "host", sanitize=True, kernels="plain").run(inputs(paths[0]))
     compare(TFLM(paths[1]).run(inputs(paths[1])), given, "host")
+
+
+def test_a_reshape_that_turns_rows_between_batches_is_refused(tmp_path: Path) -> None:
+    m = Maker(seed=5)
+    x = m.input([1, 28, 3])
+    y = m.op(
+        "SPACE_TO_BATCH_ND", [x, m.ints(4), m.ints(0, 0, shape=[1, 2])], [m.like(x, [4, 7, 3])]
+    )
+    z = m.conv(m.op("RESHAPE", [y, m.ints(4, 1, 7, 3)], [m.like(y, [4, 1, 7, 3])]), 8, (1, 3))
+    turned = m.op("RESHAPE", [z, m.ints(4, 8, 5)], [m.like(z, [4, 8, 5])])
+    ends = [turned, m.ints(4), m.ints(0, 0, shape=[1, 2])]
+    m.output(m.op("BATCH_TO_SPACE_ND", ends, [m.like(z, [1, 32, 5])]))
+    path = m.write(tmp_path / "turned.tflite")
+    with pytest.raises(ConvertError, match=r"makes \[1, 1, 20, 8\], its end is \[1, 32, 5\]"):
+        compile_model(path, "m", "plain")
 
 
 def test_arithmetic_of_shapes(tmp_path: Path) -> None:

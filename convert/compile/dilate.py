@@ -15,6 +15,7 @@ import numpy as np
 from wakestate.convert.compile.views import is_table
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.tflite_graph import Op, Option, Tensor
+from wakestate.convert.window_shapes import kernel_of, pace_of
 
 if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work
@@ -53,15 +54,24 @@ def _fold(work: Work, first: Op) -> None:
         raise ConvertError("the convolution between has strides; without is supported")
     axis = _axis(source, conv.source(), first)
     result = last.outputs[0]
-    deep, out_shape = _four(source, axis), _four(result, axis)
+    deep = _four(source, axis)
     options, extra = _window(conv, block, pads, crops, axis)
     made: list[Op] = []
     if source.shape != deep:
         source = _reshaped(made, first, source, deep)
     for pair, names in zip(extra, (("top", "bottom"), ("left", "right")), strict=True):
         options |= {f"pad_{name}": n for name, n in zip(names, pair, strict=True)}
-    value = _like(conv.outputs[0], (*out_shape[:3], conv.outputs[0].shape[3]))
-    made.append(replace(conv, options=options, inputs=[source, *conv.inputs[1:]], outputs=[value]))
+    folded = replace(conv, options=options, inputs=[source, *conv.inputs[1:]])
+    spans = [
+        (taps - 1) * pace_of(folded, name)[1]
+        for name, taps in zip("hw", kernel_of(conv), strict=True)
+    ]
+    sizes = (deep[a + 1] + sum(extra[a]) - spans[a] for a in (0, 1))
+    value = _like(conv.outputs[0], (deep[0], *sizes, conv.outputs[0].shape[3]))
+    if value.shape != _four(result, axis):
+        raise ConvertError(f"makes {list(value.shape)}, its end is {list(result.shape)}")
+    folded.outputs = [value]
+    made.append(folded)
     for op in between:
         following = _like(op.outputs[0], value.shape)
         inputs = [value if t is not None and t.data is None else t for t in op.inputs]

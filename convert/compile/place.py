@@ -123,7 +123,10 @@ class Placer:
 
     def _alias(self, op: Op) -> None:
         if op.name in RESHAPES:
-            self._parent[op.outputs[0]] = (op.source(), 0)
+            source, result = op.source(), op.outputs[0]
+            if source.size != result.size:
+                raise ConvertError(f"{list(source.shape)} to {list(result.shape)}")
+            self._parent[result] = (source, 0)
         elif op.name in JOINS:
             whole = op.outputs[0]
             for tensor, index in joined(op):

@@ -162,7 +162,7 @@ def _fold_padding(work: Work) -> None:
         source, pads, result = op.source(), op.numbers(1), op.outputs[0]
         after = work.consumers(result)
         pads_space = len(pads) == 8 and not any(pads[:2] + pads[6:]) and max(pads) <= 100
-        zero = op.optional(2) is None or op.numbers(2)[0] == source.zero_points[0]
+        zero = op.optional(2) is None or op.numbers(2) == source.zero_points.tolist()
         convolved = (
             bool(after)
             and result not in work.outputs
