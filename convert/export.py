@@ -204,8 +204,7 @@ def _convert(model: keras.Model, feeds: list[NDArray[np.float32]]) -> bytes:
     converter.representative_dataset = batches
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the interpreter that TensorFlow itself calls
-        converted: bytes = converter.convert()
-    return converted
+        return bytes(converter.convert())
 
 
 def _rename(model: Any, word: Word) -> None:
@@ -244,13 +243,8 @@ def _parts(model: Any, word: Word) -> Iterator[tuple[str, str, Any, Any, Any]]:
     graph = model.subgraphs[0]
     before = "features"
     for name, op in zip(layer_names(word), graph.operators, strict=True):
-        yield (
-            name,
-            before,
-            graph.tensors[op.inputs[1]],
-            graph.tensors[op.inputs[2]],
-            graph.tensors[op.outputs[0]],
-        )
+        weights, bias = (graph.tensors[index] for index in op.inputs[1:])
+        yield name, before, weights, bias, graph.tensors[op.outputs[0]]
         before = name
 
 

@@ -29,6 +29,11 @@ MOST_WEIGHTS = 1 << 22
 
 def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     """One step for an operator with weights."""
+    if op.options.get("weights_format", 0) != 0:
+        raise ConvertError(
+            "its weights are shuffled (weights_format 1), which TFLM does not take; convert the "
+            "model to the default format"
+        )
     if multiplies(op):
         return lower_product(op, name)
     source, weights, into = op.source(), _weights(op), quantized(op.source())
@@ -80,11 +85,6 @@ def _weights(op: Op) -> Tensor:
         )
     if not len(weights.scales) or np.any(weights.scales < 0):
         raise ConvertError("weights have no scale, or one below 0")
-    if op.options.get("weights_format", 0) != 0:
-        raise ConvertError(
-            "its weights are shuffled (weights_format 1), which TFLM does not take; convert the "
-            "model to the default format"
-        )
     return weights
 
 

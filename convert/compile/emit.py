@@ -61,9 +61,7 @@ class Compiled:
     warning: str  # for who asked, one line; empty: none
 
 
-def compile_model(
-    path: Path, name: str, kernels: Kernels, *, stream: bool = False
-) -> Compiled:  # fmt: skip
+def compile_model(path: Path, name: str, kernels: Kernels, *, stream: bool = False) -> Compiled:
     """Read a .tflite file and generate NAME.h and NAME.c, and ws_compiled.h for firmware/test."""
     check_name(name)
     work = simplify(read_model(path))
@@ -260,19 +258,12 @@ def _types(program: Program) -> dict[str, str]:
 
 
 def _ends(program: Program, tensors: list[Tensor], kind: str) -> list[End]:
-    names = [b.name for b in program.buffers if b.kind == kind]
+    names = [b.name.split(")")[-1] for b in program.buffers if b.kind == kind]
     found = []
     for tensor, name in zip(tensors, names, strict=True):
-        quantization = tensor.quantization
-        found.append(
-            End(
-                name.split(")")[-1],
-                f"{tensor.dtype.lower()}_t",
-                tensor.bytes,
-                f"{np.float32(quantization.scale)!s}f",
-                quantization.zero_point,
-            )
-        )
+        ctype, quantization = f"{tensor.dtype.lower()}_t", tensor.quantization
+        scale = f"{np.float32(quantization.scale)!s}f"
+        found.append(End(name, ctype, tensor.bytes, scale, quantization.zero_point))
     return found
 
 

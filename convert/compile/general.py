@@ -30,8 +30,6 @@ def lower_product(op: Op, name: str) -> Step:
         sizes, reads = _batches(op, a, b)
     else:
         columns, depth = b.shape
-        if op.options.get("weights_format", 0) != 0:
-            raise ConvertError("its weights are shuffled (weights_format 1); 0 is supported")
         sizes = [1, 1, 1, a.size // depth, columns, depth]
         reads = [[0, 0, 0, depth, 0, 1], [0, 0, 0, 0, depth, 1]]
         if (bias := op.optional(2)) is not None:

@@ -64,8 +64,10 @@ class Row:
 
 
 def _tables(parts: dict[str, NDArray[np.int64]]) -> list[Table]:
-    types = {"bias": "int32_t", "multiplier": "int32_t", "shift": "int8_t"}
-    return [Table(part, types[part], values) for part, values in parts.items()]
+    return [
+        Table(part, "int8_t" if part == "shift" else "int32_t", values)
+        for part, values in parts.items()
+    ]
 
 
 def scaling(op: Op, outputs: int) -> Row:

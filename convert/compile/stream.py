@@ -16,6 +16,7 @@ mixes all columns, and all behind it, runs once a run on the whole of its window
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -51,7 +52,7 @@ class _Rewrite:
         (self.input,) = work.inputs
         self.looks: dict[Op, Look] = {}
         self.times: dict[Tensor, Time] = {self.input: Time(TIME, 1)}
-        self.next = max((op.index for op in work.ops), default=0) + 1
+        self.index = itertools.count(max((op.index for op in work.ops), default=0) + 1)
 
     def look(self) -> None:
         """Find which tensors have time, and what each operator needs of them."""
@@ -129,12 +130,11 @@ class _Rewrite:
         before = self._resized(new, axis, kept)
         whole = self._resized(new, axis, kept + new.shape[axis])
         self.work.variables[name] = None
-        variable: dict[str, Option] = {"variable": name}
-        ops.append(Op(self._index(), "READ_VARIABLE", variable, [], [before]))
         options: dict[str, Option] = {"axis": axis, "name": f"{name}_window"}
-        ops.append(Op(self._index(), "CONCATENATION", options, [before, new], [whole]))
+        ops.append(Op(next(self.index), "READ_VARIABLE", {"variable": name}, [], [before]))
+        ops.append(Op(next(self.index), "CONCATENATION", options, [before, new], [whole]))
         after = self._cut(ops, whole, axis, new.shape[axis], kept)
-        ops.append(Op(self._index(), "ASSIGN_VARIABLE", variable, [None, after], []))
+        ops.append(Op(next(self.index), "ASSIGN_VARIABLE", {"variable": name}, [None, after], []))
         return whole
 
     def _cut(self, ops: list[Op], tensor: Tensor, axis: int, begin: int, count: int) -> Tensor:
@@ -144,7 +144,7 @@ class _Rewrite:
         result = self._resized(tensor, axis, count)
         start, end = [0] * len(tensor.shape), list(tensor.shape)
         start[axis], end[axis] = begin, begin + count
-        ops.append(_slice(self._index(), tensor, result, start, end))
+        ops.append(_slice(next(self.index), tensor, result, start, end))
         return result
 
     def _moved(self, op: Op, look: Look, inputs: list[Tensor | None], outputs: list[Tensor]) -> Op:
@@ -159,10 +159,6 @@ class _Rewrite:
         end = [r[-1] + (1 if r.step > 0 else -1) for r in taken]
         begin, step = [r.start for r in taken], [r.step for r in taken]
         return _slice(op.index, new, outputs[0], begin, end, step)
-
-    def _index(self) -> int:
-        self.next += 1
-        return self.next - 1
 
 
 def _slice(
