@@ -83,7 +83,7 @@ ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
 UPLINK := $(addprefix firmware/uplink/,frame.c uplink.c)
 COMMON := $(addprefix firmware/programs/common/,event.c sensitivity.c states.c text.c)
 EMULATOR := firmware/programs/emulator/emulator.c firmware/programs/common/wav.c $(COMMON) $(UPLINK)
-VECTORS := firmware/test/vectors.c firmware/programs/common/text.c
+VECTORS := $(addprefix firmware/,test/vectors.c test/records.c programs/common/text.c)
 ENGINE_TEST := $(addprefix firmware/test/,engine.c detector.c) firmware/programs/common/text.c
 MODEL_OBJECTS := $(addprefix $(OUT)/obj/generated/,ws_frontend.o ws_words.o $(OTHERS:%=ws_%.o))
 NETWORK_OBJECT := $(OUT)/obj/generated/ws_$(FIRST).o
@@ -109,8 +109,8 @@ VECTORS_PROGRAM := $(OUT)/vectors.elf
 ENGINE_TEST_PROGRAM := $(OUT)/engine-test.elf
 # Counted by bench/: the engine, its layers by trace, and the least image that wakes.
 BENCH_PROGRAMS := $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
-$(EMULATOR_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): $(BOARD_OUT)/board.mk
-$(DEVICE_PROGRAM): $(BOARD_OUT)/board.mk
+$(EMULATOR_PROGRAM) $(DEVICE_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): \
+	$(BOARD_OUT)/board.mk
 all: device
 endif
 
@@ -130,28 +130,16 @@ image: $(OUT)/image.elf
 bench: $(or $(BENCH_PROGRAMS),$(if $(filter bench,$(MAKECMDGOALS)),$(error \
 	board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)))
 
-$(EMULATOR_PROGRAM): $(call object,$(EMULATOR) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
-	$(LINK)
-
-$(DEVICE_PROGRAM): $(call object,$(DEVICE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
-	$(LINK)
-
-$(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(ENGINE_OBJECTS) $(TRACED_OBJECT)
-	$(LINK)
-
-$(ENGINE_TEST_PROGRAM): $(call object,$(ENGINE_TEST) $(MACHINE)) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
-	$(LINK)
-
-BENCH := $(call object,firmware/test/bench.c firmware/test/count.c firmware/programs/common/text.c \
-	$(MACHINE))
-$(OUT)/bench.elf: $(BENCH) $(ENGINE_OBJECTS) $(NETWORK_OBJECT)
-	$(LINK)
-
-$(OUT)/bench-layers.elf: $(BENCH) $(ENGINE_OBJECTS) $(TRACED_OBJECT)
-	$(LINK)
-
-$(OUT)/image.elf: $(call object,firmware/test/image.c $(filter-out %/main.c,$(MACHINE))) \
-		$(ENGINE_OBJECTS) $(NETWORK_OBJECT)
+BENCH := $(call object,$(addprefix firmware/,test/bench.c test/count.c programs/common/text.c) $(MACHINE))
+$(EMULATOR_PROGRAM): $(call object,$(EMULATOR) $(MACHINE)) $(NETWORK_OBJECT)
+$(DEVICE_PROGRAM): $(call object,$(DEVICE)) $(NETWORK_OBJECT)
+$(VECTORS_PROGRAM): $(call object,$(VECTORS) $(MACHINE)) $(TRACED_OBJECT)
+$(ENGINE_TEST_PROGRAM): $(call object,$(ENGINE_TEST) $(MACHINE)) $(NETWORK_OBJECT)
+$(OUT)/bench.elf: $(BENCH) $(NETWORK_OBJECT)
+$(OUT)/bench-layers.elf: $(BENCH) $(TRACED_OBJECT)
+$(OUT)/image.elf: $(call object,firmware/test/image.c $(filter-out %/main.c,$(MACHINE))) $(NETWORK_OBJECT)
+$(EMULATOR_PROGRAM) $(DEVICE_PROGRAM) $(VECTORS_PROGRAM) $(ENGINE_TEST_PROGRAM) $(BENCH_PROGRAMS): \
+		$(ENGINE_OBJECTS)
 	$(LINK)
 
 $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/platform/python/capi.c) $(ENGINE_OBJECTS) \

@@ -47,22 +47,20 @@ show: $(PROGRAM)
 	@echo "$(GENERATED)/$(NAME).c"
 	@echo "$(PROGRAM)"
 
-$(PROGRAM): $(call object,firmware/test/compiled.c firmware/programs/common/text.c $(MACHINE)) \
-		$(TRACED_OBJECT)
-	$(LINK)
-
+$(PROGRAM): $(call object,$(addprefix firmware/,test/compiled.c test/records.c programs/common/text.c) \
+		$(MACHINE)) $(TRACED_OBJECT)
 ifeq ($(BOARD_KIND),host)
 bench:
 	$(error board '$(BOARD)' is no Cortex-M: its instructions cannot be counted)
 else
-bench: $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
+BENCH_PROGRAMS := $(addprefix $(OUT)/,bench.elf bench-layers.elf image.elf)
+bench: $(BENCH_PROGRAMS)
 BENCH := $(call object,$(addprefix firmware/,test/compiled_bench.c test/count.c programs/common/text.c) \
 	$(MACHINE))
 $(OUT)/bench.elf: $(BENCH) $(MODEL_OBJECT)
-	$(LINK)
 $(OUT)/bench-layers.elf: $(BENCH) $(TRACED_OBJECT)
-	$(LINK)
 $(OUT)/image.elf: $(call object,firmware/test/compiled_image.c $(filter-out %/main.c,$(MACHINE))) \
 		$(MODEL_OBJECT)
-	$(LINK)
 endif
+$(PROGRAM) $(BENCH_PROGRAMS):
+	$(LINK)

@@ -22,9 +22,6 @@ SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend
 
 PROGRAM = r"""
 #include "programs/device/device.h"
-#include "programs/device/pdm.h"
-#include "engine/detector.h"
-#include "engine/word.h"
 #include "tiny.h"
 #include "uplink/uplink.h"
 #include "wakestate/ring.h"
@@ -58,7 +55,6 @@ int main() {
     size_t bytes = 0;
     while (ws_uplink_pump(&uplink, count, &bytes)) {
     }
-    ws_detector_reset(engine.engine.words, out);
     tiny_reset(&model);
     tiny_run(&model, in, out);
     return event.sample > 0 && bytes > 0 && ws_toy.states[0] != nullptr ? 0 : 2;

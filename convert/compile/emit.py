@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def compile_model(path: Path, name: str, kernels: Kernels, *, stream: bool = Fal
     values = program_values(program, name, file, first, kernels) | {"warmup": warmup}
     files = {f"{name}.h": render("compiled.h.j2", **values)}
     files[f"{name}.c"] = render("compiled.c.j2", **values)
-    files["ws_compiled.h"] = render("ws_compiled.h.j2", **values)
+    ends = {"given": _in_a_row(values["inputs"]), "found": _in_a_row(values["outputs"])}
+    files["ws_compiled.h"] = render("ws_compiled.h.j2", **values, **ends)
     return Compiled(files, program, warmup, warning)
 
 
@@ -194,6 +196,12 @@ def program_values(
         "sequences": any(use.startswith("ws_seq_") for use in uses),
         "macros": _kernel_macros(program, kernels),
     }
+
+
+def _in_a_row(ends: Sequence[End]) -> tuple[list[tuple[End, int]], int]:
+    """The ends one after another, each at a multiple of 4: where, and the bytes of all."""
+    at = list(accumulate((-(-end.bytes // 4) * 4 for end in ends), initial=0))
+    return list(zip(ends, at[:-1], strict=True)), at[-1]
 
 
 def _comment(text: str) -> str:

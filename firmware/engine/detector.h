@@ -5,10 +5,6 @@
 
 #include "wakestate/wakestate.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* What came of a step. */
 typedef struct {
     int16_t
@@ -36,9 +32,5 @@ void ws_detector_event(const ws_word_state *word, ws_event *event);
 
 /* The same, and the sample, of the near miss that ended; event->sample as above. */
 void ws_detector_near_miss(const ws_word_state *word, ws_event *event);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

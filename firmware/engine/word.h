@@ -4,10 +4,6 @@
 
 #include "wakestate/wakestate.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Start as after digital silence in `state`; `silence` becomes the outputs for it. Config and model
  * of the word are set before. */
 void ws_word_reset(ws_word_state *word, unsigned state, int8_t silence[WS_OUTPUTS]);
@@ -20,9 +16,5 @@ int8_t *ws_word_column(ws_word_state *word);
 
 /* That column is there: true, with `out` written, at a step. */
 bool ws_word_advance(ws_word_state *word, int8_t out[WS_OUTPUTS]);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -4,10 +4,6 @@
 
 #include "tables.h"
 
-typedef struct {
-    int32_t re, im;
-} complex;
-
 INLINE complex load(const int32_t *z) {
     return (complex){z[0], z[1]};
 }

@@ -2,14 +2,9 @@
 #ifndef WS_FRONTEND_ARITHMETIC_DSP_H
 #define WS_FRONTEND_ARITHMETIC_DSP_H
 
-#include "tables.h"
-
-#ifdef __ARM_FEATURE_DSP
 #include <arm_acle.h>
 
-typedef struct {
-    int32_t re, im;
-} complex;
+#include "tables.h"
 
 /* LDRD and STRD, which the compiler seldom finds by itself. */
 typedef int64_t __attribute__((may_alias, aligned(4))) two_words;
@@ -87,8 +82,5 @@ INLINE int8_t rounded(int32_t steps) {
     __asm__("ssat %0, #8, %1, asr #8" : "=r"(q) : "r"(steps + 128));
     return (int8_t)q;
 }
-#else /* the same in plain C, so that these loops run on other cores too */
-#include "arithmetic.h"
-#endif
 
 #endif

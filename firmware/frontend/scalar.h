@@ -1,8 +1,13 @@
-/* The front end's loops for cores without Helium, of the arithmetic included before. */
+/* The front end for cores without Helium; with the DSP extension (Cortex-M4, M7, M33) it is used.
+ */
 #ifndef WS_FRONTEND_SCALAR_H
 #define WS_FRONTEND_SCALAR_H
 
-#include "tables.h"
+#ifdef __ARM_FEATURE_DSP
+#include "arithmetic_dsp.h"
+#else
+#include "arithmetic.h"
+#endif
 
 /* Magnitude less one for negative values: enough to find the highest bit in use. */
 INLINE uint32_t magnitude(int32_t a) {
@@ -219,5 +224,7 @@ INLINE void bands(const int32_t *work, int shift, int lift, int32_t *q8, int8_t 
         }
     }
 }
+
+#include "column.h"
 
 #endif

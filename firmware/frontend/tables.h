@@ -1,6 +1,6 @@
 /* The LFBE front end's tables and constants, which the generated ws_frontend.c defines; it includes
- * this before them, and the loops of its core behind them: plain.h, dsp.h or mve.h. They give the
- * same bits.
+ * this before them, and the loops of its core behind them: scalar.h or mve.h. They give the same
+ * bits.
  *
  * A window of int16 PCM becomes WS_BANDS log mel band energies: Hann window, real FFT, HTK mel
  * bands, no normalization. Integers only, no division. Right shifts of negative values are
@@ -29,6 +29,10 @@
  * butterfly whose last one of these has no two samples. */
 #define LEGS ((WS_WINDOW + POINTS / 2 - 1) / (POINTS / 2))
 #define LAST_LEG ((WS_WINDOW - (LEGS - 1) * POINTS / 2) / 2)
+
+typedef struct {
+    int32_t re, im;
+} complex;
 
 /* The Hann window, Q15, negative: int16 holds -32768, but not 32768. */
 static const int16_t hann[WS_WINDOW];

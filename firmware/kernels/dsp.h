@@ -60,10 +60,7 @@ static inline int32_t ws_products(const int8_t *weights, const int8_t *in, int c
         acc = ws_both(ws_even(w), ws_even(x), acc);
         acc = ws_both(ws_odd(w), ws_odd(x), acc);
     }
-    for (; count > 0; count--) {
-        acc = (int32_t)((uint32_t)acc + (uint32_t)(*weights++ * *in++));
-    }
-    return acc;
+    return ws_products_each(weights, in, count, acc);
 }
 
 static inline int32_t ws_products16(const int16_t *weights, const ws_i16 *in, int count,
@@ -71,10 +68,7 @@ static inline int32_t ws_products16(const int16_t *weights, const ws_i16 *in, in
     for (; count >= 2; count -= 2, weights += 2, in += 2) {
         acc = ws_both(ws_word(weights), ws_word(in), acc);
     }
-    for (; count > 0; count--) {
-        acc = (int32_t)((uint32_t)acc + (uint32_t)(*weights++ * *in++));
-    }
-    return acc;
+    return ws_products16_each(weights, in, count, acc);
 }
 
 #endif

@@ -109,13 +109,4 @@ WS_NOINLINE void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
         *to++ = *from++;
 }
 
-/* A few bytes. */
-static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
-    for (; bytes >= 4; bytes -= 4, from += 4, to += 4) {
-        memcpy(to, from, 4);
-    }
-    while (bytes-- > 0)
-        *to++ = *from++;
-}
-
 #endif

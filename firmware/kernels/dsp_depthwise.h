@@ -27,7 +27,7 @@ static inline ws_four ws_four_channels(const int8_t *x, const int16_t *w, const 
 }
 
 #if !WS_ANY_SHIFT && !WS_CLAMPS && defined(__ARM_FEATURE_DSP)
-/* What the loop below keeps in memory, by offsets. */
+/* What the loop below keeps in memory, where it loads x and w, and others, two at a time. */
 typedef struct {
     const int8_t *x;
     const int16_t *w;
@@ -38,16 +38,6 @@ typedef struct {
     int32_t zero_point, groups, weight_group;
     int32_t row_whole, weight_row_again; /* from the row's first tap; beside it for one load */
 } ws_groups;
-_Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, w) == 4 &&
-                   offsetof(ws_groups, rows) == 8 && offsetof(ws_groups, columns) == 12 &&
-                   offsetof(ws_groups, row_step) == 16 && offsetof(ws_groups, weight_row) == 20 &&
-                   offsetof(ws_groups, bias) == 24 && offsetof(ws_groups, multiplier) == 28 &&
-                   offsetof(ws_groups, shift) == 32 && offsetof(ws_groups, out) == 36 &&
-                   offsetof(ws_groups, zero_point) == 40 && offsetof(ws_groups, groups) == 44 &&
-                   offsetof(ws_groups, weight_group) == 48 &&
-                   offsetof(ws_groups, row_whole) == 52 &&
-                   offsetof(ws_groups, weight_row_again) == 56,
-               "as the text below reads them");
 
 /* clang-format off */
 /* A tap of four channels. */
@@ -69,7 +59,7 @@ _Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, w) == 4 &&
     label ":\n"                                                       \
     "str %[in], %[rows]\n"                                            \
     taps                                                              \
-    "ldrd %[w0], %[w1], [%[from], #52]\n" /* row_whole, weight_row */ \
+    "ldrd %[w0], %[w1], [%[from], %[row_whole_at]]\n"                 \
     "ldr %[in], %[rows]\n"                                            \
     "add %[x], %[x], %[w0]\n"                                         \
     "add %[w], %[w], %[w1]\n"                                         \
@@ -90,7 +80,6 @@ _Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, w) == 4 &&
     "asrs %[" sum "], %[" sum "], %[in]\n"                \
     "adc %[" sum "], %[" sum "], %[even]\n"               \
     "ssat %[" sum "], #8, %[" sum "]\n"
-/* clang-format on */
 
 /* One pixel's groups of four channels: rows of taps, three taps at a time, then four times
  * ws_scale. `groups` itself is needed so seldom that its register serves another end within a row.
@@ -106,11 +95,11 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "str %[from], %[home]\n"
         "0:\n"
         "ldrd %[x], %[w], [%[from]]\n"
-        "ldr %[in], [%[from], #24]\n" /* bias */
+        "ldr %[in], [%[from], %[bias_at]]\n"
         "ldrd %[a], %[b], [%[in]], #8\n"
         "ldrd %[c], %[d], [%[in]], #8\n"
-        "str %[in], [%[from], #24]\n"
-        "ldrd %[in], %[even], [%[from], #8]\n" /* rows, columns */
+        "str %[in], [%[from], %[bias_at]]\n"
+        "ldrd %[in], %[even], [%[from], %[rows_at]]\n"
         "cmp %[even], #3\n"
         "beq 13f\n"
         "cmp %[even], #2\n"
@@ -123,7 +112,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         WS_ROWS_OF("11", WS_TAP_1)
         "1:\n"
         "str %[in], %[rows]\n"
-        "ldr %[from], [%[from], #12]\n" /* columns */
+        "ldr %[from], [%[from], %[columns_at]]\n"
         "subs %[from], %[from], #3\n"
         "blt 3f\n"
         "2:\n"
@@ -145,38 +134,42 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "ldr %[from], %[home]\n"
         "subs %[in], %[in], #1\n"
         "beq 6f\n"
-        "ldrd %[w0], %[w1], [%[from], #16]\n" /* row_step, weight_row */
+        "ldrd %[w0], %[w1], [%[from], %[row_step_at]]\n"
         "add %[x], %[x], %[w0]\n"
         "add %[w], %[w], %[w1]\n"
         "b 1b\n"
         "6:\n"
-        "ldrd %[x], %[w], [%[from], #28]\n" /* multiplier, shift */
-        "ldr %[even], [%[from], #40]\n"     /* zero point */
+        "ldrd %[x], %[w], [%[from], %[multiplier_at]]\n"
+        "ldr %[even], [%[from], %[zero_point_at]]\n"
         "ldrd %[w0], %[w1], [%[x]], #8\n"
         WS_DEPTHWISE_SCALE("a", "w0") WS_DEPTHWISE_SCALE("b", "w1")
         "ldrd %[w0], %[w1], [%[x]], #8\n"
         WS_DEPTHWISE_SCALE("c", "w0") WS_DEPTHWISE_SCALE("d", "w1")
-        "strd %[x], %[w], [%[from], #28]\n"
-        "ldr %[x], [%[from], #36]\n" /* out */
+        "strd %[x], %[w], [%[from], %[multiplier_at]]\n"
+        "ldr %[x], [%[from], %[out_at]]\n"
         "strb %[a], [%[x]], #1\n"
         "strb %[b], [%[x]], #1\n"
         "strb %[c], [%[x]], #1\n"
         "strb %[d], [%[x]], #1\n"
-        "str %[x], [%[from], #36]\n"
+        "str %[x], [%[from], %[out_at]]\n"
         "ldrd %[x], %[w], [%[from]]\n"
-        "ldrd %[w0], %[w1], [%[from], #44]\n" /* groups, weight_group */
+        "ldrd %[w0], %[w1], [%[from], %[groups_at]]\n"
         "add %[x], %[x], #4\n"
         "add %[w], %[w], %[w1]\n"
         "strd %[x], %[w], [%[from]]\n"
         "subs %[w0], %[w0], #1\n"
-        "str %[w0], [%[from], #44]\n"
+        "str %[w0], [%[from], %[groups_at]]\n"
         "bne 0b\n"
         : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [w] "=&r"(w),
           [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+&r"(from),
           [home] "=m"(home), [rows] "=m"(rows)
-        : [step] "r"(step), [centre] "r"(centre)
+        : [step] "r"(step), [centre] "r"(centre), WS_AT(ws_groups, rows), WS_AT(ws_groups, columns),
+          WS_AT(ws_groups, row_step), WS_AT(ws_groups, bias), WS_AT(ws_groups, multiplier),
+          WS_AT(ws_groups, out), WS_AT(ws_groups, zero_point), WS_AT(ws_groups, groups),
+          WS_AT(ws_groups, row_whole)
         : "memory", "cc");
 }
+/* clang-format on */
 #endif
 
 /* Weights, doubled: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the

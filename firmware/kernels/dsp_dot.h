@@ -66,9 +66,6 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const ws_u
 #endif
     return ws_parts(wide, low, wide_2, low_2);
 }
-#undef WS_INPUTS
-#undef WS_FOUR_INPUTS
-#undef WS_HALF
 
 #define WS_NAME(name) name
 #define WS_PAIR 2 /* bytes of weights for an input */
@@ -92,10 +89,5 @@ WS_INSTRUCTION ws_sums ws_one_pixel(const int8_t *w, const int8_t *v, const ws_u
     "add %[wide_2], %[x1], %[wide_2], asr #7\n"
 /* clang-format on */
 #include "dsp_dot_loops.h"
-#undef WS_NAME
-#undef WS_PAIR
-#undef WS_TWO_INPUTS
-#undef WS_QUARTER
-#undef WS_SECOND_SUMS
 
 #endif

@@ -32,7 +32,7 @@ static inline void WS_NAME(ws_double_pairs)(ws_pairs pairs, const int8_t *w, con
     const ws_u32 *x;
     __asm__ volatile(
         "1:\n"
-        "ldr %[x], [%[pairs]]\n"
+        "ldr %[x], [%[pairs], %[x_at]]\n"
         "mov %[wide], #0\n"
         "mov %[low], #0\n"
         "mov %[wide_2], #0\n"
@@ -46,38 +46,40 @@ static inline void WS_NAME(ws_double_pairs)(ws_pairs pairs, const int8_t *w, con
         WS_QUARTER WS_QUARTER
         "cmp %[x], %[end]\n"
         "bcc 0b\n"
-        "ldr %[x], [%[pairs], #4]\n" /* bias */
+        "ldr %[x], [%[pairs], %[bias_at]]\n"
         "ldrd %[x0], %[x1], [%[x]], #8\n"
-        "str %[x], [%[pairs], #4]\n"
+        "str %[x], [%[pairs], %[bias_at]]\n"
         WS_SECOND_SUMS
         "add %[low], %[x0], %[low], lsl #1\n"
         "add %[low_2], %[x0], %[low_2], lsl #1\n"
-        "ldr %[x], [%[pairs], #8]\n" /* multiplier */
+        "ldr %[x], [%[pairs], %[multiplier_at]]\n"
         "ldrd %[w0], %[w1], [%[x]], #8\n"
-        "str %[x], [%[pairs], #8]\n"
-        "ldr %[x], [%[pairs], #12]\n" /* shift */
+        "str %[x], [%[pairs], %[multiplier_at]]\n"
+        "ldr %[x], [%[pairs], %[shift_at]]\n"
         "ldrsb %[x0], [%[x]], #1\n"
         "ldrsb %[x1], [%[x]], #1\n"
-        "str %[x], [%[pairs], #12]\n"
-        "ldr %[even], [%[pairs], #24]\n" /* zero point */
+        "str %[x], [%[pairs], %[shift_at]]\n"
+        "ldr %[even], [%[pairs], %[zero_point_at]]\n"
         WS_DOT_SCALE("low", "w0", "x0")
         WS_DOT_SCALE("low_2", "w0", "x0")
         WS_DOT_SCALE("wide", "w1", "x1")
         WS_DOT_SCALE("wide_2", "w1", "x1")
-        "ldrd %[x], %[x0], [%[pairs], #16]\n" /* out, outputs */
+        "ldrd %[x], %[x0], [%[pairs], %[out_at]]\n"
         "strb %[low_2], [%[x], %[x0]]\n"
         "strb %[low], [%[x]], #1\n"
         "strb %[wide_2], [%[x], %[x0]]\n"
         "strb %[wide], [%[x]], #1\n"
-        "str %[x], [%[pairs], #16]\n"
-        "ldr %[x0], [%[pairs], #28]\n"
+        "str %[x], [%[pairs], %[out_at]]\n"
+        "ldr %[x0], [%[pairs], %[left_at]]\n"
         "subs %[x0], %[x0], #1\n"
-        "str %[x0], [%[pairs], #28]\n"
+        "str %[x0], [%[pairs], %[left_at]]\n"
         "bne 1b\n"
         : [wide] "=&r"(wide), [low] "=&r"(low), [wide_2] "=&r"(wide_2), [low_2] "=&r"(low_2),
           [w] "+&r"(w), [x] "=&r"(x), [w0] "=&r"(w0), [w1] "=&r"(w1), [even] "=&r"(even),
           [x0] "=&r"(x0), [x1] "=&r"(x1)
-        : [end] "r"(end), [pairs] "r"(&pairs)
+        : [end] "r"(end), [pairs] "r"(&pairs), WS_AT(ws_pairs, x), WS_AT(ws_pairs, bias),
+          WS_AT(ws_pairs, multiplier), WS_AT(ws_pairs, shift), WS_AT(ws_pairs, out),
+          WS_AT(ws_pairs, zero_point), WS_AT(ws_pairs, left)
         : "memory", "cc");
 }
 #endif
@@ -205,3 +207,11 @@ static inline void WS_NAME(ws_conv)(const ws_conv_shape *shape, const ws_row *ro
         }
     }
 }
+
+#undef WS_NAME
+#undef WS_PAIR
+#undef WS_INPUTS
+#undef WS_HALF
+#undef WS_TWO_INPUTS
+#undef WS_QUARTER
+#undef WS_SECOND_SUMS

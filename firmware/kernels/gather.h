@@ -1,8 +1,19 @@
-/* How a patch of a convolution is gathered, in all kernel sets; ws_run is the set's own. */
+/* How a patch of a convolution is gathered, in all kernel sets. */
 #ifndef WS_KERNELS_GATHER_H
 #define WS_KERNELS_GATHER_H
 
 #include "types.h"
+
+#ifndef ws_run /* a set has its own */
+/* A few bytes. */
+static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
+    for (; bytes >= 4; bytes -= 4, from += 4, to += 4) {
+        memcpy(to, from, 4);
+    }
+    while (bytes-- > 0)
+        *to++ = *from++;
+}
+#endif
 
 /* One output's patch: kernel_h * kernel_w * in_c inputs in a row, beyond the edge `fill`. */
 static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int8_t *in,

@@ -33,12 +33,6 @@ static inline int32_t ws_products(const int8_t *weights, const int8_t *in, int c
     return acc;
 }
 
-static inline int32_t ws_products16(const int16_t *weights, const ws_i16 *in, int count,
-                                    int32_t acc) {
-    for (; count > 0; count--) {
-        acc = (int32_t)((uint32_t)acc + (uint32_t)(*weights++ * *in++));
-    }
-    return acc;
-}
+#define ws_products16 ws_products16_each
 
 #endif

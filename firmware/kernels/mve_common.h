@@ -21,6 +21,7 @@ WS_NOINLINE void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
 }
 
 /* A few bytes. */
+#define ws_run ws_run_vectors
 static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
     for (; bytes > 0; bytes -= 16, to += 16, from += 16) {
         const mve_pred16_t lanes = vctp8q((uint32_t)bytes);

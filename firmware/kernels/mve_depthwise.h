@@ -74,7 +74,7 @@ WS_INLINE void ws_finish_sixteen(ws_sixteen sums, const ws_row *row, int c, int 
 }
 
 #if !WS_ANY_SHIFT && !WS_CLAMPS && !WS_CAREFUL_DEPTHWISE
-/* What the loop below keeps in memory, by offsets. */
+/* What the loop below keeps in memory, where it loads x and rows, and others, two at a time. */
 typedef struct {
     const int8_t *x; /* of the group */
     int32_t rows, pairs, odd, row_step;
@@ -87,14 +87,6 @@ typedef struct {
     const int8_t *shift;
     int32_t rest; /* outputs that are in no whole group */
 } ws_groups;
-_Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, rows) == 4 &&
-                   offsetof(ws_groups, pairs) == 8 && offsetof(ws_groups, odd) == 12 &&
-                   offsetof(ws_groups, row_step) == 16 && offsetof(ws_groups, every_fourth) == 20 &&
-                   offsetof(ws_groups, groups) == 36 && offsetof(ws_groups, pixel) == 40 &&
-                   offsetof(ws_groups, pixel_step) == 44 && offsetof(ws_groups, w) == 48 &&
-                   offsetof(ws_groups, bias) == 52 && offsetof(ws_groups, multiplier) == 56 &&
-                   offsetof(ws_groups, shift) == 60 && offsetof(ws_groups, rest) == 64,
-               "as the text below reads them");
 
 /* clang-format off */
 /* Sums of products in q6, of even channels, and q7, of odd ones, added to those of channels. */
@@ -127,7 +119,6 @@ _Static_assert(offsetof(ws_groups, x) == 0 && offsetof(ws_groups, rows) == 4 &&
     "vldrb.s32 q5, [%[shift], q4]\n"     \
     "add %[shift], %[shift], #" on "\n"  \
     "vrshl.s32 " sum ", " sum ", q5\n"
-/* clang-format on */
 
 /* The two above for whole groups of sixteen channels of a row of pixels, taps two at a time:
  * weights are -127 .. 127, so that two products fit into int16. q0 .. q3 are the sums a, b, c and
@@ -139,18 +130,18 @@ WS_KERNEL_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step,
     int32_t rows, t, count;
     __asm__ volatile(
         "5:\n"
-        "ldrd %[x], %[rows], [%[groups], #40]\n" /* pixel, pixel_step */
+        "ldrd %[x], %[rows], [%[groups], %[pixel_at]]\n"
         "str %[x], [%[groups]]\n"
         "add %[x], %[x], %[rows]\n"
-        "str %[x], [%[groups], #40]\n"
-        "ldrd %[w], %[bias], [%[groups], #48]\n"
-        "ldrd %[multiplier], %[shift], [%[groups], #56]\n"
-        "ldr %[count], [%[groups], #36]\n" /* groups */
+        "str %[x], [%[groups], %[pixel_at]]\n"
+        "ldrd %[w], %[bias], [%[groups], %[w_at]]\n"
+        "ldrd %[multiplier], %[shift], [%[groups], %[multiplier_at]]\n"
+        "ldr %[count], [%[groups], %[groups_at]]\n"
         "0:\n"
         WS_LOAD_SIXTEEN("q0, q1, q2, q3", "bias")
         "ldrd %[x], %[rows], [%[groups]]\n"
         "1:\n"
-        "ldr %[t], [%[groups], #8]\n" /* pairs */
+        "ldr %[t], [%[groups], %[pairs_at]]\n"
         "wls lr, %[t], 3f\n"
         "2:\n"
         "vldrb.8 q4, [%[x]]\n"
@@ -169,7 +160,7 @@ WS_KERNEL_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step,
         WS_WIDEN
         "le lr, 2b\n"
         "3:\n"
-        "ldrd %[t], lr, [%[groups], #12]\n" /* odd, row_step */
+        "ldrd %[t], lr, [%[groups], %[odd_at]]\n"
         "cbz %[t], 4f\n"
         "vldrb.8 q4, [%[x]]\n"
         "vldrb.8 q5, [%[w]], #16\n"
@@ -183,7 +174,7 @@ WS_KERNEL_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step,
         "bne 1b\n"
         WS_LOAD_SIXTEEN("q4, q5, q6, q7", "multiplier")
         WS_MULTIPLY("q0", "q4") WS_MULTIPLY("q1", "q5") WS_MULTIPLY("q2", "q6") WS_MULTIPLY("q3", "q7")
-        "vldrw.32 q4, [%[groups], #20]\n" /* every_fourth */
+        "vldrw.32 q4, [%[groups], %[every_fourth_at]]\n"
         WS_SHIFT("q0", "1") WS_SHIFT("q1", "1") WS_SHIFT("q2", "1") WS_SHIFT("q3", "13")
         "vqmovnb.s32 q4, q0\n"
         "vqmovnt.s32 q4, q2\n"
@@ -199,16 +190,20 @@ WS_KERNEL_NOINLINE void ws_whole_groups(ws_groups *groups, int pixels, int step,
         "str %[x], [%[groups]]\n"
         "subs %[count], %[count], #1\n"
         "bne 0b\n"
-        "ldr %[x], [%[groups], #64]\n" /* rest */
+        "ldr %[x], [%[groups], %[rest_at]]\n"
         "add %[out], %[out], %[x]\n"
         "subs %[pixels], %[pixels], #1\n"
         "bne 5b\n"
         : [x] "=&r"(x), [rows] "=&r"(rows), [t] "=&l"(t), [w] "=&r"(w), [bias] "=&r"(bias),
           [multiplier] "=&r"(multiplier), [shift] "=&r"(shift), [out] "+&r"(out),
           [count] "=&r"(count), [pixels] "+&r"(pixels)
-        : [groups] "r"(groups), [step] "r"(step), [zero_point] "r"(zero_point)
+        : [groups] "r"(groups), [step] "r"(step), [zero_point] "r"(zero_point), WS_AT(ws_groups, pairs),
+          WS_AT(ws_groups, odd), WS_AT(ws_groups, every_fourth), WS_AT(ws_groups, groups),
+          WS_AT(ws_groups, pixel), WS_AT(ws_groups, w), WS_AT(ws_groups, multiplier),
+          WS_AT(ws_groups, rest)
         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "memory", "cc");
 }
+/* clang-format on */
 
 #endif
 /* A row of pixels, none of whose taps is beyond the edge: `x` is the first one's channel 0. */

@@ -16,108 +16,49 @@
 #define WS_ROW_3(sum) WS_ROW_2(sum) WS_VECTOR(sum, "a", "x2", "q4")
 #define WS_ROW_4(sum) WS_ROW_3(sum) WS_VECTOR(sum, "a", "x3", "q5")
 
+/* The same for a row that has no other beside it. */
+#define WS_LAST_1 vmladavaq_s8(0, x0, vldrbq_s8(w))
+#define WS_LAST_2 vmladavaq_s8(WS_LAST_1, x1, vldrbq_s8(w + 16))
+#define WS_LAST_3 vmladavaq_s8(WS_LAST_2, x2, vldrbq_s8(w + 32))
+#define WS_LAST_4 vmladavaq_s8(WS_LAST_3, x3, vldrbq_s8(w + 48))
+
+/* All rows, two at a time; `...`: the inputs, which stay in registers. */
+#define WS_ALL_ROWS(vectors, ...)                                                             \
+    do {                                                                                      \
+        if (rows > 1) {                                                                       \
+            __asm__ volatile(                                                               \
+                "dls lr, %[pairs]\n"                                                        \
+                "0:\n" WS_ROW_##vectors("sum") WS_ROW_##vectors("sum_2")                    \
+                "strd %[sum], %[sum_2], [%[sums]], #8\n"                                    \
+                "le lr, 0b\n"                                                               \
+                : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2) \
+                : [pairs] "r"(rows / 2), __VA_ARGS__                                        \
+                : "lr", "q4", "q5", "memory"); \
+        }                                                                                     \
+        if (rows % 2 == 1) *sums = WS_LAST_##vectors;                                         \
+        return;                                                                               \
+    } while (0)
+
 /* Row by row of weights against `x`, each row filled up with zeros to whole vectors: a sum each. */
 WS_KERNEL_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, int rows,
                                 int32_t *sums) {
     const mve_pred16_t rest = vctp8q((uint32_t)((length - 1) % 16 + 1));
     const int vectors = (length + 15) / 16;
     int32_t sum, sum_2;
-    switch (vectors) {
-        /* So few that the inputs stay in registers. */
-        case 1: {
-            const int8x16_t x0 = vldrbq_z_s8(x, rest);
-            if (rows > 1) {
-                __asm__ volatile(
-                    "dls lr, %[pairs]\n"
-                    "0:\n"
-                    WS_ROW_1("sum") WS_ROW_1("sum_2")
-                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
-                    "le lr, 0b\n"
-                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
-                    : [pairs] "r"(rows / 2), [x0] "w"(x0)
-                    : "lr", "q4", "q5", "memory");
-            }
-            if (rows % 2 == 1) {
-                sum = 0;
-                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w));
-                *sums = sum;
-            }
-            return;
-        }
-        case 2: {
-            const int8x16_t x0 = vldrbq_s8(x);
-            const int8x16_t x1 = vldrbq_z_s8(x + 16, rest);
-            if (rows > 1) {
-                __asm__ volatile(
-                    "dls lr, %[pairs]\n"
-                    "0:\n"
-                    WS_ROW_2("sum") WS_ROW_2("sum_2")
-                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
-                    "le lr, 0b\n"
-                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
-                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1)
-                    : "lr", "q4", "q5", "memory");
-            }
-            if (rows % 2 == 1) {
-                sum = 0;
-                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w));
-                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
-                *sums = sum;
-            }
-            return;
-        }
-        case 3: {
-            const int8x16_t x0 = vldrbq_s8(x);
-            const int8x16_t x1 = vldrbq_s8(x + 16);
-            const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
-            if (rows > 1) {
-                __asm__ volatile(
-                    "dls lr, %[pairs]\n"
-                    "0:\n"
-                    WS_ROW_3("sum") WS_ROW_3("sum_2")
-                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
-                    "le lr, 0b\n"
-                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
-                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2)
-                    : "lr", "q4", "q5", "memory");
-            }
-            if (rows % 2 == 1) {
-                sum = 0;
-                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w));
-                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
-                sum = vmladavaq_s8(sum, x2, vldrbq_s8(w + 32));
-                *sums = sum;
-            }
-            return;
-        }
-        case 4: {
-            const int8x16_t x0 = vldrbq_s8(x);
-            const int8x16_t x1 = vldrbq_s8(x + 16);
-            const int8x16_t x2 = vldrbq_s8(x + 32);
-            const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
-            if (rows > 1) {
-                __asm__ volatile(
-                    "dls lr, %[pairs]\n"
-                    "0:\n"
-                    WS_ROW_4("sum") WS_ROW_4("sum_2")
-                    "strd %[sum], %[sum_2], [%[sums]], #8\n"
-                    "le lr, 0b\n"
-                    : [w] "+&r"(w), [sums] "+&r"(sums), [sum] "=&Te"(sum), [sum_2] "=&Te"(sum_2)
-                    : [pairs] "r"(rows / 2), [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3)
-                    : "lr", "q4", "q5", "memory");
-            }
-            if (rows % 2 == 1) {
-                sum = 0;
-                sum = vmladavaq_s8(sum, x0, vldrbq_s8(w));
-                sum = vmladavaq_s8(sum, x1, vldrbq_s8(w + 16));
-                sum = vmladavaq_s8(sum, x2, vldrbq_s8(w + 32));
-                sum = vmladavaq_s8(sum, x3, vldrbq_s8(w + 48));
-                *sums = sum;
-            }
-            return;
-        }
-        default:
-            break;
+    if (vectors == 1) {
+        const int8x16_t x0 = vldrbq_z_s8(x, rest);
+        WS_ALL_ROWS(1, [x0] "w"(x0));
+    } else if (vectors == 2) {
+        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_z_s8(x + 16, rest);
+        WS_ALL_ROWS(2, [x0] "w"(x0), [x1] "w"(x1));
+    } else if (vectors == 3) {
+        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16);
+        const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
+        WS_ALL_ROWS(3, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2));
+    } else if (vectors == 4) {
+        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16), x2 = vldrbq_s8(x + 32);
+        const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
+        WS_ALL_ROWS(4, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3));
     }
     const int row = 16 * vectors;
     for (; rows >= 4; rows -= 4, w += 3 * row + 16) {

@@ -33,28 +33,17 @@ static inline void ws_op_tables(const int8_t *tables, int count, int inner, cons
     }
 }
 
-/* Over each row of `depth`; exps[d] is exp of d steps below the row's maximum, in Q31. */
+/* Over each row of `depth`. */
 WS_FUNCTION void ws_op_softmax(const int32_t *exps, int known, int rows, int depth,
                                const int8_t *in, int8_t *out) {
     for (int r = 0; r < rows; r++, in += depth, out += depth) {
-        int32_t most = -128, sum = 0; /* the sum has 12 integer bits */
+        const ws_softmax_row row = ws_softmax_of(exps, known, depth, in);
+        const int down = 35 - row.headroom; /* above 31, so many share in 1 that each has 0 */
         for (int c = 0; c < depth; c++) {
-            if (in[c] > most) most = in[c];
-        }
-        for (int c = 0; c < depth; c++) {
-            if (most - in[c] < known) sum += ws_divide(exps[most - in[c]], 12);
-        }
-        int headroom = 1; /* zeros before the first one; the sum is at least 1 */
-        while ((sum >> (31 - headroom)) == 0) {
-            headroom++;
-        }
-        const int32_t scale =
-            ws_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31)));
-        for (int c = 0; c < depth; c++) {
+            const int below = row.most - in[c];
             int32_t value = 0;
-            if (most - in[c] < known) {
-                const int down = 35 - headroom; /* above 31, so many share in 1 that each has 0 */
-                if (down < 32) value = ws_divide(ws_high_mul(scale, exps[most - in[c]]), down);
+            if (below < known && down < 32) {
+                value = ws_divide(ws_high_mul(row.one_over_sum, exps[below]), down);
             }
             out[c] = ws_clamp8(value - 128, -128, 127);
         }

@@ -13,21 +13,8 @@ typedef struct {
     int32_t n[4], from[4], to[4];
 } ws_op_copy_shape;
 
-/* Of bytes in a row in the innermost loop. */
-WS_FUNCTION void ws_op_copy_runs(const ws_op_copy_shape *shape, const int8_t *in, int8_t *out) {
-    const int32_t *n = shape->n, *from = shape->from, *to = shape->to;
-    for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++) {
-            const int8_t *source = in + i * from[0] + j * from[1];
-            int8_t *result = out + i * to[0] + j * to[1];
-            for (int32_t k = 0; k < n[2]; k++, source += from[2], result += to[2]) {
-                ws_run(result, source, n[3]);
-            }
-        }
-    }
-}
-
-WS_FUNCTION void ws_op_copy(const ws_op_copy_shape *shape, const int8_t *in, int8_t *out) {
+WS_INLINE void ws_op_copies(const ws_op_copy_shape *shape, const int8_t *in, int8_t *out,
+                            bool runs) {
     const int32_t *n = shape->n, *from = shape->from, *to = shape->to;
     const int32_t source_step = from[3], result_step = to[3];
     for (int32_t i = 0; i < n[0]; i++) {
@@ -35,12 +22,24 @@ WS_FUNCTION void ws_op_copy(const ws_op_copy_shape *shape, const int8_t *in, int
             for (int32_t k = 0; k < n[2]; k++) {
                 const int8_t *source = in + i * from[0] + j * from[1] + k * from[2];
                 int8_t *result = out + i * to[0] + j * to[1] + k * to[2];
-                for (int32_t l = n[3]; l > 0; l--, source += source_step, result += result_step) {
+                if (runs) ws_run(result, source, n[3]);
+                for (int32_t l = runs ? 0 : n[3]; l > 0; l--) {
                     *result = *source;
+                    source += source_step;
+                    result += result_step;
                 }
             }
         }
     }
+}
+
+WS_FUNCTION void ws_op_copy(const ws_op_copy_shape *shape, const int8_t *in, int8_t *out) {
+    ws_op_copies(shape, in, out, false);
+}
+
+/* Of bytes in a row in the innermost loop. */
+WS_FUNCTION void ws_op_copy_runs(const ws_op_copy_shape *shape, const int8_t *in, int8_t *out) {
+    ws_op_copies(shape, in, out, true);
 }
 
 /* `count` runs of `bytes` each; the numbers of their first bytes are listed. */

@@ -67,30 +67,27 @@ typedef struct {
     ws_range range;
 } ws_op_add_shape, ws_op_sub_shape, ws_op_squared_difference_shape;
 
-/* `bits` more while a value is brought to the common scale. */
-WS_INLINE int32_t ws_op_common_a(const ws_op_add_shape *shape, int8_t x, int bits) {
-    return ws_down((x - shape->a_zero) * (1 << bits), shape->a_multiplier, shape->a_shift);
-}
-
-WS_INLINE int32_t ws_op_common_b(const ws_op_add_shape *shape, int8_t y, int bits) {
-    return ws_down((y - shape->b_zero) * (1 << bits), shape->b_multiplier, shape->b_shift);
+/* x + `sign` times y in the common scale, to which they are brought with `bits` more. */
+WS_INLINE int32_t ws_op_sum(const ws_op_add_shape *s, int8_t x, int8_t y, int sign, int bits) {
+    return ws_down((x - s->a_zero) * (1 << bits), s->a_multiplier, s->a_shift) +
+           sign * ws_down((y - s->b_zero) * (1 << bits), s->b_multiplier, s->b_shift);
 }
 
 WS_INLINE int8_t ws_op_add_of(const void *given, int8_t x, int8_t y) {
     const ws_op_add_shape *shape = given;
-    const int32_t sum = ws_op_common_a(shape, x, 20) + ws_op_common_b(shape, y, 20);
+    const int32_t sum = ws_op_sum(shape, x, y, 1, 20);
     return ws_op_ranged(ws_down(sum, shape->multiplier, shape->shift), shape->range);
 }
 
 WS_INLINE int8_t ws_op_sub_of(const void *given, int8_t x, int8_t y) {
     const ws_op_sub_shape *shape = given;
-    const int32_t difference = ws_op_common_a(shape, x, 20) - ws_op_common_b(shape, y, 20);
+    const int32_t difference = ws_op_sum(shape, x, y, -1, 20);
     return ws_op_ranged(ws_down(difference, shape->multiplier, shape->shift), shape->range);
 }
 
 WS_INLINE int8_t ws_op_squared_difference_of(const void *given, int8_t x, int8_t y) {
     const ws_op_squared_difference_shape *shape = given;
-    const int32_t difference = ws_op_common_a(shape, x, 7) - ws_op_common_b(shape, y, 7);
+    const int32_t difference = ws_op_sum(shape, x, y, -1, 7);
     return ws_op_ranged(ws_op_to(difference * difference, shape->multiplier, shape->shift,
                                  WS_LEFT_SQUARED_DIFFERENCE),
                         shape->range);

@@ -63,15 +63,6 @@ static inline void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
     memmove(to, from, bytes);
 }
 
-/* A few bytes. */
-static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
-    for (; bytes >= 4; bytes -= 4, from += 4, to += 4) {
-        memcpy(to, from, 4);
-    }
-    while (bytes-- > 0)
-        *to++ = *from++;
-}
-
 #include "gather.h"
 
 static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
@@ -155,20 +146,7 @@ WS_FUNCTION void ws_sums_beside(const int8_t *in, int count, int step, int32_t *
     }
 }
 
-/* acc + the sum of products, which wraps. */
-static inline int32_t ws_products(const int8_t *weights, const int8_t *in, int count, int32_t acc) {
-    for (; count > 0; count--) {
-        acc = (int32_t)((uint32_t)acc + (uint32_t)(*weights++ * *in++));
-    }
-    return acc;
-}
-
-static inline int32_t ws_products16(const int16_t *weights, const ws_i16 *in, int count,
-                                    int32_t acc) {
-    for (; count > 0; count--) {
-        acc = (int32_t)((uint32_t)acc + (uint32_t)(*weights++ * *in++));
-    }
-    return acc;
-}
+#define ws_products ws_products_each
+#define ws_products16 ws_products16_each
 
 #endif

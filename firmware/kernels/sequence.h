@@ -84,29 +84,17 @@ WS_SEQ_REQUANTIZE(i32, u8)
 WS_SEQ_REQUANTIZE(i32, i16)
 WS_SEQ_REQUANTIZE(i32, i32)
 
-/* Over each row of `depth`; exps[d] is exp of d steps below the row's maximum, in Q31. */
+/* Over each row of `depth`. */
 WS_FUNCTION void ws_seq_softmax16(const int32_t *exps, int known, int rows, int depth,
                                   const int8_t *in, int8_t *out) {
     ws_i16 *result = (ws_i16 *)out;
     for (int r = 0; r < rows; r++, in += depth, result += depth) {
-        int32_t most = -128, sum = 0; /* the sum has 12 integer bits */
+        const ws_softmax_row row = ws_softmax_of(exps, known, depth, in);
+        const ws_seq_factor scale = {row.one_over_sum, 27 - row.headroom};
         for (int c = 0; c < depth; c++) {
-            if (in[c] > most) most = in[c];
-        }
-        for (int c = 0; c < depth; c++) {
-            if (most - in[c] < known) sum += ws_divide(exps[most - in[c]], 12);
-        }
-        int headroom = 1; /* zeros before the first one; the sum is at least 1 */
-        while ((sum >> (31 - headroom)) == 0) {
-            headroom++;
-        }
-        const ws_seq_factor scale = {
-            ws_one_over_one_plus((int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31))),
-            27 - headroom};
-        for (int c = 0; c < depth; c++) {
-            const int32_t value =
-                most - in[c] < known ? ws_seq_scale(exps[most - in[c]], &scale) : 0;
-            result[c] = (int16_t)ws_clamp(value + INT16_MIN, INT16_MIN, INT16_MAX);
+            const int below = row.most - in[c];
+            const int32_t value = below < known ? ws_seq_scale(exps[below], &scale) : 0;
+            result[c] = (int16_t)ws_seq_clamp16(value + INT16_MIN);
         }
     }
 }
@@ -133,49 +121,43 @@ WS_INLINE int8_t ws_seq_unit(const ws_seq_svdf_shape *shape, int32_t sum) {
     return (int8_t)ws_clamp(value, -128, 127);
 }
 
-WS_FUNCTION void ws_seq_svdf8(const ws_seq_svdf_shape *shape, const int8_t *features,
-                              const int32_t *feature_bias, const int8_t *times, const int32_t *bias,
-                              const int8_t *in, int8_t *state, int8_t *out) {
-    const int memory = shape->memory, filters = shape->units * shape->rank;
-    int8_t *newest = state;
-    memmove(newest, newest + 1, (size_t)(shape->batches * filters * memory - 1) * sizeof *newest);
-    newest += memory - 1;
+/* `wide`: the state and the weights of its times are int16. */
+WS_INLINE void ws_seq_svdf(const ws_seq_svdf_shape *shape, const int8_t *features,
+                           const int32_t *feature_bias, const void *times, const int32_t *bias,
+                           const int8_t *in, int8_t *state, int8_t *out, bool wide) {
+    const int memory = shape->memory, filters = shape->units * shape->rank, size = wide ? 2 : 1;
+    const int together = shape->rank * memory; /* the filters of a unit lie in a row */
+    memmove(state, state + size, (size_t)((shape->batches * filters * memory - 1) * size));
+    int newest = memory - 1;
     for (int b = 0; b < shape->batches; b++, in += shape->inputs) {
         for (int f = 0; f < filters; f++, newest += memory) {
-            *newest = (int8_t)ws_seq_feature(shape, features, feature_bias, in, f, false);
+            const int32_t value = ws_seq_feature(shape, features, feature_bias, in, f, wide);
+            if (wide) ((ws_i16 *)state)[newest] = (int16_t)value;
+            if (!wide) state[newest] = (int8_t)value;
         }
     }
-    const int8_t *kept = state;
     for (int b = 0; b < shape->batches; b++) {
         const int8_t *weights = times;
-        const int together = shape->rank * memory; /* the filters of a unit lie in a row */
-        for (int u = 0; u < shape->units; u++, weights += together, kept += together) {
-            *out++ = ws_seq_unit(shape, ws_products(weights, kept, together, bias[u]));
+        for (int u = 0; u < shape->units;
+             u++, weights += together * size, state += together * size) {
+            const int32_t sum = wide ? ws_products16((const int16_t *)(const void *)weights,
+                                                     (const ws_i16 *)state, together, bias[u])
+                                     : ws_products(weights, state, together, bias[u]);
+            *out++ = ws_seq_unit(shape, sum);
         }
     }
 }
 
-/* The same with a state of int16. */
+WS_FUNCTION void ws_seq_svdf8(const ws_seq_svdf_shape *shape, const int8_t *features,
+                              const int32_t *feature_bias, const int8_t *times, const int32_t *bias,
+                              const int8_t *in, int8_t *state, int8_t *out) {
+    ws_seq_svdf(shape, features, feature_bias, times, bias, in, state, out, false);
+}
+
 WS_FUNCTION void ws_seq_svdf16(const ws_seq_svdf_shape *shape, const int8_t *features,
                                const int32_t *feature_bias, const int16_t *times,
                                const int32_t *bias, const int8_t *in, int8_t *state, int8_t *out) {
-    const int memory = shape->memory, filters = shape->units * shape->rank;
-    ws_i16 *newest = (ws_i16 *)state;
-    memmove(newest, newest + 1, (size_t)(shape->batches * filters * memory - 1) * sizeof *newest);
-    newest += memory - 1;
-    for (int b = 0; b < shape->batches; b++, in += shape->inputs) {
-        for (int f = 0; f < filters; f++, newest += memory) {
-            *newest = (int16_t)ws_seq_feature(shape, features, feature_bias, in, f, true);
-        }
-    }
-    const ws_i16 *kept = (const ws_i16 *)state;
-    for (int b = 0; b < shape->batches; b++) {
-        const int16_t *weights = times;
-        const int together = shape->rank * memory;
-        for (int u = 0; u < shape->units; u++, weights += together, kept += together) {
-            *out++ = ws_seq_unit(shape, ws_products16(weights, kept, together, bias[u]));
-        }
-    }
+    ws_seq_svdf(shape, features, feature_bias, times, bias, in, state, out, true);
 }
 
 /* Of x / 4096; 32768 is 1. */

@@ -19,10 +19,29 @@
 #include "check.h"
 #include "config.h"
 
+/* An operand of assembly: where in a struct a field lies, as NAME_at. */
+#define WS_AT(type, field) [field##_at] "i"(offsetof(type, field))
+
 /* Words and halves of them in memory that is int8_t elsewhere. */
 typedef uint32_t __attribute__((may_alias)) ws_u32;
 typedef int32_t __attribute__((may_alias)) ws_i32;
 typedef int16_t __attribute__((may_alias)) ws_i16;
+
+/* acc + the sum of products, which wraps: for what no instruction of a kernel set takes. */
+static inline int32_t ws_products_each(const int8_t *a, const int8_t *b, int count, int32_t acc) {
+    for (; count > 0; count--) {
+        acc = (int32_t)((uint32_t)acc + (uint32_t)(*a++ * *b++));
+    }
+    return acc;
+}
+
+static inline int32_t ws_products16_each(const int16_t *a, const ws_i16 *b, int count,
+                                         int32_t acc) {
+    for (; count > 0; count--) {
+        acc = (int32_t)((uint32_t)acc + (uint32_t)(*a++ * *b++));
+    }
+    return acc;
+}
 
 /* One layer's numbers for each output channel. acc * multiplier / 2^(31 + shift), rounded twice,
  * is exactly what TFLite's reference kernels make of it. The input's zero point is folded into the

@@ -2,14 +2,13 @@
 
 #include <string.h>
 
+#include "platform/cortex-m/registers.h"
+
 enum {
     REPEATS = 64,
     COUNTERS = 64,
 };
 
-#define SYST_CSR (*(volatile uint32_t *)0xE000E010u)
-#define SYST_RVR (*(volatile uint32_t *)0xE000E014u)
-#define SYST_CVR (*(volatile uint32_t *)0xE000E018u)
 #define SYST_RUN 5u /* enabled, of the processor's clock, no interrupt */
 #define SYST_COUNTFLAG (1u << 16)
 #define SYST_MOST 0xFFFFFFu
@@ -26,18 +25,19 @@ bool ws_count_traces;
 
 /* Not inlined, so that both are a call and nothing moves past them; `empty` counts the rest. */
 __attribute__((noinline)) void ws_count_start(void) {
-    SYST_CVR = 0; /* any value: starts anew and clears COUNTFLAG */
+    reg_write(SYST_CVR, 0); /* any value: starts anew and clears COUNTFLAG */
     __asm__ volatile("" ::: "memory");
 }
 
 __attribute__((noinline)) uint32_t ws_count_stop(void) {
     __asm__ volatile("" ::: "memory");
-    return (0u - SYST_CVR) & SYST_MOST; /* down from 0, which the next tick turns to SYST_MOST */
+    return (0u - reg_read(SYST_CVR)) &
+           SYST_MOST; /* down from 0, which the next tick turns to SYST_MOST */
 }
 
 void ws_count_add(const char *name, uint32_t ticks) {
     counter *c = counters;
-    if (SYST_CSR & SYST_COUNTFLAG)
+    if (reg_read(SYST_CSR) & SYST_COUNTFLAG)
         ws_count_problem = "a count of 2^24 ticks or more; a smaller shift helps";
     while (c < counters + COUNTERS && c->name != NULL && strcmp(c->name, name) != 0) {
         c++;
@@ -64,8 +64,8 @@ __attribute__((noipa)) void ws_trace(const char *stage, const int8_t *values, in
 }
 
 void ws_count_begin(void) {
-    SYST_RVR = SYST_MOST;
-    SYST_CSR = SYST_RUN;
+    reg_write(SYST_RVR, SYST_MOST);
+    reg_write(SYST_CSR, SYST_RUN);
     for (int i = 0; i < REPEATS; i++) {
         ws_count_start();
         ws_count_add("empty", ws_count_stop());

@@ -17,6 +17,7 @@
 
 static const ws_io *machine;
 static int failures;
+static ws_words_engine engine; /* each test starts it */
 
 void ws_test_check(bool good, const char *condition, const char *file, unsigned line) {
     if (good) return;
@@ -63,7 +64,6 @@ static bool same(const ws_event *a, const ws_event *b) {
 
 /* Hear all of the sound in chunks; `change` is the sample at which the last state begins. */
 static int hear(size_t chunk, size_t change, ws_event events[EVENTS_MOST]) {
-    static ws_words_engine engine;
     const int16_t *pcm = sound();
     int count = 0;
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
@@ -121,7 +121,6 @@ static void test_steps_come_when_they_should(void) {
 }
 
 static void test_events_not_polled_are_lost(void) {
-    static ws_words_engine engine;
     ws_event event;
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
     CHECK(!ws_poll(&engine, &event));
@@ -136,7 +135,6 @@ static void test_events_not_polled_are_lost(void) {
 }
 
 static void test_states_are_checked(void) {
-    static ws_words_engine engine;
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
     CHECK(ws_restart(&engine, WS_STATE_COUNT) == WS_ERROR_STATE);
     CHECK(ws_restart(&engine, WS_STATE_COUNT - 1) == WS_OK);
@@ -145,21 +143,21 @@ static void test_states_are_checked(void) {
 }
 
 /* Whatever is called in which order: no event, and a caller's loop comes to its end. */
-static void is_deaf(ws_words_engine *engine) {
+static void is_deaf(ws_words_engine *which) {
     ws_event event;
-    CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
-    CHECK(ws_push(engine, sound(), 0) == 0);
-    CHECK(!ws_poll(engine, &event));
-    CHECK(ws_set_state(engine, 0) == WS_ERROR_ENGINE && ws_restart(engine, 0) == WS_ERROR_ENGINE);
-    CHECK(ws_configure(engine, 0, &(ws_config){0}) == WS_ERROR_WORD);
-    CHECK(ws_words(engine) == 0 && ws_word_model(engine, 0) == NULL);
-    ws_mute(engine, 1);
-    CHECK(ws_push(engine, sound(), SAMPLES) == SAMPLES);
-    CHECK(!ws_poll(engine, &event));
+    CHECK(ws_push(which, sound(), SAMPLES) == SAMPLES);
+    CHECK(ws_push(which, sound(), 0) == 0);
+    CHECK(!ws_poll(which, &event));
+    CHECK(ws_set_state(which, 0) == WS_ERROR_ENGINE && ws_restart(which, 0) == WS_ERROR_ENGINE);
+    CHECK(ws_configure(which, 0, &(ws_config){0}) == WS_ERROR_WORD);
+    CHECK(ws_words(which) == 0 && ws_word_model(which, 0) == NULL);
+    ws_mute(which, 1);
+    CHECK(ws_push(which, sound(), SAMPLES) == SAMPLES);
+    CHECK(!ws_poll(which, &event));
 }
 
 static void test_an_engine_not_started_is_deaf(void) {
-    static ws_words_engine engine;
+    memset(&engine, 0, sizeof engine);
     ws_model other = *MODEL;
     is_deaf(&engine);
     memset(&engine, 0xA5, sizeof engine);
@@ -179,7 +177,6 @@ static void test_an_engine_not_started_is_deaf(void) {
 }
 
 static void test_words_of_one_engine_must_fit(void) {
-    static ws_words_engine engine;
     ws_model other = *MODEL;
     const ws_model *const words[] = {MODEL, &other};
     other.state_count--;
@@ -194,7 +191,6 @@ static void test_words_of_one_engine_must_fit(void) {
 }
 
 static void test_null_is_refused(void) {
-    static ws_words_engine engine;
     CHECK(ws_init(NULL, MODEL, NULL) == WS_ERROR_ENGINE);
     is_deaf(NULL);
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
@@ -225,7 +221,6 @@ static void test_a_change_and_back_is_no_change(void) {
 
 /* All wakes of the sound, in the first state. */
 static int wakes(const ws_model *model, const ws_config *config, ws_event events[EVENTS_MOST]) {
-    static ws_words_engine engine;
     int count = 0;
     CHECK(ws_init(&engine, model, config) == WS_OK);
     for (size_t used = 0; used < SAMPLES;) {
@@ -263,7 +258,6 @@ static void test_sensitivity_is_another_threshold(void) {
 }
 
 static void test_muted_and_off(void) {
-    static ws_words_engine engine;
     static ws_event events[EVENTS_MOST];
     ws_config config = {.sensitivity = 12000, .shortest_ms = WS_ANY_LENGTH, .refractory_ms = 1};
     ws_event event;

@@ -10,6 +10,7 @@ extern "C" {
 #define WS_WORD_COUNT 1
 #define WS_WORD_NAMES "scripted"
 #define WS_STATE_COUNT 4
+#define WS_STATES "player=idle|music,volume=low|high"
 #define WS_SEEN_HOPS 12
 
 typedef union {

@@ -4,13 +4,6 @@
 #include "engine/detector.h"
 #include "ws_words.h"
 
-size_t ws_capi_steps(const int16_t *pcm, size_t samples, unsigned state, int16_t *scores,
-                     int64_t *starts, int64_t *ends, bool *long_enough, size_t capacity);
-const char *ws_capi_state(unsigned state);
-int ws_capi_threshold(unsigned state);
-size_t ws_capi_sizes(int32_t *sizes, size_t capacity);
-uint32_t ws_capi_lfbe_hash(void);
-
 static const ws_model *model(void) {
     return ws_words_models[0];
 }

@@ -9,11 +9,6 @@ typedef struct {
     uint8_t type;
 } ws_capi_frame;
 
-size_t ws_capi_frames_write(const ws_capi_frame *frames, size_t count, const uint8_t *payloads,
-                            uint8_t *out, uint32_t *ends);
-size_t ws_capi_frames_read(const uint8_t *bytes, size_t count, ws_capi_frame *frames,
-                           uint8_t *payloads, uint32_t *damaged);
-
 /* Write `count` frames one behind the other; `ends` becomes where each ends. `out` has room for
  * `count` of the longest. Returns the bytes. */
 size_t ws_capi_frames_write(const ws_capi_frame *frames, size_t count, const uint8_t *payloads,

@@ -1,4 +1,6 @@
 /* Runs a program (the emulator, or the test vectors) on the board, its machine being QEMU's. */
+#include <string.h>
+
 #include "platform/cortex-m/board.h"
 #include "programs/common/text.h"
 #include "semihosting.h"
@@ -10,18 +12,8 @@
 #define STACK_REPORT "--board-stack"
 
 static int refuse(const ws_io *io, const char *problem) {
-    ws_text line;
-    ws_text_begin(&line, io, io->err);
-    ws_text_add(&line, problem);
-    (void)ws_text_flush(&line);
+    (void)io->write(io->err, problem, strlen(problem));
     return 2;
-}
-
-static bool same(const char *a, const char *b) {
-    for (; *a == *b && *a != '\0'; a++) {
-        b++;
-    }
-    return *a == *b;
 }
 
 int ws_board_main(void) {
@@ -42,7 +34,7 @@ int ws_board_main(void) {
         }
         if (*c == '\n') *c++ = '\0';
     }
-    bool report = count > 0 && same(arguments[0], STACK_REPORT);
+    bool report = count > 0 && strcmp(arguments[0], STACK_REPORT) == 0;
     int status = ws_program(&io, count - report, arguments + report);
     if (report) {
         ws_text line;

@@ -45,39 +45,6 @@ bool ws_states_find(const char *given, uint8_t *state, ws_text *problem) {
     }
     ws_text_add(problem, "unknown state '");
     ws_text_escaped(problem, given);
-    ws_text_add(problem, "'; allowed: ");
-    ws_states_list(problem);
+    ws_text_add(problem, "'; allowed: " WS_STATES);
     return false;
-}
-
-/* The item of the same field, `index` fields into the name. */
-static const char *item_at(const char *name, int index) {
-    for (; index > 0; index--) {
-        name = next_item(name);
-    }
-    return name;
-}
-
-void ws_states_list(ws_text *text) {
-    int index = 0;
-    const char *item = ws_state_name(0);
-    for (; item != NULL; item = next_item(item), index++) {
-        size_t field = strcspn(item, "=") + 1;
-        if (index > 0) ws_text_char(text, ',');
-        for (size_t i = 0; i < field; i++) {
-            ws_text_char(text, item[i]);
-        }
-        for (unsigned state = 0; state < WS_STATE_COUNT; state++) {
-            const char *mine = item_at(ws_state_name(state), index);
-            bool listed = false;
-            for (unsigned earlier = 0; earlier < state; earlier++) {
-                listed = listed || same_item(item_at(ws_state_name(earlier), index), mine);
-            }
-            if (listed) continue;
-            if (state > 0) ws_text_char(text, '|');
-            for (size_t i = field; i < item_length(mine); i++) {
-                ws_text_char(text, mine[i]);
-            }
-        }
-    }
 }

@@ -14,7 +14,4 @@ bool ws_state_has(unsigned state, const char *given);
  * False, with `problem` saying what is allowed, when a field or value is not the model's. */
 bool ws_states_find(const char *given, uint8_t *state, ws_text *problem);
 
-/* "player=idle|music,volume=low|high" */
-void ws_states_list(ws_text *text);
-
 #endif

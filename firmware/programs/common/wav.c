@@ -71,26 +71,17 @@ static size_t take(ws_wav *wav, uint8_t *out, size_t count) {
 }
 
 static const char *format_name(uint32_t format) {
-    switch (format) {
-        case FORMAT_PCM:
-            return "PCM";
-        case 0x0002:
-            return "Microsoft ADPCM";
-        case 0x0003:
-            return "floating point";
-        case 0x0006:
-            return "A-law";
-        case 0x0007:
-            return "mu-law";
-        case 0x0011:
-            return "IMA ADPCM";
-        case 0x0031:
-            return "GSM 6.10";
-        case 0x0055:
-            return "MP3";
-        default:
-            return "an unknown encoding";
+    static const struct {
+        uint16_t format;
+        const char *name;
+    } known[] = {{FORMAT_PCM, "PCM"},        {0x0002, "Microsoft ADPCM"},
+                 {0x0003, "floating point"}, {0x0006, "A-law"},
+                 {0x0007, "mu-law"},         {0x0011, "IMA ADPCM"},
+                 {0x0031, "GSM 6.10"},       {0x0055, "MP3"}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].format == format) return known[i].name;
     }
+    return "an unknown encoding";
 }
 
 static bool check_format(ws_wav *wav, const uint8_t *fmt, uint32_t size) {
@@ -237,10 +228,7 @@ static const char *other_format(ws_wav *wav, size_t count) {
         {0, 8, "Creative", "VOC"},
         {0, 3, "\x1F\x8B\x08", "a gzip archive"},
         {0, 4, "PK\x03\x04", "a ZIP archive"},
-        {0, 5,
-         "\xFD"
-         "7zXZ",
-         "an xz archive"},
+        {0, 5, "\3757zXZ", "an xz archive"},
         {0, 4, "\x28\xB5\x2F\xFD", "a Zstandard archive"},
     };
     const uint8_t *b = wav->bytes + wav->begin;
@@ -261,17 +249,10 @@ static const char *other_format(ws_wav *wav, size_t count) {
 }
 
 bool ws_wav_open(ws_wav *wav, const ws_io *io, int file, bool raw) {
+    memset(wav, 0, sizeof *wav);
     wav->io = io;
     wav->file = file;
     wav->length = file == io->in ? -1 : io->length(file);
-    wav->left = 0;
-    wav->promised = 0;
-    wav->read = 0;
-    wav->raw = false;
-    wav->endless = false;
-    wav->failed = false;
-    wav->begin = wav->end = 0;
-    ws_text_begin(&wav->problem, NULL, 0);
 
     size_t got = ahead(wav, WS_WAV_RIFF);
     const uint8_t *riff = wav->bytes;

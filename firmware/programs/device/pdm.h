@@ -17,10 +17,6 @@
 
 #include "ws_lfbe.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 #define WS_PDM_OVERSAMPLING 128u                         /* bits for each sample of PCM */
 #define WS_PDM_WORDS (WS_HOP * WS_PDM_OVERSAMPLING / 16) /* of 16 bits, for each hop */
 #define WS_HALF_TAPS 64u
@@ -56,9 +52,5 @@ void ws_half_hop(ws_half *half, int16_t pcm[WS_HOP]);
 
 /* A hop of bits, the oldest at the top of each word, becomes a hop of PCM. */
 void ws_pdm_hop(ws_pdm *pdm, const uint16_t words[WS_PDM_WORDS], int16_t pcm[WS_HOP]);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -313,9 +313,7 @@ static int help(const ws_io *io) {
     ws_text_begin(&text, io, io->out);
     ws_text_add(&text, usage);
     ws_text_add(&text, (WS_WORD_COUNT > 1 ? "Words: " : "Word: "));
-    ws_text_add(&text, WS_WORD_NAMES ". States: ");
-    ws_states_list(&text);
-    ws_text_char(&text, '\n');
+    ws_text_add(&text, WS_WORD_NAMES ". States: " WS_STATES "\n");
     return ws_text_flush(&text) ? STATUS_OK : STATUS_INPUT;
 }
 

@@ -146,7 +146,7 @@ static const uint32_t log2_table[LOG_STEPS] = {
     0x74150188, 0x759D0185, 0x77220182, 0x78A4017F, 0x7A23017C, 0x7B9F0179, 0x7D180175, 0x7E8D0173,
 };
 
-#include "frontend/plain.h"
+#include "frontend/scalar.h"
 
 const ws_lfbe ws_lfbe_fb7e63cf = {
     .hash = 0xfb7e63cfu,

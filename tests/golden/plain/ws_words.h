@@ -9,6 +9,7 @@
 #define WS_WORD_COUNT 1
 #define WS_WORD_NAMES "toy"
 #define WS_STATE_COUNT 2
+#define WS_STATES "player=idle|music"
 /* Hops that the steps of a wake can see together, in any word. */
 #define WS_SEEN_HOPS 21
 
