@@ -38,7 +38,7 @@ endif
 object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
 
 ifeq ($(BOARD_KIND),host)
-MACHINE := firmware/platform/posix/main.c firmware/platform/posix/posix.c
+MACHINE := firmware/platform/posix/posix.c
 LINK = @echo "LD $@"; $(CC) $(LDFLAGS) $(filter %.o,$^) -o $@
 else
 MACHINE := firmware/platform/cortex-m/startup.c firmware/platform/semihosting/semihosting.c firmware/platform/semihosting/main.c

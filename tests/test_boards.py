@@ -219,8 +219,8 @@ def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
     source = tmp_path / "fault.c"
     source.write_text(
         '#include "programs/common/io.h"\n'
-        "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
-        "    (void)io;\n    (void)argc;\n    (void)argv;\n"
+        "int ws_program(int argc, const char *const *argv) {\n"
+        "    (void)argc;\n    (void)argv;\n"
         "    volatile char deep[100000];\n"
         "    for (int i = 99999; i >= 0; i--) deep[i] = 1;\n"
         "    return deep[5];\n}\n"

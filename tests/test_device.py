@@ -229,8 +229,8 @@ def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> 
     source = tmp_path / "fault.c"
     source.write_text(
         '#include "programs/common/io.h"\n'
-        "int ws_program(const ws_io *io, int argc, const char *const *argv) {\n"
-        f"    (void)io; (void)argc; (void)argv; {code}\n}}\n"
+        "int ws_program(int argc, const char *const *argv) {\n"
+        f"    (void)argc; (void)argv; {code}\n}}\n"
     )
     facts = load_board(board)
     generate(board, tmp_path)

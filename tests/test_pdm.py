@@ -169,14 +169,14 @@ static uint32_t ticks(void (*call)(void)) {
 }
 static void whole(void) { ws_pdm_hop(&pdm, words, pcm); }
 static void half(void) { ws_half_hop(&pdm.half, pcm); }
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     (void)argc, (void)argv;
     for (unsigned i = 0; i < WS_PDM_WORDS; i++) words[i] = (uint16_t)(i * 40503u);
     ws_pdm_reset(&pdm, 0);
     SYST(4) = 0xFFFFFFu;
     SYST(0) = 5;
     ws_text text;
-    ws_text_begin(&text, io, io->out);
+    ws_text_begin(&text, ws_io_write, ws_io.out);
     ws_text_number(&text, ticks(whole), 1);
     ws_text_char(&text, ' ');
     ws_text_number(&text, ticks(half), 1);

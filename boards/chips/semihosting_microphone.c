@@ -10,7 +10,6 @@
 #define SYST_CSR_RUN 7u /* enabled, with interrupt, of the core's clock */
 #define SHPR3_SYSTICK (0xFFu << 24)
 
-static ws_io io;
 static ws_wav wav;
 static volatile bool ended; /* the interrupt writes it */
 
@@ -32,9 +31,8 @@ bool ws_driver_ended(void) {
 
 void ws_driver_listen(void) {
     static char path[1024];
-    io = ws_semihosting_io();
-    int file = ws_semihosting_arguments(path, sizeof path) ? io.open(path) : -1;
-    ended = file < 0 || !ws_wav_open(&wav, &io, file, false);
+    int file = ws_semihosting_arguments(path, sizeof path) ? ws_io_open(path) : -1;
+    ended = file < 0 || !ws_wav_open(&wav, file, false);
 #ifdef BOARD_MIC_PRIORITY
     reg_change(SCB_SHPR3, SHPR3_SYSTICK, BOARD_MIC_PRIORITY);
 #endif

@@ -83,7 +83,7 @@ static void state_change(void) {
     }
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
     ws_text text;
@@ -94,7 +94,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
     network();
     state_change();
 
-    if (ws_count_tell(io, &text) != 0) return 1;
+    if (ws_count_tell(&text) != 0) return 1;
     ws_count_value(&text, "engine-bytes", sizeof engine);
     ws_count_value(&text, "stack-bytes", stack);
     return ws_text_flush(&text) ? 0 : 1;

@@ -18,9 +18,9 @@ void ws_trace(const char *stage, const int8_t *values, int count) {
     ws_records_put(stage, values, 1, (size_t)count);
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     uint32_t runs;
-    const char *problem = ws_records_open(io, argc, argv, "WSC1");
+    const char *problem = ws_records_open(argc, argv, "WSC1");
     while (problem == NULL && ws_records_get(&runs, sizeof runs)) {
         ws_compiled_reset(&model);
         for (; problem == NULL && runs > 0; runs--, ws_record++) {

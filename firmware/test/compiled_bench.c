@@ -17,7 +17,7 @@ static void noise(void) {
     }
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
     ws_text text;
@@ -33,7 +33,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
         ws_count_add("run", ws_count_stop());
         ws_count_traces = false;
     }
-    if (ws_count_tell(io, &text) != 0) return 1;
+    if (ws_count_tell(&text) != 0) return 1;
     ws_count_value(&text, "model-bytes", sizeof model);
     ws_count_value(&text, "stack-bytes", stack);
     return ws_text_flush(&text) ? 0 : 1;

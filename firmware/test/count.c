@@ -98,16 +98,16 @@ void ws_count_value(ws_text *text, const char *name, uint64_t value) {
     tell(text, name, &value, 1);
 }
 
-int ws_count_tell(const ws_io *io, ws_text *text) {
+int ws_count_tell(ws_text *text) {
     if (ws_count_problem != NULL) {
-        ws_text_begin(text, io, io->err);
+        ws_text_begin(text, ws_io_write, ws_io.err);
         ws_text_add(text, "bench: ");
         ws_text_add(text, ws_count_problem);
         ws_text_char(text, '\n');
         (void)ws_text_flush(text);
         return 1;
     }
-    ws_text_begin(text, io, io->out);
+    ws_text_begin(text, ws_io_write, ws_io.out);
     for (const counter *c = counters; c < counters + COUNTERS && c->name != NULL; c++) {
         tell(text, c->name, (uint64_t[]){c->times, c->ticks, c->least, c->most}, 4);
     }

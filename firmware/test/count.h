@@ -43,6 +43,6 @@ void ws_trace(const char *stage, const int8_t *values, int count);
 void ws_count_value(ws_text *text, const char *name, uint64_t value);
 
 /* The counters as lines; or, where there is a problem, that on stderr. Returns the exit status. */
-int ws_count_tell(const ws_io *io, ws_text *text);
+int ws_count_tell(ws_text *text);
 
 #endif

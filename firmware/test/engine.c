@@ -15,7 +15,6 @@
 #endif
 #define EVENTS_MOST (3 * SAMPLES / WS_HOP)
 
-static const ws_io *machine;
 static int failures;
 static ws_words_engine engine; /* each test starts it */
 
@@ -23,7 +22,7 @@ void ws_test_check(bool good, const char *condition, const char *file, unsigned 
     if (good) return;
     failures++;
     ws_text text;
-    ws_text_begin(&text, machine, machine->err);
+    ws_text_begin(&text, ws_io_write, ws_io.err);
     ws_text_add(&text, file);
     ws_text_char(&text, ':');
     ws_text_number(&text, line, 1);
@@ -288,10 +287,9 @@ static void test_muted_and_off(void) {
     }
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
-    machine = io;
     ws_test_detector();
     test_chunks_do_not_matter();
     test_steps_come_when_they_should();

@@ -16,7 +16,7 @@ extern uint32_t ws_record;
 
 /* Open the files that the arguments name, INPUTS and RESULTS, the first beginning with `magic`;
  * NULL, or what is wrong. */
-const char *ws_records_open(const ws_io *io, int argc, const char *const *argv, const char *magic);
+const char *ws_records_open(int argc, const char *const *argv, const char *magic);
 
 /* False at the input's end. */
 bool ws_records_get(void *bytes, size_t count);

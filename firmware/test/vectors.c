@@ -82,9 +82,9 @@ static bool stream(uint32_t state, uint32_t count) {
     return true;
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     uint32_t head[3];
-    const char *problem = ws_records_open(io, argc, argv, "WSV1");
+    const char *problem = ws_records_open(argc, argv, "WSV1");
     while (problem == NULL && ws_records_get(head, sizeof head)) {
         const uint32_t kind = head[0], state = head[1], count = head[2];
         bool done = state < WS_STATE_COUNT;

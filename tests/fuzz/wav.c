@@ -13,7 +13,9 @@ static const uint8_t *bytes;
 static size_t count, at, piece;
 static unsigned switches;
 
-static int32_t read_bytes(int file, void *to, size_t most) {
+ws_streams ws_io = {.in = 0, .out = 1, .err = 2};
+
+int32_t ws_io_read(int file, void *to, size_t most) {
     (void)file;
     if ((switches & BREAKS) != 0 && at > count / 2) return -1;
     size_t part = count - at < most ? count - at : most;
@@ -23,7 +25,7 @@ static int32_t read_bytes(int file, void *to, size_t most) {
     return (int32_t)part;
 }
 
-static int64_t length_of(int file) {
+int64_t ws_io_length(int file) {
     (void)file;
     return (switches & NO_LENGTH) != 0 ? -1 : (int64_t)count;
 }
@@ -43,14 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     count = size - 2;
     at = 0;
 
-    ws_io io = {.read = read_bytes, .length = length_of, .in = 0, .out = 1, .err = 2};
     ws_wav *wav = malloc(sizeof *wav); /* so that the sanitizer sees both of its ends */
     size_t most = (switches >> 4) * 64u + 1u;
     int16_t *pcm = malloc(most * sizeof *pcm);
     CHECK(wav != NULL && pcm != NULL);
 
     size_t samples = 0;
-    if (ws_wav_open(wav, &io, (switches & IS_STDIN) != 0 ? io.in : 3, (switches & RAW) != 0)) {
+    if (ws_wav_open(wav, (switches & IS_STDIN) != 0 ? ws_io.in : 3, (switches & RAW) != 0)) {
         for (size_t got; (got = ws_wav_read(wav, pcm, most)) > 0; samples += got) {
             CHECK(got <= most);
         }

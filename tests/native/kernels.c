@@ -19,9 +19,9 @@ static int32_t bias[CHANNELS], multiplier[CHANNELS];
 static int8_t shift[CHANNELS];
 static _Alignas(8) int8_t weights[BYTES], in[BYTES], out[BYTES], scratch[BYTES];
 
-static bool get(const ws_io *io, int file, void *bytes, size_t count) {
+static bool get(int file, void *bytes, size_t count) {
     for (char *next = bytes; count > 0;) {
-        const int32_t got = io->read(file, next, count);
+        const int32_t got = ws_io_read(file, next, count);
         if (got <= 0) return false;
         next += got;
         count -= (size_t)got;
@@ -40,28 +40,28 @@ static void run(uint32_t kind, const ws_dot_shape *dot, const ws_conv_shape *con
     }
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     if (argc != 2) return 2;
-    const int from = io->open(argv[0]), to = io->create(argv[1]);
+    const int from = ws_io_open(argv[0]), to = ws_io_create(argv[1]);
     uint32_t kind;
-    while (get(io, from, &kind, sizeof kind)) {
+    while (get(from, &kind, sizeof kind)) {
         ws_dot_shape dot = {0};
         ws_conv_shape conv = {0};
         uint32_t counts[5];
-        bool ok = kind == 0 ? get(io, from, &dot, sizeof dot) : get(io, from, &conv, sizeof conv);
-        ok = ok && get(io, from, counts, sizeof counts) && counts[0] <= CHANNELS;
+        bool ok = kind == 0 ? get(from, &dot, sizeof dot) : get(from, &conv, sizeof conv);
+        ok = ok && get(from, counts, sizeof counts) && counts[0] <= CHANNELS;
         for (int i = 1; i < 5; i++)
             ok = ok && counts[i] <= BYTES;
-        ok = ok && get(io, from, bias, 4 * counts[0]) && get(io, from, multiplier, 4 * counts[0]) &&
-             get(io, from, shift, counts[0]) && get(io, from, weights, counts[1]) &&
-             get(io, from, in, counts[2]);
+        ok = ok && get(from, bias, 4 * counts[0]) && get(from, multiplier, 4 * counts[0]) &&
+             get(from, shift, counts[0]) && get(from, weights, counts[1]) &&
+             get(from, in, counts[2]);
         if (!ok) return 1;
         memset(out, 99, BYTES); /* what must not be written stays */
         memset(scratch, 99, BYTES);
         run(kind, &dot, &conv);
         if (out[counts[3]] != 99 || scratch[counts[4]] != 99) return 3;
-        if (!io->write(to, out, counts[3])) return 1;
+        if (!ws_io_write(to, out, counts[3])) return 1;
     }
-    io->close(to);
+    ws_io_close(to);
     return 0;
 }

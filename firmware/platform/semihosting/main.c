@@ -11,22 +11,22 @@
  */
 #define STACK_REPORT "--board-stack"
 
-static int refuse(const ws_io *io, const char *problem) {
-    (void)io->write(io->err, problem, strlen(problem));
+static int refuse(const char *problem) {
+    (void)ws_io_write(ws_io.err, problem, strlen(problem));
     return 2;
 }
 
 int ws_board_main(void) {
     static char text[8192];
     static const char *arguments[ARGUMENTS_MOST];
-    ws_io io = ws_semihosting_io();
+    ws_semihosting_start();
     if (!ws_semihosting_arguments(text, sizeof text)) {
-        return refuse(&io, "board: the arguments are too long; give fewer files at a time\n");
+        return refuse("board: the arguments are too long; give fewer files at a time\n");
     }
     int count = 0;
     for (char *c = text; *c != '\0';) {
         if (count == ARGUMENTS_MOST) {
-            return refuse(&io, "board: too many arguments; give fewer files at a time\n");
+            return refuse("board: too many arguments; give fewer files at a time\n");
         }
         arguments[count++] = c;
         while (*c != '\0' && *c != '\n') {
@@ -35,10 +35,10 @@ int ws_board_main(void) {
         if (*c == '\n') *c++ = '\0';
     }
     bool report = count > 0 && strcmp(arguments[0], STACK_REPORT) == 0;
-    int status = ws_program(&io, count - report, arguments + report);
+    int status = ws_program(count - report, arguments + report);
     if (report) {
         ws_text line;
-        ws_text_begin(&line, &io, io.err);
+        ws_text_begin(&line, ws_io_write, ws_io.err);
         ws_text_add(&line, "board: stack used, bytes: ");
         ws_text_number(&line, ws_board_stack_used(), 1);
         ws_text_char(&line, '\n');

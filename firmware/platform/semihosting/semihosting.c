@@ -33,50 +33,43 @@ static int open_as(const char *path, uintptr_t mode) {
     return call(SYS_OPEN, block);
 }
 
-static int open_file(const char *path) {
+int ws_io_open(const char *path) {
     return open_as(path, MODE_READ);
 }
 
-static int create_file(const char *path) {
+int ws_io_create(const char *path) {
     return open_as(path, MODE_WRITE);
 }
 
-static int32_t read_file(int file, void *bytes, size_t count) {
+int32_t ws_io_read(int file, void *bytes, size_t count) {
     uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)bytes, count};
     int32_t not_read = call(SYS_READ, block);
     return not_read < 0 || (size_t)not_read > count ? -1 : (int32_t)(count - (size_t)not_read);
 }
 
-static bool write_file(int file, const void *bytes, size_t count) {
+bool ws_io_write(int file, const void *bytes, size_t count) {
     uintptr_t block[3] = {(uintptr_t)file, (uintptr_t)bytes, count};
     return call(SYS_WRITE, block) == 0; /* the bytes not written */
 }
 
-static int64_t length_of(int file) {
+int64_t ws_io_length(int file) {
     uintptr_t block[1] = {(uintptr_t)file};
     return call(SYS_FLEN, block);
 }
 
-static void close_file(int file) {
+void ws_io_close(int file) {
     uintptr_t block[1] = {(uintptr_t)file};
     (void)call(SYS_CLOSE, block);
 }
 
-ws_io ws_semihosting_io(void) {
-    ws_io io = {
-        .open = open_file,
-        .create = create_file,
-        .read = read_file,
-        .write = write_file,
-        .length = length_of,
-        .close = close_file,
-        .in = open_as(CONSOLE, MODE_READ),
-        .out = open_as(CONSOLE, MODE_WRITE),
-        .err = open_as(CONSOLE, MODE_APPEND),
-    };
-    uintptr_t block[1] = {(uintptr_t)io.out};
-    io.terminal = call(SYS_ISTTY, block) == 1;
-    return io;
+ws_streams ws_io;
+
+void ws_semihosting_start(void) {
+    ws_io.in = open_as(CONSOLE, MODE_READ);
+    ws_io.out = open_as(CONSOLE, MODE_WRITE);
+    ws_io.err = open_as(CONSOLE, MODE_APPEND);
+    uintptr_t block[1] = {(uintptr_t)ws_io.out};
+    ws_io.terminal = call(SYS_ISTTY, block) == 1;
 }
 
 bool ws_semihosting_arguments(char *text, size_t capacity) {
@@ -85,8 +78,7 @@ bool ws_semihosting_arguments(char *text, size_t capacity) {
 }
 
 _Noreturn void ws_board_stop(const char *text, size_t length) {
-    ws_io io = ws_semihosting_io();
-    (void)io.write(io.err, text, length);
+    (void)ws_io_write(open_as(CONSOLE, MODE_APPEND), text, length);
     ws_board_exit(BOARD_STATUS_FAULT);
 }
 

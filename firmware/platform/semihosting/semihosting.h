@@ -4,7 +4,8 @@
 
 #include "programs/common/io.h"
 
-ws_io ws_semihosting_io(void);
+/* Opens the streams of io.h. */
+void ws_semihosting_start(void);
 
 /* The arguments, parted by newlines so that they may hold spaces; false when there is no room. */
 bool ws_semihosting_arguments(char *text, size_t capacity);

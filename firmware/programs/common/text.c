@@ -1,15 +1,15 @@
 #include "text.h"
 
-void ws_text_begin(ws_text *text, const ws_io *io, int file) {
-    text->io = io;
+void ws_text_begin(ws_text *text, ws_write *write, int file) {
+    text->write = write;
     text->file = file;
     text->failed = false;
     text->length = 0;
 }
 
 bool ws_text_flush(ws_text *text) {
-    if (text->io != NULL && text->length > 0) {
-        if (!text->io->write(text->file, text->bytes, text->length)) text->failed = true;
+    if (text->write != NULL && text->length > 0) {
+        if (!text->write(text->file, text->bytes, text->length)) text->failed = true;
         text->length = 0;
     }
     return !text->failed;

@@ -4,15 +4,19 @@
 
 #include "io.h"
 
+/* As ws_io_write. */
+typedef bool ws_write(int file, const void *bytes, size_t count);
+
 typedef struct {
-    const ws_io *io; /* where a full buffer goes; NULL keeps the text, cut off at the buffer */
+    ws_write
+        *write; /* takes a full buffer, for `file`; NULL keeps the text, cut off at the buffer */
     int file;
     bool failed; /* a write did not succeed */
     size_t length;
     char bytes[256];
 } ws_text;
 
-void ws_text_begin(ws_text *text, const ws_io *io, int file);
+void ws_text_begin(ws_text *text, ws_write *write, int file);
 void ws_text_char(ws_text *text, char c);
 void ws_text_add(ws_text *text, const char *string);
 void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least so many digits */

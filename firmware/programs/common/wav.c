@@ -42,7 +42,7 @@ static bool fill(ws_wav *wav) {
     wav->end = unread;
     size_t room = sizeof wav->bytes - unread;
     int32_t got =
-        wav->io->read(wav->file, wav->bytes + unread, room < WS_WAV_BLOCK ? room : WS_WAV_BLOCK);
+        ws_io_read(wav->file, wav->bytes + unread, room < WS_WAV_BLOCK ? room : WS_WAV_BLOCK);
     if (got < 0) (void)fail(wav, UNREADABLE);
     if (got <= 0) return false;
     wav->end += (size_t)got;
@@ -248,11 +248,10 @@ static const char *other_format(ws_wav *wav, size_t count) {
     return framed_format(wav);
 }
 
-bool ws_wav_open(ws_wav *wav, const ws_io *io, int file, bool raw) {
+bool ws_wav_open(ws_wav *wav, int file, bool raw) {
     memset(wav, 0, sizeof *wav);
-    wav->io = io;
     wav->file = file;
-    wav->length = file == io->in ? -1 : io->length(file);
+    wav->length = file == ws_io.in ? -1 : ws_io_length(file);
 
     size_t got = ahead(wav, WS_WAV_RIFF);
     const uint8_t *riff = wav->bytes;

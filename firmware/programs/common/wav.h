@@ -11,7 +11,6 @@
 #define WS_WAV_BLOCK 4096u
 
 typedef struct {
-    const ws_io *io;
     int file;
     int64_t length;    /* of the file; negative where there is no telling */
     uint64_t left;     /* data bytes still to come, where the header says how many; else 0 */
@@ -26,7 +25,7 @@ typedef struct {
 } ws_wav;
 
 /* Read up to the first sample. With `raw`, a file without a RIFF header is raw s16le. */
-bool ws_wav_open(ws_wav *wav, const ws_io *io, int file, bool raw);
+bool ws_wav_open(ws_wav *wav, int file, bool raw);
 
 /* The next samples, up to `count`; 0 at the end or on a failure, see `failed`. */
 size_t ws_wav_read(ws_wav *wav, int16_t *pcm, size_t count);

@@ -93,8 +93,6 @@ static bool pump(void) {
     return taken > 0;
 }
 
-static const ws_io serial = {.write = say};
-
 bool ws_device_hear(const int16_t pcm[WS_HOP]) {
     numbered_hop hop = {.number = atomic_fetch_add(&came, 1u)};
     memcpy(hop.pcm, pcm, sizeof hop.pcm);
@@ -108,7 +106,7 @@ bool ws_device_set_state(unsigned state) {
 }
 
 static void begin(ws_text *line) {
-    ws_text_begin(line, &serial, 0);
+    ws_text_begin(line, say, 0);
 }
 
 static void end(ws_text *line) {

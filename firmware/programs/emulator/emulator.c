@@ -49,7 +49,6 @@ typedef struct {
 } change;
 
 typedef struct {
-    const ws_io *io;
     uint8_t state;
     ws_words_settings words;
     bool scores;
@@ -69,9 +68,9 @@ static ws_uplink uplink;
 static int16_t pcm[1024];
 
 /* One line on stderr: "wake-emulator: NAME: PROBLEM". */
-static void complain(const ws_io *io, const char *name, const ws_text *problem) {
+static void complain(const char *name, const ws_text *problem) {
     ws_text line;
-    ws_text_begin(&line, io, io->err);
+    ws_text_begin(&line, ws_io_write, ws_io.err);
     ws_text_add(&line, PROGRAM ": ");
     if (name != NULL) {
         ws_text_escaped(&line, name);
@@ -82,11 +81,11 @@ static void complain(const ws_io *io, const char *name, const ws_text *problem) 
     (void)ws_text_flush(&line);
 }
 
-static int complain_of(const ws_io *io, const char *name, const char *problem, int status) {
+static int complain_of(const char *name, const char *problem, int status) {
     ws_text text;
     ws_text_begin(&text, NULL, 0);
     ws_text_add(&text, problem);
-    complain(io, name, &text);
+    complain(name, &text);
     return status;
 }
 
@@ -140,7 +139,7 @@ static void table_row(ws_text *line, settings *options, const char *file, uint64
 static bool print(settings *options, const char *file, uint64_t sample, const ws_event *event,
                   unsigned state) {
     ws_text line;
-    ws_text_begin(&line, options->io, options->io->out);
+    ws_text_begin(&line, ws_io_write, ws_io.out);
     if (options->table) {
         table_row(&line, options, file, sample, event, state);
     } else {
@@ -153,7 +152,7 @@ static bool print(settings *options, const char *file, uint64_t sample, const ws
 
 static size_t write_frames(void *to, const uint8_t *bytes, size_t count) {
     settings *options = to;
-    if (!options->io->write(options->uplink_file, bytes, count)) options->uplink_failed = true;
+    if (!ws_io_write(options->uplink_file, bytes, count)) options->uplink_failed = true;
     return options->uplink_failed ? 0 : count;
 }
 
@@ -232,27 +231,26 @@ static bool hear(settings *options, const char *name) {
 }
 
 static int hear_file(settings *options, const char *path) {
-    const ws_io *io = options->io;
     const char *name = options->name != NULL ? options->name : path;
     bool standard = strcmp(path, "-") == 0;
-    int file = standard ? io->in : io->open(path);
+    int file = standard ? ws_io.in : ws_io_open(path);
     if (file < 0) {
-        return complain_of(io, name, "cannot be opened; does the file exist, may it be read?",
+        return complain_of(name, "cannot be opened; does the file exist, may it be read?",
                            STATUS_INPUT);
     }
     int status = STATUS_OK;
     (void)ws_restart(&engine, options->state); /* both checked before the first file */
     ws_uplink_restart(&uplink);
-    if (ws_wav_open(&wav, io, file, standard) && !hear(options, name)) {
-        status = complain_of(io, options->uplink_failed ? options->uplink : NULL,
+    if (ws_wav_open(&wav, file, standard) && !hear(options, name)) {
+        status = complain_of(options->uplink_failed ? options->uplink : NULL,
                              options->uplink_failed ? "cannot write; is the disk full?"
                                                     : "cannot write to stdout; is the disk full?",
                              STATUS_INPUT);
     } else if (wav.failed) {
-        complain(io, name, &wav.problem);
+        complain(name, &wav.problem);
         status = STATUS_INPUT;
     }
-    if (!standard) io->close(file);
+    if (!standard) ws_io_close(file);
     return status;
 }
 
@@ -291,26 +289,26 @@ static bool parse_change(const char *given, settings *options, ws_text *problem)
     return ws_states_find(c + 1, &next->state, problem);
 }
 
-static int check_model(const ws_io *io) {
+static int check_model(void) {
     switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, NULL)) {
         case WS_OK:
             return STATUS_OK;
         case WS_ERROR_FRONTEND:
-            return complain_of(io, WS_WORD_NAMES,
+            return complain_of(WS_WORD_NAMES,
                                "trained with another front end than the word file's; train it "
                                "again, or restore the word file",
                                STATUS_INPUT);
         default:
-            return complain_of(io, WS_WORD_NAMES,
+            return complain_of(WS_WORD_NAMES,
                                "generated for another version of this firmware; generate it again: "
                                "python -m wakestate.convert c",
                                STATUS_INPUT);
     }
 }
 
-static int help(const ws_io *io) {
+static int help(void) {
     ws_text text;
-    ws_text_begin(&text, io, io->out);
+    ws_text_begin(&text, ws_io_write, ws_io.out);
     ws_text_add(&text, usage);
     ws_text_add(&text, (WS_WORD_COUNT > 1 ? "Words: " : "Word: "));
     ws_text_add(&text, WS_WORD_NAMES ". States: " WS_STATES "\n");
@@ -339,33 +337,31 @@ static bool is_option(const char *argument) {
 }
 
 static int open_uplink(settings *options) {
-    const ws_io *io = options->io;
     ws_uplink_reset(&uplink);
     if (options->uplink == NULL) return STATUS_OK;
     bool standard = strcmp(options->uplink, "-") == 0;
-    if (standard && io->terminal) {
-        return complain_of(io, "--uplink -", "frames are not for a terminal; name a file, or pipe",
+    if (standard && ws_io.terminal) {
+        return complain_of("--uplink -", "frames are not for a terminal; name a file, or pipe",
                            STATUS_USAGE);
     }
-    options->uplink_file = standard ? io->out : io->create(options->uplink);
+    options->uplink_file = standard ? ws_io.out : ws_io_create(options->uplink);
     if (options->uplink_file < 0) {
-        return complain_of(io, options->uplink, "cannot be written; is there such a folder?",
+        return complain_of(options->uplink, "cannot be written; is there such a folder?",
                            STATUS_INPUT);
     }
     ws_uplink_switch(&uplink, true);
     return STATUS_OK;
 }
 
-int ws_program(const ws_io *io, int argc, const char *const *argv) {
+int ws_program(int argc, const char *const *argv) {
     static settings options;
     memset(&options, 0, sizeof options);
-    options.io = io;
-    options.table = io->terminal;
+    options.table = ws_io.terminal;
     options.header = true;
 
     ws_text problem;
     ws_text_begin(&problem, NULL, 0);
-    int status = check_model(io);
+    int status = check_model();
     if (status != STATUS_OK) return status;
 
     int i = 0;
@@ -375,7 +371,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
             i++;
             break;
         }
-        if (strcmp(option, "--help") == 0) return help(io);
+        if (strcmp(option, "--help") == 0) return help();
         if (strcmp(option, "--scores") == 0) {
             options.scores = true;
         } else if (strcmp(option, "--json") == 0) {
@@ -383,28 +379,28 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
         } else if (strcmp(option, "--table") == 0) {
             options.table = true;
         } else if (!takes_value(option)) {
-            return complain_of(io, option,
+            return complain_of(option,
                                "unknown option; allowed: --state, --change, --sensitivity, "
                                "--scores, --name, --json, --table, --uplink, --help",
                                STATUS_USAGE);
         } else if (++i == argc) {
-            return complain_of(io, option, "needs a value; see --help", STATUS_USAGE);
+            return complain_of(option, "needs a value; see --help", STATUS_USAGE);
         } else if (!set_option(&options, option, argv[i], &problem)) {
-            complain(io, NULL, &problem);
+            complain(NULL, &problem);
             return STATUS_USAGE;
         }
     }
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         (void)ws_configure(&engine, word, &options.words.configs[word]);
     }
-    if (i == argc) return complain_of(io, NULL, "no file given; see --help", STATUS_USAGE);
+    if (i == argc) return complain_of(NULL, "no file given; see --help", STATUS_USAGE);
     if (options.name != NULL && i + 1 < argc) {
-        return complain_of(io, "--name", "names one file; give one", STATUS_USAGE);
+        return complain_of("--name", "names one file; give one", STATUS_USAGE);
     }
 
     for (int file = i; file < argc; file++) {
         if (is_option(argv[file])) {
-            return complain_of(io, argv[file], "options come before the files", STATUS_USAGE);
+            return complain_of(argv[file], "options come before the files", STATUS_USAGE);
         }
     }
     status = open_uplink(&options);
@@ -413,6 +409,7 @@ int ws_program(const ws_io *io, int argc, const char *const *argv) {
         int one = hear_file(&options, argv[i]);
         if (one != STATUS_OK) status = one;
     }
-    if (options.uplink != NULL && options.uplink_file != io->out) io->close(options.uplink_file);
+    if (options.uplink != NULL && options.uplink_file != ws_io.out)
+        ws_io_close(options.uplink_file);
     return status;
 }
