@@ -81,7 +81,7 @@ $(if $(OTHERS),$(eval $(call generated_object,ws_words,$(WORDS_FOLDER))))
 $(OUT)/obj/firmware/engine/%.o: CFLAGS += -Os
 ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
 UPLINK := $(addprefix firmware/uplink/,frame.c uplink.c)
-COMMON := $(addprefix firmware/programs/common/,event.c sensitivity.c states.c text.c)
+COMMON := $(addprefix firmware/programs/common/,text.c words.c)
 EMULATOR := firmware/programs/emulator/emulator.c firmware/programs/common/wav.c $(COMMON) $(UPLINK)
 VECTORS := $(addprefix firmware/,test/vectors.c test/records.c programs/common/text.c)
 ENGINE_TEST := $(addprefix firmware/test/,engine.c detector.c) firmware/programs/common/text.c

@@ -67,7 +67,7 @@ def host_device(folder: Path, driver: str = "device_driver") -> Path:
     generate("mps2-an386", folder)
     names = ["programs/device/device.c"]
     names += [f"engine/{name}.c" for name in ("engine", "word", "detector")]
-    names += [f"programs/common/{name}.c" for name in ("event", "sensitivity", "states", "text")]
+    names += [f"programs/common/{name}.c" for name in ("text", "words")]
     names += [f"uplink/{name}.c" for name in ("frame", "uplink")]
     sources = [f"firmware/{name}" for name in names]
     sources += [f"tests/scripted/ws_{name}.c" for name in ("words", "scripted", "frontend")]

@@ -5,7 +5,7 @@
 #ifndef WS_KERNELS_DSP_DOT_H
 #define WS_KERNELS_DSP_DOT_H
 
-#include "dsp_sums.h"
+#include "dsp_common.h"
 
 /* From the sums over words and over even bytes. */
 WS_INSTRUCTION ws_sums ws_parts(int32_t wide, int32_t low, int32_t wide_2, int32_t low_2) {

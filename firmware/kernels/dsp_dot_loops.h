@@ -1,6 +1,6 @@
 /* The loops over pixels and outputs of dot products, once for each layout of weights: included by
  * dsp_dot.h and dsp_dot_wide.h, which define WS_NAME, WS_PAIR, WS_QUARTER and WS_SECOND_SUMS. */
-#include "dsp_sums.h"
+#include "dsp_common.h"
 
 /* One pixel, widened to `x`: all outputs, four at a time. */
 static inline void WS_NAME(ws_single)(const ws_range *range, const ws_row *row, int outputs,

@@ -3,7 +3,7 @@
 #ifndef WS_KERNELS_DSP_DOT_WIDE_H
 #define WS_KERNELS_DSP_DOT_WIDE_H
 
-#include "dsp_sums.h"
+#include "dsp_common.h"
 
 /* Two pixels, whose words take turns from `x` to `end`, against one pair of outputs `w`. */
 WS_INSTRUCTION ws_sums ws_two_pixels_wide(const int8_t *w, const ws_u32 *x, const ws_u32 *end) {

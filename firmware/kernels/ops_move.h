@@ -17,18 +17,14 @@ WS_INLINE void ws_op_copies(const ws_op_copy_shape *shape, const int8_t *in, int
                             bool runs) {
     const int32_t *n = shape->n, *from = shape->from, *to = shape->to;
     const int32_t source_step = from[3], result_step = to[3];
-    for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++) {
-            for (int32_t k = 0; k < n[2]; k++) {
-                const int8_t *source = in + i * from[0] + j * from[1] + k * from[2];
-                int8_t *result = out + i * to[0] + j * to[1] + k * to[2];
-                if (runs) ws_run(result, source, n[3]);
-                for (int32_t l = runs ? 0 : n[3]; l > 0; l--) {
-                    *result = *source;
-                    source += source_step;
-                    result += result_step;
-                }
-            }
+    WS_EACH(i, j, k, n) {
+        const int8_t *source = in + i * from[0] + j * from[1] + k * from[2];
+        int8_t *result = out + i * to[0] + j * to[1] + k * to[2];
+        if (runs) ws_run(result, source, n[3]);
+        for (int32_t l = runs ? 0 : n[3]; l > 0; l--) {
+            *result = *source;
+            source += source_step;
+            result += result_step;
         }
     }
 }

@@ -13,15 +13,11 @@ typedef int8_t (*ws_op_pair)(const void *shape, int8_t x, int8_t y);
 WS_INLINE void ws_op_pairs(const int32_t n[4], const int32_t as[4], const int32_t bs[4],
                            const int8_t *a, const int8_t *b, int8_t *out, const void *shape,
                            ws_op_pair result) {
-    for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++) {
-            for (int32_t k = 0; k < n[2]; k++) {
-                const int8_t *x = a + i * as[0] + j * as[1] + k * as[2];
-                const int8_t *y = b + i * bs[0] + j * bs[1] + k * bs[2];
-                for (int32_t l = n[3]; l > 0; l--, x += as[3], y += bs[3]) {
-                    *out++ = result(shape, *x, *y);
-                }
-            }
+    WS_EACH(i, j, k, n) {
+        const int8_t *x = a + i * as[0] + j * as[1] + k * as[2];
+        const int8_t *y = b + i * bs[0] + j * bs[1] + k * bs[2];
+        for (int32_t l = n[3]; l > 0; l--, x += as[3], y += bs[3]) {
+            *out++ = result(shape, *x, *y);
         }
     }
 }

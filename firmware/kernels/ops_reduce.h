@@ -141,16 +141,12 @@ WS_INLINE int32_t ws_op_reduced(enum ws_op_reduction kind, const ws_op_reduce_sh
                                 const int8_t *in) {
     const int32_t *m = shape->m, *apart = shape->apart;
     int32_t found = kind == WS_SUM ? 0 : kind == WS_MAX ? -128 : 127;
-    for (int32_t i = 0; i < m[0]; i++) {
-        for (int32_t j = 0; j < m[1]; j++) {
-            for (int32_t k = 0; k < m[2]; k++) {
-                const int8_t *at = in + i * apart[0] + j * apart[1] + k * apart[2];
-                for (int32_t l = m[3]; l > 0; l--, at += apart[3]) {
-                    if (kind == WS_SUM) found += *at;
-                    if (kind == WS_MAX && *at > found) found = *at;
-                    if (kind == WS_MIN && *at < found) found = *at;
-                }
-            }
+    WS_EACH(i, j, k, m) {
+        const int8_t *at = in + i * apart[0] + j * apart[1] + k * apart[2];
+        for (int32_t l = m[3]; l > 0; l--, at += apart[3]) {
+            if (kind == WS_SUM) found += *at;
+            if (kind == WS_MAX && *at > found) found = *at;
+            if (kind == WS_MIN && *at < found) found = *at;
         }
     }
     return found;
@@ -160,15 +156,11 @@ WS_INLINE int32_t ws_op_reduced(enum ws_op_reduction kind, const ws_op_reduce_sh
 WS_INLINE void ws_op_reduce(enum ws_op_reduction kind, const ws_op_reduce_shape *shape,
                             const ws_op_scale *scale, const int8_t *in, int8_t *out) {
     const int32_t *n = shape->n, *step = shape->step;
-    for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++) {
-            for (int32_t k = 0; k < n[2]; k++) {
-                const int8_t *at = in + i * step[0] + j * step[1] + k * step[2];
-                for (int32_t l = n[3]; l > 0; l--, at += step[3]) {
-                    const int32_t found = ws_op_reduced(kind, shape, at);
-                    *out++ = kind == WS_SUM ? ws_op_scaled(scale, found) : (int8_t)found;
-                }
-            }
+    WS_EACH(i, j, k, n) {
+        const int8_t *at = in + i * step[0] + j * step[1] + k * step[2];
+        for (int32_t l = n[3]; l > 0; l--, at += step[3]) {
+            const int32_t found = ws_op_reduced(kind, shape, at);
+            *out++ = kind == WS_SUM ? ws_op_scaled(scale, found) : (int8_t)found;
         }
     }
 }

@@ -72,13 +72,9 @@ WS_FUNCTION int8_t *ws_op_matrix(const ws_op_matmul_shape *shape, const int32_t 
 WS_FUNCTION void ws_op_matmul(const ws_op_matmul_shape *shape, const int32_t *bias, const int8_t *a,
                               const int8_t *b, int8_t *out) {
     const int32_t *n = shape->n, *as = shape->a, *bs = shape->b;
-    for (int32_t i = 0; i < n[0]; i++) {
-        for (int32_t j = 0; j < n[1]; j++) {
-            for (int32_t k = 0; k < n[2]; k++) {
-                out = ws_op_matrix(shape, bias, a + i * as[0] + j * as[1] + k * as[2],
-                                   b + i * bs[0] + j * bs[1] + k * bs[2], out);
-            }
-        }
+    WS_EACH(i, j, k, n) {
+        out = ws_op_matrix(shape, bias, a + i * as[0] + j * as[1] + k * as[2],
+                           b + i * bs[0] + j * bs[1] + k * bs[2], out);
     }
 }
 

@@ -22,6 +22,12 @@
 /* An operand of assembly: where in a struct a field lies, as NAME_at. */
 #define WS_AT(type, field) [field##_at] "i"(offsetof(type, field))
 
+/* The outer three of four loops of n runs. */
+#define WS_EACH(i, j, k, n)                  \
+    for (int32_t i = 0; i < (n)[0]; i++)     \
+        for (int32_t j = 0; j < (n)[1]; j++) \
+            for (int32_t k = 0; k < (n)[2]; k++)
+
 /* Words and halves of them in memory that is int8_t elsewhere. */
 typedef uint32_t __attribute__((may_alias)) ws_u32;
 typedef int32_t __attribute__((may_alias)) ws_i32;

@@ -3,7 +3,7 @@
 
 #include "count.h"
 #include "engine/word.h"
-#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 #include "ws_words.h"
 
 enum {

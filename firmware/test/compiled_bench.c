@@ -1,6 +1,6 @@
 /* Counts what a compiled model costs: see count.h. "run" is one run, "model-bytes,N" its memory. */
 #include "count.h"
-#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 #include "ws_compiled.h"
 
 enum { RUNS = 4 };

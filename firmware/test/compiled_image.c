@@ -1,7 +1,7 @@
 /* The least firmware with a compiled model, for its size: start-up, the model, its memory, no
  * printing. Input and output are words in memory, as drivers are not ours. It is linked and
  * measured, not run: it never ends. */
-#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 #include "ws_compiled.h"
 
 volatile int8_t ws_image_sensor, ws_image_lamp;

@@ -1,7 +1,7 @@
 /* The least firmware that wakes, for its size: start-up, engine, model, and no printing. The
  * microphone, the application's state and its lamp are words in memory, as drivers are not ours.
  * It is linked and measured, not run: it never ends. */
-#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 #include "ws_words.h"
 
 volatile int16_t ws_image_microphone;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/cortex-m/board.h"
 #include "platform/cortex-m/startup.h"
 #include "programs/device/device.h"
 #include "programs/device/driver.h"

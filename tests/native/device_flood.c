@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "chips/bytes.h"
-#include "platform/cortex-m/board.h"
 #include "platform/cortex-m/startup.h"
 #include "programs/device/device.h"
 #include "programs/device/driver.h"

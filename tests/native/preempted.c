@@ -5,8 +5,8 @@
 
 #include "board_facts.h"
 #include "board_registers.h"
-#include "platform/cortex-m/board.h"
 #include "platform/cortex-m/registers.h"
+#include "platform/cortex-m/startup.h"
 #include "programs/device/driver.h"
 
 #define NVIC_ISPR0 0xE000E200u

@@ -1,5 +1,4 @@
 /* What becomes of a real board at its program's end: the line on the serial port, and a restart. */
-#include "board.h"
 #include "cpu.h"
 #include "programs/device/driver.h"
 #include "registers.h"

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "board.h"
 #include "registers.h"
 
 extern uint32_t ws_link_stack_guard[], ws_link_stack_bottom[], ws_link_stack_top[];

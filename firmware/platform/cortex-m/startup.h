@@ -1,10 +1,20 @@
-/* What start-up tells of a fault, and whom. */
+/* Start-up, which comes to a board's main, and its faults. */
 #ifndef WS_STARTUP_H
 #define WS_STARTUP_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* What startup.c calls once memory is ready; returns the exit status. */
+int ws_board_main(void);
+
+/* What becomes of the board when that is done. */
+_Noreturn void ws_board_exit(int status);
+
+/* Bytes of stack in use at the deepest so far. */
+uint32_t ws_board_stack_used(void);
+
+#define BOARD_STATUS_FAULT 70
 #define WS_FAULT_MAGIC 0xFA017EDu
 
 /* The registers at a fault. It lies in memory that a reset leaves alone. */

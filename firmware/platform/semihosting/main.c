@@ -1,7 +1,7 @@
 /* Runs a program (the emulator, or the test vectors) on the board, its machine being QEMU's. */
 #include <string.h>
 
-#include "platform/cortex-m/board.h"
+#include "platform/cortex-m/startup.h"
 #include "programs/common/text.h"
 #include "semihosting.h"
 

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "platform/cortex-m/board.h"
 #include "platform/cortex-m/startup.h"
 
 enum {

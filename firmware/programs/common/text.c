@@ -30,10 +30,9 @@ void ws_text_add(ws_text *text, const char *string) {
     }
 }
 
-void ws_text_copy(ws_text *text, const ws_text *other) {
-    for (size_t i = 0; i < other->length; i++) {
-        ws_text_char(text, other->bytes[i]);
-    }
+const char *ws_text_string(ws_text *text) {
+    text->bytes[text->length < sizeof text->bytes ? text->length : sizeof text->bytes - 1] = '\0';
+    return text->bytes;
 }
 
 void ws_text_number(ws_text *text, uint64_t value, int digits) {

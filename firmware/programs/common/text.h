@@ -22,7 +22,8 @@ void ws_text_add(ws_text *text, const char *string);
 void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least so many digits */
 void ws_text_fixed(ws_text *text, uint64_t value, int decimals); /* value / 10^decimals */
 void ws_text_escaped(ws_text *text, const char *string);         /* as in a JSON string */
-void ws_text_copy(ws_text *text, const ws_text *other);
+/* Ended by a zero; a full buffer loses its last byte. */
+const char *ws_text_string(ws_text *text);
 /* The number that a text begins with, at most `most`; the text moves behind its digits. */
 uint32_t ws_number_in(const char **text, uint32_t most);
 

@@ -6,12 +6,9 @@
 
 #include "board_facts.h"
 #include "driver.h"
-#include "platform/cortex-m/board.h"
 #include "platform/cortex-m/cpu.h"
 #include "platform/cortex-m/startup.h"
-#include "programs/common/event.h"
-#include "programs/common/sensitivity.h"
-#include "programs/common/states.h"
+#include "programs/common/words.h"
 #include "uplink/uplink.h"
 
 #define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
@@ -240,19 +237,13 @@ static void set_near(const char *number) {
     configure();
 }
 
-static void tell_problem(ws_text *problem) {
-    ws_text_char(problem, '\0'); /* which a full buffer leaves out */
-    problem->bytes[sizeof problem->bytes - 1] = '\0';
-    tell("error", problem->bytes);
-}
-
 static void set_sensitivity(const char *given) {
     ws_text problem;
     ws_text_begin(&problem, NULL, 0);
     if (ws_sensitivity_set(&settings, given, &problem)) {
         configure();
     } else {
-        tell_problem(&problem);
+        tell("error", ws_text_string(&problem));
     }
 }
 
@@ -263,7 +254,7 @@ static void set_state(const char *name) {
     if (ws_states_find(name, &state, &problem)) {
         (void)ws_device_set_state(state);
     } else {
-        tell_problem(&problem);
+        tell("error", ws_text_string(&problem));
     }
 }
 
@@ -408,22 +399,10 @@ static bool is_late(void) {
     return late;
 }
 
-/* NULL, or why the engine does not start. */
-static const char *start_engine(void) {
-    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, settings.configs)) {
-        case WS_OK:
-            return NULL;
-        case WS_ERROR_FRONTEND:
-            return "the model was trained with another front end than its word file's";
-        default:
-            return "the model was generated for another version of this firmware";
-    }
-}
-
 int ws_board_main(void) {
     const char *problem = ws_driver_start();
     ws_uplink_reset(&uplink);
-    const char *fatal = start_engine();
+    const char *fatal = ws_words_start(&engine, &settings);
     if (fatal != NULL) {
         tell("error", fatal);
         flush();

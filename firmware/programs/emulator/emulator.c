@@ -1,12 +1,10 @@
 /* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 
-#include "programs/common/event.h"
 #include "programs/common/io.h"
-#include "programs/common/sensitivity.h"
-#include "programs/common/states.h"
 #include "programs/common/text.h"
 #include "programs/common/wav.h"
+#include "programs/common/words.h"
 #include "uplink/uplink.h"
 #include "ws_words.h"
 
@@ -68,7 +66,7 @@ static ws_uplink uplink;
 static int16_t pcm[1024];
 
 /* One line on stderr: "wake-emulator: NAME: PROBLEM". */
-static void complain(const char *name, const ws_text *problem) {
+static int complain(const char *name, const char *problem, int status) {
     ws_text line;
     ws_text_begin(&line, ws_io_write, ws_io.err);
     ws_text_add(&line, PROGRAM ": ");
@@ -76,16 +74,9 @@ static void complain(const char *name, const ws_text *problem) {
         ws_text_escaped(&line, name);
         ws_text_add(&line, ": ");
     }
-    ws_text_copy(&line, problem);
+    ws_text_add(&line, problem);
     ws_text_char(&line, '\n');
     (void)ws_text_flush(&line);
-}
-
-static int complain_of(const char *name, const char *problem, int status) {
-    ws_text text;
-    ws_text_begin(&text, NULL, 0);
-    ws_text_add(&text, problem);
-    complain(name, &text);
     return status;
 }
 
@@ -235,20 +226,19 @@ static int hear_file(settings *options, const char *path) {
     bool standard = strcmp(path, "-") == 0;
     int file = standard ? ws_io.in : ws_io_open(path);
     if (file < 0) {
-        return complain_of(name, "cannot be opened; does the file exist, may it be read?",
-                           STATUS_INPUT);
+        return complain(name, "cannot be opened; does the file exist, may it be read?",
+                        STATUS_INPUT);
     }
     int status = STATUS_OK;
     (void)ws_restart(&engine, options->state); /* both checked before the first file */
     ws_uplink_restart(&uplink);
     if (ws_wav_open(&wav, file, standard) && !hear(options, name)) {
-        status = complain_of(options->uplink_failed ? options->uplink : NULL,
-                             options->uplink_failed ? "cannot write; is the disk full?"
-                                                    : "cannot write to stdout; is the disk full?",
-                             STATUS_INPUT);
+        status = complain(options->uplink_failed ? options->uplink : NULL,
+                          options->uplink_failed ? "cannot write; is the disk full?"
+                                                 : "cannot write to stdout; is the disk full?",
+                          STATUS_INPUT);
     } else if (wav.failed) {
-        complain(name, &wav.problem);
-        status = STATUS_INPUT;
+        status = complain(name, ws_text_string(&wav.problem), STATUS_INPUT);
     }
     if (!standard) ws_io_close(file);
     return status;
@@ -289,23 +279,6 @@ static bool parse_change(const char *given, settings *options, ws_text *problem)
     return ws_states_find(c + 1, &next->state, problem);
 }
 
-static int check_model(void) {
-    switch (ws_init_words(&engine, ws_words_models, WS_WORD_COUNT, NULL)) {
-        case WS_OK:
-            return STATUS_OK;
-        case WS_ERROR_FRONTEND:
-            return complain_of(WS_WORD_NAMES,
-                               "trained with another front end than the word file's; train it "
-                               "again, or restore the word file",
-                               STATUS_INPUT);
-        default:
-            return complain_of(WS_WORD_NAMES,
-                               "generated for another version of this firmware; generate it again: "
-                               "python -m wakestate.convert c",
-                               STATUS_INPUT);
-    }
-}
-
 static int help(void) {
     ws_text text;
     ws_text_begin(&text, ws_io_write, ws_io.out);
@@ -341,13 +314,13 @@ static int open_uplink(settings *options) {
     if (options->uplink == NULL) return STATUS_OK;
     bool standard = strcmp(options->uplink, "-") == 0;
     if (standard && ws_io.terminal) {
-        return complain_of("--uplink -", "frames are not for a terminal; name a file, or pipe",
-                           STATUS_USAGE);
+        return complain("--uplink -", "frames are not for a terminal; name a file, or pipe",
+                        STATUS_USAGE);
     }
     options->uplink_file = standard ? ws_io.out : ws_io_create(options->uplink);
     if (options->uplink_file < 0) {
-        return complain_of(options->uplink, "cannot be written; is there such a folder?",
-                           STATUS_INPUT);
+        return complain(options->uplink, "cannot be written; is there such a folder?",
+                        STATUS_INPUT);
     }
     ws_uplink_switch(&uplink, true);
     return STATUS_OK;
@@ -361,8 +334,8 @@ int ws_program(int argc, const char *const *argv) {
 
     ws_text problem;
     ws_text_begin(&problem, NULL, 0);
-    int status = check_model();
-    if (status != STATUS_OK) return status;
+    const char *wrong = ws_words_start(&engine, &options.words);
+    if (wrong != NULL) return complain(WS_WORD_NAMES, wrong, STATUS_INPUT);
 
     int i = 0;
     for (; i < argc && is_option(argv[i]); i++) {
@@ -379,31 +352,30 @@ int ws_program(int argc, const char *const *argv) {
         } else if (strcmp(option, "--table") == 0) {
             options.table = true;
         } else if (!takes_value(option)) {
-            return complain_of(option,
-                               "unknown option; allowed: --state, --change, --sensitivity, "
-                               "--scores, --name, --json, --table, --uplink, --help",
-                               STATUS_USAGE);
+            return complain(option,
+                            "unknown option; allowed: --state, --change, --sensitivity, "
+                            "--scores, --name, --json, --table, --uplink, --help",
+                            STATUS_USAGE);
         } else if (++i == argc) {
-            return complain_of(option, "needs a value; see --help", STATUS_USAGE);
+            return complain(option, "needs a value; see --help", STATUS_USAGE);
         } else if (!set_option(&options, option, argv[i], &problem)) {
-            complain(NULL, &problem);
-            return STATUS_USAGE;
+            return complain(NULL, ws_text_string(&problem), STATUS_USAGE);
         }
     }
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         (void)ws_configure(&engine, word, &options.words.configs[word]);
     }
-    if (i == argc) return complain_of(NULL, "no file given; see --help", STATUS_USAGE);
+    if (i == argc) return complain(NULL, "no file given; see --help", STATUS_USAGE);
     if (options.name != NULL && i + 1 < argc) {
-        return complain_of("--name", "names one file; give one", STATUS_USAGE);
+        return complain("--name", "names one file; give one", STATUS_USAGE);
     }
 
     for (int file = i; file < argc; file++) {
         if (is_option(argv[file])) {
-            return complain_of(argv[file], "options come before the files", STATUS_USAGE);
+            return complain(argv[file], "options come before the files", STATUS_USAGE);
         }
     }
-    status = open_uplink(&options);
+    int status = open_uplink(&options);
     if (status != STATUS_OK) return status;
     for (; i < argc && !options.uplink_failed; i++) {
         int one = hear_file(&options, argv[i]);
