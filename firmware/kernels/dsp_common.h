@@ -42,6 +42,14 @@ WS_INSTRUCTION void ws_finish(ws_finisher *to, int32_t twice) {
     *to->out++ = ws_output(to, twice + *to->bias++, *to->multiplier++, *to->shift++);
 }
 
+/* Pass over outputs that are made already. */
+WS_INSTRUCTION void ws_skip(ws_finisher *to, int outputs) {
+    to->bias += outputs;
+    to->multiplier += outputs;
+    to->shift += outputs;
+    to->out += outputs;
+}
+
 /* The next output of two pixels, `apart` bytes. */
 WS_INSTRUCTION void ws_finish_two(ws_finisher *to, int32_t sum, int32_t sum_2, int apart) {
     const int32_t bias = *to->bias++, multiplier = *to->multiplier++;

@@ -67,6 +67,9 @@ typedef struct {
     "bne " label "b\n"                                                \
     "b 6f\n"
 
+#define WS_IF_COLUMNS(count, label) "cmp %[even], #" count "\nbeq " label "f\n"
+#define WS_STORE(sum) "strb %[" sum "], [%[x]], #1\n"
+
 /* A sum to an output, as ws_scale. */
 #if WS_SIGNED_DEPTHWISE
 #define WS_DEPTHWISE_AWAY(sum) "add %[" sum "], %[" sum "], %[" sum "], asr #31\n"
@@ -100,12 +103,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         "ldrd %[c], %[d], [%[in]], #8\n"
         "str %[in], [%[from], %[bias_at]]\n"
         "ldrd %[in], %[even], [%[from], %[rows_at]]\n"
-        "cmp %[even], #3\n"
-        "beq 13f\n"
-        "cmp %[even], #2\n"
-        "beq 12f\n"
-        "cmp %[even], #1\n"
-        "beq 11f\n"
+        WS_IF_COLUMNS("3", "13") WS_IF_COLUMNS("2", "12") WS_IF_COLUMNS("1", "11")
         "b 1f\n"
         WS_ROWS_OF("13", WS_TAP_1 WS_TAP_2 WS_TAP_3)
         WS_ROWS_OF("12", WS_TAP_1 WS_TAP_2)
@@ -147,10 +145,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         WS_DEPTHWISE_SCALE("c", "w0") WS_DEPTHWISE_SCALE("d", "w1")
         "strd %[x], %[w], [%[from], %[multiplier_at]]\n"
         "ldr %[x], [%[from], %[out_at]]\n"
-        "strb %[a], [%[x]], #1\n"
-        "strb %[b], [%[x]], #1\n"
-        "strb %[c], [%[x]], #1\n"
-        "strb %[d], [%[x]], #1\n"
+        WS_STORE("a") WS_STORE("b") WS_STORE("c") WS_STORE("d")
         "str %[x], [%[from], %[out_at]]\n"
         "ldrd %[x], %[w], [%[from]]\n"
         "ldrd %[w0], %[w1], [%[from], %[groups_at]]\n"
@@ -206,10 +201,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                 ws_group_taps(groups, taps.step, centre);
                 c = whole;
                 first += whole;
-                to.bias += whole;
-                to.multiplier += whole;
-                to.shift += whole;
-                to.out += whole;
+                ws_skip(&to, whole);
             }
 #endif
             for (; c < whole; c += 4, first += 4) {

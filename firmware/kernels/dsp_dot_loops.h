@@ -98,10 +98,7 @@ static inline void WS_NAME(ws_double)(const ws_range *range, const ws_row *row, 
         WS_NAME(ws_double_pairs)(pairs, weights, x + length);
         left -= whole;
         weights += WS_PAIR / 2 * length * whole;
-        to.bias += whole;
-        to.multiplier += whole;
-        to.shift += whole;
-        to.out += whole;
+        ws_skip(&to, whole);
     }
 #endif
     for (; left > 0; left -= 2, weights += WS_PAIR * length) {

@@ -56,12 +56,13 @@ WS_INLINE int8_t ws_op_minimum_of(const void *shape, int8_t x, int8_t y) {
 typedef struct {
     int32_t n[4], a[4], b[4];
     int16_t a_zero, b_zero;
-    int32_t a_multiplier, b_multiplier;
+    int32_t a_multiplier, b_multiplier; /* to a common scale; b's of prelu: of negative inputs */
     int8_t a_shift, b_shift;
-    int32_t multiplier;
     int8_t shift;
+    int32_t multiplier;
     ws_range range;
-} ws_op_add_shape, ws_op_sub_shape, ws_op_squared_difference_shape;
+} ws_op_add_shape, ws_op_sub_shape, ws_op_squared_difference_shape, ws_op_mul_shape,
+    ws_op_prelu_shape;
 
 /* x + `sign` times y in the common scale, to which they are brought with `bits` more. */
 WS_INLINE int32_t ws_op_sum(const ws_op_add_shape *s, int8_t x, int8_t y, int sign, int bits) {
@@ -89,30 +90,12 @@ WS_INLINE int8_t ws_op_squared_difference_of(const void *given, int8_t x, int8_t
                         shape->range);
 }
 
-typedef struct {
-    int32_t n[4], a[4], b[4];
-    int16_t a_zero, b_zero;
-    int32_t multiplier;
-    int8_t shift;
-    ws_range range;
-} ws_op_mul_shape;
-
 WS_INLINE int8_t ws_op_mul_of(const void *given, int8_t x, int8_t y) {
     const ws_op_mul_shape *shape = given;
     const int32_t product = (x - shape->a_zero) * (y - shape->b_zero);
     return ws_op_ranged(ws_op_to(product, shape->multiplier, shape->shift, WS_LEFT_MUL),
                         shape->range);
 }
-
-typedef struct {
-    int32_t n[4], a[4], b[4];
-    int16_t a_zero, b_zero;
-    int32_t b_multiplier; /* of negative inputs */
-    int8_t b_shift;
-    int32_t multiplier;
-    int8_t shift;
-    ws_range range;
-} ws_op_prelu_shape;
 
 WS_INLINE int8_t ws_op_prelu_of(const void *given, int8_t x, int8_t y) {
     const ws_op_prelu_shape *shape = given;

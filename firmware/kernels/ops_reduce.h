@@ -13,24 +13,6 @@ WS_FUNCTION int32_t ws_op_sum1(const int8_t *in, int count, int step) {
     return sum;
 }
 
-/* Of a pool's window, the part within the input. */
-typedef struct {
-    const int8_t *in;
-    int rows, columns;
-} ws_op_pooled;
-
-static inline ws_op_pooled ws_op_pool_at(const ws_conv_shape *shape, const int8_t *in, int y,
-                                         int x) {
-    int top = y * shape->stride_h - shape->pad_top, bottom = top + shape->kernel_h;
-    int left = x * shape->stride_w - shape->pad_left, right = left + shape->kernel_w;
-    if (top < 0) top = 0;
-    if (left < 0) left = 0;
-    if (bottom > shape->in_h) bottom = shape->in_h;
-    if (right > shape->in_w) right = shape->in_w;
-    return (ws_op_pooled){in + (top * shape->in_w + left) * shape->in_c, bottom - top,
-                          right - left};
-}
-
 /* To the nearest, halves away from zero. */
 static inline int8_t ws_op_average(int32_t sum, int32_t count, const ws_range *range) {
     const int32_t half = count / 2;
@@ -38,20 +20,21 @@ static inline int8_t ws_op_average(int32_t sum, int32_t count, const ws_range *r
 }
 
 WS_FUNCTION void ws_op_average_pool(const ws_conv_shape *shape, const int8_t *in, int8_t *out) {
-    const int channels = shape->in_c, row = shape->in_w * channels;
+    const int channels = shape->in_c;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++) {
-            ws_op_pooled part = ws_op_pool_at(shape, in, y, x);
-            const int count = part.rows * part.columns;
-            if (part.columns == shape->in_w) { /* whole rows are one */
-                part.columns = count;
-                part.rows = 1;
+            ws_taps taps = ws_taps_at(shape, y, x);
+            const int8_t *first = in + taps.input;
+            const int count = taps.rows * taps.columns;
+            if (taps.columns == shape->in_w) { /* whole rows are one */
+                taps.columns = count;
+                taps.rows = 1;
             }
             int c = 0;
             for (; c + WS_BESIDE <= channels; c += WS_BESIDE, out += WS_BESIDE) {
                 int32_t sum[WS_BESIDE] = {0};
-                for (int i = 0; i < part.rows; i++) {
-                    ws_sums_beside(part.in + c + i * row, part.columns, channels, sum);
+                for (int i = 0; i < taps.rows; i++) {
+                    ws_sums_beside(first + c + i * taps.row_step, taps.columns, taps.step, sum);
                 }
                 for (int i = 0; i < WS_BESIDE; i++) {
                     out[i] = ws_op_average(sum[i], count, &shape->range);
@@ -59,8 +42,8 @@ WS_FUNCTION void ws_op_average_pool(const ws_conv_shape *shape, const int8_t *in
             }
             for (; c < channels; c++) {
                 int32_t sum = 0;
-                for (int i = 0; i < part.rows; i++) {
-                    sum += ws_op_sum1(part.in + c + i * row, part.columns, channels);
+                for (int i = 0; i < taps.rows; i++) {
+                    sum += ws_op_sum1(first + c + i * taps.row_step, taps.columns, taps.step);
                 }
                 *out++ = ws_op_average(sum, count, &shape->range);
             }
@@ -69,15 +52,14 @@ WS_FUNCTION void ws_op_average_pool(const ws_conv_shape *shape, const int8_t *in
 }
 
 WS_FUNCTION void ws_op_max_pool(const ws_conv_shape *shape, const int8_t *in, int8_t *out) {
-    const int channels = shape->in_c, row = shape->in_w * channels;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++) {
-            const ws_op_pooled part = ws_op_pool_at(shape, in, y, x);
-            for (int c = 0; c < channels; c++) {
+            const ws_taps taps = ws_taps_at(shape, y, x);
+            for (int c = 0; c < shape->in_c; c++) {
                 int most = shape->range.low;
-                for (int i = 0; i < part.rows; i++) {
-                    const int8_t *at = part.in + c + i * row;
-                    for (int j = 0; j < part.columns; j++, at += channels) {
+                for (int i = 0; i < taps.rows; i++) {
+                    const int8_t *at = in + taps.input + c + i * taps.row_step;
+                    for (int j = 0; j < taps.columns; j++, at += taps.step) {
                         if (*at > most) most = *at;
                     }
                 }

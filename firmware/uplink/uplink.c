@@ -51,7 +51,8 @@ void ws_uplink_wake(ws_uplink *uplink, const ws_event *event) {
     end_at(uplink, event->sample, WS_UPLINK_NEXT_WAKE);
     if (uplink->waits) uplink->skipped++; /* the newer one's sound is more likely still there */
     uplink->waits = true;
-    uplink->waiting = (ws_uplink_call){*event, uplink->missed};
+    uplink->waiting = *event;
+    uplink->waiting_missed = uplink->missed;
 }
 
 void ws_uplink_stop(ws_uplink *uplink, uint16_t utterance) {
@@ -95,7 +96,7 @@ static void add_missed(ws_frame_writer *frame, uint64_t samples) {
 
 /* START: the message of the wake that waits. */
 static void begin_message(ws_uplink *uplink) {
-    const ws_event *event = &uplink->waiting.event;
+    const ws_event *event = &uplink->waiting;
     const ws_model *model = ws_words_models[event->word];
     /* What lies before all that the network saw is cut; so the rest is still in the ring. */
     uint64_t start = event->start;
@@ -118,8 +119,8 @@ static void begin_message(ws_uplink *uplink) {
     ws_frame_number(frame, start - uplink->first, 4);
     ws_frame_number(frame, end - uplink->first, 4);
     ws_frame_number(frame, event->sample - uplink->first, 4);
-    ws_frame_number(frame, event->sample + uplink->waiting.missed, 8);
-    add_missed(frame, uplink->waiting.missed);
+    ws_frame_number(frame, event->sample + uplink->waiting_missed, 8);
+    add_missed(frame, uplink->waiting_missed);
     ws_frame_number(frame, event->probability, 2);
     add_string(frame, model->name);
     add_string(frame, model->states[event->state]);

@@ -41,11 +41,6 @@ typedef enum {
 /* Takes up to `count` bytes and returns how many; 0: ask later. */
 typedef size_t (*ws_uplink_link)(void *to, const uint8_t *bytes, size_t count);
 
-typedef struct {
-    ws_event event;
-    uint64_t missed; /* up to it */
-} ws_uplink_call;
-
 /* Everything it remembers. Fields are private, but for the counts. */
 typedef struct {
     ws_ring ring; /* the newest samples: in `pcm` */
@@ -55,8 +50,9 @@ typedef struct {
     bool input_ended;
     uint64_t missed; /* samples that came in and were not heard, in all */
 
-    bool waits; /* a wake whose message has not begun */
-    ws_uplink_call waiting;
+    bool waits; /* a wake whose message has not begun, and what was missed up to it */
+    ws_event waiting;
+    uint64_t waiting_missed;
 
     bool active;        /* a message is being sent: */
     uint16_t utterance; /* its number */

@@ -102,8 +102,12 @@ bool ws_device_set_state(unsigned state) {
     return true;
 }
 
-static void begin(ws_text *line) {
+/* Of any type but an event's. */
+static void begin(ws_text *line, const char *type) {
     ws_text_begin(line, say, 0);
+    ws_text_add(line, "{\"type\":\"");
+    ws_text_add(line, type);
+    ws_text_char(line, '"');
 }
 
 static void end(ws_text *line) {
@@ -128,10 +132,7 @@ static void add_string(ws_text *line, const char *key, const char *value) {
 
 static void tell(const char *type, const char *problem) {
     ws_text line;
-    begin(&line);
-    ws_text_add(&line, "{\"type\":\"");
-    ws_text_add(&line, type);
-    ws_text_char(&line, '"');
+    begin(&line, type);
     add_string(&line, "text", problem);
     end(&line);
 }
@@ -139,7 +140,7 @@ static void tell(const char *type, const char *problem) {
 /* A wake, or with `event` NULL the new state. */
 static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
     ws_text line;
-    begin(&line);
+    ws_text_begin(&line, say, 0);
     ws_event_json(&line, NULL, sample, event, state);
     if (untold > 0) add_number(&line, "lost", untold);
     untold = 0;
@@ -148,8 +149,7 @@ static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
 
 static void tell_ready(void) {
     ws_text line;
-    begin(&line);
-    ws_text_add(&line, "{\"type\":\"ready\"");
+    begin(&line, "ready");
     add_string(&line, "board", BOARD_NAME);
     add_string(&line, "word", WS_WORD_NAMES);
     add_string(&line, "reset", ws_driver_reset_reason());
@@ -159,8 +159,8 @@ static void tell_ready(void) {
 
 static void tell_stats(void) {
     ws_text line;
-    begin(&line);
-    ws_text_add(&line, "{\"type\":\"stats\",\"t\":");
+    begin(&line, "stats");
+    ws_text_add(&line, ",\"t\":");
     ws_text_fixed(&line, ws_milliseconds(engine.engine.samples + missed), 3);
     add_number(&line, "overruns", overruns);
     add_number(&line, "lost", missed);
@@ -174,9 +174,8 @@ static void tell_stats(void) {
 static void switch_uplink(bool on) {
     ws_uplink_switch(&uplink, on);
     ws_text line;
-    begin(&line);
-    ws_text_add(&line,
-                on ? "{\"type\":\"uplink\",\"on\":true" : "{\"type\":\"uplink\",\"on\":false");
+    begin(&line, "uplink");
+    ws_text_add(&line, on ? ",\"on\":true" : ",\"on\":false");
     add_number(&line, "baud", BOARD_UART_BAUD);
     end(&line);
 }
@@ -191,8 +190,7 @@ static const char *after(const char *text, const char *verb) {
 static void tell_words(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         ws_text line;
-        begin(&line);
-        ws_text_add(&line, "{\"type\":\"word\"");
+        begin(&line, "word");
         add_string(&line, "word", ws_words_models[word]->name);
         const ws_config *config = &settings.configs[word];
         ws_text_add(&line, config->off ? ",\"on\":false" : ",\"on\":true");

@@ -153,34 +153,21 @@ static bool pump(settings *options) {
     return !options->uplink_failed;
 }
 
-/* What was pushed into the engine, to the uplink as well. */
-static void uplink_hear(const settings *options, const int16_t *samples, size_t count) {
-    if (options->uplink != NULL) ws_uplink_hear(&uplink, samples, count);
-}
-
 /* A word may end with the file: only what wakes is printed, and only with a wake does its silence
  * go to the uplink, so that no frame holds sound that never was but for it. */
 static bool hear_silence(settings *options, const char *name) {
-    static const int16_t silence[WS_HOP];
-    size_t withheld = 0;
-    for (size_t heard = 0; heard < SILENCE_SAMPLES; heard += WS_HOP) {
-        for (size_t used = 0; used < WS_HOP;) {
-            size_t pushed = ws_push(&engine, silence, WS_HOP - used);
-            used += pushed;
-            withheld += pushed;
-            ws_event event;
-            while (ws_poll(&engine, &event)) {
-                if (event.type != WS_EVENT_WAKE) continue;
-                while (withheld > 0) {
-                    size_t part = withheld < WS_HOP ? withheld : WS_HOP;
-                    uplink_hear(options, silence, part);
-                    withheld -= part;
-                }
-                ws_uplink_wake(&uplink, &event);
-                if (!print(options, name, event.sample, &event, event.state)) return false;
-            }
-            if (!pump(options)) return false;
+    static const int16_t silence[SILENCE_SAMPLES];
+    for (size_t used = 0, sent = 0; used < SILENCE_SAMPLES;) {
+        used += ws_push(&engine, silence, SILENCE_SAMPLES - used);
+        ws_event event;
+        while (ws_poll(&engine, &event)) {
+            if (event.type != WS_EVENT_WAKE) continue;
+            ws_uplink_hear(&uplink, silence, used - sent);
+            sent = used;
+            ws_uplink_wake(&uplink, &event);
+            if (!print(options, name, event.sample, &event, event.state)) return false;
         }
+        if (!pump(options)) return false;
     }
     return true;
 }
@@ -204,7 +191,7 @@ static bool hear(settings *options, const char *name) {
                 if (part > next->sample - heard) part = (size_t)(next->sample - heard);
             }
             size_t pushed = ws_push(&engine, pcm + used, part);
-            uplink_hear(options, pcm + used, pushed);
+            ws_uplink_hear(&uplink, pcm + used, pushed);
             used += pushed;
             heard += pushed;
             ws_event event;
