@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -62,3 +64,20 @@ def test_a_words_folder_needs_the_public_headers_only(tmp_path: Path) -> None:
             call = ["gcc", *CFLAGS, f"-I{FIRMWARE / 'include'}"]
             call += ["-c", str(path), "-o", str(tmp_path / "x.o")]
             subprocess.run(call, check=True)
+
+
+LINES_MOST = 80  # of a function
+
+
+def test_functions_are_short() -> None:
+    """In C a function of ours begins and ends at the left margin."""
+    long = []
+    for path in sorted(FIRMWARE.rglob("*.[ch]")):
+        for found in re.finditer(r"^[a-zA-Z_][^;{}#]*\) {\n.*?^}", path.read_text(), re.M | re.S):
+            if found[0].count("\n") >= LINES_MOST:
+                long.append(f"{path}: {found[0].splitlines()[0]}")
+    for path in sorted((FIRMWARE.parent / "convert").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= LINES_MOST:
+                long.append(f"{path}: {node.name}")
+    assert not long

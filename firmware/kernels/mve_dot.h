@@ -45,20 +45,27 @@ WS_KERNEL_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, in
     const mve_pred16_t rest = vctp8q((uint32_t)((length - 1) % 16 + 1));
     const int vectors = (length + 15) / 16;
     int32_t sum, sum_2;
-    if (vectors == 1) {
-        const int8x16_t x0 = vldrbq_z_s8(x, rest);
-        WS_ALL_ROWS(1, [x0] "w"(x0));
-    } else if (vectors == 2) {
-        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_z_s8(x + 16, rest);
-        WS_ALL_ROWS(2, [x0] "w"(x0), [x1] "w"(x1));
-    } else if (vectors == 3) {
-        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16);
-        const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
-        WS_ALL_ROWS(3, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2));
-    } else if (vectors == 4) {
-        const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16), x2 = vldrbq_s8(x + 32);
-        const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
-        WS_ALL_ROWS(4, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3));
+    switch (vectors) {
+        case 1: {
+            const int8x16_t x0 = vldrbq_z_s8(x, rest);
+            WS_ALL_ROWS(1, [x0] "w"(x0));
+        }
+        case 2: {
+            const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_z_s8(x + 16, rest);
+            WS_ALL_ROWS(2, [x0] "w"(x0), [x1] "w"(x1));
+        }
+        case 3: {
+            const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16);
+            const int8x16_t x2 = vldrbq_z_s8(x + 32, rest);
+            WS_ALL_ROWS(3, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2));
+        }
+        case 4: {
+            const int8x16_t x0 = vldrbq_s8(x), x1 = vldrbq_s8(x + 16), x2 = vldrbq_s8(x + 32);
+            const int8x16_t x3 = vldrbq_z_s8(x + 48, rest);
+            WS_ALL_ROWS(4, [x0] "w"(x0), [x1] "w"(x1), [x2] "w"(x2), [x3] "w"(x3));
+        }
+        default:
+            break;
     }
     const int row = 16 * vectors;
     for (; rows >= 4; rows -= 4, w += 3 * row + 16) {

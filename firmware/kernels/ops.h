@@ -38,12 +38,12 @@ WS_FUNCTION void ws_op_softmax(const int32_t *exps, int known, int rows, int dep
                                const int8_t *in, int8_t *out) {
     for (int r = 0; r < rows; r++, in += depth, out += depth) {
         const ws_softmax_row row = ws_softmax_of(exps, known, depth, in);
-        const int down = 35 - row.headroom; /* above 31, so many share in 1 that each has 0 */
         for (int c = 0; c < depth; c++) {
-            const int below = row.most - in[c];
             int32_t value = 0;
-            if (below < known && down < 32) {
-                value = ws_divide(ws_high_mul(row.one_over_sum, exps[below]), down);
+            if (row.most - in[c] < known) {
+                const int down = 35 - row.headroom; /* above 31, each shares so little: 0 */
+                const int32_t share = ws_high_mul(row.one_over_sum, exps[row.most - in[c]]);
+                if (down < 32) value = ws_divide(share, down);
             }
             out[c] = ws_clamp8(value - 128, -128, 127);
         }

@@ -114,9 +114,7 @@ SCRIPTED = [f"tests/scripted/{name}.c" for name in ("ws_words", "ws_scripted", "
 ENGINE = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
 UPLINK = [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
 DEVICE = [*ENGINE, *UPLINK]
-DEVICE += [
-    f"firmware/programs/common/{name}.c" for name in ("text", "words")
-]
+DEVICE += [f"firmware/programs/common/{name}.c" for name in ("text", "words")]
 
 #: By name. A target in another language is a function like those that `libfuzzer` makes.
 TARGETS: dict[str, Run] = {
