@@ -65,24 +65,6 @@ WS_INLINE void ws_seq_requantize(const ws_seq_requantize_shape *shape, const int
     }
 }
 
-#define WS_SEQ_REQUANTIZE(from, to)                                                              \
-    WS_FUNCTION void ws_seq_requantize_##from##_##to(const ws_seq_requantize_shape *shape,       \
-                                                     const int8_t *in, int8_t *out, int count) { \
-        ws_seq_requantize(shape, in, out, count, WS_SEQ_##from, WS_SEQ_##to);                    \
-    }
-WS_SEQ_REQUANTIZE(i8, i16)
-WS_SEQ_REQUANTIZE(i8, i32)
-WS_SEQ_REQUANTIZE(u8, i16)
-WS_SEQ_REQUANTIZE(u8, i32)
-WS_SEQ_REQUANTIZE(i16, i8)
-WS_SEQ_REQUANTIZE(i16, u8)
-WS_SEQ_REQUANTIZE(i16, i16)
-WS_SEQ_REQUANTIZE(i16, i32)
-WS_SEQ_REQUANTIZE(i32, i8)
-WS_SEQ_REQUANTIZE(i32, u8)
-WS_SEQ_REQUANTIZE(i32, i16)
-WS_SEQ_REQUANTIZE(i32, i32)
-
 /* Over each row of `depth`. */
 WS_FUNCTION void ws_seq_softmax16(const int32_t *exps, int known, int rows, int depth,
                                   const int8_t *in, int8_t *out) {

@@ -1,10 +1,5 @@
-/* Frames on a serial port: docs/protocol.md says every byte.
- *
- * A frame is a zero byte, the contents by COBS (Cheshire and Baker, SIGCOMM 1997), and a zero byte.
- * The contents: a byte that is 0, so that a frame always begins with the bytes 0 and 1, which no
- * text does; type; number of the frame, 32 bits; payload; CRC-32/ISO-HDLC of all before. Numbers
- * are little-endian.
- */
+/* Frames on a serial port: a zero byte, the contents by COBS, a zero byte. docs/protocol.md says
+ * every byte. */
 #ifndef WS_FRAME_H
 #define WS_FRAME_H
 

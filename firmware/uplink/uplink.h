@@ -1,11 +1,8 @@
 /* From a wake to a stream of frames: the word with half a second before it, and what follows.
  *
- * One message a wake: START, AUDIO after AUDIO, END; docs/protocol.md says every byte. A message
- * ends when it is told to stop, at the next wake, where the input ends, and at the latest
- * WS_UPLINK_FOLLOW_MOST samples after the wake. Nothing here waits: a link takes what it can, and
- * when the ring runs over before it has taken all, what is left out is counted and told.
- *
- * Samples are the engine's: what it did not hear is not sent.
+ * docs/protocol.md says of what messages are and when they end. Nothing here waits: a link takes
+ * what it can, and when the ring runs over before it has taken all, what is left out is counted and
+ * told. Samples are the engine's: what it did not hear is not sent.
  */
 #ifndef WS_UPLINK_H
 #define WS_UPLINK_H
