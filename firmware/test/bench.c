@@ -86,7 +86,6 @@ static void state_change(void) {
 int ws_program(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
-    ws_text text;
     ws_count_begin();
     whole_engine();
     uint64_t stack = ws_board_stack_used(); /* before printing goes deeper */
@@ -94,8 +93,5 @@ int ws_program(int argc, const char *const *argv) {
     network();
     state_change();
 
-    if (ws_count_tell(&text) != 0) return 1;
-    ws_count_value(&text, "engine-bytes", sizeof engine);
-    ws_count_value(&text, "stack-bytes", stack);
-    return ws_text_flush(&text) ? 0 : 1;
+    return ws_count_tell("engine-bytes", sizeof engine, stack);
 }

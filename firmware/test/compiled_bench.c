@@ -20,7 +20,6 @@ static void noise(void) {
 int ws_program(int argc, const char *const *argv) {
     (void)argc;
     (void)argv;
-    ws_text text;
     ws_count_begin();
     ws_compiled_reset(&model);
     ws_compiled_run(&model, given, found);
@@ -33,8 +32,5 @@ int ws_program(int argc, const char *const *argv) {
         ws_count_add("run", ws_count_stop());
         ws_count_traces = false;
     }
-    if (ws_count_tell(&text) != 0) return 1;
-    ws_count_value(&text, "model-bytes", sizeof model);
-    ws_count_value(&text, "stack-bytes", stack);
-    return ws_text_flush(&text) ? 0 : 1;
+    return ws_count_tell("model-bytes", sizeof model, stack);
 }

@@ -94,22 +94,19 @@ static void tell(ws_text *text, const char *name, const uint64_t *values, int co
     ws_text_char(text, '\n');
 }
 
-void ws_count_value(ws_text *text, const char *name, uint64_t value) {
-    tell(text, name, &value, 1);
-}
-
-int ws_count_tell(ws_text *text) {
-    if (ws_count_problem != NULL) {
-        ws_text_begin(text, ws_io_write, ws_io.err);
-        ws_text_add(text, "bench: ");
-        ws_text_add(text, ws_count_problem);
-        ws_text_char(text, '\n');
-        (void)ws_text_flush(text);
-        return 1;
+int ws_count_tell(const char *name, uint64_t bytes, uint64_t stack) {
+    ws_text text;
+    const bool good = ws_count_problem == NULL;
+    ws_text_begin(&text, ws_io_write, good ? ws_io.out : ws_io.err);
+    if (!good) {
+        ws_text_add(&text, "bench: ");
+        ws_text_add(&text, ws_count_problem);
+        ws_text_char(&text, '\n');
     }
-    ws_text_begin(text, ws_io_write, ws_io.out);
-    for (const counter *c = counters; c < counters + COUNTERS && c->name != NULL; c++) {
-        tell(text, c->name, (uint64_t[]){c->times, c->ticks, c->least, c->most}, 4);
+    for (const counter *c = counters; good && c < counters + COUNTERS && c->name != NULL; c++) {
+        tell(&text, c->name, (uint64_t[]){c->times, c->ticks, c->least, c->most}, 4);
     }
-    return 0;
+    if (good) tell(&text, name, &bytes, 1);
+    if (good) tell(&text, "stack-bytes", &stack, 1);
+    return ws_text_flush(&text) && good ? 0 : 1;
 }

@@ -39,10 +39,8 @@ void ws_count_add(const char *name, uint32_t ticks);
 /* Called by generated C that is built with WS_TRACE. */
 void ws_trace(const char *stage, const int8_t *values, int count);
 
-/* A single value, as a line. */
-void ws_count_value(ws_text *text, const char *name, uint64_t value);
-
-/* The counters as lines; or, where there is a problem, that on stderr. Returns the exit status. */
-int ws_count_tell(ws_text *text);
+/* The counters as lines, and how many bytes `name` and the stack take; or, where there is a
+ * problem, that on stderr. Returns the exit status. */
+int ws_count_tell(const char *name, uint64_t bytes, uint64_t stack);
 
 #endif

@@ -98,6 +98,31 @@ void ws_text_escaped(ws_text *text, const char *string) {
     }
 }
 
+void ws_json_begin(ws_text *text, const char *type) {
+    ws_text_add(text, "{\"type\":\"");
+    ws_text_add(text, type);
+    ws_text_char(text, '"');
+}
+
+static void json_key(ws_text *text, const char *key) {
+    ws_text_add(text, ",\"");
+    ws_text_add(text, key);
+    ws_text_add(text, "\":");
+}
+
+void ws_json_string(ws_text *text, const char *key, const char *value) {
+    json_key(text, key);
+    ws_text_char(text, '"');
+    ws_text_escaped(text, value);
+    ws_text_char(text, '"');
+}
+
+void ws_json_number(ws_text *text, const char *key, uint64_t value, int decimals) {
+    json_key(text, key);
+    if (decimals > 0) ws_text_fixed(text, value, decimals);
+    if (decimals == 0) ws_text_number(text, value, 1);
+}
+
 uint32_t ws_number_in(const char **text, uint32_t most) {
     uint64_t number = 0;
     for (; **text >= '0' && **text <= '9'; (*text)++) {

@@ -24,6 +24,11 @@ void ws_text_fixed(ws_text *text, uint64_t value, int decimals); /* value / 10^d
 void ws_text_escaped(ws_text *text, const char *string);         /* as in a JSON string */
 /* Ended by a zero; a full buffer loses its last byte. */
 const char *ws_text_string(ws_text *text);
+/* {"type":"...", and fields behind it; `decimals` of a number as in ws_text_fixed, 0: whole. */
+void ws_json_begin(ws_text *text, const char *type);
+void ws_json_string(ws_text *text, const char *key, const char *value);
+void ws_json_number(ws_text *text, const char *key, uint64_t value, int decimals);
+
 /* The number that a text begins with, at most `most`; the text moves behind its digits. */
 uint32_t ws_number_in(const char **text, uint32_t most);
 

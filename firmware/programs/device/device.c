@@ -105,9 +105,7 @@ bool ws_device_set_state(unsigned state) {
 /* Of any type but an event's. */
 static void begin(ws_text *line, const char *type) {
     ws_text_begin(line, say, 0);
-    ws_text_add(line, "{\"type\":\"");
-    ws_text_add(line, type);
-    ws_text_char(line, '"');
+    ws_json_begin(line, type);
 }
 
 static void end(ws_text *line) {
@@ -115,25 +113,10 @@ static void end(ws_text *line) {
     (void)ws_text_flush(line);
 }
 
-static void add_number(ws_text *line, const char *key, uint64_t value) {
-    ws_text_add(line, ",\"");
-    ws_text_add(line, key);
-    ws_text_add(line, "\":");
-    ws_text_number(line, value, 1);
-}
-
-static void add_string(ws_text *line, const char *key, const char *value) {
-    ws_text_add(line, ",\"");
-    ws_text_add(line, key);
-    ws_text_add(line, "\":\"");
-    ws_text_escaped(line, value);
-    ws_text_char(line, '"');
-}
-
 static void tell(const char *type, const char *problem) {
     ws_text line;
     begin(&line, type);
-    add_string(&line, "text", problem);
+    ws_json_string(&line, "text", problem);
     end(&line);
 }
 
@@ -142,7 +125,7 @@ static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
     ws_text line;
     ws_text_begin(&line, say, 0);
     ws_event_json(&line, NULL, sample, event, state);
-    if (untold > 0) add_number(&line, "lost", untold);
+    if (untold > 0) ws_json_number(&line, "lost", untold, 0);
     untold = 0;
     end(&line);
 }
@@ -150,24 +133,23 @@ static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
 static void tell_ready(void) {
     ws_text line;
     begin(&line, "ready");
-    add_string(&line, "board", BOARD_NAME);
-    add_string(&line, "word", WS_WORD_NAMES);
-    add_string(&line, "reset", ws_driver_reset_reason());
-    add_string(&line, "state", ws_state_name(engine.engine.state));
+    ws_json_string(&line, "board", BOARD_NAME);
+    ws_json_string(&line, "word", WS_WORD_NAMES);
+    ws_json_string(&line, "reset", ws_driver_reset_reason());
+    ws_json_string(&line, "state", ws_state_name(engine.engine.state));
     end(&line);
 }
 
 static void tell_stats(void) {
     ws_text line;
     begin(&line, "stats");
-    ws_text_add(&line, ",\"t\":");
-    ws_text_fixed(&line, ws_milliseconds(engine.engine.samples + missed), 3);
-    add_number(&line, "overruns", overruns);
-    add_number(&line, "lost", missed);
-    add_number(&line, "unsent", uplink.unsent);
-    add_number(&line, "skipped", uplink.skipped);
-    add_number(&line, "stack", ws_board_stack_used());
-    add_string(&line, "reset", ws_driver_reset_reason());
+    ws_json_number(&line, "t", ws_milliseconds(engine.engine.samples + missed), 3);
+    ws_json_number(&line, "overruns", overruns, 0);
+    ws_json_number(&line, "lost", missed, 0);
+    ws_json_number(&line, "unsent", uplink.unsent, 0);
+    ws_json_number(&line, "skipped", uplink.skipped, 0);
+    ws_json_number(&line, "stack", ws_board_stack_used(), 0);
+    ws_json_string(&line, "reset", ws_driver_reset_reason());
     end(&line);
 }
 
@@ -176,7 +158,7 @@ static void switch_uplink(bool on) {
     ws_text line;
     begin(&line, "uplink");
     ws_text_add(&line, on ? ",\"on\":true" : ",\"on\":false");
-    add_number(&line, "baud", BOARD_UART_BAUD);
+    ws_json_number(&line, "baud", BOARD_UART_BAUD, 0);
     end(&line);
 }
 
@@ -191,7 +173,7 @@ static void tell_words(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         ws_text line;
         begin(&line, "word");
-        add_string(&line, "word", ws_words_models[word]->name);
+        ws_json_string(&line, "word", ws_words_models[word]->name);
         const ws_config *config = &settings.configs[word];
         ws_text_add(&line, config->off ? ",\"on\":false" : ",\"on\":true");
         for (unsigned state = 0; state < WS_STATE_COUNT; state++) {
@@ -201,7 +183,7 @@ static void tell_words(void) {
             ws_text_number(&line, (uint64_t)abs(value), 1);
         }
         ws_text_char(&line, ']');
-        add_number(&line, "near", (uint64_t)config->near_miss);
+        ws_json_number(&line, "near", (uint64_t)config->near_miss, 0);
         end(&line);
     }
 }
@@ -293,8 +275,7 @@ static void obey(void) {
         tell("error",
              "unknown command; allowed: state STATE, stats, words, word NAME on|off, sensitivity "
              "NUMBER [WORD] [STATE], near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop "
-             "[NUMBER], late "
-             "MILLISECONDS");
+             "[NUMBER], late MILLISECONDS");
     }
 }
 
