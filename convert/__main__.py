@@ -112,12 +112,18 @@ def _tflite(given: argparse.Namespace) -> None:
         ) from None
     try:
         from wakestate.convert.export import export
+        from wakestate.train.data.manifest import DataError
+        from wakestate.train.model.network import load_network
     except ModuleNotFoundError as error:
         raise ConvertError(
             f"convert tflite needs {error.name}, which the base install leaves out: "
             "pip install '.[train]'"
         ) from None
-    export(word, given.keras, calibration, given.out)
+    try:
+        network = load_network(word, given.keras)
+    except DataError as error:
+        raise ConvertError(str(error)) from None
+    export(word, network, given.keras, calibration, given.out)
     print(f"{given.out}: {len(word.states)} states; thresholds not set yet")
 
 

@@ -28,6 +28,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
+from wakestate.contract import ENDPOINT_HOPS, endpoint_range, metadata_vectors
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.fold import Folded, fold, layer_names, plain_model, set_folded
 from wakestate.convert.frontend import frontend_hash
@@ -44,14 +45,8 @@ from wakestate.convert.manifest import (
     two_input_file,
     write_manifest,
 )
-from wakestate.train.model.network import (
-    ENDPOINT_HOPS,
-    build_model,
-    endpoint_range,
-    metadata_vectors,
-)
 from wakestate.words import Word
-from wakestate.words.files import make_folder, plain, writing
+from wakestate.words.files import make_folder, writing
 
 __all__ = ["export", "set_thresholds"]
 
@@ -61,12 +56,14 @@ BIAS_LIMIT = float(1 << 29)  # keeps bias + sum of products within int32
 
 def export(
     word: Word,
+    model: keras.Model,
     keras_path: Path,
     calibration: NDArray[np.int8],
     out: Path,
     thresholds: dict[str, int] | None = None,
 ) -> Path:
-    """Write the model folder `out`; int8 `calibration` is [n, receptive_hops, bands].
+    """Write the model folder `out` of the network `model`, which `keras_path` holds and which takes
+    windows of the receptive field; int8 `calibration` is [n, receptive_hops, bands].
 
     Everything is made in a folder beside `out` and moved at the end, model.json last. Without
     `thresholds` the model never fires until `set_thresholds` gives them.
@@ -87,15 +84,12 @@ def export(
             f"calibration: windows of {calibration.shape[1:]} (hops, bands); "
             f"words/{word.name}.toml makes {(hops, bands)}"
         )
-    if not keras_path.is_file():
-        raise ConvertError(f"{keras_path}: no such file; `make train WORD={word.name}` writes it")
     given = thresholds or {state: never_fires(word) for state in word.states}
     check_thresholds("export", word, given)
     make_folder(out.parent)
     with writing(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         made = Path(name)
         shutil.copyfile(keras_path, made / f"{word.name}.keras")
-        model = _load(word, keras_path, hops)
         windows = _corners(calibration)
         logit = _write_states(word, model, windows, made)
         (made / two_input_file(word)).write_bytes(_two_input(word, model, windows))
@@ -126,19 +120,6 @@ def _move(made: Path, out: Path, files: dict[str, str]) -> None:
     for name in stale.keys() - files.keys():
         if (out / name).is_file() and sha256(out / name) == stale[name]:
             (out / name).unlink()
-
-
-def _load(word: Word, path: Path, hops: int) -> keras.Model:
-    model = build_model(word, hops)
-    try:
-        trained = keras.saving.load_model(path, compile=False)
-        model.set_weights(trained.get_weights())
-    except Exception as error:  # a damaged file may raise anything
-        raise ConvertError(
-            f"{plain(path)}: does not hold the network of words/{word.name}.toml, or not its "
-            f"outputs logit, start and end; train it anew: {plain(error, 300)}"
-        ) from None
-    return model
 
 
 def _corners(calibration: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.contract import metadata_vectors
 from wakestate.convert.export import export, set_thresholds
 from wakestate.convert.reference import logits, read_network
-from wakestate.train.model.network import build_model, metadata_vectors
+from wakestate.train.model.network import build_model, load_network
 from wakestate.words import Word, load_word
 
 TOY = Path(__file__).resolve().parent / "toy"
@@ -62,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "toy.keras"
         model.save(path)
-        export(word, path, windows, TOY)
+        export(word, load_network(word, path), path, windows, TOY)
     network = read_network(word, TOY)
     thresholds = {}
     for number, state in enumerate(word.states):

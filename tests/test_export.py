@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("tensorflow")
 
@@ -14,13 +16,15 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.executors import EXECUTORS, TOY, Model, check_equal
 from tests.make_toy import SEED, random_model, random_windows
+from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert import export as export_module
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.export import export
 from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
 from wakestate.convert.manifest import check_manifest, never_fires
 from wakestate.convert.reference import outputs as int8_outputs
-from wakestate.train.model.network import ENDPOINT_HOPS, build_model, metadata_vectors
+from wakestate.train.data.manifest import DataError
+from wakestate.train.model.network import build_model, load_network
 from wakestate.words import Word, load_word
 
 
@@ -151,6 +155,10 @@ positive = ["corner"]
 """
 
 
+def exported(word: Word, path: Path, windows: NDArray[Any], out: Path) -> None:
+    export(word, load_network(word, path), path, windows, out)
+
+
 @pytest.fixture(scope="module")
 def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, keras.Model]:
     """Stride beyond the kernel, one-column layers, one state, a channel with no weights to
@@ -165,7 +173,7 @@ def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, keras.Model
     bias[0] = 0.7
     model.get_layer("flat").set_weights([kernel, bias])
     model.save(folder / "trained.keras")
-    export(word, folder / "trained.keras", windows, folder / "model")
+    exported(word, folder / "trained.keras", windows, folder / "model")
     return Model(folder / "corner.toml", folder / "model"), model
 
 
@@ -196,14 +204,14 @@ def test_wrong_calibration_and_model(tmp_path: Path) -> None:
     trained = TOY.folder / "toy.keras"
     windows = random_windows(word, 2, 1)
     with pytest.raises(ConvertError, match=r"calibration: windows of \(\d+, 7\)"):
-        export(word, trained, windows[..., :7], out)
+        exported(word, trained, windows[..., :7], out)
     with pytest.raises(ConvertError, match="float32"):
-        export(word, trained, windows.astype(np.float32), out)
-    with pytest.raises(ConvertError, match=r"none\.keras: no such file"):
-        export(word, tmp_path / "none.keras", windows, out)
+        exported(word, trained, windows.astype(np.float32), out)
+    with pytest.raises(DataError, match=r"none\.keras: no such file"):
+        load_network(word, tmp_path / "none.keras")
     other = word.model_copy(update={"model": word.model.model_copy(update={"dense": 7})})
-    with pytest.raises(ConvertError, match=r"toy\.keras: does not hold the network"):
-        export(other, trained, windows, out)
+    with pytest.raises(DataError, match=r"toy\.keras: does not hold the network"):
+        load_network(other, trained)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,5 +226,5 @@ def test_failed_export_leaves_the_folder_as_it_was(
     out.mkdir()
     (out / "card.md").write_text("kept")
     with pytest.raises(RuntimeError, match="killed"):
-        export(TOY.word, TOY.folder / "toy.keras", random_windows(TOY.word, 2, 1), out)
+        exported(TOY.word, TOY.folder / "toy.keras", random_windows(TOY.word, 2, 1), out)
     assert [p.name for p in tmp_path.rglob("*")] == ["model", "card.md"]

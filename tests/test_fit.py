@@ -189,9 +189,9 @@ def test_same_seed_same_weights(trained: Path) -> None:
 def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     import keras
 
+    from wakestate.contract import metadata_vectors
     from wakestate.train.learning.distillation import corrected, loaded
     from wakestate.train.learning.learner import FEATURE_SCALE
-    from wakestate.train.model.network import metadata_vectors
 
     labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
     assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]

@@ -35,8 +35,8 @@ class WholeWindow:
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
         import keras
 
+        from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
         from wakestate.train.learning.learner import FEATURE_SCALE
-        from wakestate.train.model.network import ENDPOINT_HOPS, metadata_vectors
 
         self.word, self._device = word, device
         self._model: Any = keras.saving.load_model(keras_file, compile=False)

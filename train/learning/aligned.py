@@ -20,13 +20,14 @@ from keras import ops
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert.hostlib import Extractor
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
 from wakestate.train.learning.fit import Trainer, trained
 from wakestate.train.learning.learner import FEATURE_SCALE
 from wakestate.train.learning.pool import render_pool
-from wakestate.train.model.network import ENDPOINT_HOPS, metadata_vectors, window_loss
+from wakestate.train.model.network import window_loss
 from wakestate.words import Word
 from wakestate.words.files import replaced
 

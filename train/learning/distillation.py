@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.contract import metadata_width
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.learner import learner
 from wakestate.train.learning.pool import STEPS, Pool
-from wakestate.train.model.network import TAUGHT_LIMIT, metadata_width
+from wakestate.train.model.network import TAUGHT_LIMIT
 from wakestate.words import Word
 from wakestate.words.files import replaced
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
 from wakestate.train.data.corpus import RATE
 from wakestate.train.learning.augment import Changes, change, warp_matrices
 from wakestate.train.learning.pool import Pool, window_ends
 from wakestate.train.learning.prefetch import ahead
-from wakestate.train.model.network import ENDPOINT_HOPS, metadata_vectors
 from wakestate.words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)

@@ -9,19 +9,19 @@ positive, so that after folding a state only rescales the channels of one shared
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
+from wakestate.contract import MIN_SCALE, endpoint_range, metadata_width
+from wakestate.train.data.manifest import DataError
 from wakestate.train.model.quantization_aware import Rounded, RoundedConv2D, RoundedTimeConv
 from wakestate.train.model.time_conv import TimeConv
 from wakestate.words import Word
+from wakestate.words.files import plain
 
-MIN_SCALE = 0.05
-ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
 TAUGHT_WEIGHT = 0.5  # of what teachers say
 TAUGHT_LIMIT = 12.0  # logits beyond are all the same to a student
@@ -57,26 +57,6 @@ class ConditionalScale(layers.Layer):
         scale = ops.maximum(self.gamma + ops.matmul(e, self.dgamma), MIN_SCALE)
         shift = self.beta + ops.matmul(e, self.dbeta)
         return x * scale[:, None, None, :] + shift[:, None, None, :]
-
-
-def metadata_width(word: Word) -> int:
-    """Length of the metadata vector: one place per value of every field."""
-    return sum(len(values) for values in word.metadata.values())
-
-
-def metadata_vectors(word: Word) -> NDArray[np.float32]:
-    """One-hot metadata of every state, float32[states, metadata_width], in table order."""
-    rows = []
-    for state in word.states:
-        given = dict(part.split("=") for part in state.split(","))
-        rows.append([float(given[f] == v) for f, vs in word.metadata.items() for v in vs])
-    return np.asarray(rows, np.float32)
-
-
-def endpoint_range(word: Word) -> tuple[float, float]:
-    """What START and END may be; wild values, where there is no word, may saturate. So they cost
-    the logit, whose scale they share, no more resolution than they need."""
-    return -2.0, word.model.receptive_hops / ENDPOINT_HOPS
 
 
 def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> keras.Model:
@@ -135,6 +115,22 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     outputs = conv(3, 1, name="logit")(kept(x, "last"))
     outputs = kept(outputs, "logit", *endpoint_range(word))
     return keras.Model([features, metadata], outputs, name=word.name)
+
+
+def load_network(word: Word, path: Path) -> keras.Model:
+    """The network that `path` holds, taking windows of the receptive field; DataError where it is
+    not that of the word file."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `make train WORD={word.name}` writes it")
+    model = build_model(word, word.model.receptive_hops)
+    try:
+        model.set_weights(keras.saving.load_model(path, compile=False).get_weights())
+    except Exception as error:  # a damaged file may raise anything
+        raise DataError(
+            f"{plain(path)}: does not hold the network of words/{word.name}.toml, or not its "
+            f"outputs logit, start and end; train it again: {plain(error, 300)}"
+        ) from None
+    return model
 
 
 def take_weights(model: keras.Model, of: keras.Model) -> keras.Model:
