@@ -55,7 +55,7 @@ def recordings(data: Path | None, samples: list[Path]) -> Audio:
         origin = " and ".join(map(str, samples))
         pcm = b"".join(_read_wav(path) for path in samples)
     if not pcm:
-        raise BenchError("nothing to hear: give DATA, or a word with models/WORD/sample.wav")
+        raise BenchError("nothing to hear: give --data, or a word with a sample.wav")
     return Audio(pcm, f"{origin}, {len(pcm) / _SECOND:,.0f} s, again and again")
 
 
@@ -67,7 +67,7 @@ def hear(program: Path, audio: Audio, seconds: float) -> Heard:
         try:
             process = subprocess.Popen([program, "-"], stdin=subprocess.PIPE, stdout=events)
         except FileNotFoundError:
-            raise BenchError(f"{program}: not built; `make bench-host` builds it") from None
+            raise BenchError(f"{program}: not built; `wakestate emulate` builds it") from None
         peak = None
         try:
             with process:

@@ -119,6 +119,8 @@ def tool(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except FileNotFoundError:
-        raise BenchError(f"{command[0]} is not installed; `make setup` installs it") from None
+        raise BenchError(
+            f"{command[0]} is not installed; apt-get install binutils-arm-none-eabi"
+        ) from None
     except subprocess.CalledProcessError as error:
         raise BenchError(f"{' '.join(command)}: {error.stderr.strip()}") from None

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from wakestate.errors import UserError
 from wakestate.words.explain import explain
 from wakestate.words.files import write_whole
 
@@ -40,7 +41,7 @@ TOLERANCE = 0.01
 Key = tuple[str, str, str]
 
 
-class BenchError(Exception):
+class BenchError(UserError):
     """Something cannot be counted or compared; the text says what to do."""
 
 

@@ -83,7 +83,9 @@ def markdown(report: Report, model: str) -> str:
     """For docs/: the totals of every core side by side, then each core's layers."""
     cores = [core for name, core in report.measured if name == model]
     if not cores:
-        raise BenchError(f"{model}: not measured; `make bench-baseline WORD={model}` does")
+        raise BenchError(
+            f"{model}: not measured; `wakestate bench run --word {model}` and `bench accept` do"
+        )
     blocks = [_pipe(_totals(report, model, cores))]
     what = "network step" if (model, cores[0], "step") in {r.key for r in report.rows} else "run"
     blocks.append(f"Instructions (times the floor) of each layer in a {what}:")

@@ -26,9 +26,7 @@ from wakestate.boards.serial import port, talk
 USB = Path("/sys/bus/usb/devices")
 NODES = Path("/dev/bus/usb")
 DEBUG_PORT = 3333
-_PERMIT = (
-    ".venv/bin/python -m wakestate.boards udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
-)
+_PERMIT = ".venv/bin/wakestate board udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
 _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
 
 
@@ -202,7 +200,7 @@ def _emulated(
 
 def _built(board: Board, elf: Path) -> None:
     if not elf.exists():
-        raise BoardError(f"{elf}: not built; `make build BOARD={board.name}` does")
+        raise BoardError(f"{elf}: not built; `wakestate build --board {board.name}` does")
 
 
 def _installed(board: Board, program: str) -> None:

@@ -23,7 +23,7 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
         "board": board,
         "version": __version__,
         "sha256": hashlib.sha256((folder / name / "board.toml").read_bytes()).hexdigest(),
-        "command": f"python -m wakestate.boards generate {name}",
+        "command": f"wakestate board generate {name}",
     }
     texts = {"board.mk": render("board.mk.j2", **facts)}
     if board.kind == "cortex-m":

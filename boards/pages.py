@@ -11,7 +11,7 @@ from wakestate import ROOT
 from wakestate.boards.schema import Board, board_names, load_board
 from wakestate.convert.render import render
 
-COMMAND = "python -m wakestate.boards docs"
+COMMAND = "wakestate board docs"
 BASELINE = ROOT / "bench" / "baseline.json"
 WORD = "alexa"
 #: Cycles an instruction on average: flash wait states that the caches miss, loads, branches.

@@ -1,6 +1,6 @@
 """The PDM filter of firmware/programs/device/pdm.c in floating point: its design, and a modulator.
 
-    python -m wakestate.boards pdm      prints the C table of the half-rate filter
+    wakestate board pdm      prints the C table of the half-rate filter
 
 One bit at 2.048 MHz becomes a fourth-order running sum, taken every 64 bits (32 kHz), and a
 64-tap filter takes every second value and lifts what the sums have let droop (16 kHz).

@@ -62,7 +62,7 @@ def check_qemu(board: Board) -> None:
     if board.qemu is None:
         raise BoardError(f"{board.name}: nothing emulates it: its board.toml has no [qemu]")
     if shutil.which(QEMU) is None:
-        raise BoardError(f"{QEMU} is not installed; `make setup` installs it")
+        raise BoardError(f"{QEMU} is not installed; apt-get install {QEMU}")
     if board.qemu.machine not in _machines():
         raise BoardError(
             f"{board.name}: {QEMU} here has no machine '{board.qemu.machine}'; QEMU "
@@ -79,7 +79,7 @@ def _machines() -> frozenset[str]:
 def run(board: Board, program: Path, arguments: Sequence[str]) -> int:
     """Run it, the terminal being ours; returns the exit status."""
     if not program.exists():
-        raise BoardError(f"{program}: not built; `make build BOARD={board.name}` does")
+        raise BoardError(f"{program}: not built; `wakestate build --board {board.name}` does")
     return subprocess.run(command(board, program, arguments), check=False).returncode
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wakestate import ROOT
 from wakestate.convert.kernels import Kernels
+from wakestate.errors import UserError
 from wakestate.words.explain import explain
 
 FOLDER = ROOT / "boards"
@@ -35,7 +36,7 @@ CORE_FPUS: dict[Core, tuple[Fpu, ...]] = {
 }
 
 
-class BoardError(Exception):
+class BoardError(UserError):
     """A board cannot be used; the text says which key, and what is allowed."""
 
 

@@ -91,7 +91,7 @@ def _decoded(audio: str) -> Iterator[bytes]:
     except ImportError as error:
         raise SoundError(
             f"{audio}: no 16 kHz mono 16-bit WAV, and {error.name} is not installed, which decodes "
-            "others; `make .venv/.audio` installs it"
+            "others; pip install 'wakestate[audio]'"
         ) from None
     with _quiet_libraries():
         try:

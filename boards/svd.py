@@ -58,7 +58,7 @@ def _archive() -> Path:
     if found is None or found.origin is None:
         raise BoardError(
             "pyocd, which brings the vendors' register files, is not installed; "
-            "`make build` of a board that needs it installs it (pip: wakestate[flash])"
+            "pip install 'wakestate[flash]'"
         )
     return Path(found.origin).parent / "debug" / "svd" / "svd_data.zip"
 

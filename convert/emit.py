@@ -58,7 +58,7 @@ def generate(
     first = heading(
         f"  word   {given}  sha256 {sha256(word_path)}",
         f"  model  {_shown_path(folder / NAME)}  sha256 {sha256(folder / NAME)}",
-        f"  python -m wakestate.convert c --word {given} --model {model} --kernels {kernels}",
+        f"  wakestate model generate --word {given} --model {model} --kernels {kernels}",
     )
     rate = word.frontend.sample_rate
     title = f'The wake word "{word.name}"'
@@ -103,7 +103,7 @@ def generate_words(paths: Sequence[Path], words: Sequence[Word]) -> dict[str, st
         raise ConvertError(f"words {', '.join(names)}: each is allowed once")
     given = " ".join(f"--word {_shown_path(path)}" for path in paths)
     values = {
-        "header": heading(f"  python -m wakestate.convert words {given}"),
+        "header": heading(f"  wakestate model generate-words {given}"),
         "words": words,
         "seen_hops": max(
             word.model.receptive_hops + (word.detector.smoothing_steps - 1) * word.model.stride
@@ -129,7 +129,7 @@ def compile_word(word: Word, folder: Path, kernels: Kernels) -> Program:
     if (given.dtype, scale, zero_point) != ("INT8", 1 / 32, 0):
         raise ConvertError(
             f"{files[0]}: input: {given.dtype}, scale {scale}, zero point {zero_point}; the front "
-            "end gives INT8, 1/32 and 0: convert again with `python -m wakestate.convert tflite`"
+            "end gives INT8, 1/32 and 0: convert again with `wakestate model convert`"
         )
     shapes = [(tensor.dtype, tensor.size) for tensor in program.outputs]
     if shapes != [("INT8", OUTPUTS)]:
@@ -172,7 +172,7 @@ def _check_logit(folder: Path, program: Program, logit: Logit) -> None:
         raise ConvertError(
             f"{folder / NAME}: logit: is {logit.scale}, {logit.zero_point}, the .tflite files have "
             f"{result.scale}, {result.zero_point}; convert again: "
-            "`python -m wakestate.convert tflite`"
+            "`wakestate model convert`"
         )
 
 

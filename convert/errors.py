@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from wakestate.errors import UserError
 from wakestate.words.explain import one_line
 
 
-class ConvertError(Exception):
-    """A file cannot be converted; the text names the file, what is wrong and the mend."""
+class ConvertError(UserError):
+    """A file cannot be converted; the text names the file, what is wrong and what to do."""
+
+    several_lines = False  # the text may hold names from foreign files
 
 
 def shown(text: str, most: int = 256) -> str:

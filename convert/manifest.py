@@ -23,7 +23,7 @@ SCHEMA = 2  # of model.json
 FILES_MOST = 256  # a model has one file for each state, of which there are up to 64
 _BYTES_MOST = 1 << 20  # of model.json
 FILE_MOST = 64 << 20  # bytes of a file that it names
-_AGAIN = "write the folder again with `python -m wakestate.convert tflite`"
+_AGAIN = "write the folder again with `wakestate model convert`"
 
 FileName = Annotated[str, AfterValidator(plain_name)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -89,8 +89,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / NAME
     if not path.is_file():
         raise ConvertError(
-            f"{plain(path)}: no such file; a model folder is written by "
-            "`python -m wakestate.convert tflite`"
+            f"{plain(path)}: no such file; a model folder is written by `wakestate model convert`"
         )
     try:
         return Manifest.model_validate_json(sized(path, _BYTES_MOST).read_bytes())
@@ -108,8 +107,8 @@ def _explain(path: Path, error: ValidationError) -> str:
             return (
                 f"{plain(path)}: schema: given {shown(item['input'])}; this version reads {SCHEMA},"
                 " whose network also tells where the word starts and ends: train anew with "
-                "`make train`, or convert a model so trained with "
-                "`python -m wakestate.convert tflite`"
+                "`wakestate train`, or convert a model so trained with "
+                "`wakestate model convert`"
             )
     first = items[0]
     field = plain(".".join(str(part) for part in first["loc"] if part != "[key]"), 200) or "(file)"
@@ -130,7 +129,7 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
     """Read model.json and check it, and every file it names, against the word file."""
     manifest = read_manifest(folder)
     path = folder / NAME
-    again = "convert the model anew with `python -m wakestate.convert tflite`"
+    again = "convert the model anew with `wakestate model convert`"
 
     def differ(field: str, given: object, wanted: object, mend: str) -> ConvertError:
         return ConvertError(

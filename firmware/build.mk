@@ -19,11 +19,17 @@ WORD ?= alexa
 PYTHON ?= .venv/bin/python
 FIRST := $(firstword $(WORD))
 NAME := $(subst $() $(),_,$(strip $(WORD)))
-WORDFILE ?= words/$(FIRST).toml
-MODEL ?= models/$(FIRST)
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(NAME)
 
-include firmware/rules.mk
+include $(dir $(lastword $(MAKEFILE_LIST)))rules.mk
+
+# Of each word WORDFILE_word and MODEL_word; of the first also WORDFILE and MODEL. What is not given
+# lies here or in the project.
+found = $(or $(firstword $(wildcard $(1) $(ROOT)$(1))),$(1))
+wordfile = $(or $(WORDFILE_$(1)),$(call found,words/$(1).toml))
+model = $(or $(MODEL_$(1)),$(call found,models/$(1)))
+WORDFILE ?= $(call wordfile,$(FIRST))
+MODEL ?= $(call model,$(FIRST))
 
 .PHONY: all emulator device tests library generated size image bench
 all: emulator tests
@@ -38,28 +44,28 @@ $(2)/.inputs: always
 	@mkdir -p $$(@D)
 	@echo '$(3) $(4)' | cmp -s - $$@ || echo '$(3) $(4)' > $$@
 $(2)/.stamp: $(2)/.inputs $(3) $$(wildcard $(4)/*.tflite) $(4)/model.json \
-		$$(wildcard convert/*.py convert/compile/*.py words/*.py) $$(wildcard templates/*.j2)
+		$$(wildcard $$(addprefix $$(ROOT),convert/*.py convert/compile/*.py words/*.py templates/*.j2))
 	@mkdir -p $$(@D)
-	$$(PYTHON) -m wakestate.convert c --word $(3) --model $(4) --kernels $(BOARD_KERNELS) \
+	$$(PYTHON) -m wakestate model generate --word $(3) --model $(4) --kernels $(BOARD_KERNELS) \
 		--without-copies --out $(2)
 	@touch $$@
 $(3) $(4)/model.json:
-	$$(error $$@: no such file; `make train WORD=$(1)` makes the model of words/$(1).toml)
+	$$(error $$@: no such file; `wakestate train --word $(1)` makes the model of a word)
 endef
 .PHONY: always
 ifeq ($(origin GENERATED),file)
 $(eval $(call generate,$(FIRST),$(GENERATED),$(WORDFILE),$(MODEL)))
 endif
 OTHERS := $(filter-out $(FIRST),$(WORD))
-$(foreach w,$(OTHERS),$(eval $(call generate,$(w),$(call folder,$(w)),words/$(w).toml,models/$(w))))
+$(foreach w,$(OTHERS),$(eval $(call generate,$(w),$(call folder,$(w)),$(call wordfile,$(w)),$(call model,$(w)))))
 HEADERS := $(foreach w,$(WORD),$(call folder,$(w))/ws_$(w).h)
 # What lists the words; of one word it is among its C.
 ifneq ($(OTHERS),)
 WORDS_FOLDER := build/generated/$(NAME)
-WORD_FILES := $(WORDFILE) $(OTHERS:%=words/%.toml)
-$(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcard convert/*.py) \
-		$(wildcard templates/ws_words.*)
-	$(PYTHON) -m wakestate.convert words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
+WORD_FILES := $(WORDFILE) $(foreach w,$(OTHERS),$(call wordfile,$(w)))
+$(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c &: $(WORD_FILES) $(wildcard $(ROOT)convert/*.py) \
+		$(wildcard $(ROOT)templates/ws_words.*)
+	$(PYTHON) -m wakestate model generate-words $(WORD_FILES:%=--word %) --out $(WORDS_FOLDER)
 	@touch $(WORDS_FOLDER)/ws_words.h $(WORDS_FOLDER)/ws_words.c
 HEADERS += $(WORDS_FOLDER)/ws_words.h
 CFLAGS += -I$(WORDS_FOLDER) -DWS_SHARED_KERNELS
@@ -118,7 +124,7 @@ endif
 .PHONY: awake
 awake: $(HEADERS)
 	@! grep -q WS_NO_THRESHOLDS $^ || { echo "$(MODEL): no thresholds are set (an evaluation that was \
-	interrupted?), so nothing would wake it; make evaluate WORD=$(FIRST) MODEL=$(MODEL) SET=yes" >&2; exit 2; }
+	interrupted?), so nothing would wake it; wakestate evaluate --word $(WORDFILE) --model $(MODEL) --set-thresholds" >&2; exit 2; }
 $(EMULATOR_PROGRAM) $(DEVICE_PROGRAM): | awake
 
 emulator: $(EMULATOR_PROGRAM)
@@ -147,4 +153,4 @@ $(LIBRARY): $(patsubst %.o,%.pic.o,$(call object,firmware/platform/python/capi.c
 	@echo "LD $@"; $(CC) $(LDFLAGS) -shared $^ -o $@
 
 size: $(or $(DEVICE_PROGRAM),$(EMULATOR_PROGRAM))
-	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m wakestate.boards budget --board $(BOARD) $<,$(BOARD_PREFIX)size $<)
+	@$(if $(DEVICE_PROGRAM),$(PYTHON) -m wakestate board budget --board $(BOARD) $<,$(BOARD_PREFIX)size $<)

@@ -14,11 +14,11 @@ PYTHON ?= .venv/bin/python
 # One word of the shell, whatever it is named.
 MODEL_FILE = '$(subst ','\'',$(TFLITE))'
 ifndef NAME
-NAME := $(shell $(PYTHON) -m convert.compile.names $(MODEL_FILE))$(if $(STREAM),_stream)
+NAME := $(shell $(PYTHON) -m wakestate.convert.compile.names $(MODEL_FILE))$(if $(STREAM),_stream)
 endif
 OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/compiled/$(NAME)
 
-include firmware/rules.mk
+include $(dir $(lastword $(MAKEFILE_LIST)))rules.mk
 
 .PHONY: all bench show
 GENERATED ?= build/generated/compiled/$(NAME)/$(BOARD_KERNELS)
@@ -31,10 +31,10 @@ $(GENERATED)/.model: again
 		{ printf "%s: no such file; give TFLITE=model.tflite\n" $(MODEL_FILE) >&2; exit 1; }
 	@mkdir -p $(@D)
 	@cmp -s $(MODEL_FILE) $@ || cp $(MODEL_FILE) $@
-$(GENERATED)/.stamp: $(GENERATED)/.model $(wildcard convert/*.py convert/compile/*.py) \
-		$(wildcard templates/ws_compiled.h.j2 templates/compiled*.j2 templates/kernels.c.j2)
-	$(PYTHON) -m wakestate.convert compile --tflite $(MODEL_FILE) --kernels $(BOARD_KERNELS) --name $(NAME) \
-		$(if $(STREAM),--stream) --without-copies --out $(GENERATED)
+$(GENERATED)/.stamp: $(GENERATED)/.model $(wildcard $(addprefix $(ROOT),convert/*.py \
+		convert/compile/*.py templates/ws_compiled.h.j2 templates/compiled*.j2 templates/kernels.c.j2))
+	$(PYTHON) -m wakestate model compile --kernels $(BOARD_KERNELS) --name $(NAME) \
+		$(if $(STREAM),--stream) --without-copies --out $(GENERATED) -- $(MODEL_FILE)
 	@touch $@
 $(GENERATED)/ws_compiled.h $(GENERATED)/$(NAME).c: $(GENERATED)/.stamp ;
 

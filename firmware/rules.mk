@@ -9,26 +9,28 @@ MAKEFLAGS += --no-builtin-rules
 .SECONDEXPANSION:
 .DEFAULT_GOAL := all
 
+# Where the project lies, with a slash; empty where it is the current folder.
+ROOT := $(patsubst %firmware/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 BOARD_OUT := build/boards/$(BOARD)
 
 # Facts of the board, and its linker script.
-$(BOARD_OUT)/board.mk: boards/$(BOARD)/board.toml boards/schema.py boards/generate.py boards/svd.py \
-		$(wildcard templates/board*.j2) templates/linker.ld.j2 \
-		$(wildcard boards/$(BOARD)/*.c boards/chips/*.[ch])
-	@$(PYTHON) -m wakestate.boards generate $(BOARD) --out $(BOARD_OUT)
-ifneq ($(wildcard boards/$(BOARD)/board.toml),)
+$(BOARD_OUT)/board.mk: $(addprefix $(ROOT)boards/,$(BOARD)/board.toml schema.py generate.py svd.py) \
+		$(wildcard $(ROOT)templates/board*.j2) $(ROOT)templates/linker.ld.j2 \
+		$(wildcard $(ROOT)boards/$(BOARD)/*.c $(ROOT)boards/chips/*.[ch])
+	@$(PYTHON) -m wakestate board generate $(BOARD) --out $(BOARD_OUT)
+ifneq ($(wildcard $(ROOT)boards/$(BOARD)/board.toml),)
 include $(BOARD_OUT)/board.mk
 else
-$(error no board '$(BOARD)'; there are: $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml)))))
+$(error no board '$(BOARD)'; there are: $(notdir $(patsubst %/,%,$(dir $(wildcard $(ROOT)boards/*/board.toml)))))
 endif
 
 CC := $(BOARD_PREFIX)gcc
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
 # The device code must be free of float and of recursion; the stack use tells the deepest frames.
 CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
-	-Ifirmware/include -Ifirmware $(BOARD_CFLAGS) $(SANITIZERS)
-# No debug paths of this very folder in what is built.
-CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(EXTRA_CFLAGS)
+	-I$(ROOT)firmware/include -I$(ROOT)firmware $(BOARD_CFLAGS) $(SANITIZERS)
+# No debug paths of these very folders in what is built.
+CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(if $(ROOT),'-ffile-prefix-map=$(ROOT)=') $(EXTRA_CFLAGS)
 LDFLAGS = $(BOARD_LDFLAGS) $(filter -fsanitize=%,$(SANITIZERS))
 ifdef SANITIZE
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
@@ -47,7 +49,7 @@ LINK = @echo "LD $@"; $(CC) $(BOARD_CFLAGS) $(LDFLAGS) -T $(BOARD_OUT)/linker.ld
 endif
 
 # Flags come from the board's facts and these files.
-BUILT_BY = firmware/rules.mk $(firstword $(MAKEFILE_LIST)) $(BOARD_OUT)/board.mk $(HEADERS)
+BUILT_BY = $(ROOT)firmware/rules.mk $(firstword $(MAKEFILE_LIST)) $(BOARD_OUT)/board.mk $(HEADERS)
 COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
 
 $(OUT)/obj/generated/%_traced.o: $$(GENERATED)/%.c $$(BUILT_BY)
@@ -57,9 +59,9 @@ $(OUT)/obj/generated/%.pic.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -O3 -fPIC -c $< -o $@
 $(OUT)/obj/generated/%.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -c $< -o $@
-$(OUT)/obj/%.pic.o: %.c $$(BUILT_BY)
+$(OUT)/obj/%.pic.o: $(ROOT)%.c $$(BUILT_BY)
 	$(COMPILE) -O3 -fPIC -c $< -o $@
-$(OUT)/obj/%.o: %.c $$(BUILT_BY)
+$(OUT)/obj/%.o: $(ROOT)%.c $$(BUILT_BY)
 	$(COMPILE) -c $< -o $@
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

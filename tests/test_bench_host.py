@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.firmware_build import ROOT, build
-from wakestate.bench.__main__ import main
+from wakestate.__main__ import main
 from wakestate.bench.host import RATE, Audio, hear, recordings
 from wakestate.bench.rows import BenchError
 
@@ -44,7 +44,7 @@ def test_a_program_that_ends_early_is_told() -> None:
     for program, status in (("/bin/false", 1), ("/bin/true", 0)):
         with pytest.raises(BenchError, match=f"{program}: ended with status {status} before"):
             hear(Path(program), silence, 60)
-    with pytest.raises(BenchError, match="not built; `make bench-host` builds it"):
+    with pytest.raises(BenchError, match="not built; `wakestate emulate` builds it"):
         hear(Path("build/nothing"), silence, 60)
 
 
@@ -52,6 +52,6 @@ def test_the_command_prints_both(
     emulator: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert main(["host", "--program", str(emulator), "--hours", "0.005"]) == 0
+    assert main(["bench", "host", "--program", str(emulator), "--hours", "0.005"]) == 0
     out = capsys.readouterr().out
     assert "  0.005 h" in out and "  0.05 h" in out and "ten times the audio: " in out

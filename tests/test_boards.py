@@ -13,8 +13,8 @@ import pytest
 
 from tests.firmware_build import REAL, ROOT, SEMIHOSTED, build
 from tests.test_emulator import SPEECH, wav
+from wakestate.__main__ import main
 from wakestate.boards import generate, pages, svd, timeline
-from wakestate.boards.__main__ import main
 from wakestate.boards.run import command
 from wakestate.boards.schema import BoardError, board_names, load_board
 
@@ -131,7 +131,7 @@ def test_clusters_and_arrays_of_registers() -> None:
 
 
 def test_unknown_board_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["generate", "nowhere"]) == 2
+    assert main(["board", "generate", "nowhere"]) == 1
     assert "mps2-an385, mps2-an386" in capsys.readouterr().err
 
 
@@ -148,9 +148,7 @@ def test_generated_files_hold_the_boards_facts_and_are_reproducible(tmp_path: Pa
 def test_docs_are_up_to_date() -> None:
     made = pages.pages()
     for name, text in made.items():
-        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, (
-            "python -m wakestate.boards docs"
-        )
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "wakestate board docs"
     there = {f"boards/{path.name}" for path in (ROOT / "docs/boards").iterdir()}
     assert there | {"boards.md"} == set(made)
 
@@ -193,7 +191,7 @@ def test_qemu_gets_arguments_whole() -> None:
 def test_qemu_command_passes_everything_through(tmp_path: Path) -> None:
     made = build("scripted", "mps2-an386")
     (tmp_path / "x y.wav").write_bytes(wav(SPEECH))
-    call = [sys.executable, "-m", "wakestate.boards", "qemu", "--board", "mps2-an386", "--elf"]
+    call = [sys.executable, "-m", "wakestate", "board", "run", "--board", "mps2-an386"]
     call += [str(made.program("emulator")), "--"]
     done = subprocess.run(
         [*call, "--state", "volume=high", "--", str(tmp_path / "x y.wav"), "none.wav"],

@@ -15,7 +15,7 @@ from tests.compiled import TFLM, build, check_equal
 from tests.firmware_build import ROOT
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker, schema
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 from wakestate.convert.compile.emit import compile_model, emit_model
 from wakestate.convert.compile.program import Program, Step
 from wakestate.convert.compile.window import distance
@@ -385,7 +385,7 @@ def test_refused(
     parts: list[str],
 ) -> None:  # fmt: skip
     path, out = written(tmp_path, make), tmp_path / "out"
-    assert main(["compile", "--tflite", str(path), "--name", "m", "--out", str(out)]) == 1
+    assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
     said = capsys.readouterr().err
     for part in [str(path), *parts]:
         assert part in said, f"{part!r} is not in: {said}"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.compiled import TFLM, Sequences, build, check_equal, compare
 from tests.tflite_maker import Maker
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 from wakestate.convert.compile.emit import compile_model
 from wakestate.convert.errors import ConvertError
 from wakestate.convert.tflite_graph import read_model
@@ -237,6 +237,6 @@ def test_refused(
     m = Maker(1)
     make(m)
     path, out = m.write(tmp_path / "m.tflite"), tmp_path / "out"
-    assert main(["compile", "--tflite", str(path), "--name", "m", "--out", str(out)]) == 1
+    assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and all(part in error for part in parts), error

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.tflite_maker import Maker, schema
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 
 
 def _typed(activations: str, weights: str = "INT8") -> Callable[[Maker], None]:
@@ -87,7 +87,7 @@ def test_refused(
     m = Maker(1)
     make(m)
     path = m.write(tmp_path / "m.tflite")
-    assert main(["compile", "--tflite", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith(f"{path}: ")
     for part in [*parts, "hint: "]:

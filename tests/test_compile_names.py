@@ -8,8 +8,8 @@ import pytest
 
 from tests.firmware_build import ROOT
 from tests.tflite_maker import Maker
+from wakestate.__main__ import main
 from wakestate.boards import building
-from wakestate.convert.__main__ import main
 from wakestate.convert.compile.names import check_name, fits, model_name
 from wakestate.convert.errors import ConvertError
 
@@ -55,7 +55,7 @@ def test_given_names_are_checked(name: str) -> None:
 
 def test_odd_files_compile(tmp_path: Path) -> None:
     path = relu(tmp_path / "a folder", 'it\'s\n1 "*_" bool.tflite')
-    assert main(["compile", "--tflite", str(path), "--out", str(tmp_path / "out")]) == 0
+    assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out/it_s_1_bool.c").read_text()
     assert "model  it's\\n1" in text, "a line end in a name starts no line of the comment"
 

@@ -11,7 +11,7 @@ import pytest
 from tests.compiled import TFLM, build, compare
 from tests.test_compile import columns, written
 from tests.tflite_maker import Maker, schema
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 from wakestate.convert.compile.emit import Compiled, compile_model
 from wakestate.convert.errors import ConvertError
 
@@ -224,7 +224,7 @@ def test_a_stream_that_saves_nothing_is_warned_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, no_gain)
-    command = ["compile", "--tflite", str(path), "--name", "m", "--out", str(tmp_path / "c")]
+    command = ["model", "compile", str(path), "--name", "m", "--out", str(tmp_path / "c")]
     assert main([*command, "--stream"]) == 0
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "120 multiply-accumulates a run, 120 for the whole" in said

@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.executors import ROOT, TOY
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 from wakestate.convert.compile.emit import compile_variants
 from wakestate.convert.emit import emit, generate
 from wakestate.convert.errors import ConvertError
@@ -34,7 +34,7 @@ FILES = (
 #: Of other sets than plain, the file that they change.
 NETWORK = "ws_toy.c"
 UPDATE = f"""for k in plain dsp dsp-wide mve; do
-    python -m wakestate.convert c --word tests/toy/toy.toml --model tests/toy --kernels $k \\
+    wakestate model generate --word tests/toy/toy.toml --model tests/toy --kernels $k \\
         --without-copies --out build/golden/$k
     cp build/golden/$k/{NETWORK} tests/golden/$k
   done; cp build/golden/plain/* tests/golden/plain"""
@@ -109,12 +109,12 @@ def refused(folder: Path, *parts: str) -> None:
 
 def test_no_model(copied: Path) -> None:
     (copied / "model.json").unlink()
-    refused(copied, "model.json: no such file", "convert tflite")
+    refused(copied, "model.json: no such file", "wakestate model convert")
 
 
 def test_missing_state_file(copied: Path) -> None:
     (copied / "toy_music.tflite").unlink()
-    refused(copied, "toy_music.tflite: no such file", "convert tflite")
+    refused(copied, "toy_music.tflite: no such file", "wakestate model convert")
 
 
 def test_changed_file(copied: Path) -> None:
@@ -167,7 +167,7 @@ def test_other_schema(copied: Path) -> None:
         emit(copied / "toy.toml", copied, copied / "out")
     text = str(caught.value)
     assert "model.json: schema: given 1; this version reads 2" in text and "\n" not in text
-    assert "train anew with `make train`" in text and "python -m wakestate.convert tflite" in text
+    assert "train anew with `wakestate train`" in text and "wakestate model convert" in text
 
 
 def test_missing_field(copied: Path) -> None:
@@ -316,16 +316,14 @@ def test_not_a_tflite(tmp_path: Path) -> None:
 
 def test_command_line(tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    arguments = ["c", "--word", str(TOY.word_path), "--model", str(TOY.folder), "--out", str(out)]
+    arguments = ["model", "generate", "--word", str(TOY.word_path)]
+    arguments += ["--model", str(TOY.folder), "--out", str(out)]
     assert main(arguments) == 0
     assert {p.name for p in out.iterdir()} == {*FILES, "kernels", "frontend"}
     assert "state 124 bytes, arena 16 bytes" in capsys.readouterr().out
-    arguments[2] = str(tmp_path / "none.toml")
-    assert main(arguments) == 1
+    arguments[3] = str(tmp_path / "none.toml")
+    assert main(arguments) == 2
     assert "no such word file" in capsys.readouterr().err
-    tflite = ["tflite", "--word", str(TOY.word_path), "--keras", "x.keras"]
+    tflite = ["model", "convert", "--word", str(TOY.word_path), "--keras", "x.keras"]
     assert main([*tflite, "--calibration", "x.npy", "--out", str(tmp_path / "m")]) == 1
     assert "x.npy: not a readable .npy file" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as caught:
-        main(["--help"])
-    assert caught.value.code == 0 and "the way of a model" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fuzz.mutants import FAULTS, compile_mutants, own_models, run_sanitized, sample
 from tests.tflite_maker import Maker, schema
-from wakestate.convert.__main__ import main
+from wakestate.__main__ import main
 from wakestate.convert.compile.simplify import SUPPORTED
 from wakestate.convert.errors import ConvertError, shown
 from wakestate.convert.rules import RULES
@@ -121,7 +121,7 @@ def test_contradictions(
     network(m)
     change(m)
     path, out = m.write(tmp_path / "m.tflite"), tmp_path / "out"
-    assert main(["compile", "--tflite", str(path), "--out", str(out)]) == 1
+    assert main(["model", "compile", str(path), "--out", str(out)]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"{path}: ") and error.count("\n") == 1 and not out.exists()
     assert said in error
@@ -149,7 +149,7 @@ def test_hostile_names(
     m.current.tensors[1].name = name
     m.current.tensors[1].quantization.scale = [0.0]
     path = m.write(tmp_path / "m.tflite")
-    assert main(["compile", "--tflite", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error[:-1].isprintable() and error.count("\n") == 1 and len(error) < 2000
     assert begin in error and said in error
@@ -218,7 +218,7 @@ def test_every_operator_has_a_rule() -> None:
 
 
 def test_mutants(tmp_path: Path) -> None:
-    """A few of `make mutants`; a fault is kept in the folder of the test."""
+    """A few of tests/fuzz/mutants.py; a fault is kept in the folder of the test."""
     files = [f for f in own_models(tmp_path / "models") if f.stem in ("chains", "means", "moves")]
     mutants = compile_mutants(files, 60, 1, tmp_path)
     assert not [m for m in mutants if m.outcome in FAULTS]

@@ -355,7 +355,7 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     shutil.copytree(TOY.folder, model)
     before = {p.name: p.read_bytes() for p in model.iterdir()}
     set_thresholds(model, TOY.word, dict.fromkeys(TOY.word.states, never_fires(TOY.word)))
-    command = [sys.executable, "-m", "wakestate.train", "evaluate", "--word", TOY.word_path]
+    command = [sys.executable, "-m", "wakestate", "evaluate", "--word", TOY.word_path]
     command += ["--data", sounds, "--split", "dev", "--library", host.folder / "libwakestate.so"]
     command += [
         "--out",
@@ -367,7 +367,7 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
         "--seed",
         "4",
     ]
-    command += ["--set-thresholds", model]
+    command += ["--model", model, "--set-thresholds", "--no-float"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -8,6 +8,7 @@ to those here, run commands. (.ci/run has one goal after the other install them,
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import os
 import re
@@ -16,12 +17,14 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+import zipfile
 from collections import Counter
 from functools import cache
 from importlib.metadata import Distribution, distributions, packages_distributions
 from pathlib import Path
 from time import sleep
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -29,11 +32,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.executors import ROOT, TOY
+from wakestate.__main__ import cli
 from wakestate.train.data.corpus import RATE
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"wakestate", "tests", "tools"}
-#: Imported only where it is: on a GPU, after `make voices`.
+COMMANDS = "wakestate.commands"
+#: Imported only where it is: on a GPU, after `wakestate data voices`.
 OPTIONAL = {"jax", "piper", "kokoro_onnx", "onnxruntime", "pymicro_wakeword"}
 
 
@@ -101,29 +106,50 @@ def imports(nodes: list[ast.stmt], lazy: bool = True) -> set[str]:
     return found
 
 
-def needed(package: str, command: str) -> set[str]:
-    """Third-party names that `python -m PACKAGE COMMAND` imports: of a __main__ what stands
-    outside its functions and in those that the command calls, of other modules all but what they
-    import in functions and is not ours."""
-    main = source(f"{package}.__main__")
-    assert main is not None, package
-    functions = {n.name: n for n in main.body if isinstance(n, ast.FunctionDef)}
-    todo = imports([n for n in main.body if not isinstance(n, ast.FunctionDef)])
-    called, waiting = set(), ["_" + command.replace("-", "_"), "main"]
-    commands = {name for name in functions if re.search(rf"=\s*{name}\b", ast.unparse(main))}
+def reached(module: str, name: str) -> set[str]:
+    """Modules that a function of wakestate/commands imports, or those there that it calls."""
+    found: set[str] = set()
+    done, waiting = set(), [(module, name)]
     while waiting:
-        name = waiting.pop()
-        if name in functions and name not in called:
-            called.add(name)
-            todo |= imports(functions[name].body)
-            names = {n.id for n in ast.walk(functions[name]) if isinstance(n, ast.Name)}
-            waiting += [n for n in names if not (name == "main" and n in commands)]
+        place = waiting.pop()
+        tree = source(place[0])
+        assert tree is not None, place
+        defined = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        if place in done or place[1] not in defined:
+            continue
+        done.add(place)
+        node = defined[place[1]]
+        found |= imports(node.body)
+        waiting += [(place[0], n.id) for n in ast.walk(node) if isinstance(n, ast.Name)]
+        for other in ast.walk(tree):
+            if isinstance(other, ast.ImportFrom) and (other.module or "").startswith(COMMANDS):
+                names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+                waiting += [(str(other.module), n.name) for n in other.names if n.name in names]
+                parts = [n for n in ast.walk(node) if isinstance(n, ast.Attribute)]
+                waiting += [
+                    (f"{COMMANDS}.{n.value.id}", n.attr)
+                    for n in parts
+                    if other.module == COMMANDS and isinstance(n.value, ast.Name)
+                    and n.value.id in {each.name for each in other.names}
+                ]  # fmt: skip
+    return {name for name in found if not name.startswith(COMMANDS)}
+
+
+def needed(*names: str) -> set[str]:
+    """Third-party names that a command imports: what the functions of wakestate/commands do that it
+    calls, and of other modules all but what they import in functions and is not ours."""
+    command: click.Command = cli
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    function = inspect.unwrap(command.callback)  # type: ignore[arg-type]
+    todo = reached(function.__module__, function.__name__) | {"click"}
     done: set[str] = set()
     outside: set[str] = set()
     while todo:
         module = todo.pop()
         top = module.partition(".")[0]
-        if module in done or top in sys.stdlib_module_names:
+        if module in done or top in sys.stdlib_module_names or module.startswith(COMMANDS):
             continue
         done.add(module)
         if top not in OURS:
@@ -168,17 +194,16 @@ def test_no_goal_needs_more_than_it_installs(planned: dict[str, str]) -> None:
     for goal, text in planned.items():
         extras = tuple(sorted(set(re.findall(r"packages\.py \S+ (?!base)(\w+)", text))))
         there = closure(*extras)
-        for package, command in set(re.findall(r"python -m ([\w.]+) ([a-z-]+)", text)):
-            if not package.startswith("wakestate."):
-                continue
-            for name in needed(package, command):
+        for words in set(re.findall(r"python -m wakestate ([a-z-]+)(?: ([a-z-]+))?", text)):
+            command = words if isinstance(cli.commands[words[0]], click.Group) else words[:1]
+            for name in needed(*command):
                 brought = {canonicalize_name(n) for n in of.get(name, [name])}
                 assert brought & there, (
-                    f"make {goal}: {package} {command} imports {name}, which "
+                    f"make {goal}: {command} imports {name}, which "
                     f"{extras or 'the base'} does not bring"
                 )
             seen.update(extras or ("base",))
-    assert seen.keys() >= {"base", "audio", "flash", "serve", "synth", "train", "peers"}
+    assert seen.keys() >= {"base", "flash", "serve", "synth", "train", "peers"}
 
 
 def link(into: Path, files: dict[str, set[str]], real: Path, only: set[str], at: str = "") -> None:
@@ -215,40 +240,71 @@ def bare(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return folder / "bin/python"
 
 
-def run(python: Path, *arguments: str | Path) -> str:
-    done = subprocess.run([python, *arguments], cwd=ROOT, capture_output=True, text=True,
+def run(python: Path, *arguments: str | Path, status: int = 0, cwd: Path = ROOT) -> str:
+    """What it prints; on stderr, where it ends with another status than 0."""
+    done = subprocess.run([python, *arguments], cwd=cwd, capture_output=True, text=True,
                           check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    assert done.returncode == status, done.stderr[-2000:]
+    return done.stderr if status else done.stdout
 
 
 @pytest.mark.parametrize("bare", [""], indirect=True)
 def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: Path) -> None:
-    run(bare, "-m", "wakestate.convert", "c", "--word", TOY.word_path, "--model", TOY.folder,
-        "--out", tmp_path / "c")  # fmt: skip
+    run(bare, "-m", "wakestate", "model", "generate", "--word", TOY.word_path,
+        "--model", TOY.folder, "--out", tmp_path / "c")  # fmt: skip
     assert (tmp_path / "c/ws_toy.c").is_file()
-    run(bare, "-m", "wakestate.boards", "generate", "mps2-an386", "--out", tmp_path / "board")
-    for package in ("bench", "boards", "convert", "verify"):
-        assert "usage" in run(bare, "-m", f"wakestate.{package}", "--help")
+    run(bare, "-m", "wakestate", "board", "generate", "mps2-an386", "--out", tmp_path / "board")
+    every = "from wakestate.__main__ import cli, main; [main([n, '--help']) for n in cli.commands]"
+    assert run(bare, "-c", every).count("Usage: wakestate ") == len(cli.commands)
+    for command, extra in ((["word", "confusables"], "synth"), (["service", "serve"], "serve")):
+        said = run(bare, "-m", "wakestate", *command, status=1)
+        assert said.endswith(f": not installed; pip install 'wakestate[{extra}]'\n"), said
+        assert said.count("\n") == 1
     done = subprocess.run([bare, "-c", "import soundfile"], capture_output=True, check=False)
     assert done.returncode  # it is bare
 
 
+@pytest.mark.parametrize("bare", [""], indirect=True)
+def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> None:
+    """Its emulator hears the sample from an empty folder; nothing but `wakestate` is installed."""
+    backend = installed().get("setuptools")
+    if backend is None or int(backend.version.partition(".")[0]) < 77:
+        pytest.skip("setuptools 77 is not installed")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no checkout of git")
+    for name in listed.stdout.split("\0"):
+        if name and not name.startswith("tests/") and (ROOT / name).exists():
+            (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "project" / name, follow_symlinks=False)
+    run(Path(sys.executable), "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+        "-w", tmp_path, ".", cwd=tmp_path / "project")  # fmt: skip
+    packages = next(bare.parent.parent.glob("lib/python*/site-packages"))
+    zipfile.ZipFile(next(tmp_path.glob("wakestate-*.whl"))).extractall(packages)
+    (tmp_path / "empty").mkdir()
+    heard = run(bare, "-m", "wakestate", "emulate", cwd=tmp_path / "empty")
+    events = [json.loads(line) for line in heard.splitlines()]
+    assert [event["t"] for event in events] == [1.805, 7.745, 14.465]
+    for name in ("train", "convert", "boards"):
+        said = run(bare, "-c", f"import {name}", status=1, cwd=tmp_path / "empty")
+        assert "ModuleNotFoundError" in said
+
+
 @pytest.mark.parametrize("bare", ["audio"], indirect=True)
 def test_audio_decodes(bare: Path, tmp_path: Path) -> None:
-    """And resamples: `boards hear` gives a program, here one that counts, a WAV of 16 kHz."""
+    """And resamples: `wakestate emulate` gives a program, here one that counts, a WAV of 16 kHz."""
     soundfile.write(tmp_path / "x.flac", np.zeros((3 * RATE, 2)), 3 * RATE)
     count = tmp_path / "count"
     count.write_text('#!/bin/sh\nfor file; do :; done\nwc -c <"$file"\n')
     count.chmod(0o755)
-    heard = run(bare, "-m", "wakestate.boards", "hear", "--board", "host", "--program", count, "--",
+    heard = run(bare, "-m", "wakestate", "emulate", "--program", count, "--",
                 tmp_path / "x.flac")  # fmt: skip
     assert int(heard) == 44 + 2 * RATE
 
 
 @pytest.mark.parametrize("bare", ["flash"], indirect=True)
 def test_flash_knows_the_registers(bare: Path, tmp_path: Path) -> None:
-    run(bare, "-m", "wakestate.boards", "generate", "b-l475e-iot01a", "--out", tmp_path / "board")
+    run(bare, "-m", "wakestate", "board", "generate", "b-l475e-iot01a", "--out", tmp_path / "board")
     assert list((tmp_path / "board").glob("*.h"))
 
 
@@ -258,7 +314,8 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         pytest.skip("flite is not installed")
     word = tmp_path / "jarvis.toml"
     word.write_text('name = "jarvis"\nphrase = "hey jarvis"\n[data]\npositive = ["hey jarvis"]\n')
-    said = run(bare, "-m", "wakestate.train", "data", "--word", word, "--data", tmp_path / "data",
+    said = run(bare, "-m", "wakestate", "data", "synthesize", "--word", word,
+               "--data", tmp_path / "data",
                "--positives", "3", "--engines", "flite", "--recorded", "no",
                "--downloads", tmp_path)  # fmt: skip
     assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in said
@@ -269,9 +326,9 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
 def test_serve_answers(bare: Path, tmp_path: Path) -> None:
     models = ["--model", "models/alexa", "--verifier", "models/alexa/verifier"]
     (tmp_path / "port").touch()
-    run(bare, "-m", "wakestate.verify", "gateway", "--first-of-two", "--word", "alexa", *models,
+    run(bare, "-m", "wakestate", "gateway", "run", "--first-of-two", "--word", "alexa", *models,
         "--from", tmp_path / "port", "--out", tmp_path / "out")  # fmt: skip
-    with subprocess.Popen([bare, "-m", "wakestate.verify", "serve", "--word", "alexa", *models,
+    with subprocess.Popen([bare, "-m", "wakestate", "service", "serve", "--word", "alexa", *models,
                            "--port", "18497"], cwd=ROOT, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as service:  # fmt: skip
         answer = None

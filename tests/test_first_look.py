@@ -141,7 +141,9 @@ def test_both_looks_decide(tmp_path: Path) -> None:
         ({k: v for k, v in facts.items() if k != "limits"}, "'limits' is missing"),
     ):
         write_json(tmp_path / "verifier.json", wrong)
-        with pytest.raises(GatewayError, match=said + ".*`make verify-train MODEL=.*models/alexa`"):
+        with pytest.raises(
+            GatewayError, match=said + ".*`wakestate verifier train --model .*models/alexa`"
+        ):
             SecondLook.load(tmp_path, WORD, FOLDER)
     write_json(tmp_path / "verifier.json", facts)
     with pytest.raises(GatewayError, match=r"model\.json: no such file"):

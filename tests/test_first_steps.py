@@ -34,7 +34,7 @@ def make(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProces
         (["build", "WORD=jarvis"], "words/jarvis.toml: no such word file; there are: alexa"),
         (["train", "DATA=none"], "none/manifest.csv: not found; name a folder with recordings: "),
         (["evaluate", "DATA=none"], "none/manifest.csv: not found; name a folder"),
-        (["verify-train", "DATA=none"], "none/manifest.csv: not found; name a folder"),
+        (["demo", "MODEL=none"], "none/verifier/verifier.json: no such file; `wakestate verifier"),
         (["emulate"], "AUDIO is not given: make emulate AUDIO=x.wav"),
         (["qemu", "BOARD=host", "AUDIO=x"], "BOARD=host is this computer"),
         (["compile"], "TFLITE is not given"),
@@ -49,38 +49,22 @@ def test_what_is_missing_is_said_before_anything_is_installed(
     assert done.stdout == "" and not list(tmp_path.iterdir())
 
 
-def printed(done: subprocess.CompletedProcess[str], start: str) -> str:
-    return next(line for line in done.stdout.splitlines() if line.startswith(start))
-
-
-def test_what_train_prints_can_be_typed(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_text("")
-    more = [f"DATA={tmp_path}", "WORD=computer", "SHORT=yes"]
-    done = make("-n", "train", "MAKE=true", *more)
-    assert "make emulate WORD=computer MODEL=runs/computer/model AUDIO" in done.stdout
-    typed = printed(done, 'echo "To see it: ').split(": ")[1].strip('"')
-    assert f"make report WORD=computer DATA={tmp_path} " in typed and " SHORT='yes'" in typed
-    assert "evaluate MODEL=runs/computer/model RESULTS=runs/computer SET=yes" in done.stdout
-
-
-def test_evaluate_and_report_take_the_same_options(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_text("")
-    more = [f"DATA={tmp_path}", "DRAWS=1", "ECHO=low=4,high=0", "SEED=7", "SHORT=yes"]
-    found = []
-    for goal in ("evaluate", "report"):
-        done = make("-n", goal, *more)
-        line = done.stdout.replace("\\\n", "").partition(f"train {goal} ")[2].splitlines()[0]
-        found.append(line.partition(" --model")[0].split())
-    assert found[0] == found[1]
-    for option in ("--draws 1", "--echo low=4,high=0", "--seed 7", "--short"):
-        assert option in " ".join(found[0])
+def test_goals_hand_on_what_is_given(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").touch()
+    more = [f"DATA={tmp_path}", "WORD=computer", "MODEL=m", "ARGS=--short --seed 7"]
+    measured = f"--word computer --model m --data {tmp_path} --short --seed 7"
+    for goal, options in (
+        ("train", f"--word computer --data {tmp_path} --short --seed 7"),
+        ("evaluate", measured),
+        ("report", measured),
+        ("build", "--word computer --model m --board mps2-an386 --short --seed 7"),
+    ):
+        assert f" -m wakestate {goal} {options}" in make("-n", goal, *more).stdout
 
 
 def test_downloads_outlive_clean(tmp_path: Path) -> None:
     assert make("-n", "clean").stdout.split() == ["rm", "-rf", "build"]
     assert "rm -rf .venv downloads" in make("-n", "clean-all").stdout
-    voices = make("-n", "voices", f"VENV={tmp_path}").stdout
-    assert "tools/voices.py downloads/voices/kokoro" in voices
     data = make("-n", "data", f"VENV={tmp_path}", "WORD=computer").stdout
     assert "--data data/computer" in data and "--downloads downloads" in data
 
@@ -183,14 +167,14 @@ def test_a_model_without_thresholds_is_not_built_to_listen(tmp_path: Path) -> No
     build = ["-s", "-f", "firmware/build.mk", f"WORDFILE={TOY.word_path}", "WORD=toy",
              f"MODEL={model}", f"GENERATED={tmp_path / 'c'}", f"OUT={tmp_path / 'out'}",
              "BOARD=host", f"PYTHON={sys.executable}"]  # fmt: skip
-    done = subprocess.run([sys.executable, "-m", "wakestate.convert", "c", "--word", TOY.word_path,
-                           "--model", model, "--out", tmp_path / "c"], cwd=ROOT,
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    call = [sys.executable, "-m", "wakestate", "model", "generate", "--word", TOY.word_path,
+            "--model", model, "--out", tmp_path / "c"]  # fmt: skip
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.startswith(f"{model}: warning: no thresholds are set, so nothing wakes it; ")
     done = make(*build, "emulator")
     assert done.returncode and not list((tmp_path / "out").glob("*emulator"))
     assert done.stderr.startswith(f"{model}: no thresholds are set"), done.stderr
-    assert f"make evaluate WORD=toy MODEL={model} SET=yes" in done.stderr.splitlines()[0]
+    assert f"--model {model} --set-thresholds" in done.stderr.splitlines()[0]
     done = make(*build, "library")
     assert done.returncode == 0, done.stderr
 

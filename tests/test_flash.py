@@ -32,7 +32,7 @@ ALONE = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS",
 
 def boards(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "wakestate.boards", *arguments],
+        [sys.executable, "-m", "wakestate", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -76,7 +76,7 @@ def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
         [
             sys.executable,
             "-m",
-            "wakestate.boards",
+            "wakestate",
             "debug",
             "--board",
             "mps2-an386",
@@ -119,7 +119,7 @@ def test_without_a_board_one_line_says_what_to_plug_in(board: str) -> None:
         pytest.skip(f"a {board} is plugged in here")
     line = one_line("flash", board)
     assert line.startswith(f"{board}: not found: plug in {facts.plug}")
-    assert "-m wakestate.boards udev | sudo tee" in line
+    assert "wakestate board udev | sudo tee" in line
 
 
 @pytest.mark.parametrize("board", REAL)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT
-from wakestate.verify.__main__ import main
+from wakestate.__main__ import main
 from wakestate.verify.gateway import frames, fuzz, native
 from wakestate.verify.gateway.frames import (
     Audio,
@@ -138,8 +138,8 @@ def test_what_is_missing_is_counted() -> None:
 
 @pytest.mark.parametrize(("codec", "count"), [("c", 20000), ("python", 1500)])
 def test_a_bad_line(codec: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """The million: python -m wakestate.verify fuzz --frames 1000000; see docs/protocol.md."""
-    assert main(["fuzz", "--frames", str(count), "--seed", "2", "--codec", codec]) == 0
+    """The million: wakestate gateway fuzz --frames 1000000; see docs/protocol.md."""
+    assert main(["gateway", "fuzz", "--frames", str(count), "--seed", "2", "--codec", codec]) == 0
     text = capsys.readouterr().out
     assert re.search(r"WRONG accepted +0\n", text) and re.search(r"NOT accepted +0\n", text)
     refused = re.search(r"refused pieces +(\d+)", text)

@@ -1,4 +1,4 @@
-"""python -m wakestate.verify gateway: from a stream, or a serial port, to utterances."""
+"""wakestate gateway run: from a stream, or a serial port, to utterances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tests.firmware_build import ROOT, build, host_device
 from tests.test_emulator import SPEECH, wav
-from wakestate.verify.__main__ import main
+from wakestate.__main__ import main
 from wakestate.verify.gateway.frames import Audio, End, Frame, Kind, Reader, Start, encode
 from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway, Sensitivity, Utterance
 
@@ -142,7 +142,7 @@ def test_the_command_keeps_what_the_emulator_heard(
     stream, out = tmp_path / "stream", tmp_path / "out"
     build("scripted", "host", sanitize=True).run("emulator", "--uplink", stream, tmp_path / "x.wav")
     for again in (0, 1):  # numbers go on where the folder ends
-        assert main(["gateway", "--from", str(stream), "--out", str(out)]) == 0
+        assert main(["gateway", "run", "--from", str(stream), "--out", str(out)]) == 0
         names = sorted(path.name for path in out.iterdir())[-4:]
         first, second = (f"0000{2 * again + n}-scripted" for n in (1, 2))
         assert names == [f"{first}.json", f"{first}.wav", f"{second}.json", f"{second}.wav"]
@@ -164,12 +164,12 @@ def test_errors_name_what_and_the_mend(tmp_path: Path, capsys: pytest.CaptureFix
             "cannot be written: Not a directory; name another place",
         ),
     ):
-        assert main(["gateway", "--from", source, "--out", str(out)]) == 2
+        assert main(["gateway", "run", "--from", source, "--out", str(out)]) == 1
         assert says in capsys.readouterr().err
-    assert main(["gateway", "--from", str(tmp_path / "file"), "--out", str(tmp_path)]) == 0
+    assert main(["gateway", "run", "--from", str(tmp_path / "file"), "--out", str(tmp_path)]) == 0
     assert "no utterance in it" in capsys.readouterr().err
     sound = str(ROOT / "models" / "alexa" / "sample.wav")
-    assert main(["gateway", "--from", sound, "--out", str(tmp_path), "--quiet"]) == 2
+    assert main(["gateway", "run", "--from", sound, "--out", str(tmp_path), "--quiet"]) == 1
     assert "is not what `wake-emulator --uplink FILE` writes" in capsys.readouterr().err
 
 
@@ -184,7 +184,7 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
 
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
-    call = [sys.executable, "-m", "wakestate.verify", "gateway", "--from", os.ttyname(theirs)]
+    call = [sys.executable, "-m", "wakestate", "gateway", "run", "--from", os.ttyname(theirs)]
     call += ["--out", str(tmp_path / "out"), "--follow", "0.05"]
     with running(call) as process:
         assert process.stderr is not None

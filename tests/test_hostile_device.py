@@ -310,7 +310,7 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
     for end in (bad_end, good_end):
         tty.setraw(end)
     os.set_blocking(bad, False)
-    call = [sys.executable, "-m", "wakestate.verify", "gateway", "--from", os.ttyname(bad_end),
+    call = [sys.executable, "-m", "wakestate", "gateway", "run", "--from", os.ttyname(bad_end),
             "--from", os.ttyname(good_end), "--quiet", "--out", str(tmp_path)]  # fmt: skip
     with running(call) as process:
         _told(good, b"uplink on\n")
@@ -369,8 +369,9 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
     call = [
         sys.executable,
         "-m",
-        "wakestate.verify",
+        "wakestate",
         "gateway",
+        "run",
         "--from",
         str(port),
         "--out",

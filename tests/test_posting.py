@@ -18,8 +18,8 @@ pytest.importorskip("fastapi")
 from tests.firmware_build import ROOT, build, skip_without_qemu
 from tests.running_service import CALL, Running, sound, started, until
 from tests.test_gateway import START
+from wakestate.__main__ import main
 from wakestate.boards.schema import load_board
-from wakestate.verify.__main__ import main
 from wakestate.verify.gateway import posting
 from wakestate.verify.gateway.demo import demo
 from wakestate.verify.gateway.frames import Audio, End, Frame, Kind, Start, encode
@@ -127,22 +127,29 @@ def test_the_gateway_command(
     service: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stream").write_bytes(b"".join(message(sound(8000, 17000, 40000))))
-    call = ["gateway", "--from", str(tmp_path / "stream"), "--post", f"http://{service.host}"]
+    call = [
+        "gateway",
+        "run",
+        "--from",
+        str(tmp_path / "stream"),
+        "--post",
+        f"http://{service.host}",
+    ]
     assert main([*call, "--out", str(tmp_path / "out")]) == 0
     said = capfd.readouterr()
     assert json.loads(said.out)["accept"] is True
     assert "00001-alexa.wav: 2.500 s" in said.err
-    assert main(call[:3]) == 2
+    assert main(call[:4]) == 2
     assert "give --post URL, --out FOLDER, or both" in capfd.readouterr().err
 
 
 def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    demo_call = ["demo", "--board", "host", "--program", "none", "x.wav"]
-    for call in (["serve"], ["bench-service"], demo_call):
-        assert main([call[0], "--verifier", str(tmp_path), *call[1:]]) == 2
+    for call in (["service", "serve"], ["service", "bench"], ["demo", "--board", "host"]):
+        assert main([*call, "--verifier", str(tmp_path)]) == 1
         said = capsys.readouterr().err
         assert said == (
-            f"{tmp_path}/verifier.json: no such file; `make verify-train WORD=alexa` makes it\n"
+            f"{tmp_path}/verifier.json: no such file; "
+            "`wakestate verifier train --word alexa` makes it\n"
         )
 
 

@@ -203,7 +203,7 @@ def test_a_damaged_result_is_said(tmp_path: Path) -> None:
     path = tmp_path / "evaluate.json"
     for text in ("{", "[]", '{"rows": []}', '{"rows": [{"others": {}}]}'):
         path.write_text(text)
-        with pytest.raises(DataError, match=r"evaluate\.json: not what `make evaluate` writes"):
+        with pytest.raises(DataError, match=r"json: not what `wakestate evaluate` writes"):
             read_results(path)
     path.write_text('{"rows": [{"condition": {"name": "clean"}, "others": {}}], "near": []}')
     with pytest.raises(DataError, match=f"version 1, and this tool reads {VERSION}; remove it"):
@@ -214,7 +214,7 @@ def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> N
     library = build("toy", "host").folder / "libwakestate.so"
 
     def report(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wakestate.train", "report", "--word", TOY.word_path]
+        command = [sys.executable, "-m", "wakestate", "report", "--word", TOY.word_path]
         command += ["--data", sounds, "--library", library, "--model", TOY.folder]
         command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", "--short", *more]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

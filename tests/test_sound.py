@@ -1,4 +1,4 @@
-"""`make emulate AUDIO=` and `boards hear`: any recording, whatever it is called."""
+"""`make emulate AUDIO=` and `wakestate emulate`: any recording, whatever it is called."""
 
 from __future__ import annotations
 
@@ -135,10 +135,8 @@ def test_events_name_the_recording(tmp_path: Path, board: str) -> None:
     call = [
         sys.executable,
         "-m",
-        "wakestate.boards",
-        "hear",
-        "--board",
-        board,
+        "wakestate",
+        *(["emulate"] if board == "host" else ["qemu", "--board", board]),
         "--state",
         "volume=high",
     ]
@@ -161,12 +159,12 @@ def test_events_name_the_recording(tmp_path: Path, board: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a b", "it's", "$HOME$$", "$(shell touch made)", "`touch made`", "x'; touch made; '"]
 )
-def test_make_hands_on_any_name_and_state(tmp_path: Path, name: str) -> None:
+def test_make_hands_on_any_name(tmp_path: Path, name: str) -> None:
     """Neither make nor the shell reads anything into it."""
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"include {ROOT}/Makefile\n")
-    call = ["make", "-s", "-C", str(tmp_path), "PYTHON=echo", "BUILD=true", "BOARD_SETUP=",
-            "emulate", f"AUDIO={name}", f"STATE={name}"]  # fmt: skip
+    call = ["make", "-s", "-C", str(tmp_path), "PYTHON=echo", "BOARD_SETUP=",
+            "emulate", f"AUDIO={name}"]  # fmt: skip
     done = subprocess.run(call, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1].endswith(f"--state {name} -- {name}")
+    assert done.stdout.splitlines()[-1].endswith(f" emulate --word alexa -- {name}")
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

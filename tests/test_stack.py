@@ -10,7 +10,7 @@ import pytest
 
 from tests.firmware_build import ROOT
 from tests.tflite_maker import Maker
-from wakestate.bench.__main__ import main
+from wakestate.__main__ import main
 from wakestate.bench.measure import CALLS, Model, Subject, measure, stacks
 from wakestate.bench.rows import BenchError, Report, Row
 from wakestate.bench.stack import Stack, read_usage
@@ -207,13 +207,13 @@ def test_the_command_prints_bytes_and_calls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     low = linked(tmp_path, CHAIN).worst("low").bytes
-    command = ["stack", "--board", "mps2-an386", "--elf", str(tmp_path / "x.elf")]
+    command = ["bench", "stack", "--board", "mps2-an386", "--elf", str(tmp_path / "x.elf")]
     assert main([*command, "low", "use"]) == 0
     assert capsys.readouterr().out == (
         f"low: {low} bytes of stack: low {low}\nuse: 0 bytes of stack: use 0\n"
     )
     (tmp_path / "x.elf.map").unlink()
-    assert main([*command, "low"]) == 2
+    assert main([*command, "low"]) == 1
     assert "x.elf.map: no such file; link with -Wl,-Map=" in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT
-from wakestate.verify.__main__ import main
+from wakestate.__main__ import main
 from wakestate.verify.gateway.gateway import GatewayError
 from wakestate.verify.service.detector import SecondLook
 from wakestate.words import load_word
@@ -37,7 +37,7 @@ def said(folder: Path, npz: bytes = NPZ, facts: bytes = FACTS) -> str:
         warnings.simplefilter("error")  # they would be more lines
         SecondLook.load(folder, load_word(ROOT / "words/alexa.toml"), MODEL)
     text = str(caught.value)
-    assert text.isprintable() and str(folder) in text and "make verify-train" in text
+    assert text.isprintable() and str(folder) in text and "wakestate verifier train" in text
     return text
 
 
@@ -147,6 +147,6 @@ def test_the_service_does_not_start_with_one(
 ) -> None:
     pytest.importorskip("fastapi")
     (folder / "verifier.npz").write_bytes(NPZ[:5000])
-    assert main(["serve", "--verifier", str(folder), "--model", str(MODEL)]) == 2
+    assert main(["service", "serve", "--verifier", str(folder), "--model", str(MODEL)]) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and "verifier.npz: is damaged: " in err

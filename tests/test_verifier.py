@@ -443,5 +443,5 @@ def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:
         Network.load(tmp_path)
     (tmp_path / "verifier.json").write_text("{}")
     (tmp_path / "verifier.npz").write_bytes(b"nothing")
-    with pytest.raises(GatewayError, match=r"`make verify-train` writes verifier\.json"):
+    with pytest.raises(GatewayError, match=r"`wakestate verifier train` writes verifier\.json"):
         Network.load(tmp_path)

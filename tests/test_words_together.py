@@ -14,11 +14,11 @@ from tests.firmware_build import build
 from tests.test_device import hear
 from tests.test_emulator import pcm
 from wakestate import __version__
+from wakestate.__main__ import main
 from wakestate.bench.image import read_image
 from wakestate.bench.measure import Counts
 from wakestate.boards.building import build as make
 from wakestate.boards.schema import load_board
-from wakestate.convert.__main__ import main
 from wakestate.convert.emit import ENGINE_SCHEMA
 
 TOGETHER = "alexa computer"
@@ -82,11 +82,11 @@ def test_words_that_do_not_fit_are_refused_by_name(
         other = tmp_path / "computer.toml"
         other.write_text(text.replace(old, new), encoding="utf-8")
         words = ["--word", "words/alexa.toml", "--word", str(other)]
-        assert main(["words", *words, "--out", str(tmp_path / "out")]) == 1
+        assert main(["model", "generate-words", *words, "--out", str(tmp_path / "out")]) == 1
         error = capsys.readouterr().err
         assert str(other) in error and table in error and error.count("\n") == 1
-    assert main(["words", "--word", "words/alexa.toml", "--word", "words/alexa.toml",
-                 "--out", str(tmp_path / "out")]) == 1  # fmt: skip
+    twice = ["--word", "words/alexa.toml"] * 2
+    assert main(["model", "generate-words", *twice, "--out", str(tmp_path / "out")]) == 1
     assert "allowed once" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wakestate.errors import UserError
 from wakestate.words.explain import one_line
 
 NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
@@ -22,7 +23,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  
 _SHOWN = 200  # characters of what came from outside
 
 
-class FileError(Exception):
+class FileError(UserError):
     """A file cannot be read or written; the text is one line that names it, and what to do."""
 
 

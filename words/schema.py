@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from wakestate.errors import UserError
 from wakestate.words.explain import explain, one_line
 
 
@@ -62,7 +63,7 @@ CARRIERS = (
 )
 
 
-class WordError(Exception):
+class WordError(UserError):
     """A word file cannot be used; the text says which key, and what is allowed."""
 
 

@@ -78,8 +78,7 @@ def compile_model(path: Path, name: str, kernels: Kernels, *, stream: bool = Fal
     streams, file = " --stream" if stream else "", _comment(path.name)
     first = heading(
         f"  model  {file}  sha256 {sha256(path)}",
-        f"  python -m wakestate.convert compile --tflite {file} --kernels {kernels}{streams} "
-        f"--name {name}",
+        f"  wakestate model compile {file} --kernels {kernels}{streams} --name {name}",
     )
     values = program_values(program, name, file, first, kernels) | {"warmup": warmup}
     files = {f"{name}.h": render("compiled.h.j2", **values)}

@@ -81,7 +81,7 @@ class Work:
             if not fits(name) or name in names:
                 raise self.fail(
                     op, f"its output tensor is named {name!r}; a name of a-z, 0-9 and _ that no "
-                    "other has is needed; `python -m wakestate.convert tflite` writes such names"
+                    "other has is needed; `wakestate model convert` writes such names"
                 )  # fmt: skip
             names.add(name)
             self.ops[number] = replace(op, options=op.options | {"name": name})

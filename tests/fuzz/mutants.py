@@ -35,7 +35,7 @@ import numpy as np
 import tflite
 
 from tests.fuzz.targets import ROOT
-from wakestate.convert.__main__ import main as convert
+from wakestate.__main__ import main as wakestate
 from wakestate.convert.kernels import KERNELS
 
 #: Where faults and accepted mutants are kept until the next run.
@@ -131,10 +131,10 @@ def attempt(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
 
 def _compile(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
     said = io.StringIO()
-    call = ["compile", "--tflite", str(path), "--name", "k", "--out", str(out), *options]
+    call = ["model", "compile", str(path), "--name", "k", "--out", str(out), *options]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            status = convert(call)
+            status = wakestate(call)
     except BaseException:
         return "traceback", traceback.format_exc()[-2000:]
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

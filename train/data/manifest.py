@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path, PureWindowsPath
 
+from wakestate.errors import UserError
 from wakestate.words import Data
 from wakestate.words.explain import one_line
 
@@ -35,7 +36,7 @@ _MOST = 20  # problems listed
 Row = dict[str, str]
 
 
-class DataError(Exception):
+class DataError(UserError):
     """The data folder cannot be used; the text says which file, and what to do."""
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.frontend import frontend_hash
+from wakestate.errors import UserError
 from wakestate.train.data.locate import RATE
 from wakestate.words import Word
 
 
-class DeviceError(Exception):
+class DeviceError(UserError):
     """The compiled library does not fit the word file."""
 
 
@@ -36,7 +37,7 @@ class Steps:
 def library_hash(library: Path) -> str:
     """sha256 of the compiled library; DeviceError where it is missing."""
     if not library.is_file():
-        raise DeviceError(f"{library}: not found; build it with `make build BOARD=host`")
+        raise DeviceError(f"{library}: not found; build it with `wakestate build --board host`")
     return sha256(library.read_bytes()).hexdigest()
 
 

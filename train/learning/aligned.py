@@ -1,4 +1,4 @@
-"""Two ways to find where the word starts and ends: python -m wakestate.train aligned.
+"""Two ways to find where the word starts and ends: wakestate model endpoints.
 
 Jose et al., "Accurate detection of wake word start and end using a CNN" (Interspeech 2020):
 regression of both from the shared trunk, or detectors that are trained to fire at a fixed time

@@ -60,7 +60,7 @@ class Budget:
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
         """(part, kind, clips, what is added to the seed) of every pool of scenes."""
         if self.near and not any(c.label == "near" for c in corpus.negatives(word)):
-            raise DataError("--near: no recording with the label 'near' to mix; `make data`")
+            raise DataError("--near-misses: no recording with the label 'near'; `make data`")
         pools = [
             ("train", "positive", self.positives, 1),
             ("train", "negative", self.negatives - self.near, 2),
@@ -75,7 +75,7 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
     """The network of a finished run, and what it was trained on. DataError."""
     model, config = run / "model.keras", run / "config.json"
     if not model.is_file():
-        raise DataError(f"{model}: not found; `make train` makes it")
+        raise DataError(f"{model}: not found; `wakestate train` makes it")
     return (keras.saving.load_model(model, compile=False),
             Budget(**json.loads(config.read_text())["budget"]))  # fmt: skip
 

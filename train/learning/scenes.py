@@ -1,4 +1,4 @@
-"""Examples of the mixed sound, to listen to and to look at: python -m wakestate.train scenes."""
+"""Examples of the mixed sound, to listen to and to look at: wakestate data scenes."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def load_network(word: Word, path: Path) -> keras.Model:
     """The network that `path` holds, taking windows of the receptive field; DataError where it is
     not that of the word file."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `make train WORD={word.name}` writes it")
+        raise DataError(f"{path}: no such file; `wakestate train` writes it")
     model = build_model(word, word.model.receptive_hops)
     try:
         model.set_weights(keras.saving.load_model(path, compile=False).get_weights())

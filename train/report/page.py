@@ -61,12 +61,13 @@ def read_results(path: Path) -> dict[str, Any]:
         if found["rows"][0]["condition"] and found.get("version") != VERSION:
             raise DataError(
                 f"{path}: version {found.get('version', 1)}, and this tool reads {VERSION}; "
-                "remove it, and `make evaluate` makes it again"
+                "remove it, and `wakestate evaluate` makes it again"
             )
         found["states"], found["false_accepts"], found["near"]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not what `make evaluate` writes ({error!r}); remove it, and it is made again"
+            f"{path}: not what `wakestate evaluate` writes ({error!r}); remove it, and it is made "
+            "again"
         ) from None
     return dict(found)
 

@@ -185,8 +185,8 @@ def _accepts(found: list[dict[str, Any]]) -> Table:
     note = (
         "Each wake on sound without the word, from the lowest threshold on that counts in its "
         f"state: as shipped, or as one half sets it for 0.5 FA/h.{more} Seconds are from the "
-        "recording's start; the score is the highest threshold that it passes. `make clips` writes "
-        "each as a WAV file."
+        "recording's start; the score is the highest threshold that it passes. `wakestate "
+        "model clips` writes each as a WAV file."
     )
     head = ("state told", "sound", "recording", "s", "score", "text")
     return Table(BY_NAME, note, head, tuple(body))

@@ -1,4 +1,4 @@
-"""`python -m wakestate.train benchmark`: recorded sound without the word, to count false accepts.
+"""`wakestate data benchmark`: recorded sound without the word, to count false accepts.
 
 benchmark.toml lists the packages. All of it is for dev, and none of it stands in recorded.toml,
 which training reads.

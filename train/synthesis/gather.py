@@ -36,7 +36,7 @@ def claim(data: Path) -> None:
         raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
     data.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    write_whole(mark, '{"made": "python -m wakestate.train data"}\n')
+    write_whole(mark, '{"made": "wakestate data synthesize"}\n')
 
 
 def in_parallel(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:

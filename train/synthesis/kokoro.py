@@ -15,10 +15,10 @@ MODEL, VOICES = "kokoro.onnx", "voices.bin"
 
 
 class Kokoro(Engine):
-    """A folder with kokoro.onnx and voices.bin, as `make voices` gathers them.
+    """A folder with kokoro.onnx and voices.bin, as `wakestate data voices` gathers them.
 
     A voice is a style vector for each length of text; a blend is their weighted mean. Where the
-    model tells its durations (those of `make voices` do), words are timed.
+    model tells its durations (those of `wakestate data voices` do), words are timed.
     """
 
     name = "kokoro"
@@ -35,7 +35,9 @@ class Kokoro(Engine):
         if not importlib.util.find_spec("kokoro_onnx"):
             return "kokoro: pip install kokoro-onnx"
         lacks = [n for n in (MODEL, VOICES) if not (self.folder / n).is_file()]
-        return f"kokoro: {self.folder / lacks[0]} is not there: make voices" if lacks else ""
+        return (
+            f"kokoro: {self.folder / lacks[0]} is not there: wakestate data voices" if lacks else ""
+        )
 
     @cache  # noqa: B019
     def voices(self) -> list[str]:

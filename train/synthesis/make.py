@@ -1,4 +1,4 @@
-"""`python -m wakestate.train data`: the whole data folder, in as many processes as there are cores.
+"""`wakestate data synthesize`: the whole data folder, in as many processes as there are cores.
 
 Every finished clip and package is a file of its own, so a killed run goes on where it was; the
 manifest and train/tts/words.csv are written last, and what they do not name is removed.
@@ -92,7 +92,7 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     spoken |= {data / split / "tts/words.csv" for split in ("train", "dev")}
     finish(data, rows, taken, spoken)
     print(summary(rows, time.monotonic() - began))
-    print(f"\n{data / 'manifest.csv'}: make train WORD={word.name} DATA={data}")
+    print(f"\n{data / 'manifest.csv'}: wakestate train --word {word.name} --data {data}")
 
 
 def speakable(word: Word) -> str:

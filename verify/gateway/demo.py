@@ -72,7 +72,7 @@ def demo(
     host's emulator says all that it has at once. Returns 0 where each wake had its answer.
     """
     if not program.exists():
-        raise GatewayError(f"{program}: not built; `make build BOARD={board.name}` does")
+        raise GatewayError(f"{program}: not built; `wakestate build --board {board.name}` does")
     for path in audio:
         if not Path(path).is_file():
             raise GatewayError(f"{path}: no such file; give a recording with AUDIO=FILE")

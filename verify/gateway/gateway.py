@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.errors import UserError
 from wakestate.verify.gateway.frames import (
     LONGEST,
     Audio,
@@ -37,7 +38,7 @@ FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
 Say = Callable[[str], None]
 
 
-class GatewayError(Exception):
+class GatewayError(UserError):
     """The gateway or the service cannot go on; the text names what, and the mend."""
 
 

@@ -36,7 +36,7 @@ def library() -> ctypes.CDLL:
         try:
             done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise NativeError(f"{call[0]}: no such compiler; `make setup` installs gcc") from None
+            raise NativeError(f"{call[0]}: no such compiler; apt-get install gcc") from None
         if done.returncode != 0:
             raise NativeError(f"{SOURCES[0]}: does not compile: {done.stderr.strip()}")
         loaded = ctypes.CDLL(str(built))

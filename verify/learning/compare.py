@@ -1,4 +1,4 @@
-"""Networks of the second look and the DNN-HMM at equal misses: python -m wakestate.verify compare.
+"""Networks of the second look and the DNN-HMM at equal misses: wakestate verifier compare.
 
 The compiled device hears the streams and recordings of a split at a low threshold, as in
 measure.py. Every network is asked about each wake, cut where the device tells the word's
@@ -236,7 +236,7 @@ def compare(word: Word, data: Path, split: str, cache: Path, library: Path, fold
     """Every finished run in `folder`; writes JSON to `out`, returns Markdown. DataError."""
     runs = sorted({path.parent.parent for path in folder.glob("*/verifier/*.json")})
     if not runs:
-        raise DataError(f"{folder}: holds no run of `python -m wakestate.verify train`")
+        raise DataError(f"{folder}: holds no run of `wakestate verifier train`")
     cuts, hours = first_look(word, data, split, cache, library, rate)
     if not cuts.is_word.any() or cuts.is_word.all():
         raise DataError(

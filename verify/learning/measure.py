@@ -1,4 +1,4 @@
-"""The whole system, with and without the second look: python -m wakestate.verify measure.
+"""The whole system, with and without the second look: wakestate verifier measure.
 
 One look: the device as it ships, counted as in train/evaluation/evaluate.py. With a second
 look the first wakes from the lower thresholds on that the verifier was made for: each is cut where

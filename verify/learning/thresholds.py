@@ -32,7 +32,7 @@ def first_look(word: Word, model: Path, library: Path) -> tuple[FirstLook, list[
     first, device = FirstLook(word, model), Device(library, word)
     if first.thresholds != [device.threshold(state) for state in range(len(word.states))]:
         raise DataError(f"{library}: compiled of another model than {model}; "
-                        f"`make verify-train MODEL={model}` compiles it")  # fmt: skip
+                        f"`wakestate verifier train --model {model}` builds it")  # fmt: skip
     return first, [low for low, _ in between(device)]
 
 

@@ -1,4 +1,4 @@
-"""python -m wakestate.verify bench-service: how long after the sound's end the service answers."""
+"""wakestate service bench: how long after the sound's end the service answers."""
 
 from __future__ import annotations
 

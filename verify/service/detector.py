@@ -102,7 +102,7 @@ class SecondLook:
         """Of a folder that training wrote, beside the first network's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
-        anew = f"`make verify-train MODEL={model}` trains it anew"
+        anew = f"`wakestate verifier train --model {model}` trains it anew"
         try:
             found = checked(Decision, facts)
             for name in ("shipped", "wakes", "limits"):
@@ -114,7 +114,7 @@ class SecondLook:
         first = FirstLook(word, model, [found.shipped[state] for state in word.states])
         if found.first != first.identity:
             raise GatewayError(f"{folder}: made beside another network than {model}; {anew}, "
-                               f"`make verify-limits MODEL={model}` fits it")  # fmt: skip
+                               f"`verifier recalibrate --model {model}` fits it")  # fmt: skip
         limits = np.array([found.limits[state] for state in word.states], np.float32)
         wakes = tuple(found.wakes[state] for state in word.states)
         look = cls(network, first, found.weight, limits, wakes)

@@ -41,8 +41,8 @@ class Network:
             return cls(read_json(folder / FACTS), read_arrays(folder / WEIGHTS))
         except FileError as error:
             raise GatewayError(
-                f"{plain(folder)}: no verifier can be read from it: {error}; `make verify-train` "
-                f"writes {FACTS} and {WEIGHTS}"
+                f"{plain(folder)}: no verifier can be read from it: {error}; `wakestate verifier "
+                f"train` writes {FACTS} and {WEIGHTS}"
             ) from None
 
     def score(self, features: Floats) -> tuple[Floats, Floats, Floats]:

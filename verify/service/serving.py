@@ -37,7 +37,9 @@ def missing(word: str, folder: Path) -> str:
     """Which file of a trained verifier is not there, and the mend; "" where all are."""
     for name in (infer.FACTS, infer.WEIGHTS):
         if not (folder / name).is_file():
-            return f"{folder / name}: no such file; `make verify-train WORD={word}` makes it"
+            return (
+                f"{folder / name}: no such file; `wakestate verifier train --word {word}` makes it"
+            )
     return ""
 
 
@@ -112,7 +114,7 @@ def serve(
             raise GatewayError(f"{settings.word.name}: {error}") from None
         except (OSError, subprocess.CalledProcessError) as error:
             raise GatewayError(
-                f"the front end does not compile: {error}; `make setup` installs gcc"
+                f"the front end does not compile: {error}; apt-get install gcc"
             ) from None
         service: Service = app.state.service
         Connection.most = _connections()

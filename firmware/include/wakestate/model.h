@@ -1,6 +1,6 @@
 /* What a generated model is: constants in flash, and the functions of its network.
  *
- * `python -m wakestate.convert c` writes one for each word: ws_NAME.h declares `extern const
+ * `wakestate model generate` writes one for each word: ws_NAME.h declares `extern const
  * ws_model ws_NAME`, ws_NAME.c defines it. Programs hand it to ws_init and need not look inside.
  */
 #ifndef WAKESTATE_MODEL_H

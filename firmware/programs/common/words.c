@@ -12,10 +12,10 @@ const char *ws_words_start(ws_words_engine *engine, const ws_words_settings *set
                    "the word file";
         case WS_ERROR_WORD:
             return "the device states of the words differ; give their word files the same "
-                   "[metadata], and generate all of them again: python -m wakestate.convert c";
+                   "[metadata], and generate all of them again: wakestate model generate";
         default:
             return "generated for another version of this firmware; generate it again: "
-                   "python -m wakestate.convert c";
+                   "wakestate model generate";
     }
 }
 

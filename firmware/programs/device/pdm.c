@@ -5,7 +5,7 @@
 #define TAPS_Q 15
 #define OFFSET_Q 8 /* 16 kHz / (2 pi 2^8) = 10 Hz */
 
-/* Q15, the first half; the second is its mirror. `python -m wakestate.boards pdm` prints it. */
+/* Q15, the first half; the second is its mirror. `wakestate board pdm` prints it. */
 static const int16_t taps[WS_HALF_TAPS / 2] = {
     -13,   -3,    35,   21,   -57,   -44,   85,   75,   /**/
     -123,  -118,  170,  174,  -231,  -247,  308,  342,  /**/

@@ -1,0 +1,112 @@
+"""The gateway, which takes a device's wakes."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile
+
+if TYPE_CHECKING:
+    from wakestate.verify.gateway.gateway import Sensitivity
+
+SECONDS = click.FloatRange(0, 60)
+
+
+@click.group()
+def gateway() -> None:
+    """The gateway from a device's serial port to the service."""
+
+
+def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Sensitivity:
+    """How much more readily a device wakes whose wakes are verified."""
+    from wakestate.verify.service import detector
+
+    model = model or word.model
+    return detector.sensitivity(word.load(), model, verifier or model / "verifier")
+
+
+@gateway.command(epilog="Example: wakestate gateway run --from /dev/ttyACM0 "
+                 "--post http://127.0.0.1:8080 --first-of-two")  # fmt: skip
+@click.option("--from", "sources", multiple=True, required=True, metavar="PORT|FILE|-",
+              help="A device; give it again for each of several. Or what the emulator's --uplink "
+              "wrote; - is stdin.")  # fmt: skip
+@click.option("--post", metavar="URL", help="Of the service: http://HOST:PORT, or https where a "
+              "proxy stands before it.")  # fmt: skip
+@click.option("--out", type=options.FOLDER, metavar="FOLDER", help="Keep the utterances there, as "
+              "OUT/NUMBER-WORD.wav with what the device said in a .json beside.")  # fmt: skip
+@click.option("--key-file", type=options.FILE, metavar="FILE",
+              help="Its first line is the key for the service.")  # fmt: skip
+@click.option("--follow", type=SECONDS, default=2.0, show_default=True, metavar="SECONDS",
+              help="For --out: after the word's end, then the device is told to stop.")  # fmt: skip
+@click.option("--baud", type=options.POSITIVE, default=1_000_000, show_default=True,
+              help="Of a port.")  # fmt: skip
+@click.option("--first-of-two", is_flag=True, help="Let each device wake more readily on --word "
+              "while its wakes are verified: at the thresholds in verifier.json.")  # fmt: skip
+@options.word
+@options.model
+@options.verifier
+@click.option("--quiet", is_flag=True, help="Do not show the device's lines.")
+@options.needs("serve")
+def run(word: WordFile, model: Path | None, verifier: Path | None, sources: Sequence[str],
+        post: str | None, key_file: Path | None, first_of_two: bool, **given: Any) -> int:  # fmt: skip
+    """Take the sound of wakes from devices, to the service or into a folder.
+
+    Switches the uplink of a device on. With --post each wake's sound goes to the service while it
+    comes in; the device is told to stop when that is enough, and each verdict is a line of JSON on
+    stdout. A service that is busy or away is asked again for 15 s.
+    """
+    from wakestate.verify.gateway.posting import Service, load_key
+    from wakestate.verify.gateway.taking import Taken, take
+
+    if given["out"] is None and post is None:
+        raise click.UsageError(
+            "nowhere to take the utterances: give --post URL, --out FOLDER, or both"
+        )
+    if key_file is not None and post is None:
+        raise click.UsageError(f"--key-file {key_file}: for which service? give --post URL")
+    twice = [source for source, count in Counter(sources).items() if count > 1]
+    if twice:
+        raise click.UsageError(f"--from {twice[0]}: given twice; name each device once")
+    key = load_key(key_file) if key_file else None
+    service = Service(post, key) if post is not None else None
+    first = sensitivity(word, model, verifier) if first_of_two else None
+    return take(Taken(list(sources), given["baud"], given["out"], given["follow"], service,
+                      given["quiet"], first))  # fmt: skip
+
+
+@gateway.command(epilog="Example: wakestate gateway fuzz --frames 1000000 --seed 1")
+@click.option("--frames", type=options.POSITIVE, default=100_000, show_default=True)
+@options.seed
+@click.option("--codec", type=click.Choice(["c", "python"]), default="c", show_default=True,
+              help="The firmware's, compiled here, or the one in Python, which is slower.")  # fmt: skip
+def fuzz(frames: int, seed: int, codec: str) -> int:
+    """Frames over a bad line: none wrong accepted, none whole refused.
+
+    Writes frames, damages the stream and reads it again. Ends with 1 when a frame was accepted that
+    is not as it was sent, or one that came whole was not.
+    """
+    from wakestate.verify.gateway import fuzz as fuzzing
+
+    def progress(done: int) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if done == frames else ""
+            print(f"\r{done} of {frames} frames", end=end, file=sys.stderr, flush=True)
+
+    counts = fuzzing.fuzz(frames, seed, codec, progress)
+    untouched = counts.sent - counts.touched
+    print(f"sent                  {counts.sent:10} frames, {counts.sent_bytes} bytes")
+    print(f"touched by damage     {counts.touched:10}")
+    print(f"  accepted, as sent   {counts.accepted_touched:10}")
+    print(f"came whole            {untouched:10}")
+    print(f"  accepted            {counts.accepted - counts.accepted_touched:10}")
+    print(f"  NOT accepted        {counts.whole_not_accepted:10}")
+    print(f"refused pieces        {counts.refused:10}, which began as a frame")
+    print(f"WRONG accepted        {counts.wrong:10}")
+    return 0 if counts.good else 1

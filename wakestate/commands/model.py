@@ -1,0 +1,203 @@
+"""Models: .keras -> int8 .tflite -> C; what two of them miss."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import options, train
+from wakestate.commands.options import WordFile
+
+# As in convert/kernels.py, which takes pydantic's time to load.
+_kernels = click.option("--kernels", type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
+                        default="plain", show_default=True,
+                        help="Instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide "
+                        "(the same, faster with twice the flash for weights), mve (M55).")  # fmt: skip
+_copies = click.option("--without-copies", is_flag=True,
+                       help="No copies of the headers of firmware/ that the C includes.")  # fmt: skip
+_c_out = click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER",
+                      help="Where the C goes.")  # fmt: skip
+_stream = click.option("--stream", is_flag=True,
+                       help="Axis 1 is time: take new columns a run and keep what layers still "
+                       "need of old ones.")  # fmt: skip
+
+
+@click.group()
+def model() -> None:
+    """Models: convert, generate C, compare."""
+
+
+@model.command(epilog="Example: wakestate model convert --word alexa --keras runs/alexa/model.keras "
+               "--calibration runs/alexa/calibration.npy --out runs/alexa/model")  # fmt: skip
+@options.word
+@click.option("--keras", type=options.FILE, required=True, metavar="FILE", help="Trained model.")
+@click.option("--calibration", type=options.FILE, required=True, metavar="FILE",
+              help=".npy of int8 windows [n, receptive hops, bands]: real features, a few hundred, "
+              "that activations' ranges are measured on.")  # fmt: skip
+@click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER", help="Model folder.")
+@options.needs("train")
+def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
+    """.keras -> a folder of int8 .tflite files, one for each state.
+
+    The thresholds still say "never fires": evaluation sets them.
+    """
+    import numpy as np
+
+    from wakestate.convert.errors import ConvertError
+    from wakestate.words.files import plain
+
+    loaded = word.load()
+    try:
+        windows = np.lib.format.open_memmap(calibration, mode="r")
+    except Exception as error:  # a damaged file may raise anything
+        raise ConvertError(
+            f"{plain(calibration)}: not a readable .npy file: {plain(error, 300)}"
+        ) from None
+    from wakestate.convert.export import export
+    from wakestate.train.model.network import load_network
+
+    export(loaded, load_network(loaded, keras), keras, windows, out)
+    print(f"{out}: {len(loaded.states)} states; thresholds not set yet")
+
+
+@model.command(epilog="Example: wakestate model generate --word alexa --kernels dsp --out c")
+@options.word
+@options.model
+@_kernels
+@_copies
+@_c_out
+def generate(word: WordFile, model: Path | None, kernels: Any, without_copies: bool,
+             out: Path) -> None:  # fmt: skip
+    """Model folder -> the C that the firmware is built from."""
+    from wakestate.convert.emit import compile_word, emit
+    from wakestate.convert.manifest import deaf, read_manifest
+
+    loaded, folder = word.load(), model or word.model
+    for path in emit(word.path, folder, out, kernels, copies=not without_copies):
+        print(path)
+    if deaf(loaded, read_manifest(folder)):
+        print(f"{folder}: warning: no thresholds are set, so nothing wakes it; wakestate evaluate "
+              f"--word {word.path} --model {folder} --set-thresholds", file=sys.stderr)  # fmt: skip
+    program = compile_word(loaded, folder, kernels)
+    print(
+        f"{sum(step.macs > 0 for step in program.steps)} layers, {program.weight_bytes} bytes of "
+        f"weights, {len(loaded.states)} states, state {program.state_bytes} bytes, "
+        f"arena {program.arena_bytes} bytes"
+    )
+
+
+@model.command("generate-words",
+               epilog="Example: wakestate model generate-words --word alexa --word computer --out c")  # fmt: skip
+@options.words
+@_c_out
+def generate_words(words: Sequence[WordFile], out: Path) -> None:
+    """ws_words.h and ws_words.c: the words of one program."""
+    from wakestate.convert.emit import generate_words as generate
+    from wakestate.convert.render import write_files
+
+    texts = generate([word.path for word in words], [word.load() for word in words])
+    for path in write_files(out, texts):
+        print(path)
+
+
+@model.command("compile", epilog="Example: wakestate model compile kws.tflite --kernels dsp --out c")
+@click.argument("tflite", type=options.FILE)
+@click.option("--name", help="Of the C files and functions.  [default: the file's name]")
+@_stream
+@_kernels
+@_copies
+@_c_out
+def only_compile(tflite: Path, name: str | None, stream: bool, kernels: Any, without_copies: bool,
+                 out: Path) -> None:  # fmt: skip
+    """Any int8 .tflite -> C, nothing built.
+
+    Writes NAME.h (a struct, NAME_reset, NAME_run) and NAME.c. What is supported: docs/compile.md.
+    """
+    from wakestate.convert.compile.emit import emit_model
+    from wakestate.convert.compile.names import model_name
+
+    made, paths = emit_model(
+        tflite, name or model_name(tflite), kernels, out,
+        stream=stream, copies=not without_copies,
+    )  # fmt: skip
+    for path in paths:
+        print(path)
+    program = made.program
+    if made.warning:
+        print(f"warning: {made.warning}", file=sys.stderr)
+    print(
+        f"{len(program.steps)} steps, {program.macs} "
+        f"multiply-accumulates a run, state {program.state_bytes} bytes, "
+        f"arena {program.arena_bytes} bytes"
+    )
+
+
+@click.command("compile", epilog="Example: wakestate compile kws.tflite --board mps3-an547")
+@click.argument("tflite", type=options.FILE)
+@options.board
+@_stream
+def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
+    """Any int8 .tflite to C for a board, and what it costs there."""
+    from wakestate.boards.building import build_aloud, check_tools
+    from wakestate.boards.schema import load_board
+    from wakestate.commands.bench import count_model
+    from wakestate.convert.compile.names import model_name
+
+    facts, file = load_board(board), str(tflite)
+    check_tools(facts)
+    name = model_name(tflite) + ("_stream" if stream else "")
+    if not tflite.is_file():
+        raise click.UsageError(f"{file}: no such file; give a .tflite file")
+    build_aloud("firmware/compile.mk", "all", f"BOARD={board}", f"NAME={name}",
+                f"TFLITE={file.replace('$', '$$')}", f"STREAM={'yes' if stream else ''}")  # fmt: skip
+    generated = Path("build/generated/compiled") / name / facts.kernels
+    print(generated / f"{name}.h", generated / f"{name}.c", sep="\n")
+    program = "compiled" if board == "host" else "compiled.elf"
+    print(Path("build") / board / "compiled" / name / program)
+    if board != "host":
+        count_model(tflite, board, stream)
+
+
+@model.command("compare", epilog="Example: wakestate model compare new=runs/new/evaluate.json "
+               "old=build/alexa/evaluate.json")  # fmt: skip
+@click.argument("first", type=options.NAMED_FILE, metavar="NAME=FILE")
+@click.argument("others", type=options.NAMED_FILE, nargs=-1, required=True, metavar="NAME=FILE...")
+@options.needs("train")
+def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None:
+    """A paired test between models' evaluate.json, of the same data and options.
+
+    Prints for each condition, and for all together, the difference of their misses with its
+    interval over voices, and p.
+    """
+    from wakestate.train.evaluation.paired import comparison
+    from wakestate.train.report.page import read_results
+
+    name, results = first[0], read_results(first[1])
+    for other_name, other in others:
+        for made in comparison(name, results, other_name, read_results(other)):
+            print(made.markdown(), end="\n\n")
+
+
+@model.command(epilog="Example: wakestate model variants runs/experiment/alexa --rate 0.5")
+@click.argument("folder", type=options.FOLDER)
+@click.option("--baseline", default="none", show_default=True, help="Variant.")
+@click.option("--rate", type=float, multiple=True, metavar="FA/H", default=(0.5, 1.0, 2.0, 4.0),
+              show_default=True, help="False accepts an hour to compare at.")  # fmt: skip
+@options.needs("train")
+def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
+    """Variants of a model, over seeds: FOLDER/VARIANT-SEED/evaluate.json.
+
+    Prints the FRR of every variant, and the mean relative change against the baseline, with
+    intervals.
+    """
+    from wakestate.train.evaluation.variants import table
+
+    print(table(folder, baseline, rate))
+
+
+for _command in (train.clips, train.endpoints, train.experiment):
+    model.add_command(_command)

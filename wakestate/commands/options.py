@@ -1,0 +1,176 @@
+"""Options that mean the same in every command, and the types of their values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from wakestate import ROOT
+from wakestate.errors import UserError
+
+if TYPE_CHECKING:
+    from wakestate.words import Word
+
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType  # not generic before click 8.4
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+CACHE = Path("build/cache")
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path)
+NATURAL = click.IntRange(min=0)
+POSITIVE = click.IntRange(min=1)
+
+
+def project_path(name: str) -> Path:
+    """A path of the project: below the current folder where it is there, else in the package."""
+    here = Path(name)
+    return here if here.exists() or not (ROOT / name).exists() else ROOT / name
+
+
+@dataclass(frozen=True)
+class WordFile:
+    """A wake word as `--word` names it."""
+
+    name: str
+    path: Path
+
+    def load(self) -> Word:
+        """The word, checked. WordError."""
+        from wakestate.words import load_word
+
+        return load_word(self.path)
+
+    @property
+    def model(self) -> Path:
+        """The folder of its model, where none is given."""
+        return project_path(f"models/{self.name}")
+
+    @property
+    def samples(self) -> list[str]:
+        """The WAV files that come with its model."""
+        return [str(path) for path in sorted(self.model.glob("sample*.wav"))]
+
+
+def word_names() -> list[str]:
+    """The words here and in the package."""
+    return sorted({p.stem for f in (Path(), ROOT) for p in (f / "words").glob("*.toml")})
+
+
+class _WordType(_Type):
+    name = "word"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> WordFile:
+        if isinstance(value, WordFile):
+            return value
+        is_path = value.endswith(".toml") or "/" in value
+        path = Path(value) if is_path else project_path(f"words/{value}.toml")
+        if not path.is_file():
+            names = ", ".join(word_names())
+            self.fail(f"{path}: no such word file; give a .toml file or one of: {names}")
+        return WordFile(path.stem, path)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in word_names() if name.startswith(incomplete)]
+
+
+class _BoardType(_Type):
+    name = "board"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from wakestate.boards.schema import board_names
+
+        if value not in board_names():
+            self.fail(f"no board '{value}'; there are: {', '.join(board_names())}")
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from wakestate.boards.schema import board_names
+
+        return [CompletionItem(name) for name in board_names() if name.startswith(incomplete)]
+
+
+class _NamedFile(_Type):
+    name = "NAME=FILE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Path]:
+        name, sign, path = value.partition("=")
+        if not (name and sign and Path(path).is_file()):
+            self.fail(f"given {value}; allowed: NAME=FILE, the file existing")
+        return name, Path(path)
+
+
+WORD = _WordType()
+BOARD = _BoardType()
+NAMED_FILE = _NamedFile()
+
+word = click.option("--word", type=WORD, default="alexa", show_default=True, metavar="NAME|FILE",
+                    help="The wake word: words/NAME.toml, or a .toml file.")  # fmt: skip
+words = click.option("--word", "words", type=WORD, default=["alexa"], multiple=True,
+                     metavar="NAME|FILE", show_default=True,
+                     help="The wake word, or several in one program (repeat it).")  # fmt: skip
+board = click.option("--board", type=BOARD, default="mps2-an386", show_default=True,
+                     metavar="NAME", help="The board: boards/NAME/.")  # fmt: skip
+model = click.option("--model", type=FOLDER, metavar="FOLDER",
+                     help="Of the trained model.  [default: models/WORD]")  # fmt: skip
+verifier = click.option("--verifier", type=FOLDER, metavar="FOLDER",
+                        help="Of the verifier.  [default: verifier in that of --model]")  # fmt: skip
+data = click.option("--data", type=FOLDER, metavar="FOLDER",
+                    help="Recordings, with manifest.csv.  [default: data/WORD]")  # fmt: skip
+also = click.option("--also", type=FOLDER, multiple=True, metavar="FOLDER",
+                    help="Another data folder, used as well (may be repeated).")  # fmt: skip
+split = click.option("--split", default="dev", show_default=True,
+                     help="Split of the manifest; held: train's held-out voices.")  # fmt: skip
+seed = click.option("--seed", type=NATURAL, default=1, show_default=True, help="Of what is drawn.")
+library = click.option("--library", type=FILE, metavar="FILE",
+                       help="A libwakestate.so that is built.  [default: built here]")  # fmt: skip
+state = click.option("--state", metavar="KEY=VALUE,...",
+                     help="State of the device, as player=music,volume=high.")  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def out(default: str) -> Decorator:
+    """`--out`, the folder of results."""
+    return click.option("--out", type=FOLDER, metavar="FOLDER",
+                        help=f"Where results go.  [default: {default}]")  # fmt: skip
+
+
+def data_folder(given: Path | None, word: WordFile) -> Path:
+    """`--data`, or its default."""
+    return given or Path("data") / word.name
+
+
+def needs(extra: str) -> Decorator:
+    """Say what to install where a package of the extra is missing."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*arguments: Any, **given: Any) -> Any:
+            try:
+                return function(*arguments, **given)
+            except ModuleNotFoundError as error:
+                missing = (error.name or "").partition(".")[0]
+                if missing in ("", "wakestate"):
+                    raise
+                raise UserError(
+                    f"{missing}: not installed; pip install 'wakestate[{extra}]'"
+                ) from None
+
+        return call
+
+    return decorate

@@ -1,0 +1,259 @@
+"""Programs of a word: built, emulated, flashed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile
+from wakestate.errors import UserError
+
+_program = click.option("--program", type=options.FILE, metavar="FILE",
+                        help="An emulator that is built.  [default: built here]")  # fmt: skip
+_scores = click.option("--scores", is_flag=True, help="Print the score of each step, too.")
+_elf = click.option("--elf", type=options.FILE, metavar="FILE",
+                    help="An image that is built.  [default: built here]")  # fmt: skip
+_port = click.option("--port", metavar="PORT", help="Serial port, as /dev/ttyACM0.")
+_audio = click.argument("audio", required=False)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What is built of words, the first with `model`, for a board."""
+
+    board: str
+    words: Sequence[WordFile]
+    model: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where it is built."""
+        return Path("build") / self.board / "_".join(word.name for word in self.words)
+
+    @property
+    def emulator(self) -> Path:
+        """The emulator."""
+        return self.folder / ("wake-emulator" if self.board == "host" else "wakestate.elf")
+
+    @property
+    def device(self) -> Path:
+        """The image that hears a microphone."""
+        return self.folder / "device.elf"
+
+    @property
+    def library(self) -> Path:
+        """For Python; of the host."""
+        return self.folder / "libwakestate.so"
+
+    def build(self, goal: str, *variables: str) -> None:
+        """Make a goal of firmware/build.mk; messages go to stderr. UserError."""
+        from wakestate.boards.building import build_aloud, check_tools
+        from wakestate.boards.schema import load_board
+
+        check_tools(load_board(self.board))
+        given = [f"BOARD={self.board}", f"WORD={' '.join(word.name for word in self.words)}"]
+        for word, model in zip(self.words, [self.model, *[None] * len(self.words)], strict=False):
+            model = model or word.model
+            if not (model / "model.json").is_file():
+                raise UserError(
+                    f"{model / 'model.json'}: no such file; `wakestate train --word {word.path}` "
+                    "makes a model"
+                )
+            if any(c.isspace() or c in "$#:%'\"" for path in (word.path, model) for c in str(path)):
+                raise UserError(
+                    f"{word.path}, {model}: make takes no blanks and signs in names; rename them"
+                )
+            given += [f"WORDFILE_{word.name}={word.path}", f"MODEL_{word.name}={model}"]
+        build_aloud("firmware/build.mk", goal, *given, *variables)
+
+
+def built_library(word: WordFile, model: Path | None, given: Path | None) -> Path:
+    """`--library`, or that of the model, built."""
+    if given:
+        return given
+    programs = Programs("host", [word], model)
+    programs.build("library")
+    return programs.library
+
+
+def _end_in_order() -> None:
+    """On SIGTERM temporary files go, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@click.command(epilog="Example: wakestate run --board mps2-an385")
+@options.words
+@options.model
+@options.board
+@options.state
+@click.argument("audio", nargs=-1)
+def run(words: Sequence[WordFile], model: Path | None, board: str, state: str | None,
+        audio: Sequence[str]) -> int:  # fmt: skip
+    """The sample, or AUDIO, on the host and in QEMU, side by side."""
+    from wakestate.boards import timeline
+    from wakestate.boards.run import check_qemu
+    from wakestate.boards.schema import load_board
+
+    _need_qemu(board)
+    audio = audio or [sample for word in words for sample in word.samples]
+    if not audio:
+        raise UserError(f"{words[0].model}: has no sample.wav; give a recording of your own")
+    check_qemu(load_board(board))
+    both = [Programs(name, words, model) for name in ("host", board)]
+    for programs in both:
+        programs.build("emulator")
+    return timeline.show([(load_board(p.board), p.emulator) for p in both], audio, state)
+
+
+def _need_qemu(board: str) -> None:
+    if board == "host":
+        raise click.UsageError(
+            "--board host is this computer: take a board that QEMU has, or `wakestate emulate`"
+        )
+
+
+@click.command(epilog="Example: wakestate emulate --state player=music,volume=high kitchen.wav")
+@options.words
+@options.model
+@options.state
+@_scores
+@_program
+@_audio
+def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
+    """Hear AUDIO, or the sample, in the host emulator.
+
+    What is no 16 kHz mono WAV is decoded.
+    """
+    return _hear(Programs("host", words, model), **given)
+
+
+@click.command(epilog="Example: wakestate qemu --board mps2-an385 --scores kitchen.wav")
+@options.words
+@options.model
+@options.board
+@options.state
+@_scores
+@_program
+@_audio
+def qemu(words: Sequence[WordFile], model: Path | None, board: str, **given: Any) -> int:
+    """Hear AUDIO, or the sample, in a board's firmware, in QEMU."""
+    _need_qemu(board)
+    return _hear(Programs(board, words, model), **given)
+
+
+def _hear(programs: Programs, state: str | None, scores: bool, program: Path | None,
+          audio: str | None) -> int:  # fmt: skip
+    from wakestate.boards import sound
+    from wakestate.boards.run import check_qemu
+    from wakestate.boards.schema import load_board
+
+    _end_in_order()
+    board = load_board(programs.board)
+    if board.kind != "host":
+        check_qemu(board)
+    if program is None:
+        programs.build("emulator")
+    given = [*(["--state", state] if state is not None else []), *(["--scores"] if scores else [])]
+    return sound.hear(board, program or programs.emulator, given, audio or _sample(programs))
+
+
+def _sample(programs: Programs) -> str:
+    samples = programs.words[0].samples
+    if not samples:
+        raise UserError(f"{programs.words[0].model}: has no sample.wav; give a recording")
+    return samples[0]
+
+
+@click.command(epilog="Example: wakestate build --board mps2-an386 --word alexa --word computer")
+@options.words
+@options.model
+@options.board
+def build(words: Sequence[WordFile], model: Path | None, board: str) -> None:
+    """Build host emulator, library and the images of a board."""
+    host, target = (Programs(name, words, model) for name in ("host", board))
+    host.build("all")
+    print(host.emulator)
+    if board != "host":
+        target.build("all")
+        print(target.emulator, target.device, sep="\n")
+
+
+@click.command(epilog="Example: wakestate size --board mps3-an547")
+@options.word
+@options.model
+@options.board
+def size(word: WordFile, model: Path | None, board: str) -> None:
+    """Flash, RAM and stack of a board's images, by object."""
+    from wakestate.bench import table
+    from wakestate.bench.measure import Subject, build_image
+    from wakestate.boards import budget
+    from wakestate.boards.schema import load_board
+
+    programs, facts = Programs(board, [word], model), load_board(board)
+    if board == "host":
+        programs.build("size")
+        return
+    programs.build("device")
+    print(budget.within(facts, programs.device))
+    image = build_image(Subject(word.name, word.path, model or word.model), facts)
+    print(table.sizes(image, word.name, facts))
+
+
+def _on_board(verb: str, words: Sequence[WordFile], model: Path | None, board: str,
+              elf: Path | None, port: str | None, audio: str | None) -> int:  # fmt: skip
+    from wakestate.boards import flash, sound
+    from wakestate.boards.schema import load_board
+
+    _end_in_order()
+    facts = load_board(board)
+    flash.check(facts, verb, port)  # before anything is built
+    programs = Programs(board, words, model)
+    if elf is None:
+        programs.build("device")
+    image = elf or programs.device
+    audio = audio or next(iter(words[0].samples), None)
+    with sound.plain_wav(audio) if audio else nullcontext() as path:
+        heard = [path] if path else []
+        if verb == "flash":
+            return flash.flash(facts, image, heard, port)
+        if verb == "monitor":
+            return flash.monitor(facts, image, heard, port)
+        return flash.debug(facts, image, heard)
+
+
+def _board_command(function: Any) -> Any:
+    for option in (_audio, _port, _elf, options.board, options.model, options.words):
+        function = option(function)
+    return function
+
+
+@click.command(epilog="Example: wakestate flash --board b-l475e-iot01a")
+@_board_command
+def flash(**given: Any) -> int:
+    """Load the device image onto a board and start it.
+
+    An emulated board is loaded by the gdb port.
+    """
+    return _on_board("flash", **given)
+
+
+@click.command(epilog="Example: wakestate monitor --board b-l475e-iot01a --port /dev/ttyACM0")
+@_board_command
+def monitor(**given: Any) -> int:
+    """The serial port of a board; an emulated one hears AUDIO."""
+    return _on_board("monitor", **given)
+
+
+@click.command(epilog="Example: wakestate debug --board mps2-an386")
+@_board_command
+def debug(**given: Any) -> int:
+    """gdb on a board with the device image loaded."""
+    return _on_board("debug", **given)

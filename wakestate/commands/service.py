@@ -1,0 +1,156 @@
+"""The HTTP service that verifies wakes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import gateway, options
+from wakestate.commands.options import WordFile
+from wakestate.commands.program import Programs
+
+
+@click.group()
+def service() -> None:
+    """The HTTP service that verifies wakes: serve, bench."""
+
+
+def verifier_folder(word: WordFile, model: Path | None, verifier: Path | None) -> Path:
+    """`--verifier`, or its default."""
+    return verifier or (model or word.model) / "verifier"
+
+
+def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> list[str]:
+    """What starts it; GatewayError where there is nothing to serve."""
+    from wakestate.verify.gateway.gateway import GatewayError
+    from wakestate.verify.service.child import call
+    from wakestate.verify.service.serving import missing
+
+    folder = verifier_folder(word, model, verifier)
+    problem = missing(word.name, folder)
+    if problem:
+        raise GatewayError(problem)
+    return call(str(word.path), "--model", str(model or word.model), "--verifier", str(folder))
+
+
+@service.command(epilog="Example: wakestate service serve --word alexa --port 8080")
+@options.word
+@options.model
+@options.verifier
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
+              help="0: any that is free.")  # fmt: skip
+@click.option("--keys", type=options.FILE, metavar="FILE", help="Keys that may ask, one a line; "
+              "else those in $WAKESTATE_KEYS, with commas between. Needed on every address but "
+              "this computer's own.")  # fmt: skip
+@click.option("--streams", type=options.POSITIVE, default=200, show_default=True,
+              help="Uploads at a time; more are told 429.")  # fmt: skip
+@click.option("--seconds", type=gateway.SECONDS, default=15.0, show_default=True,
+              help="Of sound in an upload.")  # fmt: skip
+@click.option("--patience", type=gateway.SECONDS, default=5.0, show_default=True,
+              metavar="SECONDS", help="An upload may fall so far behind real time.")  # fmt: skip
+@click.option("--batch", type=options.POSITIVE, default=8, show_default=True,
+              help="Utterances that go through the network together, at most.")  # fmt: skip
+@click.option("--access-log", is_flag=True, help="A line for each request.")
+@options.needs("serve")
+def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: Any) -> None:
+    """Serve POST /v1/verify for one word.
+
+    The sound of a wake in, accept or reject out; /docs is its page, docs/verifier.md describes it.
+    On SIGTERM it takes no more, answers all that it took, and ends.
+    """
+    from wakestate.verify.service import serving
+    from wakestate.verify.service.api import Settings
+
+    loaded = word.load()
+    settings = Settings(
+        loaded,
+        keys=serving.load_keys(given["keys"]),
+        streams=given["streams"],
+        seconds=given["seconds"],
+        patience_s=given["patience"],
+        batch=given["batch"],
+    )
+    network = serving.load_verifier(
+        loaded, verifier_folder(word, model, verifier), model or word.model
+    )
+    serving.serve(network, settings, given["host"], given["port"], access_log=given["access_log"])
+
+
+@service.command(epilog="Example: wakestate service bench --streams 50 --rounds 10")
+@options.word
+@options.model
+@options.verifier
+@options.seed
+@click.option("--url", help="A service that runs: http://HOST:PORT.  [default: started here]")
+@click.option("--key-file", type=options.FILE, metavar="FILE", help="Its first line is the key.")
+@click.option("--streams", type=options.POSITIVE, default=50, show_default=True)
+@click.option("--rounds", type=options.POSITIVE, default=10, show_default=True,
+              help="Uploads of each stream.")  # fmt: skip
+@click.option("--piece-ms", type=options.POSITIVE, default=50, show_default=True,
+              help="Of sound in each chunk.")  # fmt: skip
+@click.option("--together", is_flag=True, help="All end at the same time.")
+@click.option("--audio", type=options.FILE, metavar="FILE", help="WAV.  [default: the sample]")
+@options.needs("serve")
+def bench(word: WordFile, model: Path | None, verifier: Path | None, url: str | None,
+          key_file: Path | None, audio: Path | None, **given: Any) -> int:  # fmt: skip
+    """How long after the sound's end the service answers.
+
+    Uploads sound in real time, many streams at once, and prints percentiles of the time from the
+    sound's end to the answer.
+    """
+    import asyncio
+
+    from wakestate.verify.gateway.posting import load_key
+    from wakestate.verify.service import bench as timing
+    from wakestate.verify.service.child import running
+
+    key = load_key(key_file) if key_file else None
+    streams, rounds, piece, seed = (given[k] for k in ("streams", "rounds", "piece_ms", "seed"))
+    load = timing.Load(streams, rounds, piece / 1000, given["together"], seed)
+    pieces = timing.sounds(audio or word.model / "sample.wav", word.load(), 4 * streams, seed)
+
+    def progress(done: int) -> None:
+        if sys.stderr.isatty():
+            total = streams * rounds
+            print(f"\r{done} of {total}", end="\n" if done == total else "", file=sys.stderr)
+
+    with contextlib.ExitStack() as stack:
+        url = url or stack.enter_context(running(_own_service(word, model, verifier)))
+        outcomes = asyncio.run(timing.run(url, word.load(), key, load, pieces, progress))
+    how = "all together" if given["together"] else "begun at random"
+    print(f"{streams} streams, {how}, {rounds} uploads each, {piece} ms a chunk")
+    print(timing.report(outcomes))
+    return 1 if any(outcome.problem for outcome in outcomes) else 0
+
+
+@click.command(epilog="Example: wakestate demo --word alexa kitchen.wav")
+@options.word
+@options.model
+@options.verifier
+@options.board
+@click.argument("audio", nargs=-1)
+@options.needs("serve")
+def demo(word: WordFile, model: Path | None, verifier: Path | None, board: str,
+         audio: Sequence[str]) -> int:  # fmt: skip
+    """Device, gateway and service on this computer.
+
+    On AUDIO, or the samples. Shows each wake with the service's verdict beside it.
+    """
+    from wakestate.boards import sound
+    from wakestate.boards.schema import load_board
+    from wakestate.verify.gateway import demo as demonstration
+
+    own = _own_service(word, model, verifier)
+    first = gateway.sensitivity(word, model, verifier)
+    programs = Programs(board, [word], model)
+    programs.build("emulator" if board == "host" else "device")
+    program = programs.emulator if board == "host" else programs.device
+    with contextlib.ExitStack() as stack:
+        heard = [stack.enter_context(sound.plain_wav(one)) for one in audio or word.samples]
+        return demonstration.demo(load_board(board), program, heard, own, first)

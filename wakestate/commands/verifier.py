@@ -1,0 +1,234 @@
+"""The verifier: the second network, which looks at a device's wakes again on a server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile, data_folder
+from wakestate.commands.program import built_library
+from wakestate.commands.service import verifier_folder
+
+# As in verify/learning/networks.py and verify/learning/fit.py, which take Keras' seconds to load.
+_KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
+_CUTS = ("aligned", "misaligned")
+_amount = click.option("--amount", type=click.FloatRange(0, 100, min_open=True), default=1.0,
+                       show_default=True, help="Of 84,000 scenes, 12,000 of them held out.")  # fmt: skip
+_epochs = click.option("--epochs", type=options.POSITIVE, default=30, show_default=True)
+
+
+@click.group()
+def verifier() -> None:
+    """The verifier on the server: train, measure, compare."""
+
+
+def _wakes(default: str) -> Any:
+    return click.option("--wakes", type=options.FOLDER, metavar="FOLDER",
+                        help="What the device woke on, made once for all runs.  "
+                        f"[default: {default}]")  # fmt: skip
+
+
+@verifier.command(epilog="Example: wakestate verifier train --word alexa --data data/alexa")
+@options.word
+@options.model
+@options.verifier
+@options.data
+@options.also
+@options.library
+@options.out("runs/verify/WORD")
+@options.seed
+@_wakes("runs/verify/WORD-wakes-AMOUNT")
+@_amount
+@click.option("--kind", type=click.Choice(_KINDS), default="cra", show_default=True,
+              help="Network, by verify/learning/networks.py.")  # fmt: skip
+@click.option("--cuts", type=click.Choice(_CUTS), default="misaligned", show_default=True,
+              help="Feature windows at the start as placed, or off by 0.5 s.")  # fmt: skip
+@_epochs
+@click.option("--batches", type=options.POSITIVE, default=400, show_default=True,
+              help="Of an epoch.")  # fmt: skip
+@options.needs("train")
+def train(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
+          also: tuple[Path, ...], library: Path | None, out: Path | None, wakes: Path | None,
+          amount: float, **given: Any) -> None:  # fmt: skip
+    """Train a verifier on the wakes of a model; goes on after a kill.
+
+    Mixes scenes as for the first network and lets the compiled device hear them; learns from its
+    wakes at a low threshold. Writes OUT/verifier; without --out, or with --verifier, it is copied
+    there if nothing is there. dnn-hmm is what the networks are compared with; it is not served.
+    """
+    from wakestate.train.data.corpus import find_manifest
+
+    folder = data_folder(data, word)
+    for each in (folder, *also):
+        find_manifest(each)
+    library = built_library(word, model, library)
+    from wakestate.verify.learning.examples import Amounts
+    from wakestate.verify.learning.fit import train as fit
+    from wakestate.verify.learning.fitter import Recipe
+
+    recipe = Recipe(given["kind"], given["cuts"], given["seed"], given["epochs"], given["batches"])
+    run = out or Path("runs/verify") / word.name
+    wakes = wakes or Path("runs/verify") / f"{word.name}-wakes-{amount:g}"
+    print(fit(word.load(), folder, also, options.CACHE, library, model or word.model, wakes, run,
+              recipe, Amounts().times(amount)))  # fmt: skip
+    target, made = verifier_folder(word, model, verifier), run / "verifier"
+    if given["kind"] == "dnn-hmm" or out is not None and verifier is None:
+        return
+    if (target / "verifier.json").exists():
+        print(f"{target} stays as it was; to ship the new one: cp {made}/* {target}/")
+    else:
+        shutil.copytree(made, target, dirs_exist_ok=True)
+
+
+@verifier.command(epilog="Example: wakestate verifier recalibrate --word alexa --data data/alexa")
+@options.word
+@options.model
+@options.verifier
+@options.data
+@options.also
+@options.library
+@_wakes("runs/verify/WORD-held-AMOUNT-DEVICE")
+@_amount
+@options.needs("train")
+def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
+                also: tuple[Path, ...], library: Path | None, wakes: Path | None,
+                amount: float) -> None:  # fmt: skip
+    """Fit a trained verifier to another first network, or to its new thresholds.
+
+    Lets the compiled device hear scenes of held-out voices and sets in VERIFIER/verifier.json what
+    its wakes decide, as `train` does in the end. The network stays as it is.
+    """
+    target = verifier_folder(word, model, verifier)
+    _must_be(word, target)
+    library = built_library(word, model, library)
+    from wakestate.train.evaluation.device import library_hash
+    from wakestate.verify.learning.examples import Amounts
+    from wakestate.verify.learning.thresholds import decide_anew
+
+    kept = f"{word.name}-held-{amount:g}-{library_hash(library)[:8]}"
+    decide_anew(word.load(), data_folder(data, word), also, options.CACHE, library,
+                model or word.model, wakes or Path("runs/verify") / kept, target,
+                Amounts().times(amount))  # fmt: skip
+    print(target)
+
+
+def _must_be(word: WordFile, folder: Path) -> None:
+    from wakestate.verify.gateway.gateway import GatewayError
+    from wakestate.verify.service.serving import missing
+
+    problem = missing(word.name, folder)
+    if problem:
+        raise GatewayError(problem)
+
+
+@verifier.command(epilog="Example: wakestate verifier measure --word alexa --data data/alexa")
+@options.word
+@options.model
+@options.verifier
+@options.data
+@options.split
+@options.library
+@click.option("--out", type=options.FILE, metavar="FILE",
+              help="JSON.  [default: build/WORD/verify.json]")  # fmt: skip
+@options.needs("train")
+def measure(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
+            split: str, library: Path | None, out: Path | None) -> None:  # fmt: skip
+    """Misses and false accepts with and without the verifier.
+
+    Streams a split through the compiled first network, as it ships and at the lower thresholds of
+    the verifier's folder; asks the verifier about each wake of these.
+    """
+    target = verifier_folder(word, model, verifier)
+    _must_be(word, target)
+    library = built_library(word, model, library)
+    from wakestate.verify.learning.measure import System
+    from wakestate.verify.learning.measure import measure as measured
+    from wakestate.verify.service.detector import SecondLook
+
+    loaded = word.load()
+    network = SecondLook.load(target, loaded, model or word.model)
+    system = System(loaded, library, network, data_folder(data, word), split, options.CACHE)
+    print(measured(system, out or Path("build") / word.name / "verify.json"))
+
+
+@verifier.command(epilog="Example: wakestate verifier compare runs/verify/alexa-experiment "
+                  "--data data/alexa")  # fmt: skip
+@click.argument("folder", type=options.FOLDER)
+@options.word
+@options.model
+@options.data
+@options.split
+@options.library
+@click.option("--rate", type=float, default=20.0, show_default=True, metavar="FA/H",
+              help="Of the first network, in each condition.")  # fmt: skip
+@click.option("--out", type=options.FILE, metavar="FILE",
+              help="JSON.  [default: FOLDER/compare.json]")  # fmt: skip
+@options.needs("train")
+def compare(folder: Path, word: WordFile, model: Path | None, data: Path | None, split: str,
+            library: Path | None, rate: float, out: Path | None) -> None:  # fmt: skip
+    """Verifiers and the DNN-HMM, at equal misses.
+
+    Lets the compiled device hear a split at a low threshold, asks every run in FOLDER about each
+    wake, cut as placed and cut up to 0.5 s off, and counts the false accepts that are left where as
+    many words are rejected. Intervals: bootstrap over speakers.
+    """
+    _compare(folder, word, model, data, split, library, rate, out)
+
+
+def _compare(folder: Path, word: WordFile, model: Path | None, data: Path | None, split: str,
+             library: Path | None, rate: float, out: Path | None) -> None:  # fmt: skip
+    library = built_library(word, model, library)
+    from wakestate.verify.learning.compare import compare as compared
+
+    print(compared(word.load(), data_folder(data, word), split, options.CACHE, library, folder,
+                   rate, out or folder / "compare.json"))  # fmt: skip
+
+
+@verifier.command(epilog="Example: wakestate verifier experiment --data data/alexa "
+                  "--kinds 'cra dnn-hmm' --seeds 1")  # fmt: skip
+@options.word
+@options.model
+@options.data
+@options.also
+@options.split
+@options.out("runs/verify/WORD-experiment")
+@_wakes("runs/verify/WORD-wakes-AMOUNT")
+@_amount
+@_epochs
+@click.option("--kinds", default=" ".join(_KINDS), show_default=True)
+@click.option("--cuts", default=" ".join(_CUTS), show_default=True)
+@click.option("--seeds", default="1 2 3", show_default=True)
+@click.option("--rate", type=float, default=20.0, show_default=True, metavar="FA/H",
+              help="Of the first network, in each condition.")  # fmt: skip
+@options.needs("train")
+def experiment(word: WordFile, model: Path | None, data: Path | None, also: tuple[Path, ...],
+               split: str, out: Path | None, wakes: Path | None, amount: float, epochs: int,
+               kinds: str, cuts: str, seeds: str, rate: float) -> None:  # fmt: skip
+    """CRA, CNNs and a DNN-HMM at equal misses: kinds x cuts x seeds.
+
+    What is there already is not done again.
+    """
+    place = out or Path("runs/verify") / f"{word.name}-experiment"
+    shared = [f"--word={word.path}", f"--model={model or word.model}",
+              f"--data={data_folder(data, word)}", f"--amount={amount}", f"--epochs={epochs}",
+              *(f"--also={path}" for path in also), *([f"--wakes={wakes}"] if wakes else [])]  # fmt: skip
+    for seed in seeds.split():
+        for cut in cuts.split():
+            for kind in kinds.split():
+                run = place / f"{kind}-{cut}-{seed}"
+                if list(run.glob("verifier/*.json")):
+                    continue
+                done = subprocess.run(
+                    [sys.executable, "-m", "wakestate", "verifier", "train", *shared,
+                     f"--kind={kind}", f"--cuts={cut}", f"--seed={seed}", f"--out={run}"],
+                    check=False,
+                )  # fmt: skip
+                if done.returncode:
+                    sys.exit(done.returncode)
+    _compare(place, word, model, data, split, None, rate, None)

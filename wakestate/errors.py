@@ -1,0 +1,12 @@
+"""The one base of all errors that a user can correct."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something given cannot be used: the text names what was given, and what to do.
+
+    The program prints it as a line on stderr, without a traceback, and ends with status 1.
+    """
+
+    several_lines = True  # it may name several problems, a line each
