@@ -4,9 +4,6 @@
 #ifndef WS_KERNELS_OPS_H
 #define WS_KERNELS_OPS_H
 
-#ifndef WS_KERNELS_H
-#error "include a core's kernels first: kernels/plain.h, dsp.h or mve.h"
-#endif
 #include "arithmetic.h"
 #include "ops_move.h"
 #include "ops_pairs.h"

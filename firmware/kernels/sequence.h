@@ -4,9 +4,6 @@
 #ifndef WS_KERNELS_SEQUENCE_H
 #define WS_KERNELS_SEQUENCE_H
 
-#ifndef WS_KERNELS_H
-#error "include a core's kernels first: kernels/plain.h, dsp.h or mve.h"
-#endif
 #include "arithmetic.h"
 
 /* A factor of multiplier / 2^(31 + shift); a negative shift is to the left. */

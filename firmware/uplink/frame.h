@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "wakestate/config.h"
+
+WS_BEGIN_C
 
 #define WS_FRAME_HEAD 6u /* bytes before the payload */
 #define WS_FRAME_CRC 4u
@@ -53,8 +53,6 @@ void ws_frame_reader_reset(ws_frame_reader *reader);
 /* Take one byte; true when it ends a frame that is whole. */
 bool ws_frame_read(ws_frame_reader *reader, uint8_t byte, ws_frame *frame);
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

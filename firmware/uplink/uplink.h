@@ -11,9 +11,7 @@
 #include "wakestate/ring.h"
 #include "ws_words.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WS_BEGIN_C
 
 #define WS_UPLINK_VERSION 1u
 #define WS_UPLINK_FOLLOW_MOST (10u * WS_SAMPLE_RATE)
@@ -93,8 +91,6 @@ bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
  * link. */
 bool ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

@@ -11,6 +11,15 @@
 #define WS_SMOOTHING_MOST 16
 #endif
 
+/* Around declarations of C, for C++. */
+#ifdef __cplusplus
+#define WS_BEGIN_C extern "C" {
+#define WS_END_C }
+#else
+#define WS_BEGIN_C
+#define WS_END_C
+#endif
+
 /* Called with what must hold whatever the input is, as assert() is; by default nothing is checked,
  * but in a checked build (WS_CHECKED), where fixed-point operations assert their ranges, too. */
 #ifndef WS_ASSERT

@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "config.h"
+
+WS_BEGIN_C
 
 /* What a network gives every step. START and END say how long before the newest window's end the
  * word started and ended; below zero: it goes on. */
@@ -52,8 +52,6 @@ typedef struct {
     void (*run)(void *memory, int8_t out[WS_OUTPUTS]);
 } ws_model;
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

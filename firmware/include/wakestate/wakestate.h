@@ -38,9 +38,7 @@
 #include "model.h"
 #include "version.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WS_BEGIN_C
 
 #define WS_DEFAULT_STATE 0u /* the first value of every metadata field */
 #define WS_FOREVER UINT64_MAX
@@ -178,8 +176,6 @@ bool ws_poll(void *engine, ws_event *event);
 unsigned ws_words(const void *engine);
 const ws_model *ws_word_model(const void *engine, unsigned word);
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

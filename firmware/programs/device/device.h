@@ -19,15 +19,13 @@
 
 #include <stdbool.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "wakestate/config.h"
+
+WS_BEGIN_C
 
 /* The device now is in `state`; from any context. False when there is no such state. */
 bool ws_device_set_state(unsigned state);
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

@@ -9,9 +9,7 @@
 
 #include "wakestate/model.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WS_BEGIN_C
 
 #define WS_SAMPLE_RATE 16000
 #define WS_WINDOW 400 /* samples */
@@ -27,8 +25,6 @@ void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[
 /* The same in Q8, before rounding and clamping to int8. */
 void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]);
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

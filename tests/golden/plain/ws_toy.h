@@ -9,9 +9,7 @@
 #include "wakestate/wakestate.h"
 #include "ws_lfbe.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WS_BEGIN_C
 
 /* Bytes of an engine that hears this word, and of this word beside another. */
 enum {
@@ -21,8 +19,6 @@ enum {
 
 extern const ws_model ws_toy;
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif

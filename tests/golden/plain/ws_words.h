@@ -13,9 +13,7 @@
 /* Hops that the steps of a wake can see together, in any word. */
 #define WS_SEEN_HOPS 21
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+WS_BEGIN_C
 
 /* An engine that hears them all. */
 typedef union {
@@ -25,8 +23,6 @@ typedef union {
 
 extern const ws_model *const ws_words_models[WS_WORD_COUNT];
 
-#ifdef __cplusplus
-}
-#endif
+WS_END_C
 
 #endif
