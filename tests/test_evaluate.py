@@ -420,8 +420,8 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     }
     assert (TOY.folder / "model.json").read_bytes() == before["model.json"]
 
-    clips_of = [*command[:-2], "--seed", "4"]
-    clips_of[3] = "clips"
+    clips_of = [*command[:-2], "--no-float"]
+    clips_of[3:4] = ["model", "clips"]
     done = subprocess.run(clips_of, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     made = sorted((tmp_path / "out/clips").iterdir())
