@@ -44,6 +44,8 @@ Key = tuple[str, str, str]
 class BenchError(UserError):
     """Something cannot be counted or compared; the text says what to do."""
 
+    several_lines = True
+
 
 class Row(BaseModel):
     """One thing that costs. None: does not apply."""

@@ -39,6 +39,8 @@ CORE_FPUS: dict[Core, tuple[Fpu, ...]] = {
 class BoardError(UserError):
     """A board cannot be used; the text says which key, and what is allowed."""
 
+    several_lines = True
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

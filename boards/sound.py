@@ -30,6 +30,8 @@ _BLOCK = 1 << 16  # samples a channel read at once
 class SoundError(BoardError):
     """A recording cannot be heard; the text says which and why."""
 
+    several_lines = False  # names of recordings may hold anything
+
 
 def is_plain(audio: str) -> bool:
     """Whether the emulator is to hear it as it is: by its header a 16 kHz mono 16-bit WAV; or a

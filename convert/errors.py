@@ -9,8 +9,6 @@ from wakestate.words.explain import one_line
 class ConvertError(UserError):
     """A file cannot be converted; the text names the file, what is wrong and what to do."""
 
-    several_lines = False  # the text may hold names from foreign files
-
 
 def shown(text: str, most: int = 256) -> str:
     """Foreign text for one line: escaped so that it stays unique, and cut where it is long."""

@@ -9,4 +9,4 @@ class UserError(Exception):
     The program prints it as a line on stderr, without a traceback, and ends with status 1.
     """
 
-    several_lines = True  # it may name several problems, a line each
+    several_lines = False  # else it names several problems, a line each

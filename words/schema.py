@@ -66,6 +66,8 @@ CARRIERS = (
 class WordError(UserError):
     """A word file cannot be used; the text says which key, and what is allowed."""
 
+    several_lines = True
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -39,6 +39,8 @@ Row = dict[str, str]
 class DataError(UserError):
     """The data folder cannot be used; the text says which file, and what to do."""
 
+    several_lines = True
+
 
 def find_manifest(data: Path) -> Path:
     """`data`/manifest.csv, or a DataError that says what is missing."""

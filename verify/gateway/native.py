@@ -25,6 +25,8 @@ Ends = NDArray[np.uint32]
 class NativeError(GatewayError):
     """The C cannot be compiled here; the text says why."""
 
+    several_lines = True
+
 
 def library() -> ctypes.CDLL:
     """Compile and load it."""
