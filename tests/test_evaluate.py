@@ -236,6 +236,9 @@ def test_clean_trials_and_stream_are_the_recordings(trials: Trials) -> None:
         assert not pcm[:LEAD].any() and not pcm[-TAIL:].any()
         assert (start, end) == (clip.start + LEAD, clip.end + LEAD)
     assert {c.kind for c in trials.negatives} == {"speech", "device_speech", "music", "noise"}
+    named = [replace(c, label=c.kind) if c.kind == "noise" else c for c in trials.corpus.clips]
+    again = Trials(TOY.word, trials.corpus.only(named), 1, 1)
+    assert again.hours == trials.hours  # none twice
     heard = [clip for block in trials.blocks for clip in block.clips]
     assert sorted(heard, key=lambda c: c.path) == sorted(trials.negatives, key=lambda c: c.path)
     for block in trials.blocks:
