@@ -183,7 +183,7 @@ def test_a_board_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
     node.touch()
     monkeypatch.setattr(flash, "NODES", tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: path != node)  # root may open everything
-    with pytest.raises(BoardError, match=r"001/250 may not be opened: .* boards udev"):
+    with pytest.raises(BoardError, match=r"001/250 may not be opened: .*wakestate board udev"):
         flash.check(load_board("b-l475e-iot01a"), "flash", usb=tmp_path / "usb")
 
 
