@@ -151,7 +151,7 @@ def test_the_peer_scores_what_its_package_does(
     import pymicro_wakeword as package
 
     word = TOY.word.model_copy(update={"phrase": "alexa"})
-    peer, _ = peers.find_peers(word, tmp_path)[0]
+    peer = peers.find_peers(word, tmp_path)[0][0]
     rng = np.random.default_rng(2)
     pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
     model = package.MicroWakeWord.from_builtin(package.Model.ALEXA)

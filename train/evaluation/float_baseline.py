@@ -35,6 +35,7 @@ class WholeWindow:
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
         import keras
 
+        import wakestate.train.model.network  # noqa: F401  # the layers that files of models name
         from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
         from wakestate.train.learning.learner import FEATURE_SCALE
 
