@@ -16,6 +16,17 @@ static int refuse(const char *problem) {
     return 2;
 }
 
+/* Apart, so that its text takes no stack while the program runs. */
+__attribute__((noinline)) static void report_stack(bool wanted) {
+    if (!wanted) return;
+    ws_text line;
+    ws_text_begin(&line, ws_io_write, ws_io.err);
+    ws_text_add(&line, "board: stack used, bytes: ");
+    ws_text_number(&line, ws_board_stack_used(), 1);
+    ws_text_char(&line, '\n');
+    (void)ws_text_flush(&line);
+}
+
 int ws_board_main(void) {
     static char text[8192];
     static const char *arguments[ARGUMENTS_MOST];
@@ -36,13 +47,6 @@ int ws_board_main(void) {
     }
     bool report = count > 0 && strcmp(arguments[0], STACK_REPORT) == 0;
     int status = ws_program(count - report, arguments + report);
-    if (report) {
-        ws_text line;
-        ws_text_begin(&line, ws_io_write, ws_io.err);
-        ws_text_add(&line, "board: stack used, bytes: ");
-        ws_text_number(&line, ws_board_stack_used(), 1);
-        ws_text_char(&line, '\n');
-        (void)ws_text_flush(&line);
-    }
+    report_stack(report);
     return status;
 }
