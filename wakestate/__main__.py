@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except UserError as error:
         _say(str(error), lines=error.several_lines)
-        return 1
+        return error.status
     except OSError as error:
         _say(str(error), lines=False)
         return 1

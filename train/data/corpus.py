@@ -151,16 +151,24 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
     return [held.get(clip, clip) for clip in clips]
 
 
+def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
+    """The rows of one split (HELD: of train) of `data`; DataError where there is none."""
+    everything = read_manifest(data, spoken)
+    rows = [row for row in everything if row["split"] == ("train" if split == HELD else split)]
+    if not rows:
+        known = ", ".join(sorted({row["split"] for row in everything})) or "none"
+        hint = f"; --split {HELD} measures on voices of train that training leaves out"
+        raise DataError(f"{find_manifest(data)}: no row has split '{split}'; there are: {known}"
+                        + (hint if "train" in known and split != "train" else ""))  # fmt: skip
+    return rows
+
+
 def _load_folder(
     data: Path, split: str, cache: Path, spoken: Data | None, number: int
 ) -> tuple[list[Clip], NDArray[np.int16]]:
     """Clips and samples of one folder, the `number`th."""
     manifest = find_manifest(data)
-    everything = read_manifest(data, spoken)
-    rows = [row for row in everything if row["split"] == split]
-    if not rows:
-        known = ", ".join(sorted({row["split"] for row in everything})) or "none"
-        raise DataError(f"{manifest}: no row has split '{split}'; there are: {known}")
+    rows = split_rows(data, split, spoken)
     of = manifest.read_bytes() + f"{data.resolve()} {split}".encode()
     key = hashlib.sha256(of).hexdigest()[:16]
     index_path, pcm_path = cache / f"{split}-{key}.json", cache / f"{split}-{key}.s16"

@@ -98,13 +98,15 @@ def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path |
 
     The same command goes on after a kill.
     """
-    from wakestate.train.data.corpus import find_manifest
+    from wakestate.train.data.corpus import find_manifest, split_rows
 
     if given["rounds"] == 0 and not given["start"]:
         raise click.UsageError("--rounds: given 0; allowed: 1 or more, or 0 with --start")
     loaded, folder, run = word.load(), data_folder(data, word), out or Path("runs") / word.name
     for each in (folder, *also, *given["also_dev"]):
         find_manifest(each)  # before TensorFlow takes its seconds to load
+    for each in () if only_train else (folder, *given["also_dev"]):
+        split_rows(each, given["split"], loaded.data)  # before hours of training
     from wakestate.train.learning.fit import Budget, fit
 
     warn_of_copies(word, loaded)
