@@ -35,7 +35,7 @@ def test_recordings_come_from_the_data_where_there_is_some(sounds: Path) -> None
     own = recordings(sounds / "nowhere", [SAMPLE])
     assert own.origin.startswith(f"{SAMPLE}, 16 s") and own.pcm != found.pcm
     assert len(own.pcm) == 2 * RATE * 15.91
-    with pytest.raises(BenchError, match="give DATA"):
+    with pytest.raises(BenchError, match="give --data"):
         recordings(None, [])
 
 

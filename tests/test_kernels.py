@@ -221,11 +221,12 @@ def driver(folder: Path, kernels: Kernels, board_name: str, variant: Variant) ->
     board = load_board(board_name)
     sources = [ROOT / "tests/native/kernels.c"]
     command = [f"{board.prefix}gcc", *CFLAGS, "-O2", f"-I{ROOT / 'firmware'}", *board.cflags]
+    command.append(f"-I{ROOT / 'firmware/include'}")
     command += [f"-D{name}={value}" for name, value in variant.macros]
     command += [f'-DKERNELS="kernels/{family(kernels)}.h"']
     command += ["-DWIDE"] if kernels == "dsp-wide" else []
     if board.kind == "host":
-        sources += [ROOT / f"firmware/platform/posix/{name}.c" for name in ("main", "posix")]
+        sources.append(ROOT / "firmware/platform/posix/posix.c")
         command += ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
         command += ["-DWS_CHECKED"]
     else:

@@ -33,7 +33,7 @@ def library() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "frames.so"
         flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-shared"]
-        flags += ["-Ifirmware", "-fPIC"]
+        flags += ["-Ifirmware/include", "-Ifirmware", "-fPIC"]
         call = [os.environ.get("CC", "cc"), *flags, "-o", str(built), *SOURCES]
         try:
             done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
