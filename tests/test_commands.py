@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.executors import ROOT
 from wakestate.__main__ import cli, main
+from wakestate.commands.options import other_process
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *ROOT.glob("models/*/README.md")]
 
@@ -167,6 +169,21 @@ def test_an_interrupt_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("wakestate.boards.schema.board_names", interrupt)
     assert main(["board", "list"]) == 130
+
+
+def test_a_process_of_its_own_trains_with_the_callers_backend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And converts with TensorFlow, which has the converter."""
+    seen = []
+    done = subprocess.CompletedProcess[bytes]([], 0)
+    monkeypatch.setattr(
+        subprocess, "run", lambda call, env, **_: (seen.append(env["KERAS_BACKEND"]), done)[1]
+    )
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    other_process("train")
+    other_process("model", "convert", tensorflow=True)
+    assert seen == ["jax", "tensorflow"]
 
 
 def test_lists_as_json(capsys: pytest.CaptureFixture[str]) -> None:

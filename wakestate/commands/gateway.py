@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wakestate.commands import options
-from wakestate.commands.options import WordFile
+from wakestate.commands.options import WordFile, verifier_folder
 
 if TYPE_CHECKING:
     from wakestate.verify.gateway.gateway import Sensitivity
@@ -28,8 +28,8 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     """How much more readily a device wakes whose wakes are verified."""
     from wakestate.verify.service import detector
 
-    model = model or word.model
-    return detector.sensitivity(word.load(), model, verifier or model / "verifier")
+    folder = verifier_folder(word, model, verifier)
+    return detector.sensitivity(word.load(), model or word.model, folder)
 
 
 @gateway.command(epilog="Example: wakestate gateway run --from /dev/ttyACM0 "
@@ -54,8 +54,16 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
 @options.verifier
 @click.option("--quiet", is_flag=True, help="Do not show the device's lines.")
 @options.needs("serve")
-def run(word: WordFile, model: Path | None, verifier: Path | None, sources: Sequence[str],
-        post: str | None, key_file: Path | None, first_of_two: bool, **given: Any) -> int:  # fmt: skip
+def run(
+    word: WordFile,
+    model: Path | None,
+    verifier: Path | None,
+    sources: Sequence[str],
+    post: str | None,
+    key_file: Path | None,
+    first_of_two: bool,
+    **given: Any,
+) -> int:
     """Take the sound of wakes from devices, to the service or into a folder.
 
     Switches the uplink of a device on. With --post each wake's sound goes to the service while it
@@ -84,8 +92,13 @@ def run(word: WordFile, model: Path | None, verifier: Path | None, sources: Sequ
 @gateway.command(epilog="Example: wakestate gateway fuzz --frames 1000000 --seed 1")
 @click.option("--frames", type=options.POSITIVE, default=100_000, show_default=True)
 @options.seed
-@click.option("--codec", type=click.Choice(["c", "python"]), default="c", show_default=True,
-              help="The firmware's, compiled here, or the one in Python, which is slower.")  # fmt: skip
+@click.option(
+    "--codec",
+    type=click.Choice(["c", "python"]),
+    default="c",
+    show_default=True,
+    help="The firmware's, compiled here, or the one in Python, which is slower.",
+)
 def fuzz(frames: int, seed: int, codec: str) -> int:
     """Frames over a bad line: none wrong accepted, none whole refused.
 

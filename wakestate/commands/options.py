@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,8 +131,12 @@ board = click.option("--board", type=BOARD, default="mps2-an386", show_default=T
                      metavar="NAME", help="The board: boards/NAME/.")  # fmt: skip
 model = click.option("--model", type=FOLDER, metavar="FOLDER",
                      help="Of the trained model.  [default: models/WORD]")  # fmt: skip
-verifier = click.option("--verifier", type=FOLDER, metavar="FOLDER",
-                        help="Of the verifier.  [default: verifier in that of --model]")  # fmt: skip
+verifier = click.option(
+    "--verifier",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Of the verifier.  [default: verifier in that of --model]",
+)
 data = click.option("--data", type=FOLDER, metavar="FOLDER",
                     help="Recordings, with manifest.csv.  [default: data/WORD]")  # fmt: skip
 also = click.option("--also", type=FOLDER, multiple=True, metavar="FOLDER",
@@ -153,6 +160,33 @@ def out(default: str) -> Decorator:
 def data_folder(given: Path | None, word: WordFile) -> Path:
     """`--data`, or its default."""
     return given or Path("data") / word.name
+
+
+def verifier_folder(word: WordFile, model: Path | None, given: Path | None) -> Path:
+    """`--verifier`, or its default."""
+    return given or (model or word.model) / "verifier"
+
+
+def trained_verifier(word: WordFile, model: Path | None, given: Path | None) -> Path:
+    """That folder; GatewayError where no verifier is in it."""
+    from wakestate.verify.gateway.gateway import GatewayError
+    from wakestate.verify.service.serving import missing
+
+    folder = verifier_folder(word, model, given)
+    problem = missing(word.name, folder)
+    if problem:
+        raise GatewayError(problem)
+    return folder
+
+
+def other_process(*arguments: str, tensorflow: bool = False) -> None:
+    """A command in a process of its own, `tensorflow`: whatever backend trains; it says itself what
+    is wrong, and ends us."""
+    backend = {"KERAS_BACKEND": "tensorflow"} if tensorflow else {}
+    done = subprocess.run([sys.executable, "-m", "wakestate", *arguments],
+                          env={**os.environ, **backend}, check=False)  # fmt: skip
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def needs(extra: str) -> Decorator:

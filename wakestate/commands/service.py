@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from wakestate.commands import gateway, options
-from wakestate.commands.options import WordFile
+from wakestate.commands.options import WordFile, trained_verifier, verifier_folder
 from wakestate.commands.program import Programs
 
 
@@ -20,21 +20,11 @@ def service() -> None:
     """The HTTP service that verifies wakes: serve, bench."""
 
 
-def verifier_folder(word: WordFile, model: Path | None, verifier: Path | None) -> Path:
-    """`--verifier`, or its default."""
-    return verifier or (model or word.model) / "verifier"
-
-
 def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> list[str]:
     """What starts it; GatewayError where there is nothing to serve."""
-    from wakestate.verify.gateway.gateway import GatewayError
     from wakestate.verify.service.child import call
-    from wakestate.verify.service.serving import missing
 
-    folder = verifier_folder(word, model, verifier)
-    problem = missing(word.name, folder)
-    if problem:
-        raise GatewayError(problem)
+    folder = trained_verifier(word, model, verifier)
     return call(str(word.path), "--model", str(model or word.model), "--verifier", str(folder))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import click
 
 from wakestate import ROOT
 from wakestate.commands import options
-from wakestate.commands.options import WordFile, data_folder
+from wakestate.commands.options import WordFile, data_folder, other_process
 from wakestate.commands.program import built_library
 from wakestate.commands.word import warn_of_copies
 
@@ -67,13 +66,19 @@ def measuring(function: Callable[..., Any]) -> Callable[..., Any]:
               help="In a round.")  # fmt: skip
 @click.option("--amount", type=AMOUNT, default=1.0, show_default=True, metavar="SHARE",
               help="Of the usual 170,000 scenes.")  # fmt: skip
-@click.option("--quantization-aware", type=options.NATURAL, default=0, show_default=True, metavar="ROUNDS",
+@click.option("--quantization-aware", type=options.NATURAL, default=0, show_default=True,
+              metavar="ROUNDS",
               help="Of the rounds, the last that compute as int8 will.")  # fmt: skip
 @click.option("--near-misses", type=options.NATURAL, default=0, show_default=True, metavar="CLIPS",
               help="Of the scenes without the word, those mixed around a near miss; 0: as many as "
               "chance gives.")  # fmt: skip
-@click.option("--teacher", type=options.FILE, multiple=True, metavar="KERAS",
-              help="model.keras of another run to learn from as well; of several the mean.")  # fmt: skip
+@click.option(
+    "--teacher",
+    type=options.FILE,
+    multiple=True,
+    metavar="KERAS",
+    help="model.keras of another run to learn from as well; of several the mean.",
+)
 @click.option("--start", type=options.FILE, multiple=True, metavar="KERAS",
               help="Begin with the weights of this network, not with random ones; of several that "
               "went on from the same one the mean.")  # fmt: skip
@@ -128,7 +133,7 @@ def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path |
                 *(["--short"] if given["short"] else [])]  # fmt: skip
     convert(word, run)
     other_process("evaluate", f"--word={word.path}", f"--model={made}", f"--out={run}", *measured,
-                  "--set-thresholds")  # fmt: skip
+                  "--set-thresholds", tensorflow=True)  # fmt: skip
     print(f"To hear with it: wakestate emulate {where} --model {made} x.wav")
     print(f"To see it: wakestate report {where} --model {made} --out {run} {' '.join(measured)}")
     print(f"To ship it: mkdir -p models/{word.name} && cp {made}/* models/{word.name}/")
@@ -137,18 +142,8 @@ def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path |
 def convert(word: WordFile, run: Path) -> None:
     """RUN/model of what was trained there."""
     other_process("model", "convert", f"--word={word.path}", f"--keras={run / 'model.keras'}",
-                  f"--calibration={run / 'calibration.npy'}", f"--out={run / 'model'}")  # fmt: skip
-
-
-def other_process(*arguments: str) -> None:
-    """A command in a process of its own, with TensorFlow whatever trained; it says itself what is
-    wrong, and ends us."""
-    done = subprocess.run(
-        [sys.executable, "-m", "wakestate", *arguments],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow"}, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        sys.exit(done.returncode)
+                  f"--calibration={run / 'calibration.npy'}", f"--out={run / 'model'}",
+                  tensorflow=True)  # fmt: skip
 
 
 def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
@@ -160,9 +155,7 @@ def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
         for volume, ratio in (part.split("=") for part in given["echo"].split(",")):
             ratios[volume] = (*ratios.get(volume, ()), float(ratio))
     except ValueError:
-        raise click.UsageError(
-            f"--echo: given '{given['echo']}'; allowed: VOLUME=DB,..."
-        ) from None
+        raise click.UsageError(f"--echo: given '{given['echo']}'; allowed: VOLUME=DB,...") from None
     volumes = loaded.metadata.get("volume", tuple(ratios))
     unknown = [volume for volume in ratios if volume not in volumes]
     if unknown and given["echo"] != ECHO:
@@ -258,7 +251,8 @@ def report(word: WordFile, beside: Sequence[tuple[str, Path]], costs: Path | Non
            **given: Any) -> None:  # fmt: skip
     """One HTML page of what evaluate found.
 
-    Evaluates first where it must. Writes OUT/report/report.html (all in one file) and its figures as PNG.
+    Evaluates first where it must. Writes OUT/report/report.html (all in one file) and its figures
+    as PNG.
     """
     from wakestate.convert.manifest import check_manifest
     from wakestate.train.report.page import stale, write_report
@@ -365,5 +359,5 @@ def experiment(word: WordFile, data: Path | None, also: tuple[Path, ...], split:
             convert(word, run)
             other_process("evaluate", f"--word={word.path}", f"--model={run / 'model'}",
                           f"--data={folder}", f"--split={split}", "--short",
-                          f"--out={run}")  # fmt: skip
+                          f"--out={run}", tensorflow=True)  # fmt: skip
     print(table(place, "none", (0.5, 1.0, 2.0, 4.0)))

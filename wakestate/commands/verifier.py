@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wakestate import ROOT
 from wakestate.commands import options
-from wakestate.commands.options import WordFile, data_folder
+from wakestate.commands.options import (
+    WordFile,
+    data_folder,
+    other_process,
+    trained_verifier,
+    verifier_folder,
+)
 from wakestate.commands.program import built_library
-from wakestate.commands.service import verifier_folder
 
 # As in verify/learning/networks.py and verify/learning/fit.py, which take Keras' seconds to load.
 _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
 _CUTS = ("aligned", "misaligned")
-_amount = click.option("--amount", type=click.FloatRange(0, 100, min_open=True), default=1.0,
-                       show_default=True, help="Of 84,000 scenes, 12,000 of them held out.")  # fmt: skip
+_amount = click.option(
+    "--amount",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of 84,000 scenes, 12,000 of them held out.",
+)
 _epochs = click.option("--epochs", type=options.POSITIVE, default=30, show_default=True)
 
 
@@ -78,9 +87,9 @@ def train(word: WordFile, model: Path | None, verifier: Path | None, data: Path 
     print(fit(word.load(), folder, also, options.CACHE, library, model or word.model, wakes, run,
               recipe, Amounts().times(amount)))  # fmt: skip
     target, made = verifier_folder(word, model, verifier), run / "verifier"
-    if given["kind"] == "dnn-hmm" or out is not None and verifier is None:
+    if given["kind"] == "dnn-hmm" or (out is not None and verifier is None):
         return
-    if (target / "verifier.json").exists():
+    if (target / "verifier.json").exists() or target.is_relative_to(ROOT):  # of the package
         print(f"{target} stays as it was; to ship the new one: cp {made}/* {target}/")
     else:
         shutil.copytree(made, target, dirs_exist_ok=True)
@@ -104,8 +113,7 @@ def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data:
     Lets the compiled device hear scenes of held-out voices and sets in VERIFIER/verifier.json what
     its wakes decide, as `train` does in the end. The network stays as it is.
     """
-    target = verifier_folder(word, model, verifier)
-    _must_be(word, target)
+    target = trained_verifier(word, model, verifier)
     library = built_library(word, model, library)
     from wakestate.train.evaluation.device import library_hash
     from wakestate.verify.learning.examples import Amounts
@@ -116,15 +124,6 @@ def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data:
                 model or word.model, wakes or Path("runs/verify") / kept, target,
                 Amounts().times(amount))  # fmt: skip
     print(target)
-
-
-def _must_be(word: WordFile, folder: Path) -> None:
-    from wakestate.verify.gateway.gateway import GatewayError
-    from wakestate.verify.service.serving import missing
-
-    problem = missing(word.name, folder)
-    if problem:
-        raise GatewayError(problem)
 
 
 @verifier.command(epilog="Example: wakestate verifier measure --word alexa --data data/alexa")
@@ -144,8 +143,7 @@ def measure(word: WordFile, model: Path | None, verifier: Path | None, data: Pat
     Streams a split through the compiled first network, as it ships and at the lower thresholds of
     the verifier's folder; asks the verifier about each wake of these.
     """
-    target = verifier_folder(word, model, verifier)
-    _must_be(word, target)
+    target = trained_verifier(word, model, verifier)
     library = built_library(word, model, library)
     from wakestate.verify.learning.measure import System
     from wakestate.verify.learning.measure import measure as measured
@@ -215,20 +213,21 @@ def experiment(word: WordFile, model: Path | None, data: Path | None, also: tupl
     What is there already is not done again.
     """
     place = out or Path("runs/verify") / f"{word.name}-experiment"
-    shared = [f"--word={word.path}", f"--model={model or word.model}",
-              f"--data={data_folder(data, word)}", f"--amount={amount}", f"--epochs={epochs}",
-              *(f"--also={path}" for path in also), *([f"--wakes={wakes}"] if wakes else [])]  # fmt: skip
+    shared = [
+        f"--word={word.path}",
+        f"--model={model or word.model}",
+        f"--data={data_folder(data, word)}",
+        f"--amount={amount}",
+        f"--epochs={epochs}",
+        *(f"--also={path}" for path in also),
+        *([f"--wakes={wakes}"] if wakes else []),
+    ]
     for seed in seeds.split():
         for cut in cuts.split():
             for kind in kinds.split():
                 run = place / f"{kind}-{cut}-{seed}"
                 if list(run.glob("verifier/*.json")):
                     continue
-                done = subprocess.run(
-                    [sys.executable, "-m", "wakestate", "verifier", "train", *shared,
-                     f"--kind={kind}", f"--cuts={cut}", f"--seed={seed}", f"--out={run}"],
-                    check=False,
-                )  # fmt: skip
-                if done.returncode:
-                    sys.exit(done.returncode)
+                other_process("verifier", "train", *shared, f"--kind={kind}", f"--cuts={cut}",
+                              f"--seed={seed}", f"--out={run}")  # fmt: skip
     _compare(place, word, model, data, split, None, rate, None)
