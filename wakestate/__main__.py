@@ -8,7 +8,16 @@ import click
 
 from wakestate import __version__
 from wakestate.commands import (
-    bench, board, data, gateway, model, program, service, train, verifier, word,
+    bench,
+    board,
+    data,
+    gateway,
+    model,
+    program,
+    service,
+    train,
+    verifier,
+    word,
 )  # fmt: skip
 from wakestate.errors import UserError
 

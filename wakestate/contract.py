@@ -27,6 +27,6 @@ def metadata_vectors(word: Word) -> NDArray[np.float32]:
 
 
 def endpoint_range(word: Word) -> tuple[float, float]:
-    """The least and greatest START and END, in units of ENDPOINT_HOPS. Where there is no word, wilder
-    values saturate, so that they cost the logit, which shares their scale, no resolution."""
+    """The least and greatest START and END, in units of ENDPOINT_HOPS. Where there is no word,
+    wilder values saturate: so they cost the logit, which shares their scale, no resolution."""
     return -2.0, word.model.receptive_hops / ENDPOINT_HOPS

@@ -1,1 +1,1 @@
-"""The program `wakestate`: a module for each noun. What takes long to load is loaded when it runs."""
+"""The program `wakestate`: a module for each noun. What is slow to load is loaded when it runs."""

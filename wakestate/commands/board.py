@@ -74,7 +74,9 @@ def docs(out: Path | None) -> None:
         write_whole((out or Path("docs")) / name, text)
 
 
-@board.command(epilog="Example: wakestate board udev | sudo tee /etc/udev/rules.d/60-wakestate.rules")
+@board.command(
+    epilog="Example: wakestate board udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
+)
 def udev() -> None:
     """Rules that let every user have the boards' USB devices."""
     from wakestate.boards import flash
@@ -106,7 +108,9 @@ def connected(board: str, to: str, port: str | None) -> None:
     flash.check(load_board(board), to, port)
 
 
-@board.command("run", epilog="Example: wakestate board run build/mps2-an386/alexa/wakestate.elf x.wav")
+@board.command(
+    "run", epilog="Example: wakestate board run build/mps2-an386/alexa/wakestate.elf x.wav"
+)
 @options.board
 @click.argument("elf", type=options.FILE)
 @click.argument("arguments", nargs=-1)

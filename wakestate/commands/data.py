@@ -34,9 +34,14 @@ def data() -> None:
 @click.option("--engines", default="espeak,flite,kokoro,piper", show_default=True,
               metavar="NAME,...", help="Engines to speak with, where they are here.")  # fmt: skip
 @_downloads
-@click.option("--recorded", type=click.Choice(["yes", "few", "no"]), default="yes",
-              show_default=True, help="Take sound from Debian packages "
-              "(train/synthesis/recorded.toml); few: the smallest that have each kind.")  # fmt: skip
+@click.option(
+    "--recorded",
+    type=click.Choice(["yes", "few", "no"]),
+    default="yes",
+    show_default=True,
+    help="Take sound from Debian packages "
+    "(train/synthesis/recorded.toml); few: the smallest that have each kind.",
+)
 @options.needs("synth")
 def synthesize(word: WordFile, data: Path | None, seed: int, positives: int,
                near_misses: int | None, general: int | None, engines: str, downloads: Path,

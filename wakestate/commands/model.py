@@ -13,12 +13,19 @@ from wakestate.commands import options, train
 from wakestate.commands.options import WordFile
 
 # As in convert/kernels.py, which takes pydantic's time to load.
-_kernels = click.option("--kernels", type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
-                        default="plain", show_default=True,
-                        help="Instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide "
-                        "(the same, faster with twice the flash for weights), mve (M55).")  # fmt: skip
-_copies = click.option("--without-copies", is_flag=True,
-                       help="No copies of the headers of firmware/ that the C includes.")  # fmt: skip
+_kernels = click.option(
+    "--kernels",
+    type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
+    default="plain",
+    show_default=True,
+    help="Instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide "
+    "(the same, faster with twice the flash for weights), mve (M55).",
+)
+_copies = click.option(
+    "--without-copies",
+    is_flag=True,
+    help="No copies of the headers of firmware/ that the C includes.",
+)
 _c_out = click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER",
                       help="Where the C goes.")  # fmt: skip
 _stream = click.option("--stream", is_flag=True,
@@ -31,7 +38,7 @@ def model() -> None:
     """Models: convert, generate C, compare."""
 
 
-@model.command(epilog="Example: wakestate model convert --word alexa --keras runs/alexa/model.keras "
+@model.command(epilog="Example: wakestate model convert --keras runs/alexa/model.keras "
                "--calibration runs/alexa/calibration.npy --out runs/alexa/model")  # fmt: skip
 @options.word
 @click.option("--keras", type=options.FILE, required=True, metavar="FILE", help="Trained model.")
@@ -90,8 +97,10 @@ def generate(word: WordFile, model: Path | None, kernels: Any, without_copies: b
     )
 
 
-@model.command("generate-words",
-               epilog="Example: wakestate model generate-words --word alexa --word computer --out c")  # fmt: skip
+@model.command(
+    "generate-words",
+    epilog="Example: wakestate model generate-words --word alexa --word computer --out c",
+)
 @options.words
 @_c_out
 def generate_words(words: Sequence[WordFile], out: Path) -> None:
@@ -104,7 +113,9 @@ def generate_words(words: Sequence[WordFile], out: Path) -> None:
         print(path)
 
 
-@model.command("compile", epilog="Example: wakestate model compile kws.tflite --kernels dsp --out c")
+@model.command(
+    "compile", epilog="Example: wakestate model compile kws.tflite --kernels dsp --out c"
+)
 @click.argument("tflite", type=options.FILE)
 @click.option("--name", help="Of the C files and functions.  [default: the file's name]")
 @_stream
@@ -152,8 +163,14 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
     name = model_name(tflite) + ("_stream" if stream else "")
     if not tflite.is_file():
         raise click.UsageError(f"{file}: no such file; give a .tflite file")
-    build_aloud("firmware/compile.mk", "all", f"BOARD={board}", f"NAME={name}",
-                f"TFLITE={file.replace('$', '$$')}", f"STREAM={'yes' if stream else ''}")  # fmt: skip
+    build_aloud(
+        "firmware/compile.mk",
+        "all",
+        f"BOARD={board}",
+        f"NAME={name}",
+        f"TFLITE={file.replace('$', '$$')}",
+        f"STREAM={'yes' if stream else ''}",
+    )
     generated = Path("build/generated/compiled") / name / facts.kernels
     print(generated / f"{name}.h", generated / f"{name}.c", sep="\n")
     program = "compiled" if board == "host" else "compiled.elf"

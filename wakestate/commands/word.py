@@ -31,7 +31,9 @@ def list_words(as_json: bool) -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['name']:16} {row['phrase']:16} {'' if row['model'] else '(no model)'}".rstrip())
+        print(
+            f"{row['name']:16} {row['phrase']:16} {'' if row['model'] else '(no model)'}".rstrip()
+        )
 
 
 @word.command(epilog="Example: wakestate word confusables --word alexa --limit 20")
