@@ -34,8 +34,15 @@ def check_tools(board: Board) -> None:
 def command(makefile: str, *arguments: str, root: Path = Path()) -> list[str]:
     """What runs make quietly in `root`; `makefile` is firmware/build.mk or firmware/compile.mk."""
     path = makefile if root.resolve() == ROOT else str(ROOT / makefile)
-    return ["make", "--no-print-directory", "-s", "-f", path, f"PYTHON={sys.executable}",
-            *arguments]  # fmt: skip
+    return [
+        "make",
+        "--no-print-directory",
+        "-s",
+        "-f",
+        path,
+        f"PYTHON={sys.executable}",
+        *arguments,
+    ]
 
 
 def environment() -> dict[str, str]:
@@ -61,17 +68,23 @@ def build(
     """Run make in `root`; what it prints is in the result."""
     with locked(root / lock):
         return subprocess.run(
-            command(makefile, *arguments, root=root), cwd=root, env=environment(),
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            command(makefile, *arguments, root=root),
+            cwd=root,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 def build_aloud(makefile: str, *arguments: str) -> None:
     """Run make here, what it prints on stderr. BoardError where it fails."""
     with locked():
         done = subprocess.run(
-            command(makefile, *arguments), env=environment(), stdout=sys.stderr.fileno(),
+            command(makefile, *arguments),
+            env=environment(),
+            stdout=sys.stderr.fileno(),
             check=False,
-        )  # fmt: skip
+        )
     if done.returncode:
         raise BoardError(f"{Path(makefile).name}: make failed; what it says stands above")

@@ -162,9 +162,25 @@ def _to_bytes(audio: str, samples: Any) -> bytes:
 
 def _by_ffmpeg(audio: str, problem: str) -> Iterator[bytes]:
     """The same by ffmpeg; `problem` is why libsndfile could not."""
-    call = ["ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe",
-            "-i", f"file:{audio}", "-map", "0:a:0", "-ac", "1", "-ar", str(RATE),
-            "-f", "s16le", "-"]  # fmt: skip
+    call = [
+        "ffmpeg",
+        "-nostdin",
+        "-v",
+        "error",
+        "-protocol_whitelist",
+        "file,pipe",
+        "-i",
+        f"file:{audio}",
+        "-map",
+        "0:a:0",
+        "-ac",
+        "1",
+        "-ar",
+        str(RATE),
+        "-f",
+        "s16le",
+        "-",
+    ]
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=said)

@@ -204,8 +204,12 @@ def _fft(
             else:
                 at = np.arange(quarter) * step * branch
                 c, s = table[(at + points // 2) % len(table)], table[at]
-                parts.append((_half_product(a, c) + _half_product(b, s),
-                              _half_product(b, c) - _half_product(a, s)))  # fmt: skip
+                parts.append(
+                    (
+                        _half_product(a, c) + _half_product(b, s),
+                        _half_product(b, c) - _half_product(a, s),
+                    )
+                )
         (ar, ai), (br, bi), (cr, ci), (dr, di) = parts
         sr, si, tr, ti = ar + cr, ai + ci, ar - cr, ai - ci
         ur, ui, vr, vi = br + dr, bi + di, br - dr, bi - di

@@ -119,9 +119,22 @@ def _build(files: dict[str, str], loops: str) -> ctypes.CDLL:
                 (Path(folder) / name).write_text(text)
             source, built = Path(folder) / "loops.c", Path(folder) / "loops.so"
             source.write_text(f'#include "{[*files][-1]}"\n{loops}')
-            command = [os.environ.get("CC", "cc"), "-std=c11", "-O3", "-Wall", "-Wextra",
-                       "-Wconversion", "-Werror", "-shared", "-fPIC", f"-I{FIRMWARE}",
-                       f"-I{FIRMWARE / 'include'}", "-o", str(built), str(source)]  # fmt: skip
+            command = [
+                os.environ.get("CC", "cc"),
+                "-std=c11",
+                "-O3",
+                "-Wall",
+                "-Wextra",
+                "-Wconversion",
+                "-Werror",
+                "-shared",
+                "-fPIC",
+                f"-I{FIRMWARE}",
+                f"-I{FIRMWARE / 'include'}",
+                "-o",
+                str(built),
+                str(source),
+            ]
             subprocess.run(command, check=True)
             built.replace(library)
     return ctypes.CDLL(str(library.resolve()))

@@ -49,9 +49,11 @@ _FILTER: dict[str, Range] = {"filter_height": SIZES, "filter_width": SIZES}
 _POOL = Rule(window_shapes.pool, options=_SLIDES | _FILTER)
 _REDUCE = Rule(shapes.reduce, (2, 2), integers=(1,), options={"keep_dims": (0, 1)})
 _RESIZE = Rule(
-    window_shapes.resize, (2, 2), integers=(1,),
+    window_shapes.resize,
+    (2, 2),
+    integers=(1,),
     options={"align_corners": (0, 1), "half_pixel_centers": (0, 1)},
-)  # fmt: skip
+)
 _AXIS: dict[str, Range] = {"axis": (-8, 8)}
 _SPLITS: dict[str, Range] = {"num_splits": (1, ANY)}
 _MASKS: dict[str, Range] = {
@@ -61,8 +63,23 @@ _MASKS: dict[str, Range] = {
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(
-        ("ABS", "ELU", "EXP", "HARD_SWISH", "LOG", "LOGISTIC", "NEG", "RELU", "RELU6",
-         "RELU_0_TO_1", "RELU_N1_TO_1", "RSQRT", "SQRT", "SQUARE", "TANH"),
+        (
+            "ABS",
+            "ELU",
+            "EXP",
+            "HARD_SWISH",
+            "LOG",
+            "LOGISTIC",
+            "NEG",
+            "RELU",
+            "RELU6",
+            "RELU_0_TO_1",
+            "RELU_N1_TO_1",
+            "RSQRT",
+            "SQRT",
+            "SQUARE",
+            "TANH",
+        ),
         _UNARY,
     ),
     **dict.fromkeys(
@@ -90,21 +107,32 @@ RULES: dict[str, Rule] = {
         window_shapes.conv, (2, 3), optional=frozenset({2}), options=_SLIDES | _DILATES
     ),
     "DEPTHWISE_CONV_2D": Rule(
-        window_shapes.depthwise, (2, 3), optional=frozenset({2}),
+        window_shapes.depthwise,
+        (2, 3),
+        optional=frozenset({2}),
         options=_SLIDES | _DILATES | {"depth_multiplier": (0, 1 << 16)},
     ),
     "TRANSPOSE_CONV": Rule(
-        window_shapes.transpose_conv, (3, 4), optional=frozenset({3}), integers=(0,), alike=(2,),
+        window_shapes.transpose_conv,
+        (3, 4),
+        optional=frozenset({3}),
+        integers=(0,),
+        alike=(2,),
         options=_SLIDES,
     ),
     "FULLY_CONNECTED": Rule(window_shapes.fully_connected, (2, 3), optional=frozenset({2})),
     "BATCH_MATMUL": Rule(window_shapes.batch_matmul, (2, 2), alike=(0, 1)),
     "SVDF": Rule(
-        window_shapes.svdf, (5, 5), optional=frozenset({3}), keeps=True,
+        window_shapes.svdf,
+        (5, 5),
+        optional=frozenset({3}),
+        keeps=True,
         options={"rank": (1, 1 << 16)},
     ),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(
-        window_shapes.lstm, (20, 24), keeps=True,
+        window_shapes.lstm,
+        (20, 24),
+        keeps=True,
         optional=frozenset({1, 5, *range(9, 18), *range(20, 24)}),
         options={"time_major": (0, 1), "cell_clip": (0, 1e6), "proj_clip": (0, 1e6)},
     ),
@@ -129,4 +157,4 @@ RULES: dict[str, Rule] = {
     "VAR_HANDLE": Rule(shapes.as_said, (0, 0), typed=False),
     "READ_VARIABLE": Rule(shapes.as_said, typed=False),
     "ASSIGN_VARIABLE": Rule(shapes.nothing, (2, 2), (0, 0), typed=False),
-}  # fmt: skip
+}

@@ -96,9 +96,13 @@ def started(*options: str, log: Path | None = None, **environment: str) -> Itera
     with contextlib.ExitStack() as stack:
         err = stack.enter_context(log.open("w")) if log else None
         process = subprocess.Popen(
-            [*CALL, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=err, text=True,
+            [*CALL, *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
             env={**os.environ, **environment},
-        )  # fmt: skip
+        )
         try:
             assert process.stdout is not None
             address = process.stdout.readline().split()[-1]

@@ -39,9 +39,11 @@ def only(x: Samples, **kept: Any) -> Samples:
     f, rng = FrontEnd(bands=x.shape[2]), np.random.default_rng(1)
     drawn = draw(rng, len(x), x.shape[1], f)
     none = drawn._replace(
-        warps=np.full(len(x), len(WARPS)), gains=np.zeros_like(drawn.gains),
-        bands=np.zeros_like(drawn.bands), hops=np.zeros_like(drawn.hops),
-    )  # fmt: skip
+        warps=np.full(len(x), len(WARPS)),
+        gains=np.zeros_like(drawn.gains),
+        bands=np.zeros_like(drawn.bands),
+        hops=np.zeros_like(drawn.hops),
+    )
     picked = {name: getattr(drawn, name) for name in kept}
     return np.asarray(change(x, none._replace(**picked), warp_matrices(f)))
 

@@ -14,15 +14,17 @@ from wakestate.train.evaluation.variants import frr_at, interval, table
 
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:
     rows = [
-        {"condition": {"name": name, "ser_db": ser, "part": part, "state": f"player={name}"},
-         "curve": [[3.0, 0.0, 5], [0.4, frr, 9], [0.0, 1.0, 20]]}
+        {
+            "condition": {"name": name, "ser_db": ser, "part": part, "state": f"player={name}"},
+            "curve": [[3.0, 0.0, 5], [0.4, frr, 9], [0.0, 1.0, 20]],
+        }
         for name, ser, part, frr in [
             ("clean", None, "sound", clean),
             ("music", 0.0, "state", music),
             ("alarm", -5.0, "state", alarm),
             ("told", 0.0, "told", 0.77),
         ]
-    ]  # fmt: skip
+    ]
     (folder / run).mkdir(parents=True)
     (folder / run / "evaluate.json").write_text(json.dumps({"rows": rows}))
 

@@ -46,8 +46,14 @@ def random_network(m: Maker) -> None:
             x = m.op("RELU", [x], [m.tensor(m.shape(x), scale=0.06)])
         elif choice == 4 and height > 2:
             step = {"strideH": 2, "strideW": 1, "filterHeight": 2, "filterWidth": 1}
-            x = m.op("MAX_POOL_2D", [x], [m.like(x, [1, height // 2, width, channels])],
-                     "Pool2DOptions", padding=schema.Padding.VALID, **step)  # fmt: skip
+            x = m.op(
+                "MAX_POOL_2D",
+                [x],
+                [m.like(x, [1, height // 2, width, channels])],
+                "Pool2DOptions",
+                padding=schema.Padding.VALID,
+                **step,
+            )
         elif choice == 5:
             other = next((k for k in kept if m.shape(k) == m.shape(x)), x)
             x = m.op("ADD", [x, other], [m.tensor(m.shape(x), scale=0.2)], "AddOptions")
@@ -55,16 +61,23 @@ def random_network(m: Maker) -> None:
             two = [m.conv(x, 4, (1, 1)), m.conv(x, 8, (1, 1))]
             scale, zero = 0.21, -7
             both = [
-                m.op("QUANTIZE", [t], [m.tensor(m.shape(t), scale=scale, zero=zero)],
-                     "QuantizeOptions")
+                m.op(
+                    "QUANTIZE",
+                    [t],
+                    [m.tensor(m.shape(t), scale=scale, zero=zero)],
+                    "QuantizeOptions",
+                )
                 for t in two
-            ]  # fmt: skip
+            ]
             whole = m.tensor([1, height, width, 12], scale=scale, zero=zero)
             x = m.op("CONCATENATION", both, [whole], "ConcatenationOptions", axis=3)
         kept.append(x)
     x = m.dense(x, 6)
-    m.output(m.op("SOFTMAX", [x], [m.tensor([1, 6], scale=1 / 256, zero=-128)],
-                  "SoftmaxOptions", beta=1.0))  # fmt: skip
+    m.output(
+        m.op(
+            "SOFTMAX", [x], [m.tensor([1, 6], scale=1 / 256, zero=-128)], "SoftmaxOptions", beta=1.0
+        )
+    )
 
 
 def columns(m: Maker, take: int, keep: int, *, name: str = "a", channels: int = 4) -> None:
@@ -209,14 +222,18 @@ def lowest_reads(step: Step) -> tuple[list[int], int] | None:
                     for i in range(number("kernel_h"))
                     for j in range(number("kernel_w"))
                     if 0
-                    <= (row := y * number("stride_h") - number("pad_top")
-                        + i * number("dilation_h"))
+                    <= (
+                        row := y * number("stride_h") - number("pad_top") + i * number("dilation_h")
+                    )
                     < number("in_h")
                     and 0
-                    <= (column := x * number("stride_w") - number("pad_left")
-                        + j * number("dilation_w"))
+                    <= (
+                        column := x * number("stride_w")
+                        - number("pad_left")
+                        + j * number("dilation_w")
+                    )
                     < number("in_w")
-                ]  # fmt: skip
+                ]
                 found.append(min(taps, default=1 << 30))
         return all_of(found), number("out_c")
     return None
@@ -258,11 +275,16 @@ def check_plan(program: Program, kernels: Kernels) -> None:
                     assert at <= begin and step.distance.get(number) is not None
                     continue
                 lowest, pixel = reads
-                aside = 1 if step.kernel.startswith("ws_conv") or (
-                    step.kernel.startswith("ws_dot")
-                    and step.kernel != "ws_dot_one"
-                    and kernels != "plain"
-                ) else 0  # fmt: skip
+                aside = (
+                    1
+                    if step.kernel.startswith("ws_conv")
+                    or (
+                        step.kernel.startswith("ws_dot")
+                        and step.kernel != "ws_dot_one"
+                        and kernels != "plain"
+                    )
+                    else 0
+                )
                 for p in range(len(lowest)):
                     later = min(lowest[p + aside :], default=1 << 30)
                     assert at + (p + 1) * pixel <= begin + later, f"{step.name}: pixel {p}"
@@ -381,9 +403,11 @@ def _computed_convolution(m: Maker) -> None:
     ],
 )
 def test_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Maker], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Maker], None],
     parts: list[str],
-) -> None:  # fmt: skip
+) -> None:
     path, out = written(tmp_path, make), tmp_path / "out"
     assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
     said = capsys.readouterr().err
@@ -424,8 +448,15 @@ def golden_model(m: Maker) -> None:
     m.current = m.model.subgraphs[0]
     y = m.current.outputs.pop()
     flat = m.op("RESHAPE", [y, m.ints(1, 3)], [m.like(y, [1, 3])])
-    m.output(m.op("SOFTMAX", [flat], [m.tensor([1, 3], scale=1 / 256, zero=-128)],
-                  "SoftmaxOptions", beta=1.0))  # fmt: skip
+    m.output(
+        m.op(
+            "SOFTMAX",
+            [flat],
+            [m.tensor([1, 3], scale=1 / 256, zero=-128)],
+            "SoftmaxOptions",
+            beta=1.0,
+        )
+    )
 
 
 def test_golden(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from wakestate.convert.tflite_graph import read_model
 
 def shape_of(m: Maker, x: int) -> int:
     rank = len(m.shape(x))
-    return m.op("SHAPE", [x], [m.tensor([rank], scale=None, dtype="INT32")], "ShapeOptions",
-                outType=2)  # fmt: skip
+    return m.op(
+        "SHAPE", [x], [m.tensor([rank], scale=None, dtype="INT32")], "ShapeOptions", outType=2
+    )
 
 
 def integers(m: Maker, *shape: int) -> int:
@@ -41,8 +42,12 @@ def flattened(m: Maker) -> None:
     m.output(m.dense(m.op("RESHAPE", [x, shape], [m.like(x, [1, 48])]), 3))
     whole = shape_of(m, x)
     one = m.op("SLICE", [whole, m.ints(0), m.ints(1)], [integers(m, 1)], "SliceOptions")
-    two = m.op("STRIDED_SLICE", [whole, m.ints(1), m.ints(3), m.ints(1)], [integers(m, 2)],
-               "StridedSliceOptions")  # fmt: skip
+    two = m.op(
+        "STRIDED_SLICE",
+        [whole, m.ints(1), m.ints(3), m.ints(1)],
+        [integers(m, 2)],
+        "StridedSliceOptions",
+    )
     two = m.op("MUL", [two, m.ints(1, 4)], [integers(m, 2)], "MulOptions")
     shape = m.op("CONCATENATION", [one, two], [integers(m, 3)], "ConcatenationOptions", axis=0)
     m.output(m.op("RESHAPE", [x, shape], [m.like(x, [1, 4, 12])]))
@@ -176,8 +181,9 @@ def test_arithmetic_of_shapes(tmp_path: Path) -> None:
     m.op("UNPACK", [shape], parts, "UnpackOptions", num=4, axis=0)
     two = m.op("PACK", parts[:1], [integers(m, 1)], "PackOptions", valuesCount=1)
     twelve = m.op("RESHAPE", [half, m.ints(1)], [integers(m, 1)])
-    sizes = m.op("CONCATENATION", [two, deep, twelve], [integers(m, 3)], "ConcatenationOptions",
-                 axis=0)  # fmt: skip
+    sizes = m.op(
+        "CONCATENATION", [two, deep, twelve], [integers(m, 3)], "ConcatenationOptions", axis=0
+    )
     m.output(m.op("RESHAPE", [x, sizes], [m.like(x, [2, 10, 12])]))
     value = m.tensor([], scale=0.05, zero=m.quantization(x)[1], data=np.array(-7))
     filled = m.op("FILL", [sizes, value], [m.like(x, [2, 10, 12])])
@@ -216,8 +222,13 @@ def _pads_unknown(m: Maker) -> None:
 
 def _wrong_size(m: Maker) -> None:
     x = m.input([1, 12])
-    shape = m.op("CONCATENATION", [shape_of(m, x), m.ints(2)], [integers(m, 2)],
-                 "ConcatenationOptions", axis=0)  # fmt: skip
+    shape = m.op(
+        "CONCATENATION",
+        [shape_of(m, x), m.ints(2)],
+        [integers(m, 2)],
+        "ConcatenationOptions",
+        axis=0,
+    )
     m.output(m.op("RESHAPE", [x, shape], [m.like(x, [3, 4])]))
 
 
@@ -231,9 +242,11 @@ def _wrong_size(m: Maker) -> None:
     ],
 )
 def test_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Maker], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Maker], None],
     parts: list[str],
-) -> None:  # fmt: skip
+) -> None:
     m = Maker(1)
     make(m)
     path, out = m.write(tmp_path / "m.tflite"), tmp_path / "out"

@@ -81,9 +81,11 @@ def _string(m: Maker) -> None:
     ],
 )
 def test_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Maker], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    make: Callable[[Maker], None],
     parts: list[str],
-) -> None:  # fmt: skip
+) -> None:
     m = Maker(1)
     make(m)
     path = m.write(tmp_path / "m.tflite")

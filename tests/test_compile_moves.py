@@ -64,22 +64,34 @@ def moves(m: Maker) -> None:
     m.op("UNPACK", [x], parts, "UnpackOptions", axis=2, num=6)
     m.output(*parts)
     z = m.input([1, 3, 2, 8], scale=0.05)
-    m.output(m.op("DEPTH_TO_SPACE", [z], [m.like(z, [1, 6, 4, 2])], "DepthToSpaceOptions",
-                  blockSize=2))  # fmt: skip
+    m.output(
+        m.op("DEPTH_TO_SPACE", [z], [m.like(z, [1, 6, 4, 2])], "DepthToSpaceOptions", blockSize=2)
+    )
     for size in ((3, 9), (8, 4), (1, 1)):
         for corners, centers in ((False, False), (True, False), (False, True)):
             for name in ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"):
-                kind = "ResizeBilinearOptions" if name == "RESIZE_BILINEAR" else (
-                    "ResizeNearestNeighborOptions")  # fmt: skip
-                moved(name, [m.ints(*size)], [1, *size, 5], kind, alignCorners=corners,
-                      halfPixelCenters=centers)  # fmt: skip
+                kind = (
+                    "ResizeBilinearOptions"
+                    if name == "RESIZE_BILINEAR"
+                    else ("ResizeNearestNeighborOptions")
+                )
+                moved(
+                    name,
+                    [m.ints(*size)],
+                    [1, *size, 5],
+                    kind,
+                    alignCorners=corners,
+                    halfPixelCenters=centers,
+                )
 
 
 def floats(m: Maker) -> None:
     """Moved between DEQUANTIZE and QUANTIZE, as converters leave UNPACK."""
     x = m.input([1, 3, 6], scale=0.05)
-    f, *parts = (m.tensor([1, 3, 6], scale=None, dtype="FLOAT32"),
-                 *(m.tensor([1, 6], scale=None, dtype="FLOAT32") for _ in range(3)))  # fmt: skip
+    f, *parts = (
+        m.tensor([1, 3, 6], scale=None, dtype="FLOAT32"),
+        *(m.tensor([1, 6], scale=None, dtype="FLOAT32") for _ in range(3)),
+    )
     m.op("DEQUANTIZE", [x], [f])
     m.op("UNPACK", [f], parts, "UnpackOptions", axis=1, num=3)
     for part in parts[1:]:

@@ -98,8 +98,9 @@ def pairs(m: Maker) -> None:
         x = m.input([1, 3, 12])
         constant = m.tensor([12], scale=0.02, zero=3, data=m.rng.integers(-128, 128, 12))
         m.output(m.op(name, [constant, x], [m.tensor([1, 3, 12], scale=0.11)], kind))
-        m.output(m.op(name, [x, x], [m.tensor([1, 3, 12], scale=0.0003 if name == "MUL" else 0.2)],
-                      kind))  # fmt: skip
+        m.output(
+            m.op(name, [x, x], [m.tensor([1, 3, 12], scale=0.0003 if name == "MUL" else 0.2)], kind)
+        )
 
 
 def pools(m: Maker) -> None:
@@ -119,14 +120,20 @@ def pools(m: Maker) -> None:
                 size = [(7 - kernel[0]) // stride[0] + 1, (6 - kernel[1]) // stride[1] + 1]
             m.output(
                 m.op(
-                    name, [x], [m.like(x, [1, *size, channels])], "Pool2DOptions",
-                    padding=getattr(schema.Padding, padding), strideH=stride[0],
-                    strideW=stride[1], filterHeight=kernel[0], filterWidth=kernel[1],
+                    name,
+                    [x],
+                    [m.like(x, [1, *size, channels])],
+                    "Pool2DOptions",
+                    padding=getattr(schema.Padding, padding),
+                    strideH=stride[0],
+                    strideW=stride[1],
+                    filterHeight=kernel[0],
+                    filterWidth=kernel[1],
                     fusedActivationFunction=getattr(
                         schema.ActivationFunctionType, ACTIVATIONS[number]
                     ),
                 )
-            )  # fmt: skip
+            )
 
 
 def means(m: Maker) -> None:
@@ -140,10 +147,13 @@ def means(m: Maker) -> None:
         x = m.input(shape)
         m.output(
             m.op(
-                "MEAN", [x, m.ints(*axes)], [m.tensor(result, scale=scale)], "ReducerOptions",
+                "MEAN",
+                [x, m.ints(*axes)],
+                [m.tensor(result, scale=scale)],
+                "ReducerOptions",
                 keepDims=len(result) == len(shape),
             )
-        )  # fmt: skip
+        )
 
 
 def tables(m: Maker) -> None:
@@ -184,30 +194,46 @@ def moves(m: Maker) -> None:
         m.output(m.op("CONCATENATION", [y, x, y], [join[0]], "ConcatenationOptions", axis=1))
         m.output(m.op("CONCATENATION", [x, x], [join[1]], "ConcatenationOptions", axis=-1))
         m.output(
-            m.op("PACK", [x, x], [m.like(x, [1, 6, 2, 3, channels])], "PackOptions",
-                 axis=2, valuesCount=2)
-        )  # fmt: skip
+            m.op(
+                "PACK",
+                [x, x],
+                [m.like(x, [1, 6, 2, 3, channels])],
+                "PackOptions",
+                axis=2,
+                valuesCount=2,
+            )
+        )
         halves = [m.like(x, [1, 3, 3, channels]) for _ in range(2)]
         m.op("SPLIT", [m.ints(1, shape=[]), x], halves, "SplitOptions", numSplits=2)
         thirds = [m.like(x, [1, 6, n, channels]) for n in (1, 2)]
-        m.op("SPLIT_V", [x, m.ints(1, 2), m.ints(2, shape=[])], thirds, "SplitVOptions",
-             numSplits=2)  # fmt: skip
+        m.op(
+            "SPLIT_V", [x, m.ints(1, 2), m.ints(2, shape=[])], thirds, "SplitVOptions", numSplits=2
+        )
         m.output(*halves, *thirds)
         for begin, end, step, masks, shape in [
             ((0, 2, 0, 0), (1, 6, 3, channels), (1, 1, 1, 1), {}, [1, 4, 3, channels]),
             ((0, 1, 0, 1), (1, 6, 3, 3), (1, 2, 2, 1), {}, [1, 3, 2, 2]),
-            ((0, -1, 0, 0), (0, 0, 0, 0), (1, 1, 1, 1),
-             {"beginMask": 12, "endMask": 15, "shrinkAxisMask": 1}, [1, 3, channels]),
+            (
+                (0, -1, 0, 0),
+                (0, 0, 0, 0),
+                (1, 1, 1, 1),
+                {"beginMask": 12, "endMask": 15, "shrinkAxisMask": 1},
+                [1, 3, channels],
+            ),
             ((0, 5, 0, 0), (1, -7, 3, channels), (1, -1, 1, 1), {}, [6, 3, channels]),
-        ]:  # fmt: skip
+        ]:
             if masks:
                 shape = [1, 3, channels]
                 masks = {"beginMask": 13, "endMask": 13, "shrinkAxisMask": 2}
             m.output(
-                m.op("STRIDED_SLICE", [x, m.ints(*begin), m.ints(*end), m.ints(*step)],
-                     [m.like(x, shape if len(shape) > 3 or masks else [1, *shape])],
-                     "StridedSliceOptions", **masks)
-            )  # fmt: skip
+                m.op(
+                    "STRIDED_SLICE",
+                    [x, m.ints(*begin), m.ints(*end), m.ints(*step)],
+                    [m.like(x, shape if len(shape) > 3 or masks else [1, *shape])],
+                    "StridedSliceOptions",
+                    **masks,
+                )
+            )
         pads = m.ints(0, 0, 1, 2, 0, 1, 0, 3, shape=[4, 2])
         m.output(m.op("PAD", [x, pads], [m.like(x, [1, 9, 4, channels + 3])], "PadOptions"))
         m.output(m.op("RESHAPE", [x, m.ints(1, 18 * channels)], [m.like(x, [1, 18 * channels])]))

@@ -17,24 +17,43 @@ from wakestate.convert.errors import ConvertError
 
 
 def _svdf(
-    m: Maker, x: int, units: int, memory: int, *, rank: int = 1, bits: int = 16, zero: int = 0,
+    m: Maker,
+    x: int,
+    units: int,
+    memory: int,
+    *,
+    rank: int = 1,
+    bits: int = 16,
+    zero: int = 0,
     gain: float = 1.0,
-) -> int:  # fmt: skip
+) -> int:
     batch, inputs = m.shape(x)
     filters, dtype, most = units * rank, f"INT{bits}", (1 << (bits - 1)) - 1
     scale, _ = m.quantization(x)
-    features = m.tensor([filters, inputs], scale=0.01,
-                        data=m.rng.integers(-128, 128, (filters, inputs)))  # fmt: skip
+    features = m.tensor(
+        [filters, inputs], scale=0.01, data=m.rng.integers(-128, 128, (filters, inputs))
+    )
     feature = scale * 0.01 * 75 * 75 * np.sqrt(inputs) * 3 / most / gain
-    time = m.tensor([filters, memory], scale=0.001, dtype=dtype,
-                    data=m.rng.integers(-most - 1, most + 1, (filters, memory)))  # fmt: skip
-    bias = m.tensor([units], scale=feature * 0.001, dtype="INT32",
-                    data=m.rng.integers(-90000, 90000, units))  # fmt: skip
+    time = m.tensor(
+        [filters, memory],
+        scale=0.001,
+        dtype=dtype,
+        data=m.rng.integers(-most - 1, most + 1, (filters, memory)),
+    )
+    bias = m.tensor(
+        [units], scale=feature * 0.001, dtype="INT32", data=m.rng.integers(-90000, 90000, units)
+    )
     kept = m.state([batch, filters * memory], scale=feature, zero=zero, dtype=dtype)
     out = feature * 0.001 * most * most / 3 * np.sqrt(rank * memory) / 60 / gain
     y = m.tensor([batch, units], scale=out)
-    return m.op("SVDF", [x, features, time, bias, kept], [y], "SVDFOptions", rank=rank,
-                fusedActivationFunction=schema.ActivationFunctionType.RELU)  # fmt: skip
+    return m.op(
+        "SVDF",
+        [x, features, time, bias, kept],
+        [y],
+        "SVDFOptions",
+        rank=rank,
+        fusedActivationFunction=schema.ActivationFunctionType.RELU,
+    )
 
 
 def svdfs(m: Maker) -> None:
@@ -56,14 +75,24 @@ def keyword(m: Maker) -> None:
     x = m.input([1, 24])
     y = m.dense(_svdf(m, x, 12, 8), 8, activation="RELU")
     z = m.dense(_svdf(m, y, 6, 16), 3)
-    m.output(m.op("SOFTMAX", [z], [m.tensor([1, 3], scale=1 / 256, zero=-128)],
-                  "SoftmaxOptions", beta=1.0))  # fmt: skip
+    m.output(
+        m.op(
+            "SOFTMAX", [z], [m.tensor([1, 3], scale=1 / 256, zero=-128)], "SoftmaxOptions", beta=1.0
+        )
+    )
 
 
 def _lstm(
-    m: Maker, x: int, units: int, *, time_major: bool = False, power: int = -11, clip: float = 0.0,
-    gain: float = 1.0, **options: Any,
-) -> int:  # fmt: skip
+    m: Maker,
+    x: int,
+    units: int,
+    *,
+    time_major: bool = False,
+    power: int = -11,
+    clip: float = 0.0,
+    gain: float = 1.0,
+    **options: Any,
+) -> int:
     one, two, inputs = m.shape(x)
     batch = two if time_major else one
     (into, _), hidden = m.quantization(x), 1 / 120
@@ -77,16 +106,25 @@ def _lstm(
         return found
 
     w, r = matrices(inputs, into), matrices(units, hidden)
-    bias = [m.tensor([units], scale=1e-4, dtype="INT32", data=m.rng.integers(-9000, 9000, units))
-            for _ in range(4)]  # fmt: skip
+    bias = [
+        m.tensor([units], scale=1e-4, dtype="INT32", data=m.rng.integers(-9000, 9000, units))
+        for _ in range(4)
+    ]
     zero = int(m.rng.integers(-9, 9))
     kept = m.state([batch, units], scale=hidden, zero=zero)
     cell = m.state([batch, units], scale=2.0**power, zero=0, dtype="INT16")
     y = m.tensor([one, two, units], scale=hidden, zero=zero)
     given = [x, *w, *r, -1, -1, -1, *bias, -1, -1, kept, cell, -1, -1, -1, -1]
-    return m.op("UNIDIRECTIONAL_SEQUENCE_LSTM", given, [y], "UnidirectionalSequenceLSTMOptions",
-                fusedActivationFunction=schema.ActivationFunctionType.TANH, timeMajor=time_major,
-                cellClip=clip, **options)  # fmt: skip
+    return m.op(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+        given,
+        [y],
+        "UnidirectionalSequenceLSTMOptions",
+        fusedActivationFunction=schema.ActivationFunctionType.TANH,
+        timeMajor=time_major,
+        cellClip=clip,
+        **options,
+    )
 
 
 def lstms(m: Maker) -> None:
@@ -101,8 +139,15 @@ def lstms(m: Maker) -> None:
         m.output(_lstm(m, m.input(shape), units, **options))
     x = _lstm(m, _lstm(m, m.input([1, 4, 6]), 8), 5)
     last = [m.ints(0, 3, 0), m.ints(0, 4, 0), m.ints(1, 1, 1)]
-    m.op("STRIDED_SLICE", [x, *last], [m.like(x, [1, 5])], "StridedSliceOptions",
-         beginMask=5, endMask=5, shrinkAxisMask=2)  # fmt: skip
+    m.op(
+        "STRIDED_SLICE",
+        [x, *last],
+        [m.like(x, [1, 5])],
+        "StridedSliceOptions",
+        beginMask=5,
+        endMask=5,
+        shrinkAxisMask=2,
+    )
     m.output(m.dense(len(m.current.tensors) - 1, 3), x)
 
 
@@ -164,8 +209,13 @@ def wide_ends(m: Maker) -> None:
         x = m.input([1, 40], scale=4e-4 if dtype == "INT16" else 3e-9, zero=0, dtype=dtype)
         m.output(m.op("QUANTIZE", [x], [m.tensor([1, 40], scale=0.06)], "QuantizeOptions"))
     y = m.input([2, 9], scale=0.04)
-    p = m.op("SOFTMAX", [y], [m.tensor([2, 9], scale=1 / 65536, zero=-32768, dtype="INT16")],
-             "SoftmaxOptions", beta=1.0)  # fmt: skip
+    p = m.op(
+        "SOFTMAX",
+        [y],
+        [m.tensor([2, 9], scale=1 / 65536, zero=-32768, dtype="INT16")],
+        "SoftmaxOptions",
+        beta=1.0,
+    )
     m.output(p)
     for tensor, dtype, scale in [(p, "INT32", 3e-5), (y, "INT16", 2e-4), (y, "INT32", 7e-9)]:
         wide = m.tensor([2, 9], scale=scale, zero=0, dtype=dtype)

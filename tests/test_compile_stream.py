@@ -42,12 +42,25 @@ def whole_window(m: Maker, *, strided: bool) -> None:
     b = m.conv(a, 0, (2, 1), depthwise=1, dilation=(2, 1))
     cut = [m.ints(0, 1, 0, 0), m.ints(0, count - 1, 0, 0), m.ints(1, 1, 1, 1)]
     masks = {"beginMask": 13, "endMask": 13}
-    c = m.op("STRIDED_SLICE", [a, *cut], [m.like(a, [1, count - 2, 1, 8])],
-             "StridedSliceOptions", **masks)  # fmt: skip
+    c = m.op(
+        "STRIDED_SLICE",
+        [a, *cut],
+        [m.like(a, [1, count - 2, 1, 8])],
+        "StridedSliceOptions",
+        **masks,
+    )
     d = m.op("ADD", [b, c], [m.tensor([1, count - 2, 1, 8], scale=0.1)], "AddOptions")
-    e = m.op("AVERAGE_POOL_2D", [d], [m.like(d, [1, count - 3, 1, 8])], "Pool2DOptions",
-             padding=schema.Padding.VALID, strideH=1, strideW=1, filterHeight=2,
-             filterWidth=1)  # fmt: skip
+    e = m.op(
+        "AVERAGE_POOL_2D",
+        [d],
+        [m.like(d, [1, count - 3, 1, 8])],
+        "Pool2DOptions",
+        padding=schema.Padding.VALID,
+        strideH=1,
+        strideW=1,
+        filterHeight=2,
+        filterWidth=1,
+    )
     f = m.op("RESHAPE", [e, m.ints(1, -1)], [m.like(e, [1, (count - 3) * 8])])
     g = m.op("MEAN", [d, m.ints(1)], [m.tensor([1, 1, 8], scale=0.05)], "ReducerOptions")
     m.output(m.dense(f, 5), m.op("RELU", [g], [m.tensor([1, 1, 8], scale=0.04)]))
@@ -75,9 +88,17 @@ def one_dimension(m: Maker) -> None:
     a = _conv1d(m, x, 6, 3, activation="RELU")
     b = _conv1d(m, a, 8, 3, stride=(1, 2), activation="RELU")
     wide = m.op("EXPAND_DIMS", [b, m.ints(1)], [m.like(b, [1, 1, 10, 8])])
-    c = m.op("MAX_POOL_2D", [wide], [m.like(wide, [1, 1, 5, 8])], "Pool2DOptions",
-             padding=schema.Padding.VALID, strideH=1, strideW=2, filterHeight=1,
-             filterWidth=2)  # fmt: skip
+    c = m.op(
+        "MAX_POOL_2D",
+        [wide],
+        [m.like(wide, [1, 1, 5, 8])],
+        "Pool2DOptions",
+        padding=schema.Padding.VALID,
+        strideH=1,
+        strideW=2,
+        filterHeight=1,
+        filterWidth=2,
+    )
     flat = m.op("RESHAPE", [c, m.ints(1, 40)], [m.like(c, [1, 40])])
     m.output(m.dense(flat, 4), m.op("RELU", [b], [m.tensor([1, 10, 8], scale=0.04)]))
 
@@ -99,8 +120,13 @@ def every_column(m: Maker) -> None:
     x = m.input([1, 9, 8], scale=0.05, zero=2)
     halves = [m.like(x, [1, 9, 4]), m.like(x, [1, 9, 4])]
     m.op("SPLIT", [m.ints(2, shape=[]), x], halves, "SplitOptions", numSplits=2)
-    s = m.op("SOFTMAX", [halves[1]], [m.tensor([1, 9, 4], scale=1 / 256, zero=-128)],
-             "SoftmaxOptions", beta=1.0)  # fmt: skip
+    s = m.op(
+        "SOFTMAX",
+        [halves[1]],
+        [m.tensor([1, 9, 4], scale=1 / 256, zero=-128)],
+        "SoftmaxOptions",
+        beta=1.0,
+    )
     t = m.op("PACK", halves, [m.like(x, [1, 9, 4, 2])], "PackOptions", axis=-1, valuesCount=2)
     n = m.op("MEAN", [x, m.ints(-1)], [m.tensor([1, 9], scale=0.03)], "ReducerOptions")
     gain = m.tensor([8], data=m.rng.integers(-127, 128, 8))
@@ -129,8 +155,14 @@ def slices(m: Maker) -> None:
         lengths = [len(range(*v)) for v in zip(begin, end, step, strict=True)]
         cut = [m.ints(0, v[0], 0, v[1]) for v in (begin, end)] + [m.ints(1, step[0], 1, step[1])]
         shape = [1, lengths[0], 1, lengths[1]]
-        made = m.op("STRIDED_SLICE", [x, *cut], [m.like(x, shape)],
-                    "StridedSliceOptions", beginMask=5, endMask=5)  # fmt: skip
+        made = m.op(
+            "STRIDED_SLICE",
+            [x, *cut],
+            [m.like(x, shape)],
+            "StridedSliceOptions",
+            beginMask=5,
+            endMask=5,
+        )
         found.append(m.dense(_flat(m, made), 2))
     m.output(*found)
 
@@ -161,16 +193,22 @@ def without_weights(m: Maker) -> None:
         m.op("MAXIMUM", [x, same], [m.like(x)], "MaximumMinimumOptions"),
         m.op("MINIMUM", [x, same], [m.like(x)], "MaximumMinimumOptions"),
         m.op("TANH", [x], [m.tensor(shape, scale=1 / 128, zero=0)]),
-        m.op("PRELU", [x, m.tensor([1, 1, 6], data=m.rng.integers(-127, 128, (1, 1, 6)))],
-             [m.tensor(shape, scale=0.2)]),
-    ]  # fmt: skip
+        m.op(
+            "PRELU",
+            [x, m.tensor([1, 1, 6], data=m.rng.integers(-127, 128, (1, 1, 6)))],
+            [m.tensor(shape, scale=0.2)],
+        ),
+    ]
     for order in ((0, 1, 3, 2), (0, 2, 1, 3), (2, 1, 0, 3), (0, 3, 2, 1)):
         moved = m.like(x, [shape[axis] for axis in order])
         found.append(m.op("TRANSPOSE", [x, m.ints(*order)], [moved], "TransposeOptions"))
     for name, axes, left in [
-        ("REDUCE_MAX", (3,), [1, 8, 1]), ("REDUCE_MIN", (1,), [1, 1, 6]), ("SUM", (2, 3), [1, 8]),
-        ("MEAN", (0, 3), [8, 1]), ("SUM", (1, 3), [1, 1]),
-    ]:  # fmt: skip
+        ("REDUCE_MAX", (3,), [1, 8, 1]),
+        ("REDUCE_MIN", (1,), [1, 1, 6]),
+        ("SUM", (2, 3), [1, 8]),
+        ("MEAN", (0, 3), [8, 1]),
+        ("SUM", (1, 3), [1, 1]),
+    ]:
         result = m.like(x, left) if "REDUCE" in name else m.tensor(left, scale=0.4)
         found.append(m.op(name, [x, m.ints(*axes)], [result], "ReducerOptions"))
     for begin, size in (((0, 2, 0, 0), (1, 5, 1, 6)), ((0, 0, 0, 1), (1, -1, 1, 3))):

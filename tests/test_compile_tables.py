@@ -154,8 +154,14 @@ def meetings(m: Maker) -> None:
     gate = m.op("LOGISTIC", [x], [m.tensor([256], scale=1 / 256, zero=-128)])
     swish = op(m, "MUL", [x, gate], m.tensor([256], scale=0.03))
     m.output(op(m, "SUB", [swish, x], m.tensor([256], scale=0.04)))
-    m.output(op(m, "TANH", [m.op("RELU", [swish], [m.tensor([256], scale=0.02)])],
-                m.tensor([256], scale=1 / 128, zero=0)))  # fmt: skip
+    m.output(
+        op(
+            m,
+            "TANH",
+            [m.op("RELU", [swish], [m.tensor([256], scale=0.02)])],
+            m.tensor([256], scale=1 / 128, zero=0),
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", [alone, with_constants, ties, floats, conditions, meetings])

@@ -128,9 +128,14 @@ def products(m: Maker) -> None:
             given.append(-1)
         activation = getattr(schema.ActivationFunctionType, options.get("activation", "NONE"))
         m.output(
-            m.op("FULLY_CONNECTED", given, [m.tensor([rows, outputs], scale=0.3)],
-                 "FullyConnectedOptions", **{kind["activation"]: activation})
-        )  # fmt: skip
+            m.op(
+                "FULLY_CONNECTED",
+                given,
+                [m.tensor([rows, outputs], scale=0.3)],
+                "FullyConnectedOptions",
+                **{kind["activation"]: activation},
+            )
+        )
 
 
 def matmuls(m: Maker) -> None:
@@ -144,9 +149,15 @@ def matmuls(m: Maker) -> None:
     ]:
         x, y = m.input(a), m.input(b, scale=0.04)
         m.output(
-            m.op("BATCH_MATMUL", [x, y], [m.tensor(result, scale=0.2)], "BatchMatMulOptions",
-                 adjX=adj_x, adjY=adj_y)
-        )  # fmt: skip
+            m.op(
+                "BATCH_MATMUL",
+                [x, y],
+                [m.tensor(result, scale=0.2)],
+                "BatchMatMulOptions",
+                adjX=adj_x,
+                adjY=adj_y,
+            )
+        )
     constant = m.tensor([6, 5], scale=0.04, zero=7, data=m.rng.integers(-128, 128, [6, 5]))
     y = m.tensor([2, 3, 5], scale=0.2)
     m.output(m.op("BATCH_MATMUL", [m.input([2, 3, 6]), constant], [y], "BatchMatMulOptions"))
@@ -165,10 +176,18 @@ def batches(m: Maker) -> None:
         name = "AVERAGE_POOL_2D" if options else "MAX_POOL_2D"
         _, height, width, channels = m.shape(y)
         m.output(
-            m.op(name, [y], [m.like(y, [3, height - 1, width - 1, channels])], "Pool2DOptions",
-                 padding=schema.Padding.VALID, strideH=1, strideW=1, filterHeight=2,
-                 filterWidth=2)
-        )  # fmt: skip
+            m.op(
+                name,
+                [y],
+                [m.like(y, [3, height - 1, width - 1, channels])],
+                "Pool2DOptions",
+                padding=schema.Padding.VALID,
+                strideH=1,
+                strideW=1,
+                filterHeight=2,
+                filterWidth=2,
+            )
+        )
 
 
 def large_windows(m: Maker) -> None:
@@ -181,10 +200,18 @@ def large_windows(m: Maker) -> None:
     for name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         x = m.input([1, 700, 1, 5])
         m.output(
-            m.op(name, [x], [m.like(x, [1, 2, 1, 5])], "Pool2DOptions",
-                 padding=schema.Padding.SAME, strideH=350, strideW=1, filterHeight=600,
-                 filterWidth=1)
-        )  # fmt: skip
+            m.op(
+                name,
+                [x],
+                [m.like(x, [1, 2, 1, 5])],
+                "Pool2DOptions",
+                padding=schema.Padding.SAME,
+                strideH=350,
+                strideW=1,
+                filterHeight=600,
+                filterWidth=1,
+            )
+        )
 
 
 def transposed(m: Maker) -> None:
@@ -203,10 +230,18 @@ def transposed(m: Maker) -> None:
 KINDS: dict[str, Callable[[Maker], Any]] = {
     f.__name__: f
     for f in (
-        dead_channels, large_sums, steep, zero_scales, minus_128, products, matmuls, batches,
-        large_windows, transposed,
+        dead_channels,
+        large_sums,
+        steep,
+        zero_scales,
+        minus_128,
+        products,
+        matmuls,
+        batches,
+        large_windows,
+        transposed,
     )
-}  # fmt: skip
+}
 
 
 def inputs(path: Path, runs: int = RUNS) -> Sequences:

@@ -23,8 +23,11 @@ def network(m: Maker) -> None:
     x = m.input([1, 6, 5, 4])
     x = m.conv(x, 8, (3, 3), stride=(2, 1))
     x = m.dense(x, 4)
-    m.output(m.op("SOFTMAX", [x], [m.tensor([1, 4], scale=1 / 256, zero=-128)],
-                  "SoftmaxOptions", beta=1.0))  # fmt: skip
+    m.output(
+        m.op(
+            "SOFTMAX", [x], [m.tensor([1, 4], scale=1 / 256, zero=-128)], "SoftmaxOptions", beta=1.0
+        )
+    )
 
 
 def _shape(tensor: int, *shape: int) -> Callable[[Maker], None]:

@@ -168,8 +168,10 @@ def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
 def test_speech_with_the_word_in_its_text_is_left_out(tmp_path: Path) -> None:
     """Where in it the word is nobody knows, and speech without it it is not."""
     said = [("", "A toy, please."), ("", "Toys and toyshops."), ("toy", "Toy.")]
-    rows = [[f"train/{i}.wav", "train", "speech", label, "a", 1.0, text, "", ""]
-            for i, (label, text) in enumerate(said)]  # fmt: skip
+    rows = [
+        [f"train/{i}.wav", "train", "speech", label, "a", 1.0, text, "", ""]
+        for i, (label, text) in enumerate(said)
+    ]
     write_manifest(tmp_path, rows)
     (tmp_path / "train").mkdir()
     for i in range(len(rows)):
@@ -207,8 +209,13 @@ def test_other_rates_and_channels_are_converted_and_said(
     soundfile.write(tmp_path / "x.wav", stereo, 48000)
     soundfile.write(tmp_path / "y.wav", tone[::3].astype(np.int16), RATE)
     soundfile.write(tmp_path / "z.wav", np.zeros(RATE, np.int16), RATE)
-    write_manifest(tmp_path, [[f"{n}.wav", "train", "noise", "", "", seconds, "", "", ""]
-                              for n, seconds in (("x", 1), ("y", 100), ("z", "1,0"))])  # fmt: skip
+    write_manifest(
+        tmp_path,
+        [
+            [f"{n}.wav", "train", "noise", "", "", seconds, "", "", ""]
+            for n, seconds in (("x", 1), ("y", 100), ("z", "1,0"))
+        ],
+    )
     corpus = load_corpus(tmp_path, "train", tmp_path / "cache")
     x, y, z = (corpus.audio(clip).astype(float) for clip in corpus.clips)
     assert len(x) == len(y) == RATE and not z.any()
@@ -277,8 +284,10 @@ def test_odd_recordings_of_the_word_are_named(
     manifest.write_text(manifest.read_text().replace("b-1.wav,train,toy,", "b-1.wav,train,speech,"))
     load_corpus(data, "train", tmp_path / "cache", TOY.word.data)
     said = capsys.readouterr().err
-    for what in ("are of kind speech, not 'toy', and left out: toy-b-1.wav",
-                 "hold no sound that can be the word, and are left out: toy-a-0.wav",
-                 "are shorter than 0.2 s: toy-a-1.wav",
-                 "are longer than 10 s; cut them around the word: toy-b-0.wav"):  # fmt: skip
+    for what in (
+        "are of kind speech, not 'toy', and left out: toy-b-1.wav",
+        "hold no sound that can be the word, and are left out: toy-a-0.wav",
+        "are shorter than 0.2 s: toy-a-1.wav",
+        "are longer than 10 s; cut them around the word: toy-b-0.wav",
+    ):
         assert f"{manifest}: warning: 1 of 4 recordings of the word {what}\n" in said

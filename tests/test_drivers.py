@@ -191,11 +191,17 @@ def test_lamp_state_pins_and_watchdog(board: str, tmp_path: Path) -> None:
 
 
 SERIAL = {  # sent into, received from, flags, "may send", "has a byte", handler
-    "arduino-nano-33-ble-sense": ("UART0_TXD", "UART0_RXD", "UART0_EVENTS_RXDRDY", 0, 1,
-                                  "ws_on_UARTE0_UART0"),
+    "arduino-nano-33-ble-sense": (
+        "UART0_TXD",
+        "UART0_RXD",
+        "UART0_EVENTS_RXDRDY",
+        0,
+        1,
+        "ws_on_UARTE0_UART0",
+    ),
     "b-l475e-iot01a": ("USART1_TDR", "USART1_RDR", "USART1_ISR", 1 << 7, 1 << 5, "ws_on_USART1"),
     "stm32f4-discovery": ("USART2_DR", "USART2_DR", "USART2_SR", 1 << 7, 1 << 5, "ws_on_USART2"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("board", SEQUENCES)

@@ -280,8 +280,9 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     device, blocks = evaluation.device, evaluation.trials.blocks
     played = [evaluation.play(Sound(), block.number, [0, 1]) for block in blocks]
     played.append(evaluation.play(condition.sound, None, [0, 1]))
-    counted = {(Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS)
-               for state in (0, 1)}  # fmt: skip
+    counted = {
+        (Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS) for state in (0, 1)
+    }
     counts = Counts(TOY.word, [condition, told], counted, {OURS: device})
     counts.ships["player=idle"] = counted[Sound(), 0, OURS].threshold(200.0)
     row = evaluation.row(played, condition, counts)
@@ -289,9 +290,11 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     streams = [device.scores(evaluation.trials.stream(Sound(), block), 0) for block in blocks]
 
     def accepts(threshold: float, half: int | None = None) -> int:
-        return sum(len(device.detections(scores, int(threshold)))
-                   for scores, block in zip(streams, blocks, strict=True)
-                   if half in (None, block.half))  # fmt: skip
+        return sum(
+            len(device.detections(scores, int(threshold)))
+            for scores, block in zip(streams, blocks, strict=True)
+            if half in (None, block.half)
+        )
 
     def missed(threshold: float) -> list[bool]:
         return [
@@ -468,9 +471,7 @@ def test_evaluation_goes_on_after_a_kill(
 
     def measured(kept: str, **other: Any) -> Any:
         given = replace(options, **other)
-        return evaluate.evaluate(
-            TOY.word, library, sounds, "dev", cache, given, tmp_path / kept
-        )  # fmt: skip
+        return evaluate.evaluate(TOY.word, library, sounds, "dev", cache, given, tmp_path / kept)
 
     with pytest.raises(KeyboardInterrupt):
         measured("a")

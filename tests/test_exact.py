@@ -97,8 +97,7 @@ def assert_equal(made: Build, vectors: Vectors, expected: Expected) -> None:
 
 def frontend_case(pcm: NDArray[np.int16]) -> tuple[Vectors, Expected]:
     vectors = Vectors()
-    windows = np.concatenate([spread(frames(FRONTEND, pcm)),
-                              random_pcm().reshape(COUNT, -1)])  # fmt: skip
+    windows = np.concatenate([spread(frames(FRONTEND, pcm)), random_pcm().reshape(COUNT, -1)])
     vectors.frontend(windows)
     q8 = reference(FRONTEND, windows)
     return vectors, [{"features_q8": q8, "features": to_int8(q8)}]

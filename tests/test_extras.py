@@ -129,9 +129,10 @@ def reached(module: str, name: str) -> set[str]:
                 waiting += [
                     (f"{COMMANDS}.{n.value.id}", n.attr)
                     for n in parts
-                    if other.module == COMMANDS and isinstance(n.value, ast.Name)
+                    if other.module == COMMANDS
+                    and isinstance(n.value, ast.Name)
                     and n.value.id in {each.name for each in other.names}
-                ]  # fmt: skip
+                ]
     return {name for name in found if not name.startswith(COMMANDS)}
 
 
@@ -178,8 +179,15 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     found = {}
     for goal in goals():
         board = "b-l475e-iot01a" if goal in ("build", "size") else "mps2-an386"
-        given = [f"VENV={folder}", f"DATA={folder}", f"BOARD={board}", "AUDIO=x.flac",
-                 "TFLITE=x.tflite", "NAME=x", "LIKE=y"]  # fmt: skip
+        given = [
+            f"VENV={folder}",
+            f"DATA={folder}",
+            f"BOARD={board}",
+            "AUDIO=x.flac",
+            "TFLITE=x.tflite",
+            "NAME=x",
+            "LIKE=y",
+        ]
         # What make runs although it is only asked (lines with +) says what it would do.
         command = ["make", "-n", goal, "MAKE=true", "PYTHON=echo python", *given]
         done = subprocess.run(command, cwd=ROOT, env=names, capture_output=True, text=True)
@@ -242,16 +250,28 @@ def bare(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 def run(python: Path, *arguments: str | Path, status: int = 0, cwd: Path = ROOT) -> str:
     """What it prints; on stderr, where it ends with another status than 0."""
-    done = subprocess.run([python, *arguments], cwd=cwd, capture_output=True, text=True,
-                          check=False)  # fmt: skip
+    done = subprocess.run(
+        [python, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
     assert done.returncode == status, done.stderr[-2000:]
     return done.stderr if status else done.stdout
 
 
 @pytest.mark.parametrize("bare", [""], indirect=True)
 def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: Path) -> None:
-    run(bare, "-m", "wakestate", "model", "generate", "--word", TOY.word_path,
-        "--model", TOY.folder, "--out", tmp_path / "c")  # fmt: skip
+    run(
+        bare,
+        "-m",
+        "wakestate",
+        "model",
+        "generate",
+        "--word",
+        TOY.word_path,
+        "--model",
+        TOY.folder,
+        "--out",
+        tmp_path / "c",
+    )
     assert (tmp_path / "c/ws_toy.c").is_file()
     run(bare, "-m", "wakestate", "board", "generate", "mps2-an386", "--out", tmp_path / "board")
     every = "from wakestate.__main__ import cli, main; [main([n, '--help']) for n in cli.commands]"
@@ -277,8 +297,19 @@ def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> Non
         if name and not name.startswith("tests/") and (ROOT / name).exists():
             (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / "project" / name, follow_symlinks=False)
-    run(Path(sys.executable), "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-        "-w", tmp_path, ".", cwd=tmp_path / "project")  # fmt: skip
+    run(
+        Path(sys.executable),
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        ".",
+        cwd=tmp_path / "project",
+    )
     packages = next(bare.parent.parent.glob("lib/python*/site-packages"))
     zipfile.ZipFile(next(tmp_path.glob("wakestate-*.whl"))).extractall(packages)
     (tmp_path / "empty").mkdir()
@@ -297,8 +328,7 @@ def test_audio_decodes(bare: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text('#!/bin/sh\nfor file; do :; done\nwc -c <"$file"\n')
     count.chmod(0o755)
-    heard = run(bare, "-m", "wakestate", "emulate", "--program", count, "--",
-                tmp_path / "x.flac")  # fmt: skip
+    heard = run(bare, "-m", "wakestate", "emulate", "--program", count, "--", tmp_path / "x.flac")
     assert int(heard) == 44 + 2 * RATE
 
 
@@ -314,10 +344,25 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         pytest.skip("flite is not installed")
     word = tmp_path / "jarvis.toml"
     word.write_text('name = "jarvis"\nphrase = "hey jarvis"\n[data]\npositive = ["hey jarvis"]\n')
-    said = run(bare, "-m", "wakestate", "data", "synthesize", "--word", word,
-               "--data", tmp_path / "data",
-               "--positives", "3", "--engines", "flite", "--recorded", "no",
-               "--downloads", tmp_path)  # fmt: skip
+    said = run(
+        bare,
+        "-m",
+        "wakestate",
+        "data",
+        "synthesize",
+        "--word",
+        word,
+        "--data",
+        tmp_path / "data",
+        "--positives",
+        "3",
+        "--engines",
+        "flite",
+        "--recorded",
+        "no",
+        "--downloads",
+        tmp_path,
+    )
     assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in said
     assert len(list((tmp_path / "data").glob("*/tts/*.opus"))) == 6
 
@@ -326,11 +371,38 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
 def test_serve_answers(bare: Path, tmp_path: Path) -> None:
     models = ["--model", "models/alexa", "--verifier", "models/alexa/verifier"]
     (tmp_path / "port").touch()
-    run(bare, "-m", "wakestate", "gateway", "run", "--first-of-two", "--word", "alexa", *models,
-        "--from", tmp_path / "port", "--out", tmp_path / "out")  # fmt: skip
-    with subprocess.Popen([bare, "-m", "wakestate", "service", "serve", "--word", "alexa", *models,
-                           "--port", "18497"], cwd=ROOT, stderr=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL) as service:  # fmt: skip
+    run(
+        bare,
+        "-m",
+        "wakestate",
+        "gateway",
+        "run",
+        "--first-of-two",
+        "--word",
+        "alexa",
+        *models,
+        "--from",
+        tmp_path / "port",
+        "--out",
+        tmp_path / "out",
+    )
+    with subprocess.Popen(
+        [
+            bare,
+            "-m",
+            "wakestate",
+            "service",
+            "serve",
+            "--word",
+            "alexa",
+            *models,
+            "--port",
+            "18497",
+        ],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as service:
         answer = None
         try:
             while service.poll() is None and answer is None:

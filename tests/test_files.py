@@ -30,10 +30,34 @@ from wakestate.words.files import (
 )
 
 BAD_NAMES = (
-    "", ".", "..", "../x", "a/b", "/etc/passwd", "a\\b", "C:x", "a\0b", "a\nb", "\x1b[31mred",
-    "x\u202e", "\ud800", ".hidden", " x", "x ", "x.", "con", "NUL.tflite", "com1.bin", "a*", "a?b",
-    'a"b', "a<b", "a|b", "x" * 151, "é" * 80,
-)  # fmt: skip
+    "",
+    ".",
+    "..",
+    "../x",
+    "a/b",
+    "/etc/passwd",
+    "a\\b",
+    "C:x",
+    "a\0b",
+    "a\nb",
+    "\x1b[31mred",
+    "x\u202e",
+    "\ud800",
+    ".hidden",
+    " x",
+    "x ",
+    "x.",
+    "con",
+    "NUL.tflite",
+    "com1.bin",
+    "a*",
+    "a?b",
+    'a"b',
+    "a<b",
+    "a|b",
+    "x" * 151,
+    "é" * 80,
+)
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
@@ -62,9 +86,13 @@ def test_a_file_that_a_folder_names_lies_in_it(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert inside(folder, "good", 9).read_bytes() == inside(folder, "also", 9).read_bytes()
     for name, says in (
-        ("out", "leads out of its folder"), ("none", "no such file"), ("loop", "loop|Too many"),
-        ("dir", "is no file"), ("pipe", "is no file"), ("../secret", "a plain file name"),
-    ):  # fmt: skip
+        ("out", "leads out of its folder"),
+        ("none", "no such file"),
+        ("loop", "loop|Too many"),
+        ("dir", "is no file"),
+        ("pipe", "is no file"),
+        ("../secret", "a plain file name"),
+    ):
         with pytest.raises(FileError, match=says) as caught:
             inside(folder, name, 9)
         assert "\n" not in str(caught.value)

@@ -61,8 +61,9 @@ def test_both_looks_accept_as_many_words_as_one() -> None:
     woke = np.select([best >= 100, best >= 40], [SHIPPED, LOWERED], NEAREST).astype(np.int8)
     place = np.where(is_word[:, None], 1.0, np.nan) * np.ones((4000, 2))
     none, kind = np.full(4000, ""), np.where(is_word, "positive", "negative")
-    cuts = Cuts(np.zeros((4000, 1, 1), np.int8), place.astype(np.float32), none, kind, woke, state,
-                best)  # fmt: skip
+    cuts = Cuts(
+        np.zeros((4000, 1, 1), np.int8), place.astype(np.float32), none, kind, woke, state, best
+    )
     wakes = lowered(cuts, [100, 100, 100], [40.0, 130.0, 40.0])
     assert wakes[1] == 100  # never above what ships, whatever the least is
     for one in (0, 2):
@@ -115,10 +116,12 @@ def written(folder: Path) -> dict[str, Any]:
     model = build("cra", WORD.frontend.bands)
     save_arrays(folder / "verifier.npz", folded(model))
     facts = network(model, WORD.frontend.bands).facts | {
-        "weight": 0.5, "first": FirstLook(WORD, FOLDER).identity, "shipped": SHIPPED_AT,
+        "weight": 0.5,
+        "first": FirstLook(WORD, FOLDER).identity,
+        "shipped": SHIPPED_AT,
         "wakes": {state: i for i, state in enumerate(WORD.states)},
         "limits": {state: i / 4 for i, state in enumerate(WORD.states)},
-    }  # fmt: skip
+    }
     write_json(folder / "verifier.json", facts)
     return facts
 

@@ -22,8 +22,14 @@ from wakestate.words.copied import copied
 
 def make(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     names = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
-    return subprocess.run(["make", *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                          env=names, check=False)  # fmt: skip
+    return subprocess.run(
+        ["make", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=names,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,8 +157,13 @@ def test_a_copied_word_file_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "jarvis.toml"
     path.write_text(text.replace('"alexa"', '"jarvis"'))
     (line,) = copied(path, load_word(path))
-    for part in ("[data.places] (10 recordings)", "[data] near", "[data] stressed_core",
-                 "[detector] shortest_s", "whose phrase is 'alexa'"):  # fmt: skip
+    for part in (
+        "[data.places] (10 recordings)",
+        "[data] near",
+        "[data] stressed_core",
+        "[detector] shortest_s",
+        "whose phrase is 'alexa'",
+    ):
         assert part in line
     path.write_text('name = "jarvis"\nphrase = "jarvis"\n[data]\npositive = ["jarvis"]\n')
     word = load_word(path)
@@ -164,11 +175,31 @@ def test_a_model_without_thresholds_is_not_built_to_listen(tmp_path: Path) -> No
     model = tmp_path / "model"
     shutil.copytree(TOY.folder, model)
     set_thresholds(model, TOY.word, dict.fromkeys(TOY.word.states, never_fires(TOY.word)))
-    build = ["-s", "-f", "firmware/build.mk", f"WORDFILE={TOY.word_path}", "WORD=toy",
-             f"MODEL={model}", f"GENERATED={tmp_path / 'c'}", f"OUT={tmp_path / 'out'}",
-             "BOARD=host", f"PYTHON={sys.executable}"]  # fmt: skip
-    call = [sys.executable, "-m", "wakestate", "model", "generate", "--word", TOY.word_path,
-            "--model", model, "--out", tmp_path / "c"]  # fmt: skip
+    build = [
+        "-s",
+        "-f",
+        "firmware/build.mk",
+        f"WORDFILE={TOY.word_path}",
+        "WORD=toy",
+        f"MODEL={model}",
+        f"GENERATED={tmp_path / 'c'}",
+        f"OUT={tmp_path / 'out'}",
+        "BOARD=host",
+        f"PYTHON={sys.executable}",
+    ]
+    call = [
+        sys.executable,
+        "-m",
+        "wakestate",
+        "model",
+        "generate",
+        "--word",
+        TOY.word_path,
+        "--model",
+        model,
+        "--out",
+        tmp_path / "c",
+    ]
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.startswith(f"{model}: warning: no thresholds are set, so nothing wakes it; ")
     done = make(*build, "emulator")

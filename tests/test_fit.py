@@ -131,18 +131,41 @@ def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory)
 def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     statuses = json.loads((trained / "statuses.json").read_text())
     assert statuses == {
-        "batch": 130, "curve": -9, "state": -9, "result": -9, "": 0, "again": 0, "whole": 0,
-        "other budget": 1, "taught": 0, "taught by others": 1,
-        "untaught": 0, "taught by none": 1, "begun": 0, "begun otherwise": 1,
-        "mean": 0, "begun from a stranger": 1,
-    }, (trained / "stderr").read_text()[-3000:]  # fmt: skip
+        "batch": 130,
+        "curve": -9,
+        "state": -9,
+        "result": -9,
+        "": 0,
+        "again": 0,
+        "whole": 0,
+        "other budget": 1,
+        "taught": 0,
+        "taught by others": 1,
+        "untaught": 0,
+        "taught by none": 1,
+        "begun": 0,
+        "begun otherwise": 1,
+        "mean": 0,
+        "begun from a stranger": 1,
+    }, (trained / "stderr").read_text()[-3000:]
     names = {
         run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
     }  # no partial files, no checkpoint too many
-    assert names["killed"] == names["whole"] == {
-        "calibration.npy", "config.json", "curve.csv", "mined.npy", "model.keras", "pool",
-        "result.json", "state.json", *(f"round-00{n}.keras" for n in range(1, 7)),
-    }  # fmt: skip
+    assert (
+        names["killed"]
+        == names["whole"]
+        == {
+            "calibration.npy",
+            "config.json",
+            "curve.csv",
+            "mined.npy",
+            "model.keras",
+            "pool",
+            "result.json",
+            "state.json",
+            *(f"round-00{n}.keras" for n in range(1, 7)),
+        }
+    )
     assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
     said = "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
     assert said in (trained / "stdout").read_text()
@@ -240,8 +263,11 @@ def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) ->
         for layer, weights in trainable(run).items():
             for a, b, mean in zip(one[layer], other[layer], weights, strict=True):
                 np.testing.assert_allclose((a + b) / 2, mean, rtol=0, atol=apart)
-    assert any(np.abs(a - b).max() > 1e-3
-               for layer in one for a, b in zip(one[layer], other[layer], strict=True))  # fmt: skip
+    assert any(
+        np.abs(a - b).max() > 1e-3
+        for layer in one
+        for a, b in zip(one[layer], other[layer], strict=True)
+    )
     mined = np.load(trained / "begun/mined.npy")  # in the first round already
     assert np.isfinite(mined).all()
     said = (trained / "stderr").read_text()

@@ -69,11 +69,15 @@ def test_c_equals_the_integer_reference_at_the_edges(name: str) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"bands": 40}, {"bands": 80, "low_hz": 0.0, "high_hz": 8000.0},
-     {"window_samples": 401}, {"window_samples": 512},
-     {"window_samples": 320, "hop_samples": 320, "db_per_step": 1.0, "floor_db": -20.0}],
+    [
+        {"bands": 40},
+        {"bands": 80, "low_hz": 0.0, "high_hz": 8000.0},
+        {"window_samples": 401},
+        {"window_samples": 512},
+        {"window_samples": 320, "hop_samples": 320, "db_per_step": 1.0, "floor_db": -20.0},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_setting_of_the_word_file_is_exact(changed: dict[str, float]) -> None:
     frontend = FrontEnd.model_validate({**FRONTEND.model_dump(), **changed})
     pcm = np.concatenate([EDGES["full-scale noise"], EDGES["noise of +-1"]]).astype(np.int16)
@@ -168,13 +172,24 @@ def librosa_errors(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
     f = FRONTEND
     margin = (f.fft_size - f.window_samples) // 2  # librosa centres the window in the FFT
     spectrum = librosa.stft(
-        np.pad(pcm.astype(np.float64), margin), n_fft=f.fft_size, hop_length=f.hop_samples,
-        win_length=f.window_samples, window="hann", center=False, dtype=np.complex128,
-    )  # fmt: skip
+        np.pad(pcm.astype(np.float64), margin),
+        n_fft=f.fft_size,
+        hop_length=f.hop_samples,
+        win_length=f.window_samples,
+        window="hann",
+        center=False,
+        dtype=np.complex128,
+    )
     mel = librosa.filters.mel(
-        sr=f.sample_rate, n_fft=f.fft_size, n_mels=f.bands, fmin=f.low_hz, fmax=f.high_hz,
-        htk=True, norm=None, dtype=np.float64,
-    )  # fmt: skip
+        sr=f.sample_rate,
+        n_fft=f.fft_size,
+        n_mels=f.bands,
+        fmin=f.low_hz,
+        fmax=f.high_hz,
+        htk=True,
+        norm=None,
+        dtype=np.float64,
+    )
     energy = (mel @ np.abs(spectrum) ** 2).T
     heard = energy.max(axis=1, keepdims=True) > 1e-3  # frames of zeros have no decibels
     counted = heard & (energy >= energy.max(axis=1, keepdims=True) * 1e-6)

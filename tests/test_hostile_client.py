@@ -111,7 +111,9 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "a length that is none": (400, POST + b"Content-Length: NaN\r\n\r\n"),
     "two lengths": (400, POST + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc"),
     "a length and chunks": (
-        400, POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        400,
+        POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
     "a chunk below 0": (400, CHUNKED + b"-1\r\nab\r\n"),
     "a huge chunk": (400, CHUNKED + b"f" * 20 + b"\r\nab\r\n"),
     "a control character": (400, POST + b"X: a\0b\r\n\r\n"),
@@ -120,14 +122,19 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "a long head": (431, POST + b"X: " + b"a" * 100_000 + b"\r\n\r\n"),
     "many headers": (431, POST + b"".join(b"X%d: 1\r\n" % i for i in range(200)) + b"\r\n"),
     "trailers without end": (
-        431, CHUNKED + b"1\r\na\r\n0\r\n" + b"".join(b"X%d: 1\r\n" % i for i in range(200))),
+        431,
+        CHUNKED + b"1\r\na\r\n0\r\n" + b"".join(b"X%d: 1\r\n" % i for i in range(200)),
+    ),
     "no content type": (
-        200, POST.replace(b"Content-Type: application/octet-stream\r\n", b"")
-        + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY),
+        200,
+        POST.replace(b"Content-Type: application/octet-stream\r\n", b"")
+        + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+        + BODY,
+    ),
     "another": (415, POST.replace(b"octet-stream", b"json") + b"Content-Length: 2\r\n\r\n{}"),
     "CONNECT": (400, b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n"),
     "a path": (404, b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -119,8 +119,16 @@ def test_what_start_may_be_at_most() -> None:
 def test_lines_that_are_no_events() -> None:
     replies: list[bytes] = []
     gateway = Gateway(Kept(), replies.append)
-    for line in (b"[" * 4000, b"1" * 4096, b'{"type":NaN}', b'{"type":["ready"]}', b"null",
-                 b'{"type":"uplink","on":1e999}', b"\"\\ud800\"", b"a" * 5000):  # fmt: skip
+    for line in (
+        b"[" * 4000,
+        b"1" * 4096,
+        b'{"type":NaN}',
+        b'{"type":["ready"]}',
+        b"null",
+        b'{"type":"uplink","on":1e999}',
+        b'"\\ud800"',
+        b"a" * 5000,
+    ):
         gateway.feed(line + b"\n")
     assert replies == []
     gateway.feed(b"x" * 5000 + b'\n{"type":"ready"}\n')
@@ -310,8 +318,20 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
     for end in (bad_end, good_end):
         tty.setraw(end)
     os.set_blocking(bad, False)
-    call = [sys.executable, "-m", "wakestate", "gateway", "run", "--from", os.ttyname(bad_end),
-            "--from", os.ttyname(good_end), "--quiet", "--out", str(tmp_path)]  # fmt: skip
+    call = [
+        sys.executable,
+        "-m",
+        "wakestate",
+        "gateway",
+        "run",
+        "--from",
+        os.ttyname(bad_end),
+        "--from",
+        os.ttyname(good_end),
+        "--quiet",
+        "--out",
+        str(tmp_path),
+    ]
     with running(call) as process:
         _told(good, b"uplink on\n")
         for number, make in enumerate(HOSTILE.values(), 1):

@@ -61,9 +61,23 @@ class Case:
 
 
 CASES = [
-    *(Case("dot", (h, 1, c), n) for h, c, n in
-      [(1, 1, 1), (1, 3, 5), (1, 320, 40), (2, 16, 4), (3, 17, 3), (5, 40, 12), (7, 64, 6),
-       (2, 8, 2), (1, 1000, 4), (3, 1100, 7), (1, 24, 1), (4, 33, 9)]),
+    *(
+        Case("dot", (h, 1, c), n)
+        for h, c, n in [
+            (1, 1, 1),
+            (1, 3, 5),
+            (1, 320, 40),
+            (2, 16, 4),
+            (3, 17, 3),
+            (5, 40, 12),
+            (7, 64, 6),
+            (2, 8, 2),
+            (1, 1000, 4),
+            (3, 1100, 7),
+            (1, 24, 1),
+            (4, 33, 9),
+        ]
+    ),
     Case("conv", (49, 10, 1), 64, (10, 4), (2, 2), same=True),
     Case("conv", (9, 8, 3), 5, (3, 3), same=True),
     Case("conv", (9, 8, 4), 6, (2, 5), (1, 2)),
@@ -81,7 +95,7 @@ CASES = [
     Case("depthwise", (30, 1, 40), 40, (3, 1)),
     Case("depthwise", (3, 3, 1), 1, (5, 5), same=True),
     Case("depthwise", (1, 6, 12), 12, (1, 3), dilation=(1, 2), same=True),
-]  # fmt: skip
+]
 
 
 def padding(case: Case) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -165,8 +179,7 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     x = rng.integers(-128, 128, case.size).astype(np.int8)
     taps = case.kernel[0] * case.kernel[1]
     depthwise = case.kind == "depthwise"
-    shape = case.kernel + case.size[2:] if depthwise else (
-        case.outputs, *case.kernel, case.size[2])  # fmt: skip
+    shape = case.kernel + case.size[2:] if depthwise else (case.outputs, *case.kernel, case.size[2])
     weights = rng.integers(-127, 128, shape).astype(np.int8)
     length = taps if depthwise else taps * case.size[2]
     # So that outputs fill the range: the sum's deviation is about 74 * 74 * sqrt(length).
@@ -190,8 +203,22 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     if case.kind == "dot":
         head = struct.pack("<4H", case.size[0], length, length, case.outputs) + scale_range
     else:
-        head = struct.pack("<6H8Bbx", *case.size, height, width, case.outputs, *case.kernel,
-                           *case.stride, *case.dilation, top, left, fill) + scale_range  # fmt: skip
+        head = (
+            struct.pack(
+                "<6H8Bbx",
+                *case.size,
+                height,
+                width,
+                case.outputs,
+                *case.kernel,
+                *case.stride,
+                *case.dilation,
+                top,
+                left,
+                fill,
+            )
+            + scale_range
+        )
     pixels = height * width
     gathers = case.kind == "conv"
     scratch = scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)

@@ -78,7 +78,10 @@ def test_jax_learns_the_same(tmp_path: Path) -> None:
     assert (str(one.pop("backend")), str(other.pop("backend"))) == ("tensorflow", "jax")
     assert len(one["losses"]) == 5 and one["losses"][-1] != one["losses"][0]
     assert one["said"].shape == (15, 48, 3) and np.ptp(one["said"]) > 0.1
-    assert any(not np.array_equal(one[k], one[k.replace("last", "first")])
-               for k in one if k.startswith("last"))  # fmt: skip
+    assert any(
+        not np.array_equal(one[k], one[k.replace("last", "first")])
+        for k in one
+        if k.startswith("last")
+    )
     for name, value in one.items():
         assert np.allclose(value, other[name], rtol=1e-3, atol=1e-3), name

@@ -89,8 +89,12 @@ def test_a_rate_is_held_from_its_threshold_on() -> None:
     assert [accepts.threshold(2.5, half) for half in (0, 1)] == [1, 21]
     assert [accepts.at(t) for t in (-9, 10, 11, 21, 99)] == [[1, 2], [1, 2], [0, 2], [0, 1], [0, 0]]
     assert heard.curve() == [
-        (3.0, 0.0, 1), (2.0, 0.0, 11), (1.0, 0.0, 21), (1.0, 1.0, 26), (0.0, 1.0, 31),
-    ]  # fmt: skip
+        (3.0, 0.0, 1),
+        (2.0, 0.0, 11),
+        (1.0, 0.0, 21),
+        (1.0, 1.0, 26),
+        (0.0, 1.0, 31),
+    ]
 
 
 def test_bootstrap_draws_speakers() -> None:
@@ -250,19 +254,26 @@ def test_recorded_near_misses_come_from_texts_and_the_word_file(
         update={"near": ("toyed", "a toil", "toyed with"), "near_recordings": {stem: "Toyah"}}
     )
     other = Trials(trials.word.model_copy(update={"data": listed}), trials.corpus, 1, 1)
-    texts = {clips[0].path: "He TOYED, and how.", clips[1].path: "she toyed with a toil",
-             clips[2].path: "toyed", clips[3].path: "destroyed"}  # fmt: skip
-    write_manifest(tmp_path, [
-        [path, "dev", "speech", "speech", "", 1, text, "", ""] for path, text in texts.items()
-    ])  # fmt: skip
+    texts = {
+        clips[0].path: "He TOYED, and how.",
+        clips[1].path: "she toyed with a toil",
+        clips[2].path: "toyed",
+        clips[3].path: "destroyed",
+    }
+    write_manifest(
+        tmp_path,
+        [[path, "dev", "speech", "speech", "", 1, text, "", ""] for path, text in texts.items()],
+    )
     other.negatives = [
         replace(c, kind="tts") if c.path == clips[1].path else c for c in trials.negatives
     ]
     found = recorded(other, tmp_path)
     assert {phrase: len(pcms) for phrase, pcms in found.items()} == {
-        ("recorded", "toyed"): 1, ("clip", "toyed with"): 1, ("clip", "a toil"): 1,
+        ("recorded", "toyed"): 1,
+        ("clip", "toyed with"): 1,
+        ("clip", "a toil"): 1,
         ("recorded", "Toyah"): 1,
-    }  # fmt: skip
+    }
     assert np.array_equal(found["recorded", "Toyah"][0], trials.corpus.audio(clips[2]))
 
 
@@ -282,8 +293,10 @@ def test_the_float_network_steps_as_the_device_does() -> None:
         ours, theirs = device.scores(pcm, state), whole.scores(pcm, state)
         assert len(ours) == len(theirs)
         warm = word.model.receptive_hops // word.model.stride + word.detector.smoothing_steps
-        shifted = [np.corrcoef(ours[warm:-1], theirs[warm + k : len(theirs) - 1 + k])[0, 1]
-                   for k in (-1, 0, 1)]  # fmt: skip
+        shifted = [
+            np.corrcoef(ours[warm:-1], theirs[warm + k : len(theirs) - 1 + k])[0, 1]
+            for k in (-1, 0, 1)
+        ]
         # In one state the toy's logit moves by no more than five int8 steps.
         assert shifted[1] > 0.7 and shifted[1] > 0.15 + max(shifted[0], shifted[2])
         assert np.abs(theirs[warm:]).max() < 100 * PER_LOGIT

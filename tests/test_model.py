@@ -57,10 +57,14 @@ def test_conditional_scale_depends_on_the_state_and_stays_positive() -> None:
 
     layer = ConditionalScale()
     layer.build([(None, None, 1, 2), (None, 2)])
-    layer.set_weights([
-        np.array([1.0, 1.0]), np.array([0.5, 0.0]),  # gamma, beta
-        np.array([[1.0, -3.0], [0.0, 0.25]]), np.array([[0.0, 0.0], [0.0, 2.0]]),
-    ])  # fmt: skip
+    layer.set_weights(
+        [
+            np.array([1.0, 1.0]),
+            np.array([0.5, 0.0]),  # gamma, beta
+            np.array([[1.0, -3.0], [0.0, 0.25]]),
+            np.array([[0.0, 0.0], [0.0, 2.0]]),
+        ]
+    )
     x = np.full((2, 3, 1, 2), 10.0, np.float32)
     y = np.asarray(layer([x, np.eye(2, dtype=np.float32)]))
     assert np.allclose(y[0], [2.0 * 10 + 0.5, MIN_SCALE * 10], atol=1e-5)
@@ -145,8 +149,9 @@ def test_what_teachers_say_counts_near_firing() -> None:
     z = np.array([[7, -30], [-30, -10], [2, 2], [-6, -12], [20, -12]], np.float32)
     outputs = np.stack([z, 0 * z, 0 * z], axis=2)[:, :, None]
     found = np.asarray(window_loss(targets, outputs))
-    np.testing.assert_allclose(found, [TAUGHT_WEIGHT * 3 / 2, 0, 0, TAUGHT_WEIGHT * 12 / 2, 0],
-                               atol=1e-2)  # fmt: skip
+    np.testing.assert_allclose(
+        found, [TAUGHT_WEIGHT * 3 / 2, 0, 0, TAUGHT_WEIGHT * 12 / 2, 0], atol=1e-2
+    )
     assert np.allclose(window_loss(targets[:, :, :3], outputs), 0)
 
 

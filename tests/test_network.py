@@ -124,8 +124,13 @@ def test_requantize_rounds_as_defined() -> None:
         half = (1 << -s) // 2
         rounded = (abs(high) + half) >> -s if s else abs(high)
         expected.append(rounded if high >= 0 else -rounded)
-    compare("definition", "reference", "requantize", np.asarray(expected),
-            requantize(total, multiplier, shift))  # fmt: skip
+    compare(
+        "definition",
+        "reference",
+        "requantize",
+        np.asarray(expected),
+        requantize(total, multiplier, shift),
+    )
 
 
 def test_endpoints_by_hand() -> None:

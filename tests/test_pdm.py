@@ -40,8 +40,11 @@ class Filter:
         words = np.packbits(bits).view(">u2").astype("<u2").reshape(-1, HOP * BITS // 16)
         out = np.empty((len(words), HOP), np.int16)
         for hop, pcm in zip(words, out, strict=True):
-            self._library.ws_pdm_hop(self._memory, hop.ctypes.data_as(ctypes.c_void_p),
-                                     pcm.ctypes.data_as(ctypes.c_void_p))  # fmt: skip
+            self._library.ws_pdm_hop(
+                self._memory,
+                hop.ctypes.data_as(ctypes.c_void_p),
+                pcm.ctypes.data_as(ctypes.c_void_p),
+            )
         return out.ravel()
 
 

@@ -25,8 +25,14 @@ from wakestate.train.report.tables import BY_NAME, tables
 
 def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
     frr = misses / clips
-    return {"threshold": threshold, "false_accepts": accepts, "misses": misses, "frr": frr,
-            "frr_low": frr / 2, "frr_high": min(1.0, 2 * frr)}  # fmt: skip
+    return {
+        "threshold": threshold,
+        "false_accepts": accepts,
+        "misses": misses,
+        "frr": frr,
+        "frr_low": frr / 2,
+        "frr_high": min(1.0, 2 * frr),
+    }
 
 
 def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
@@ -35,28 +41,64 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
 
     def crossed(misses: int) -> dict[str, Any]:
         missed = ("1" * misses).ljust(20, "0")
-        return {rate: {**at(50, 1, misses, 20), "thresholds": [50, 51], "missed": missed}
-                for rate in ("0.5", "0.1")}  # fmt: skip
+        return {
+            rate: {**at(50, 1, misses, 20), "thresholds": [50, 51], "missed": missed}
+            for rate in ("0.5", "0.1")
+        }
 
     curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
-    given = {"name": name, "state": "player=idle", "noise": "", "snr_db": 0.0, "ser_db": None,
-             "level_dbfs": None, "plays": "", "altered": "", "part": part, **condition}  # fmt: skip
+    given = {
+        "name": name,
+        "state": "player=idle",
+        "noise": "",
+        "snr_db": 0.0,
+        "ser_db": None,
+        "level_dbfs": None,
+        "plays": "",
+        "altered": "",
+        "part": part,
+        **condition,
+    }
     band = [[0.1, 0.2, 0.9], [1.0, 0.0, 0.4]]
     ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
     return {
-        "condition": given, "clips": 20, "speakers": 5, "hours": 2.0, "at": own,
-        "shipped": at(55, 1, misses, 20), "crossed": crossed(misses), "curve": curve,
+        "condition": given,
+        "clips": 20,
+        "speakers": 5,
+        "hours": 2.0,
+        "at": own,
+        "shipped": at(55, 1, misses, 20),
+        "crossed": crossed(misses),
+        "curve": curve,
         "band": band,
         "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
-        "endpoints": {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0,
-                      "start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0},
-        "others": {"a <peer>": {"hours": 1.0, "at": peer, "shipped": at(999, 0, misses, 20),
-                                "curve": curve, "band": band, "crossed": crossed(2 * misses),
-                                "ratio": {"0.5": ratio, "1": ratio}},
-                   FLOAT: {"at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
-                           "hours": 1.0, "shipped": {}, "curve": curve, "band": band,
-                           "ratio": {}}},
-    }  # fmt: skip
+        "endpoints": {
+            "wakes": 9,
+            "start_bias_ms": 12.0,
+            "end_bias_ms": -3.0,
+            "start_standard_error_ms": 40.0,
+            "end_standard_error_ms": 20.0,
+        },
+        "others": {
+            "a <peer>": {
+                "hours": 1.0,
+                "at": peer,
+                "shipped": at(999, 0, misses, 20),
+                "curve": curve,
+                "band": band,
+                "crossed": crossed(2 * misses),
+                "ratio": {"0.5": ratio, "1": ratio},
+            },
+            FLOAT: {
+                "at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
+                "hours": 1.0,
+                "shipped": {},
+                "curve": curve,
+                "band": band,
+                "ratio": {},
+            },
+        },
+    }
 
 
 @pytest.fixture
@@ -70,27 +112,72 @@ def found() -> dict[str, Any]:
         row("nothing plays, music told", "told", 8, state="player=music"),
         row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
     ]
-    scores = {"first_s": 0.1, "step_s": 0.03, "scores": [0, 60, 0] * 20, "threshold": 50,
-              "wakes_s": [0.13]}  # fmt: skip
-    scene = {"condition": "clean", "level_dbfs": [-40.0] * 100, "frame_s": 0.02,
-             "words_s": [[0.1, 0.5]], "listeners": {OURS: scores, "a <peer>": scores}}  # fmt: skip
+    scores = {
+        "first_s": 0.1,
+        "step_s": 0.03,
+        "scores": [0, 60, 0] * 20,
+        "threshold": 50,
+        "wakes_s": [0.13],
+    }
+    scene = {
+        "condition": "clean",
+        "level_dbfs": [-40.0] * 100,
+        "frame_s": 0.02,
+        "words_s": [[0.1, 0.5]],
+        "listeners": {OURS: scores, "a <peer>": scores},
+    }
     fired = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
-    states = [{"listener": name, "state": state, "rate": rate, "hours": 4.0, "low": 0.1,
-               "high": 2.0, "false_accepts": 3, "halves": [[50, 1, 2.0], [51, 2, 2.0]]}
-              for name in (OURS, "a <peer>") for state in ("player=idle", "player=music")
-              for rate in ("0.5", "0.1", "shipped")]  # fmt: skip
-    accept = {"file": "dev/x.opus", "folder": 0, "at_s": 1.25, "score": 61, "state": "player=music",
-              "plays": "player=music", "ser_db": 0.0, "altered": "", "kind": "speech", "half": 1,
-              "text": "a <toy> in the shop", "block": 0, "sample": 52000}  # fmt: skip
+    states = [
+        {
+            "listener": name,
+            "state": state,
+            "rate": rate,
+            "hours": 4.0,
+            "low": 0.1,
+            "high": 2.0,
+            "false_accepts": 3,
+            "halves": [[50, 1, 2.0], [51, 2, 2.0]],
+        }
+        for name in (OURS, "a <peer>")
+        for state in ("player=idle", "player=music")
+        for rate in ("0.5", "0.1", "shipped")
+    ]
+    accept = {
+        "file": "dev/x.opus",
+        "folder": 0,
+        "at_s": 1.25,
+        "score": 61,
+        "state": "player=music",
+        "plays": "player=music",
+        "ser_db": 0.0,
+        "altered": "",
+        "kind": "speech",
+        "half": 1,
+        "text": "a <toy> in the shop",
+        "block": 0,
+        "sample": 52000,
+    }
     return {
-        "version": VERSION, "voices": [f"v{i // 4}" for i in range(20)], "trials": "abc",
-        "states": states, "false_accepts": [accept],
-        "word": "toy", "split": "dev", "seed": 1, "draws": 3, "signal_to_echo_db": {"high": [0.0]},
-        "positives": 20, "negatives": 1234, "peers_absent": "", "fingerprint": "abc",
+        "version": VERSION,
+        "voices": [f"v{i // 4}" for i in range(20)],
+        "trials": "abc",
+        "states": states,
+        "false_accepts": [accept],
+        "word": "toy",
+        "split": "dev",
+        "seed": 1,
+        "draws": 3,
+        "signal_to_echo_db": {"high": [0.0]},
+        "positives": 20,
+        "negatives": 1234,
+        "peers_absent": "",
+        "fingerprint": "abc",
         "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
-        "thresholds": {}, "rows": rows, "excerpts": [scene],
+        "thresholds": {},
+        "rows": rows,
+        "excerpts": [scene],
         "near": [{"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}],
-    }  # fmt: skip
+    }
 
 
 def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
@@ -152,8 +239,9 @@ def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> Non
     costs.write_text('{"rows": []}')
     beside = tmp_path / "plain.json"
     beside.write_text(json.dumps(found))
-    path = write_report(TOY.word, TOY.folder, results, tmp_path / "report", costs,
-                        [("plain", beside)])  # fmt: skip
+    path = write_report(
+        TOY.word, TOY.folder, results, tmp_path / "report", costs, [("plain", beside)]
+    )
     text = path.read_text()
     page = _Page()
     page.feed(text)

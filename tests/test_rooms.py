@@ -37,8 +37,10 @@ def test_rooms_reverberate_as_long_as_asked(rt60: float) -> None:
 
 def test_who_stands_near_is_heard_directly() -> None:
     def direct(distance: float) -> float:
-        share = [np.sum(rooms.response(np.random.default_rng(s), distance, 0.5)[:80] ** 2)
-                 for s in range(10)]  # fmt: skip
+        share = [
+            np.sum(rooms.response(np.random.default_rng(s), distance, 0.5)[:80] ** 2)
+            for s in range(10)
+        ]
         return float(np.mean(share))
 
     assert direct(0.1) > 0.9 > direct(0.5) > direct(3.0)
@@ -65,8 +67,9 @@ def test_a_canceller_leaves_distortion_and_less_of_the_tune(corpus: Corpus, tmp_
 def test_playback_may_start_or_end_midway(corpus: Corpus, tmp_path: Path) -> None:
     word = beep(tmp_path, 80)
     update = {"partial_playback": 1.0}
-    stage = Stage(corpus, word.model_copy(
-        update={"acoustics": word.acoustics.model_copy(update=update)}))  # fmt: skip
+    stage = Stage(
+        corpus, word.model_copy(update={"acoustics": word.acoustics.model_copy(update=update)})
+    )
     ends = []
     for seed in range(12):
         x = stage.to_microphone(

@@ -113,9 +113,14 @@ def test_the_state_is_told_to_the_verifier(service: Running) -> None:
     word = load_word(ROOT / "words/alexa.toml")
     _, plain = service.post(sound().tobytes())
     with ThreadPoolExecutor() as clients:  # so that they go through it together
-        said = list(clients.map(
-            lambda state: service.post(sound().tobytes(), {**QUERY, "state": state})[1]["score"],
-            word.states))  # fmt: skip
+        said = list(
+            clients.map(
+                lambda state: service.post(sound().tobytes(), {**QUERY, "state": state})[1][
+                    "score"
+                ],
+                word.states,
+            )
+        )
     assert said == pytest.approx([plain["score"] + i for i in range(len(word.states))], abs=1e-3)
 
 
@@ -144,9 +149,14 @@ BODY = sound().tobytes()
     ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else None,
 )
 def test_refuses(
-    narrow: Running, status: int, field: str, says: str, body: bytes, changes: dict[str, Any],
+    narrow: Running,
+    status: int,
+    field: str,
+    says: str,
+    body: bytes,
+    changes: dict[str, Any],
     headers: dict[str, str],
-) -> None:  # fmt: skip
+) -> None:
     query = {name: value for name, value in {**QUERY, **changes}.items() if value is not None}
     given, said = narrow.post(body, query, **headers)
     assert given == status

@@ -38,9 +38,17 @@ def heard(path: Path) -> NDArray[np.int16]:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(
     ("ending", "subtype"),
-    [("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("aiff", "PCM_16"),
-     ("wav", "PCM_16"), ("rf64", "PCM_16"), ("caf", "PCM_16")],
-)  # fmt: skip
+    [
+        ("wav", "PCM_24"),
+        ("wav", "PCM_32"),
+        ("wav", "FLOAT"),
+        ("flac", "PCM_16"),
+        ("aiff", "PCM_16"),
+        ("wav", "PCM_16"),
+        ("rf64", "PCM_16"),
+        ("caf", "PCM_16"),
+    ],
+)
 def test_samples_keep_their_bits(tmp_path: Path, ending: str, subtype: str, channels: int) -> None:
     path = tmp_path / f"x.{ending}"
     data = np.repeat(PCM[:, None] / 32768, channels, axis=1)
@@ -146,8 +154,13 @@ def test_events_name_the_recording(tmp_path: Path, board: str) -> None:
     for name in names if board == "host" else names[:1]:
         soundfile.write(tmp_path / name, PCM, 16000)
         for path in (name, tmp_path / name):
-            done = subprocess.run([*call, path], capture_output=True, cwd=tmp_path, check=True,
-                                  env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+            done = subprocess.run(
+                [*call, path],
+                capture_output=True,
+                cwd=tmp_path,
+                check=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
             events = [json.loads(line) for line in done.stdout.splitlines()]
             assert [event["t"] for event in events] == want
             # Before "-" stands "./", or it would be an option.
@@ -163,8 +176,16 @@ def test_make_hands_on_any_name(tmp_path: Path, name: str) -> None:
     """Neither make nor the shell reads anything into it."""
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"include {ROOT}/Makefile\n")
-    call = ["make", "-s", "-C", str(tmp_path), "PYTHON=echo", "BOARD_SETUP=",
-            "emulate", f"AUDIO={name}"]  # fmt: skip
+    call = [
+        "make",
+        "-s",
+        "-C",
+        str(tmp_path),
+        "PYTHON=echo",
+        "BOARD_SETUP=",
+        "emulate",
+        f"AUDIO={name}",
+    ]
     done = subprocess.run(call, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].endswith(f" emulate --word alexa -- {name}")
     assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

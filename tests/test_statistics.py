@@ -83,8 +83,12 @@ def test_blocks_hold_one_half_and_say_what_is_where() -> None:
     clips = [made(i, "speech", f"s{i % 2}", 250) for i in range(8)]
     half = {clip: int(clip.speaker == "s1") for clip in clips}
     found = blocks(clips, half, 32000)
-    assert [(b.number, b.half, len(b.clips)) for b in found] == [(0, 0, 3), (1, 0, 1), (2, 1, 3),
-                                                                (3, 1, 1)]  # fmt: skip
+    assert [(b.number, b.half, len(b.clips)) for b in found] == [
+        (0, 0, 3),
+        (1, 0, 1),
+        (2, 1, 3),
+        (3, 1, 1),
+    ]
     first = found[0]
     assert first.samples == 3 * 16000 * 250 + 4 * 32000 and first.hours == 750 / 3600
     assert first.place(0) == (clips[0], -2.0) and first.place(32000) == (clips[0], 0.0)

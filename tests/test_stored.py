@@ -83,26 +83,38 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a long name": (lambda: put(LAST + 26, "<H", 65535), "is damaged"),
     "a header's length": (lambda: header(lambda b: b[:8] + b"\xff\xff" + b[10:]), "is damaged"),
     "a shape that is not there": (
-        lambda: header(lambda b: b.replace(b"(3, 3, 1, 16), ", b"(3, 3, 1, 2**9),")), "is damaged"),
+        lambda: header(lambda b: b.replace(b"(3, 3, 1, 16), ", b"(3, 3, 1, 2**9),")),
+        "is damaged",
+    ),
     "a huge shape": (
-        lambda: header(lambda b: b.replace(b"(3, 3, 1, 16), ", b"(9999999999,), ")), "is damaged"),
+        lambda: header(lambda b: b.replace(b"(3, 3, 1, 16), ", b"(9999999999,), ")),
+        "is damaged",
+    ),
     "a bomb": (bomb, "allowed: 100 arrays"),
     "objects": (lambda: arrays(lambda a: a.update({"last.bias": np.array([None])})), "is damaged"),
     "text": (lambda: arrays(lambda a: a.update({"last.bias": np.array("x")})), "is damaged"),
     "NaN": (lambda: arrays(lambda a: a["last.kernel"].fill(np.nan)), "no finite number"),
     "infinite": (lambda: arrays(lambda a: a["gru.bias"].fill(np.inf)), "no finite number"),
     "beyond float32": (
-        lambda: arrays(lambda a: a.update({"last.bias": np.full(64, 1e300)})), "no finite number"),
+        lambda: arrays(lambda a: a.update({"last.bias": np.full(64, 1e300)})),
+        "no finite number",
+    ),
     "large": (lambda: arrays(lambda a: [x.fill(1e30) for x in a.values()]), "no finite numbers"),
     "a layer less": (lambda: arrays(lambda a: a.pop("column.bias")), "column.bias: is missing"),
     "a layer more": (lambda: arrays(lambda a: a.update(x=np.zeros(3))), "'x': unknown for kind"),
     "a bias that broadcasts": (
-        lambda: arrays(lambda a: a.update({"last.bias": np.zeros(1)})), "last.bias: is (1,)"),
+        lambda: arrays(lambda a: a.update({"last.bias": np.zeros(1)})),
+        "last.bias: is (1,)",
+    ),
     "transposed": (
-        lambda: arrays(lambda a: a.update({"gru.kernel": a["gru.kernel"].T})), "gru.kernel: is"),
+        lambda: arrays(lambda a: a.update({"gru.kernel": a["gru.kernel"].T})),
+        "gru.kernel: is",
+    ),
     "a kernel that is too large": (
-        lambda: arrays(lambda a: a.update({"conv0.kernel": np.zeros((300, 3, 1, 16))})), "larger"),
-}  # fmt: skip
+        lambda: arrays(lambda a: a.update({"conv0.kernel": np.zeros((300, 3, 1, 16))})),
+        "larger",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DAMAGED)
@@ -122,22 +134,31 @@ def each(name: str, value: Any) -> bytes:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        (b"[" * 100_000, "is no JSON"), (b"1" * 5000, "is no JSON"), (b"", "is no JSON"),
-        (b"\xff\xfe", "is no JSON"), (b"[]", "cannot be read"), (bytes(2 << 20), "allowed: up to"),
+        (b"[" * 100_000, "is no JSON"),
+        (b"1" * 5000, "is no JSON"),
+        (b"", "is no JSON"),
+        (b"\xff\xfe", "is no JSON"),
+        (b"[]", "cannot be read"),
+        (bytes(2 << 20), "allowed: up to"),
         (each("limits", float("nan")), "NaN is no JSON number"),
         (each("limits", 1e308), "limits.player=idle,volume=low: given 1e+308"),
         (each("wakes", "NaN"), "wakes.player=idle,volume=low: given 'NaN'"),
         (each("wakes", True), "wakes.player=idle,volume=low: given True"),
         (each("shipped", 1.5), "shipped.player=idle,volume=low: given 1.5"),
         (changed(shipped={}), "shipped: 'player=idle,volume=low' is missing"),
-        (changed(weight=-1), "weight: given -1"), (changed(weight="\x1b"), "given '\\x1b'"),
-        (changed(first="../x"), "first: given '../x'"), (changed(kind="dnn"), "kind: given 'dnn'"),
-        (changed(kind="cnn195"), "last.kernel: is"), (changed(seen=0), "seen: given 0"),
-        (changed(seen=999), "seen: given 999"), (changed(bands=10**9), "bands: given 1000000000"),
-        (changed(frames=195.5), "frames: given 195.5"), (changed(bands=None), "bands: given None"),
+        (changed(weight=-1), "weight: given -1"),
+        (changed(weight="\x1b"), "given '\\x1b'"),
+        (changed(first="../x"), "first: given '../x'"),
+        (changed(kind="dnn"), "kind: given 'dnn'"),
+        (changed(kind="cnn195"), "last.kernel: is"),
+        (changed(seen=0), "seen: given 0"),
+        (changed(seen=999), "seen: given 999"),
+        (changed(bands=10**9), "bands: given 1000000000"),
+        (changed(frames=195.5), "frames: given 195.5"),
+        (changed(bands=None), "bands: given None"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_damaged_facts_are_refused(folder: Path, facts: bytes, says: str) -> None:
     assert says in said(folder, facts=facts)
 

@@ -210,8 +210,12 @@ def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> N
 def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     share = tmp_path / "tree/usr/share/prompts"
-    for name, rate, seconds in [("en/a.wav", 8000, 1.0), ("en/b.ogg", 22050, 2.0),
-                                ("fr/c.flac", 44100, 1.5), ("fr/d.wav", 16000, 70.0)]:  # fmt: skip
+    for name, rate, seconds in [
+        ("en/a.wav", 8000, 1.0),
+        ("en/b.ogg", 22050, 2.0),
+        ("fr/c.flac", 44100, 1.5),
+        ("fr/d.wav", 16000, 70.0),
+    ]:
         path = share / name
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, 0.1 * rng.standard_normal((int(seconds * rate), 2)), rate)
@@ -219,8 +223,10 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     (share / "en/broken.ogg").write_bytes(b"no sound")
     control = tmp_path / "tree/DEBIAN/control"
     control.parent.mkdir()
-    control.write_text("Package: prompts\nVersion: 1\nArchitecture: all\n"
-                       "Maintainer: A <a@b.c>\nDescription: test\n")  # fmt: skip
+    control.write_text(
+        "Package: prompts\nVersion: 1\nArchitecture: all\n"
+        "Maintainer: A <a@b.c>\nDescription: test\n"
+    )
     deb = tmp_path / "prompts.deb"
     subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
     source = Source("prompts", "speech", "CC0", dev="*/fr/*", speaker="folder", join=True)
@@ -238,8 +244,9 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     some = Source("prompts", "speech", "CC0", dev="*/fr/*", seconds=1.25, most=1)
     rows = recorded.extract(deb, some, tmp_path / "some")
     assert [(r["split"], float(r["seconds"])) for r in rows] == [
-        ("train", pytest.approx(1.0, abs=0.01)), ("dev", pytest.approx(1.25, abs=0.01)),
-    ]  # fmt: skip
+        ("train", pytest.approx(1.0, abs=0.01)),
+        ("dev", pytest.approx(1.25, abs=0.01)),
+    ]
 
 
 def test_clips_are_read_from_a_queen_file(tmp_path: Path) -> None:

@@ -67,8 +67,14 @@ def test_numpy_says_what_keras_says(kind: str) -> None:
     rng = np.random.default_rng(1)
     model = build(kind, BANDS)
     # Norms and biases that do something.
-    model.set_weights([np.abs(w) * rng.uniform(0.8, 1.2, w.shape) + rng.uniform(0, 0.2, w.shape)
-                       if w.ndim == 1 else w for w in model.get_weights()])  # fmt: skip
+    model.set_weights(
+        [
+            np.abs(w) * rng.uniform(0.8, 1.2, w.shape) + rng.uniform(0, 0.2, w.shape)
+            if w.ndim == 1
+            else w
+            for w in model.get_weights()
+        ]
+    )
     x = rng.integers(-128, 128, (5, FRAMES, BANDS)).astype(np.float32)
     expected = np.asarray(model.predict_on_batch(x * SCALE))
     logit, start, end = network(model, BANDS).score(x)
@@ -91,9 +97,15 @@ def numbered(*told: int) -> Cuts:
     columns = np.arange(WIDE).astype(np.int8)[None, :, None]
     place = np.full((len(told), 2), np.nan, np.float32)
     place[0] = (102.0, 150.0)
-    return Cuts(np.tile(columns, (len(told), 1, BANDS)), place, np.array(["a", "b"]),
-                np.array(["", ""]), np.zeros(2, np.int8), np.zeros(2, np.uint8),
-                np.zeros(2, np.int16))  # fmt: skip
+    return Cuts(
+        np.tile(columns, (len(told), 1, BANDS)),
+        place,
+        np.array(["a", "b"]),
+        np.array(["", ""]),
+        np.zeros(2, np.int8),
+        np.zeros(2, np.uint8),
+        np.zeros(2, np.int16),
+    )
 
 
 def test_cuts_begin_half_a_second_before_the_start_told() -> None:
@@ -169,8 +181,15 @@ def test_a_batch_is_words_wakes_and_others() -> None:
     place = np.where(np.arange(90)[:, None] < 30, 1.0, np.nan) * np.ones((90, 2))
     woke = np.where(np.arange(90) < 60, SHIPPED, NEAREST).astype(np.int8)
     none = np.full(90, "")
-    cuts = Cuts(np.zeros((90, 1, 1), np.int8), place.astype(np.float32), none, none, woke,
-                np.zeros(90, np.uint8), np.zeros(90, np.int16))  # fmt: skip
+    cuts = Cuts(
+        np.zeros((90, 1, 1), np.int8),
+        place.astype(np.float32),
+        none,
+        none,
+        woke,
+        np.zeros(90, np.uint8),
+        np.zeros(90, np.int16),
+    )
     pick = draw(cuts)(np.random.default_rng(1), 400)
     assert (pick[:200] < 30).all() and (pick[200:300] // 30 == 1).all()
     assert set(pick[300:] // 30) == {1, 2}
@@ -211,8 +230,18 @@ def mined(
         patch.setattr("wakestate.verify.learning.thresholds.FirstLook", Level)
 
         def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
-            return train(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
-                         folder / "wakes", folder / name, recipe, amounts)  # fmt: skip
+            return train(
+                BEEP_WORD,
+                sounds,
+                [],
+                cache,
+                folder / "lib.so",
+                folder / "model",
+                folder / "wakes",
+                folder / name,
+                recipe,
+                amounts,
+            )
 
         yield folder, run
 
@@ -259,8 +288,9 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(
     assert facts["shipped"] == dict.fromkeys(BEEP_WORD.states, 45)
     other = {"first": "other", "limits": {}, "wakes": {}, "held_out": {}}
     (out / "verifier.json").write_text(json.dumps(facts | other))
-    decide_anew(BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model",
-                folder / "held", out, FEW)  # fmt: skip
+    decide_anew(
+        BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model", folder / "held", out, FEW
+    )
     anew = json.loads((out / "verifier.json").read_text())
     assert anew.pop("limits") == pytest.approx(facts["limits"], abs=2e-4)
     assert anew == {name: value for name, value in facts.items() if name != "limits"}
@@ -292,8 +322,9 @@ def test_decoding_finds_the_word() -> None:
     rng = np.random.default_rng(4)
     states = 6
     gain = rng.normal(-1.0, 0.3, (3, 80, states)).astype(np.float32)
-    bounds = np.array([[20, 23, 30, 31, 40, 44, 50], [0, 5, 9, 13, 17, 21, 25],
-                       [50, 55, 60, 65, 70, 75, 80]])  # fmt: skip
+    bounds = np.array(
+        [[20, 23, 30, 31, 40, 44, 50], [0, 5, 9, 13, 17, 21, 25], [50, 55, 60, 65, 70, 75, 80]]
+    )
     for row, path in zip(gain, bounds, strict=True):
         for s in range(states):
             row[path[s] : path[s + 1], s] = 2.0
@@ -364,9 +395,11 @@ def test_the_table_compares_runs_of_the_same_training() -> None:
     judged = [run("cra", 1, 5.0), run("cra", 2, 5.0), run("dnn-hmm", 1, 2.0)]
     rows = table(judged, cuts)
     assert [(r["kind"], r["cut"], r["seeds"]) for r in rows] == [
-        ("cra", "aligned", [1, 2]), ("dnn-hmm", "aligned", [1]),
-        ("cra", "misaligned", [1, 2]), ("dnn-hmm", "misaligned", [1]),
-    ]  # fmt: skip
+        ("cra", "aligned", [1, 2]),
+        ("dnn-hmm", "aligned", [1]),
+        ("cra", "misaligned", [1, 2]),
+        ("dnn-hmm", "misaligned", [1]),
+    ]
     for mine, theirs in zip(rows[0]["at"], rows[1]["at"], strict=True):
         assert mine["false_accepts"] == np.mean(mine["of_seeds"]) < theirs["false_accepts"]
         assert mine["fewer"] == 1 - mine["false_accepts"] / theirs["false_accepts"]

@@ -45,8 +45,13 @@ def test_a_second_word_costs_its_network_alone() -> None:
     counts = {}
     for word in (TOGETHER, *TOGETHER.split()):
         folder = Path("build") / board.name / word.replace(" ", "_")
-        done = make("firmware/build.mk", str(folder / "bench.elf"), f"BOARD={board.name}",
-                    f"WORD={word}", root=ROOT)  # fmt: skip
+        done = make(
+            "firmware/build.mk",
+            str(folder / "bench.elf"),
+            f"BOARD={board.name}",
+            f"WORD={word}",
+            root=ROOT,
+        )
         assert done.returncode == 0, done.stderr
         counts[word] = Counts(board, ROOT / folder / "bench.elf")
     each = [counts[word].mean("engine") for word in TOGETHER.split()]
@@ -60,8 +65,9 @@ def test_words_share_front_end_and_kernels() -> None:
     images = {}
     for words in ("alexa", "computer", TOGETHER, f"{TOGETHER} hey_samuel"):
         elf = Path("build") / board.name / words.replace(" ", "_") / "image.elf"
-        done = make("firmware/build.mk", str(elf), f"BOARD={board.name}", f"WORD={words}",
-                    root=ROOT)  # fmt: skip
+        done = make(
+            "firmware/build.mk", str(elf), f"BOARD={board.name}", f"WORD={words}", root=ROOT
+        )
         assert done.returncode == 0, done.stderr
         images[words] = read_image(ROOT / elf, board.prefix)
     apart = images["alexa"].flash + images["computer"].flash
@@ -186,12 +192,17 @@ def test_a_device_with_two_words_obeys() -> None:
     assert ready["word"] == "alexa, computer"
     words = [line for line in lines if line["type"] == "word"]
     assert [(x["word"], x["on"], x["sensitivity"], x["near"]) for x in words] == [
-        ("alexa", True, [0] * 8, 0), ("computer", True, [0] * 8, 0),
-        ("alexa", True, [0] * 8, 0), ("computer", False, [0] * 8, 0),
-        ("alexa", True, [-30] * 8, 0), ("computer", False, [-30] * 8, 0),
-        ("alexa", True, [-30] * 8, 200), ("computer", False, [-30] * 8, 200),
-        ("alexa", True, [-30] * 8, 200), ("computer", False, [*[-30] * 2, 7, 7, *[-30] * 4], 200),
-    ]  # fmt: skip
+        ("alexa", True, [0] * 8, 0),
+        ("computer", True, [0] * 8, 0),
+        ("alexa", True, [0] * 8, 0),
+        ("computer", False, [0] * 8, 0),
+        ("alexa", True, [-30] * 8, 0),
+        ("computer", False, [-30] * 8, 0),
+        ("alexa", True, [-30] * 8, 200),
+        ("computer", False, [-30] * 8, 200),
+        ("alexa", True, [-30] * 8, 200),
+        ("computer", False, [*[-30] * 2, 7, 7, *[-30] * 4], 200),
+    ]
     errors = [line["text"] for line in lines if line["type"] == "error"]
     assert len(errors) == 2 and "word needs one of alexa, computer" in errors[0]
     assert errors[1].startswith("unknown state 'player=none'; allowed: player=idle|music")

@@ -96,9 +96,13 @@ class Maker:
         self.current.outputs.extend(tensors)
 
     def op(
-        self, name: str, inputs: Sequence[int], outputs: Sequence[int], kind: str = "",
+        self,
+        name: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        kind: str = "",
         **options: Any,
-    ) -> int:  # fmt: skip
+    ) -> int:
         """An operator; `kind` is its options' class. Returns the first output."""
         code = schema.OperatorCodeT()
         builtin = getattr(schema.BuiltinOperator, name)
@@ -199,15 +203,33 @@ class Maker:
             name, kind = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
             options["depthMultiplier"] = depthwise
         return self._dense(
-            name, kind, x, shape, axis, fan, [batch, *size, outputs], outputs, options,
-            per_channel=per_channel, gain=gain, bias=bias,
-        )  # fmt: skip
+            name,
+            kind,
+            x,
+            shape,
+            axis,
+            fan,
+            [batch, *size, outputs],
+            outputs,
+            options,
+            per_channel=per_channel,
+            gain=gain,
+            bias=bias,
+        )
 
     def transposed(
-        self, x: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int],
-        padding: str, size: tuple[int, int], *, activation: str = "NONE",
-        per_channel: bool = True, bias: bool = True,
-    ) -> int:  # fmt: skip
+        self,
+        x: int,
+        outputs: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: str,
+        size: tuple[int, int],
+        *,
+        activation: str = "NONE",
+        per_channel: bool = True,
+        bias: bool = True,
+    ) -> int:
         """TRANSPOSE_CONV to rows and columns of `size`."""
         batch, _, _, channels = self.shape(x)
         options: dict[str, Any] = {
@@ -219,9 +241,19 @@ class Maker:
         result = [batch, *size, outputs]
         fan = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1]) * channels
         y = self._dense(
-            "TRANSPOSE_CONV", "TransposeConvOptions", x, [outputs, *kernel, channels], 0, fan,
-            result, outputs, options, per_channel=per_channel, gain=1.0, bias=True,
-        )  # fmt: skip
+            "TRANSPOSE_CONV",
+            "TransposeConvOptions",
+            x,
+            [outputs, *kernel, channels],
+            0,
+            fan,
+            result,
+            outputs,
+            options,
+            per_channel=per_channel,
+            gain=1.0,
+            bias=True,
+        )
         _, weights, biases = self.last()
         made = self.current.operators[-1]
         made.inputs = [self.ints(*result), weights, x, biases][: 4 if bias else 3]
@@ -243,15 +275,36 @@ class Maker:
             "fusedActivationFunction": getattr(schema.ActivationFunctionType, activation),
         }
         return self._dense(
-            "FULLY_CONNECTED", "FullyConnectedOptions", x, [outputs, length], 0, length,
-            [rows, outputs], outputs, options, per_channel=per_channel, gain=gain, bias=bias,
-        )  # fmt: skip
+            "FULLY_CONNECTED",
+            "FullyConnectedOptions",
+            x,
+            [outputs, length],
+            0,
+            length,
+            [rows, outputs],
+            outputs,
+            options,
+            per_channel=per_channel,
+            gain=gain,
+            bias=bias,
+        )
 
     def _dense(
-        self, name: str, kind: str, x: int, shape: list[int], axis: int, fan: int,
-        result: list[int], outputs: int, options: dict[str, Any], *, per_channel: bool,
-        gain: float, bias: bool,
-    ) -> int:  # fmt: skip
+        self,
+        name: str,
+        kind: str,
+        x: int,
+        shape: list[int],
+        axis: int,
+        fan: int,
+        result: list[int],
+        outputs: int,
+        options: dict[str, Any],
+        *,
+        per_channel: bool,
+        gain: float,
+        bias: bool,
+    ) -> int:
         scale, _ = self.quantization(x)
         count = outputs if per_channel else 1
         scales = self.rng.uniform(0.002, 0.02, count).astype(np.float32)

@@ -12,7 +12,13 @@ from wakestate.verify.service.window import FRAMES
 
 def network(model: keras.Model, bands: int) -> Network:
     seen = KINDS[model.name]
-    facts = {"kind": model.name, "frames": FRAMES, "bands": bands,
-             "first_column": first_frame(seen), "seen": seen, "preroll_frames": PREROLL_FRAMES,
-             "frames_per_unit": PER_UNIT}  # fmt: skip
+    facts = {
+        "kind": model.name,
+        "frames": FRAMES,
+        "bands": bands,
+        "first_column": first_frame(seen),
+        "seen": seen,
+        "preroll_frames": PREROLL_FRAMES,
+        "frames_per_unit": PER_UNIT,
+    }
     return Network(facts, folded(model))

@@ -88,8 +88,10 @@ def install(venv: Path, extra: str) -> int:
     prepare(venv, busy)
     download, disk = SIZES[extra]
     print(f"setup: installing into {venv}, with what they need: {names(extra)}")
-    print(f"setup: at most {download} MB to download, {disk} MB on disk; minutes on a slow line",
-          flush=True)  # fmt: skip
+    print(
+        f"setup: at most {download} MB to download, {disk} MB on disk; minutes on a slow line",
+        flush=True,
+    )
     pip = [venv / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         done = subprocess.run([*pip, "-e", f".[{extra}]" if extra else "."])

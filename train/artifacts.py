@@ -40,8 +40,10 @@ def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
         kept = json.loads(path.read_text())
         other = [key for key in config if kept.get(key) != config[key]]
         if other:
-            raise DataError(f"{path}: {what} with another {' and '.join(other)}; name another "
-                            "folder, or remove this one")  # fmt: skip
+            raise DataError(
+                f"{path}: {what} with another {' and '.join(other)}; name another "
+                "folder, or remove this one"
+            )
     write_json(path, config)
 
 

@@ -18,20 +18,34 @@ from wakestate.commands import (
     train,
     verifier,
     word,
-)  # fmt: skip
+)
 from wakestate.errors import UserError
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Build and listen": (
-        program.run, program.emulate, program.qemu, program.build, program.size, program.flash,
-        program.monitor, program.debug, model.compile_tflite, service.demo,
+        program.run,
+        program.emulate,
+        program.qemu,
+        program.build,
+        program.size,
+        program.flash,
+        program.monitor,
+        program.debug,
+        model.compile_tflite,
+        service.demo,
     ),
     "Train": (train.train, train.evaluate, train.report),
     "All commands, by noun": (
-        word.word, data.data, model.model, board.board, bench.bench, verifier.verifier,
-        gateway.gateway, service.service,
+        word.word,
+        data.data,
+        model.model,
+        board.board,
+        bench.bench,
+        verifier.verifier,
+        gateway.gateway,
+        service.service,
     ),
-}  # fmt: skip
+}
 
 
 class _Sections(click.Group):
@@ -50,10 +64,19 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=_Sections, epilog="Example: wakestate emulate kitchen.wav",
-             context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Print the version, and the schema of generated C.")  # fmt: skip
+@click.group(
+    cls=_Sections,
+    epilog="Example: wakestate emulate kitchen.wav",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version, and the schema of generated C.",
+)
 def cli() -> None:
     """From a wake word and a board to firmware."""
 

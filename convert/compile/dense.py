@@ -49,11 +49,18 @@ def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
     own = _own(op, shape)
     row = make_row(op, own.reshape(len(own), -1), limits)
     step = Step(
-        name, title, "ws_conv", [source], op.outputs[0],
+        name,
+        title,
+        "ws_conv",
+        [source],
+        op.outputs[0],
         ["&{name}_shape", "&{name}_row", "{name}_weights", "{0}", "{out}", "{scratch}"],
-        struct="ws_conv_shape", fields=shape.fields(into.zero_point, limits), limits=limits,
-        macs=batch * shape.out_h * shape.out_w * weights.size, repeat=batch,
-    )  # fmt: skip
+        struct="ws_conv_shape",
+        fields=shape.fields(into.zero_point, limits),
+        limits=limits,
+        macs=batch * shape.out_h * shape.out_w * weights.size,
+        repeat=batch,
+    )
     if row.exact:
         # As TFLM, whose sums wrap; own: [outputs, taps, inputs of a group].
         step.title, step.kernel = f"{title}, sums of 2^30 and more", "ws_op_exact"
@@ -105,9 +112,13 @@ def _depthwise(
 
 
 def _convolution(
-    step: Step, kernels: Kernels, shape: Window, weights: NDArray[np.int8], row: list[Table],
+    step: Step,
+    kernels: Kernels,
+    shape: Window,
+    weights: NDArray[np.int8],
+    row: list[Table],
     apart: int | None,
-) -> None:  # fmt: skip
+) -> None:
     """Weights are [outputs, length]; `apart`: patches are inputs in a row, so far apart."""
     (outputs, length), pixels = weights.shape, shape.out_h * shape.out_w
     wide, lowest, gathers = needs_width(kernels, weights), shape.lowest(step.repeat), apart is None

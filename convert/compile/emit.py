@@ -141,9 +141,13 @@ def emit_model(
 
 
 def program_values(
-    program: Program, name: str, title: str, header: str, kernels: Kernels,
+    program: Program,
+    name: str,
+    title: str,
+    header: str,
+    kernels: Kernels,
     variants: Sequence[str] = (),
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """What the templates of a program and of its kernels show; `name` is of its struct.
 
     `variants` are the names of what the tables of `program` have rows for, for the comments.

@@ -47,11 +47,17 @@ def lower_product(op: Op, name: str) -> Step:
         "range": limits.c,
     }
     return Step(
-        name, f"product, {sizes[3]}x{sizes[5]} by {sizes[5]}x{sizes[4]}", "ws_op_matmul",
-        [a, b], result,
+        name,
+        f"product, {sizes[3]}x{sizes[5]} by {sizes[5]}x{sizes[4]}",
+        "ws_op_matmul",
+        [a, b],
+        result,
         ["&{name}_shape", "{name}_bias" if tables else "NULL", "{0}", "{1}", "{out}"],
-        tables, "ws_op_matmul_shape", fields, macs=math.prod(sizes),
-    )  # fmt: skip
+        tables,
+        "ws_op_matmul_shape",
+        fields,
+        macs=math.prod(sizes),
+    )
 
 
 def _batches(op: Op, a: Tensor, b: Tensor) -> tuple[list[int], list[list[int]]]:

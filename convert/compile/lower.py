@@ -130,10 +130,14 @@ def _slide(window: Window, program: Program) -> None:
         if any(program.places[t].buffer is buffer for t in [*step.sources, step.result])
     )
     slide = Step(
-        f"{buffer.name.lower()}_slide", f"window slides by {window.slide} bytes", "ws_slide",
-        [window.whole], window.whole, ["{out}", f"{{0}} + {window.slide}", str(kept)],
+        f"{buffer.name.lower()}_slide",
+        f"window slides by {window.slide} bytes",
+        "ws_slide",
+        [window.whole],
+        window.whole,
+        ["{out}", f"{{0}} + {window.slide}", str(kept)],
         traced=False,
-    )  # fmt: skip
+    )
     given = any(program.places[t].buffer is buffer for t in program.inputs)
     program.steps.insert(len(program.steps) if given else first, slide)
 

@@ -47,10 +47,17 @@ def lower_pair(op: Op, name: str) -> Step:
     same = {n: 0 for n, t in enumerate((a, b)) if t.size == result.size}
     kernel = f"ws_op_{op.name.lower()}"
     return Step(
-        name, PAIRS[op.name], kernel, [a, b], result,
-        ["&{name}_shape", "{0}", "{1}", "{out}"], tables,
-        struct=f"{kernel}_shape", fields=fields, distance=same,
-    )  # fmt: skip
+        name,
+        PAIRS[op.name],
+        kernel,
+        [a, b],
+        result,
+        ["&{name}_shape", "{0}", "{1}", "{out}"],
+        tables,
+        struct=f"{kernel}_shape",
+        fields=fields,
+        distance=same,
+    )
 
 
 def _multipliers(op: Op, a: Tensor, b: Tensor, result: Tensor) -> dict[str, tuple[int, int]]:

@@ -32,11 +32,15 @@ def lower_table(op: TableOp, name: str) -> Step:
     source, count = op.source(), len(op.table)
     several = [str(count), str(op.inner)] if count > 1 else []
     return Step(
-        name, f"{count} tables of {op.name}" if several else f"table of {op.name}",
-        "ws_op_tables" if several else "ws_op_table", [source], op.outputs[0],
+        name,
+        f"{count} tables of {op.name}" if several else f"table of {op.name}",
+        "ws_op_tables" if several else "ws_op_table",
+        [source],
+        op.outputs[0],
         ["{name}_values", *several, "{0}", "{out}", str(source.size)],
-        [Table("values", "int8_t", op.table.reshape(-1))], distance={0: 0},
-    )  # fmt: skip
+        [Table("values", "int8_t", op.table.reshape(-1))],
+        distance={0: 0},
+    )
 
 
 def lower_pool(op: Op, name: str) -> Step:
@@ -47,11 +51,17 @@ def lower_pool(op: Op, name: str) -> Step:
     kind = "average" if op.name == "AVERAGE_POOL_2D" else "max"
     limits = activation_range(op, quantized(result))
     return Step(
-        name, f"{kind} pool{shape.title}", f"ws_op_{kind}_pool", [source], result,
+        name,
+        f"{kind} pool{shape.title}",
+        f"ws_op_{kind}_pool",
+        [source],
+        result,
         ["&{name}_shape", "{0}", "{out}"],
-        struct="ws_conv_shape", fields=shape.fields(0, limits), repeat=source.shape[0],
+        struct="ws_conv_shape",
+        fields=shape.fields(0, limits),
+        repeat=source.shape[0],
         distance={0: distance(shape.lowest(source.shape[0]), shape.out_c, own=True)},
-    )  # fmt: skip
+    )
 
 
 def lower_softmax(op: Op, name: str) -> Step:
@@ -76,18 +86,27 @@ def lower_softmax(op: Op, name: str) -> Step:
     exps = exps[divide_by_power(exps, 12) > 0]  # smaller ones show neither in sum nor output
     rows = source.size // depth
     return Step(
-        name, f"softmax of {depth}", "ws_op_softmax", [source], result,
+        name,
+        f"softmax of {depth}",
+        "ws_op_softmax",
+        [source],
+        result,
         ["{name}_exps", str(len(exps)), str(rows), str(depth), "{0}", "{out}"],
         [Table("exps", "int32_t", exps)],
         distance={0: 0},
-    )  # fmt: skip
+    )
 
 
 def lower_copy(
-    name: str, source: Tensor, result: Tensor, shape: Sequence[int],
-    from_strides: Sequence[int], to_strides: Sequence[int], from_offset: int = 0,
+    name: str,
+    source: Tensor,
+    result: Tensor,
+    shape: Sequence[int],
+    from_strides: Sequence[int],
+    to_strides: Sequence[int],
+    from_offset: int = 0,
     to_offset: int = 0,
-) -> Step:  # fmt: skip
+) -> Step:
     """Elements of `shape` from one place to another, both with strides in bytes."""
     n, reads, writes = walk(shape, [from_strides, to_strides])
     start, into = _plus("{0}", from_offset), _plus("{out}", to_offset)
@@ -96,16 +115,25 @@ def lower_copy(
     kernel = f"ws_op_copy{'_runs' * (reads[3] == writes[3] == 1 and n[3] > 3)}"
     if count == 1 or (n[:3] == [1, 1, 1] and reads[3] == writes[3] == 1):
         return Step(
-            name, f"copy of {count} bytes", "ws_slide", [source], result,
-            [into, start, str(count)], traced=whole,
-        )  # fmt: skip
+            name,
+            f"copy of {count} bytes",
+            "ws_slide",
+            [source],
+            result,
+            [into, start, str(count)],
+            traced=whole,
+        )
     return Step(
-        name, f"copy of {count} bytes", kernel, [source], result,
+        name,
+        f"copy of {count} bytes",
+        kernel,
+        [source],
+        result,
         ["&{name}_shape", start, into],
         struct="ws_op_copy_shape",
         fields={"n": braces(n), "from": braces(reads), "to": braces(writes)},
         traced=whole,
-    )  # fmt: skip
+    )
 
 
 def lower_move(name: str, source: Tensor, result: Tensor, index: Ints) -> Step:
@@ -118,10 +146,14 @@ def lower_move(name: str, source: Tensor, result: Tensor, index: Ints) -> Step:
     long = source.size > 65536
     kernel = f"ws_op_gather{'_long' * long}"
     return Step(
-        name, f"{len(starts)} runs of {size} bytes", kernel, [source], result,
+        name,
+        f"{len(starts)} runs of {size} bytes",
+        kernel,
+        [source],
+        result,
         ["{name}_starts", str(len(starts)), str(size), "{0}", "{out}"],
         [Table("starts", "int32_t" if long else "uint16_t", starts)],
-    )  # fmt: skip
+    )
 
 
 def lower_bilinear(op: Op, name: str) -> Step:
@@ -136,11 +168,20 @@ def lower_bilinear(op: Op, name: str) -> Step:
         for part, n, count in zip(("rows", "columns"), shape[1:3], size, strict=True)
     ]
     return Step(
-        name, f"bilinear, {size[0]}x{size[1]}", "ws_op_bilinear", [source], result,
-        ["{name}_rows", "{name}_columns", *(str(n) for n in (*size, shape[2], shape[3])), "{0}",
-         "{out}"],
+        name,
+        f"bilinear, {size[0]}x{size[1]}",
+        "ws_op_bilinear",
+        [source],
+        result,
+        [
+            "{name}_rows",
+            "{name}_columns",
+            *(str(n) for n in (*size, shape[2], shape[3])),
+            "{0}",
+            "{out}",
+        ],
         tables,
-    )  # fmt: skip
+    )
 
 
 def _between(size: int, count: int, corners: bool, centers: bool) -> Ints:
@@ -167,9 +208,14 @@ def lower_pad(op: Op, name: str) -> list[Step]:
     strides = dense_strides(result.shape)
     offset = sum(n * stride for n, stride in zip(op.numbers(1)[::2], strides, strict=True))
     filling = Step(
-        f"{name}_fill", f"filled with {fill}", "ws_op_fill", [], result,
-        ["{out}", str(fill), str(result.size)], traced=False,
-    )  # fmt: skip
+        f"{name}_fill",
+        f"filled with {fill}",
+        "ws_op_fill",
+        [],
+        result,
+        ["{out}", str(fill), str(result.size)],
+        traced=False,
+    )
     copy = lower_copy(
         name, source, result, source.shape, dense_strides(source.shape), strides, 0, offset
     )

@@ -32,10 +32,16 @@ def lower_reduction(op: Op, name: str) -> Step:
         fields: dict[str, object] = {"outer": outer, "count": count, "inner": inner}
         lowest = np.arange(outer) * count * inner
         return Step(
-            name, title, "ws_op_mean", [source], result, ["&{name}_shape", "{0}", "{out}"],
-            struct="ws_op_mean_shape", fields=fields | {"scale": _scale(op, source, count)},
+            name,
+            title,
+            "ws_op_mean",
+            [source],
+            result,
+            ["&{name}_shape", "{0}", "{out}"],
+            struct="ws_op_mean_shape",
+            fields=fields | {"scale": _scale(op, source, count)},
             distance={0: distance(lowest, inner, own=True)},
-        )  # fmt: skip
+        )
     if kind != "sum" and not same_values(source, result):
         raise ConvertError(
             "input and output have different scales or zero points, which TFLM does not take; "
@@ -54,10 +60,16 @@ def lower_reduction(op: Op, name: str) -> Step:
     numbers = np.arange(source.size).reshape(source.shape)
     lowest = numbers[tuple(0 if a in axes else slice(None) for a in range(rank))].reshape(-1)
     return Step(
-        name, title, f"ws_op_reduce_{kind}", [source], result, ["&{name}_shape", "{0}", "{out}"],
-        struct=struct, fields=fields,
+        name,
+        title,
+        f"ws_op_reduce_{kind}",
+        [source],
+        result,
+        ["&{name}_shape", "{0}", "{out}"],
+        struct=struct,
+        fields=fields,
         distance={0: distance(lowest, 1, own=True)},
-    )  # fmt: skip
+    )
 
 
 def _neighbours(source: Tensor, axes: list[int]) -> tuple[int, int] | None:

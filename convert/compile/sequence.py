@@ -50,18 +50,31 @@ def lower_svdf(op: Op, name: str) -> Step:
         "out_zero": int(result.zero_points[0]),
     }
     return Step(
-        name, f"SVDF, {filters} filters of {memory}", f"ws_seq_svdf{16 if wide else 8}",
-        [source, state], result,
-        ["&{name}_shape", "{name}_features", "{name}_feature_bias", "{name}_times", "{name}_bias",
-         "{0}", "{1}", "{out}"],
+        name,
+        f"SVDF, {filters} filters of {memory}",
+        f"ws_seq_svdf{16 if wide else 8}",
+        [source, state],
+        result,
+        [
+            "&{name}_shape",
+            "{name}_features",
+            "{name}_feature_bias",
+            "{name}_times",
+            "{name}_bias",
+            "{0}",
+            "{1}",
+            "{out}",
+        ],
         [
             Table("features", "int8_t", weights.reshape(-1)),
             Table("feature_bias", "int32_t", _wrapped(-_zero(source) * weights.sum(axis=1))),
             Table("times", "int16_t" if wide else "int8_t", over.reshape(-1)),
             Table("bias", "int32_t", _wrapped(sums)),
         ],
-        "ws_seq_svdf_shape", fields, macs=batches * filters * (inputs + memory),
-    )  # fmt: skip
+        "ws_seq_svdf_shape",
+        fields,
+        macs=batches * filters * (inputs + memory),
+    )
 
 
 #: The gates in the order in which the kernel wants them: forget, input, cell, output.
@@ -75,8 +88,9 @@ def lower_lstm(op: Op, name: str) -> Step:
     inputs = source.shape[2]
     steps, batches = source.shape[:2] if op.options["time_major"] else source.shape[1::-1]
     rows, sums, factors = [], [], {}
-    for name_of, *at in zip(("forget", "input", "cell", "output"), *zip(*_GATES, strict=True),
-                            strict=True):  # fmt: skip
+    for name_of, *at in zip(
+        ("forget", "input", "cell", "output"), *zip(*_GATES, strict=True), strict=True
+    ):
         w, r, b = (op.source(number) for number in at)
         weights, recurrent = _constant(w, "INT8"), _constant(r, "INT8")
         bias = _constant(b, "INT32").reshape(-1)
@@ -112,15 +126,20 @@ def lower_lstm(op: Op, name: str) -> Step:
         "out_zero": _zero(hidden),
     }
     return Step(
-        name, f"LSTM, {inputs} -> {units}, {steps} steps", "ws_seq_lstm",
-        [source, hidden, cell], result,
+        name,
+        f"LSTM, {inputs} -> {units}, {steps} steps",
+        "ws_seq_lstm",
+        [source, hidden, cell],
+        result,
         ["&{name}_shape", "{name}_weights", "{name}_bias", "{0}", "{1}", "{2}", "{out}"],
         [
             Table("weights", "int8_t", np.stack(rows, axis=1).reshape(-1)),
             Table("bias", "int32_t", _wrapped(np.stack(sums, axis=1)).reshape(-1)),
         ],
-        "ws_seq_lstm_shape", fields, macs=batches * steps * 4 * units * (inputs + units),
-    )  # fmt: skip
+        "ws_seq_lstm_shape",
+        fields,
+        macs=batches * steps * 4 * units * (inputs + units),
+    )
 
 
 def _lstm_ends(op: Op) -> tuple[Tensor, Tensor, Tensor, Tensor]:

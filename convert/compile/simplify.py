@@ -80,9 +80,10 @@ class Work:
             name = op.outputs[0].name if op.outputs else ""
             if not fits(name) or name in names:
                 raise self.fail(
-                    op, f"its output tensor is named {name!r}; a name of a-z, 0-9 and _ that no "
-                    "other has is needed; `wakestate model convert` writes such names"
-                )  # fmt: skip
+                    op,
+                    f"its output tensor is named {name!r}; a name of a-z, 0-9 and _ that no "
+                    "other has is needed; `wakestate model convert` writes such names",
+                )
             names.add(name)
             self.ops[number] = replace(op, options=op.options | {"name": name})
 

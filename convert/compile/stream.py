@@ -162,9 +162,13 @@ class _Rewrite:
 
 
 def _slice(
-    index: int, source: Tensor, result: Tensor, begin: list[int], end: list[int],
+    index: int,
+    source: Tensor,
+    result: Tensor,
+    begin: list[int],
+    end: list[int],
     step: list[int] | None = None,
-) -> Op:  # fmt: skip
+) -> Op:
     """A STRIDED_SLICE; an end of -1 is before the first element."""
     masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     options: dict[str, Option] = dict.fromkeys(masks, 0)

@@ -53,10 +53,15 @@ def _phases(op: Op) -> list[Op]:
             shape = (result.shape[0], row.count, column.count, result.shape[3])
             part = result if strides == (1, 1) else replace(result, shape=shape)
             options = op.options | {
-                "padding": "VALID", "stride_h": 1, "stride_w": 1, "phase": len(parts),
-                "pad_top": row.before, "pad_bottom": row.after,
-                "pad_left": column.before, "pad_right": column.after,
-            }  # fmt: skip
+                "padding": "VALID",
+                "stride_h": 1,
+                "stride_w": 1,
+                "phase": len(parts),
+                "pad_top": row.before,
+                "pad_bottom": row.after,
+                "pad_left": column.before,
+                "pad_right": column.after,
+            }
             made.append(Op(op.index, "CONV_2D", options, [source, given, bias], [part]))
             parts.append(part)
     if strides != (1, 1):

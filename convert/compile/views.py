@@ -319,9 +319,14 @@ def _join(work: Work) -> None:
             if both is not None:
                 name = f"{first.name}, {op.name}"
                 joined = TableOp(
-                    op.index, name, {}, first.inputs, op.outputs, table=both.values,
+                    op.index,
+                    name,
+                    {},
+                    first.inputs,
+                    op.outputs,
+                    table=both.values,
                     inner=both.inner,
-                )  # fmt: skip
+                )
                 work.ops[work.ops.index(op)] = joined
                 work.ops.remove(first)
                 op = joined

@@ -34,14 +34,20 @@ def lower_requantize(op: Op, name: str) -> Step:
     multiplier, shift = quantize_multiplier(into.scale / out.scale)
     types = (_short(source.dtype), _short(result.dtype))
     return Step(
-        name, f"{types[0]} to {types[1]}", "ws_seq_requantize",
-        [source], result,
+        name,
+        f"{types[0]} to {types[1]}",
+        "ws_seq_requantize",
+        [source],
+        result,
         ["&{name}_shape", "{0}", "{out}", str(source.size), *(f"WS_SEQ_{kind}" for kind in types)],
         struct="ws_seq_requantize_shape",
-        fields={"factor": braces([multiplier, -shift]), "zero": into.zero_point,
-                "out_zero": out.zero_point},
+        fields={
+            "factor": braces([multiplier, -shift]),
+            "zero": into.zero_point,
+            "out_zero": out.zero_point,
+        },
         distance={0: 0} if result.bytes <= source.bytes else {},
-    )  # fmt: skip
+    )
 
 
 def lower_softmax(op: Op, name: str) -> Step:

@@ -43,8 +43,9 @@ OUT = ROOT / "build/mutants"
 #: Of one mutant: seconds of the processor, and bytes.
 SECONDS, MOST_BYTES = 30, 1 << 30
 FAULTS = ("traceback", "several lines", "hang", "over 1 GB", "died")
-INTEGERS = [n + d for n in (0, 4, 8, 16, 127, 255, 1000, 32768, 65536, 1 << 24, 1 << 30)
-            for d in (-1, 0, 1)] + [-2, -128, -129, -(1 << 31), (1 << 31) - 1]  # fmt: skip
+INTEGERS = [
+    n + d for n in (0, 4, 8, 16, 127, 255, 1000, 32768, 65536, 1 << 24, 1 << 30) for d in (-1, 0, 1)
+] + [-2, -128, -129, -(1 << 31), (1 << 31) - 1]
 FLOATS = [0.0, float("nan"), float("inf"), 1e-45, 1e-38, 1e-10, 0.5, 1.0, -1.0, 1e10, 3e38]
 SHORTS = [0, 1, 2, 4, 6, 8, 255, 256, 32768, 65535]
 SANITIZED = ["cc", "-g", "-O1", "-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow"]
@@ -260,9 +261,10 @@ def report(mutants: Sequence[Mutant], ran: Sequence[tuple[Mutant, Path, str]], o
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz.mutants", description=__doc__,
+        prog="python -m tests.fuzz.mutants",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("files", nargs="*", type=Path, help="default: the project's own models")
     parser.add_argument("--count", type=int, default=10000, help="mutants (default: 10000)")
     parser.add_argument("--seed", type=int, default=1, help="default: 1")

@@ -52,10 +52,20 @@ def command() -> list[bytes]:
     """Every command, good, cut and damaged; between hops, quiet and loud, with wakes."""
     quiet, loud, pins = b"\xfc", b"\xfd", b"\xfe"
     lines = [
-        b"state player=music,volume=high\n", b"state volume=high\r\n", b"state \n", b"stats\n",
-        b"uplink on\n", b"uplink off\n", b"stop\n", b"stop 3\n", b"late 30\n", b"late 9999999999\n",
-        b"state player=\xff\"\\\x01\n", b"x" * 200 + b"\n", b"stats\0\n",
-    ]  # fmt: skip
+        b"state player=music,volume=high\n",
+        b"state volume=high\r\n",
+        b"state \n",
+        b"stats\n",
+        b"uplink on\n",
+        b"uplink off\n",
+        b"stop\n",
+        b"stop 3\n",
+        b"late 30\n",
+        b"late 9999999999\n",
+        b'state player=\xff"\\\x01\n',
+        b"x" * 200 + b"\n",
+        b"stats\0\n",
+    ]
     said = quiet * 3 + (quiet * 2).join(lines)
     sound = b"uplink on\n" + quiet * 30 + loud * 20 + quiet * 10 + b"stop 1\n" + b"\xf0" * 9
     return [*lines, said, sound, sound.replace(quiet, b"\xf4"), said.replace(quiet, pins) + sound]

@@ -67,9 +67,14 @@ def _fuzz(name: str, program: list[str], seconds: float, most: int) -> Result:
     call = [*program, f"-max_total_time={max(1, round(seconds))}", *LIMITS, f"-max_len={most}"]
     call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
     done = subprocess.run(
-        [*call, str(corpus), str(seeded)], cwd=ROOT, capture_output=True, text=True, check=False,
-        errors="replace", stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [*call, str(corpus), str(seeded)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+    )
     executions = re.search(r"stat::number_of_executed_units: *(\d+)", done.stderr)
     coverage = re.findall(r" cov: (\d+)", done.stderr)
     found = tuple(sorted(set(FINDINGS.glob(f"{name}-*")) - before))

@@ -49,8 +49,10 @@ def _filtered(x: Wave, chain: list[tuple[str, str]], samples: int) -> Wave:
     graph: Any = av.filter.Graph()
     nodes = [graph.add_abuffer(format="flt", sample_rate=RATE, layout="mono")]
     nodes += [graph.add(name, given) for name, given in chain]
-    nodes += [graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE}:channel_layouts=mono"),
-              graph.add("abuffersink")]  # fmt: skip
+    nodes += [
+        graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE}:channel_layouts=mono"),
+        graph.add("abuffersink"),
+    ]
     for one, other in itertools.pairwise(nodes):
         one.link_to(other)
     graph.configure()
@@ -79,8 +81,11 @@ def tempo(times: float, x: Wave, _: Rng) -> Wave:
 def pitch(semitones: float, x: Wave, _: Rng) -> Wave:
     """A higher or lower voice, formants with it, as fast as before."""
     times = 2 ** (semitones / 12)
-    chain = [("asetrate", f"{round(RATE * times)}"), ("aresample", f"{RATE}"),
-             ("atempo", f"{1 / times}")]  # fmt: skip
+    chain = [
+        ("asetrate", f"{round(RATE * times)}"),
+        ("aresample", f"{RATE}"),
+        ("atempo", f"{1 / times}"),
+    ]
     return _filtered(x, chain, len(x))
 
 
@@ -109,16 +114,21 @@ def coded(codec: str, container: str, rate: int, bits: int, x: Wave, _: Rng) -> 
             stream.bit_rate = bits
         frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
         frame.sample_rate = rate
-        fits = av.AudioResampler(format=stream.format.name, layout="mono", rate=rate,
-                                 frame_size=stream.codec_context.frame_size or 0)  # fmt: skip
+        fits = av.AudioResampler(
+            format=stream.format.name,
+            layout="mono",
+            rate=rate,
+            frame_size=stream.codec_context.frame_size or 0,
+        )
         for part in (*fits.resample(frame), *fits.resample(None)):
             file.mux(stream.encode(part))
         file.mux(stream.encode(None))
     written.seek(0)
     with av.open(written, "r", format=container) as file:
         back = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-        parts: list[NDArray[Any]] = [f.to_ndarray().ravel() for frame in file.decode(audio=0)
-                                     for f in back.resample(frame)]  # fmt: skip
+        parts: list[NDArray[Any]] = [
+            f.to_ndarray().ravel() for frame in file.decode(audio=0) for f in back.resample(frame)
+        ]
         parts += [f.to_ndarray().ravel() for f in back.resample(None)]
     return _fit(np.concatenate(parts) * np.float32(FULL_SCALE), len(x))
 
@@ -155,17 +165,20 @@ ALTERATIONS: dict[str, Alteration] = {
     a.name: a
     for a in (
         *(Alteration(f"tempo {t:g}", partial(tempo, t), tempo=t) for t in (0.8, 1.25, 1.5)),
-        *(Alteration(f"pitch {s:+g} semitones", partial(pitch, s))
-          for s in (-SEMITONES, SEMITONES)),
-        *(Alteration(f"band to {khz:g} kHz", partial(band, 1000 * khz), stream=khz < 4)
-          for khz in (3.4, 6.0, 7.0)),
+        *(
+            Alteration(f"pitch {s:+g} semitones", partial(pitch, s))
+            for s in (-SEMITONES, SEMITONES)
+        ),
+        *(
+            Alteration(f"band to {khz:g} kHz", partial(band, 1000 * khz), stream=khz < 4)
+            for khz in (3.4, 6.0, 7.0)
+        ),
         Alteration("source of 11 kHz", partial(source, 11025)),
         Alteration("Opus, 16 kbit/s", partial(coded, "libopus", "ogg", RATE, 16000), stream=True),
         Alteration("mu-law, 8 kHz", partial(coded, "pcm_mulaw", "wav", 8000, 0), stream=True),
-        Alteration("MP3, 32 kbit/s", partial(coded, "libmp3lame", "mp3", RATE, 32000),
-                   stream=True),
+        Alteration("MP3, 32 kbit/s", partial(coded, "libmp3lame", "mp3", RATE, 32000), stream=True),
         Alteration("DC offset 10 %", partial(offset, DC), stream=True),
         Alteration("clipped by 12 dB", partial(clipped, OVER_DB)),
         *(Alteration(f"{m:g} m in a room", partial(room, m), level=True) for m in (1.0, 3.0, 5.0)),
     )
-}  # fmt: skip
+}

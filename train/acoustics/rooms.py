@@ -26,9 +26,11 @@ def response(rng: np.random.Generator, distance_m: float, rt60_s: float) -> NDAr
     except ValueError:  # the room is too large to be so dry
         absorption, order = 0.99, IMAGE_ORDER
     box = pyroomacoustics.ShoeBox(
-        room, fs=RATE, materials=pyroomacoustics.Material(absorption),
+        room,
+        fs=RATE,
+        materials=pyroomacoustics.Material(absorption),
         max_order=min(order, IMAGE_ORDER),
-    )  # fmt: skip
+    )
     box.add_source(source)
     box.add_microphone(microphone)
     box.compute_rir()

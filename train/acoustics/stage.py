@@ -92,16 +92,20 @@ class Stage:
         """Simulated responses from a speaker."""
         a = self.word.acoustics
         rng = np.random.default_rng([self._rooms_of_split, 1])
-        return [rooms.response(rng, rng.uniform(*a.distance_m), rng.uniform(*a.rt60_s))
-                for _ in range(SPEAKER_ROOMS)]  # fmt: skip
+        return [
+            rooms.response(rng, rng.uniform(*a.distance_m), rng.uniform(*a.rt60_s))
+            for _ in range(SPEAKER_ROOMS)
+        ]
 
     @cached_property
     def _device_rooms(self) -> list[Wave]:
         """Simulated responses from the device's loudspeaker to its microphone."""
         a = self.word.acoustics
         rng = np.random.default_rng([self._rooms_of_split, 2])
-        return [rooms.response(rng, rng.uniform(*DEVICE_M), rng.uniform(*a.rt60_s))
-                for _ in range(DEVICE_ROOMS)]  # fmt: skip
+        return [
+            rooms.response(rng, rng.uniform(*DEVICE_M), rng.uniform(*a.rt60_s))
+            for _ in range(DEVICE_ROOMS)
+        ]
 
     def room(self, rng: np.random.Generator, x: Wave) -> Wave:
         """x in a room: a recorded response, or a simulated one."""
@@ -149,15 +153,20 @@ class Stage:
             known = h[:taps] + _misalignment(rng, h[:taps], rng.uniform(*a.canceller_error_db))
             left = left - fftconvolve(linear, known)[:samples]
             # It adapts all the time, so that what it leaves comes and goes.
-            left = left * np.interp(np.arange(samples), np.linspace(0, samples, 6),
-                                    10 ** (rng.uniform(-5, 5, 6) / 20))  # fmt: skip
+            left = left * np.interp(
+                np.arange(samples), np.linspace(0, samples, 6), 10 ** (rng.uniform(-5, 5, 6) / 20)
+            )
         left = np.asarray(left, np.float32)
         return np.asarray(left / rms(left), np.float32)
 
     def to_microphone(
-        self, rng: np.random.Generator, speech: Wave | None, samples: int, state: str,
+        self,
+        rng: np.random.Generator,
+        speech: Wave | None,
+        samples: int,
+        state: str,
         active: float = 0.0,
-    ) -> NDArray[np.int16]:  # fmt: skip
+    ) -> NDArray[np.int16]:
         """Mix one training scene: speech (or none) with all else, as int16[samples].
 
         `active` is the speech's RMS while speaking; levels come from the word's [data] section.

@@ -145,9 +145,11 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
         most = -(-len(group) // 10)
         held |= {clip: replace(clip, held=n < most) for n, clip in enumerate(group)}
         voices = len({voice(clip) for clip in group})
-        say(f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {most} of "
+        say(
+            f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {most} of "
             f"{len(group)} recordings are held out for choosing, of voices that training hears; "
-            "with more voices it does better for strangers")  # fmt: skip
+            "with more voices it does better for strangers"
+        )
     return [held.get(clip, clip) for clip in clips]
 
 
@@ -158,8 +160,10 @@ def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"
         hint = f"; --split {HELD} measures on voices of train that training leaves out"
-        raise DataError(f"{find_manifest(data)}: no row has split '{split}'; there are: {known}"
-                        + (hint if "train" in known and split != "train" else ""))  # fmt: skip
+        raise DataError(
+            f"{find_manifest(data)}: no row has split '{split}'; there are: {known}"
+            + (hint if "train" in known and split != "train" else "")
+        )
     return rows
 
 
@@ -193,9 +197,21 @@ def _load_folder(
         ):
             start, end = locate_word(pcm[offset : offset + samples], timings.get(path.name))
         clips.append(
-            Clip(row["path"], row["kind"], row["label"], row["speaker"], offset, samples,
-                 start, end, number, None, row.get("source", ""), row.get("text", ""))
-        )  # fmt: skip
+            Clip(
+                row["path"],
+                row["kind"],
+                row["label"],
+                row["speaker"],
+                offset,
+                samples,
+                start,
+                end,
+                number,
+                None,
+                row.get("source", ""),
+                row.get("text", ""),
+            )
+        )
     if spoken:
         _doubt(manifest, clips, spoken)
     return clips, pcm
@@ -207,17 +223,25 @@ def _doubt(manifest: Path, clips: list[Clip], spoken: Data) -> None:
     own = [c for c in words if c.kind in (c.label, "tts")]
     other = sorted({c.kind for c in words} - {c.kind for c in own})
     for what, found in (
-        (f"are of kind {', '.join(other)}, not '{spoken.positive[0]}', and left out",
-         [c for c in words if c.kind in other]),
-        ("hold no sound that can be the word, and are left out",
-         [c for c in own if not c.end > c.start >= 0]),
+        (
+            f"are of kind {', '.join(other)}, not '{spoken.positive[0]}', and left out",
+            [c for c in words if c.kind in other],
+        ),
+        (
+            "hold no sound that can be the word, and are left out",
+            [c for c in own if not c.end > c.start >= 0],
+        ),
         (f"are shorter than {WORD_S[0]:g} s", [c for c in own if c.samples < WORD_S[0] * RATE]),
-        (f"are longer than {WORD_S[1]:g} s; cut them around the word",
-         [c for c in own if c.samples > WORD_S[1] * RATE]),
-    ):  # fmt: skip
+        (
+            f"are longer than {WORD_S[1]:g} s; cut them around the word",
+            [c for c in own if c.samples > WORD_S[1] * RATE],
+        ),
+    ):
         if found:
-            say(f"{manifest}: warning: {len(found)} of {len(words)} recordings of the word {what}: "
-                f"{listed([c.path for c in found])}")  # fmt: skip
+            say(
+                f"{manifest}: warning: {len(found)} of {len(words)} recordings of the word {what}: "
+                f"{listed([c.path for c in found])}"
+            )
 
 
 def _says(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
@@ -247,8 +271,9 @@ def _decode(data: Path, rows: list[Row], index_path: Path, pcm_path: Path) -> No
         ThreadPoolExecutor(os.cpu_count()) as team,
     ):
         read = team.map(_read, paths)
-        for row, sound in zip(rows, tqdm(read, f"decode {rows[0]['split']}", len(rows),
-                                         unit="file"), strict=True):  # fmt: skip
+        for row, sound in zip(
+            rows, tqdm(read, f"decode {rows[0]['split']}", len(rows), unit="file"), strict=True
+        ):
             out.write(sound.pcm.tobytes())
             index.append((offset, len(sound.pcm)))
             offset += len(sound.pcm)

@@ -38,8 +38,10 @@ def halves(positives: Iterable[Clip], negatives: Iterable[Clip]) -> dict[Clip, i
     words = list(positives)
     others = list(negatives)
     known = {clip.speaker for clip in words} - set(NOBODY)
-    of = {clip: group(clip) if len(known) > 1 and clip.speaker in known else clip.path
-          for clip in words}  # fmt: skip
+    of = {
+        clip: group(clip) if len(known) > 1 and clip.speaker in known else clip.path
+        for clip in words
+    }
     alone = len({group(clip) for clip in others}) < 2
     of |= {clip: clip.path if alone else group(clip) for clip in others}
     sizes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))

@@ -78,8 +78,10 @@ def read_manifest(data: Path, spoken: Data | None = None) -> list[Row]:
     _near_labels(manifest, [row for _, row in rows], spoken)
     across = _across([row for _, row in rows])
     if across:
-        say(f"{manifest}: warning: of {listed(across)} there are recordings in train and in dev; "
-            "what is measured on dev then says little about strangers")  # fmt: skip
+        say(
+            f"{manifest}: warning: of {listed(across)} there are recordings in train and in dev; "
+            "what is measured on dev then says little about strangers"
+        )
     return [row for _, row in rows]
 
 
@@ -141,8 +143,9 @@ def _cells(manifest: Path) -> list[tuple[int, Row]]:
     found = {mark: _known(first.split(mark)) for mark in _SEPARATORS}
     mark = told[1] if told else max(found, key=lambda m: found[m])
     try:
-        lines = csv.reader(io.StringIO(rest if told else text, newline=""), delimiter=mark,
-                           skipinitialspace=True)  # fmt: skip
+        lines = csv.reader(
+            io.StringIO(rest if told else text, newline=""), delimiter=mark, skipinitialspace=True
+        )
         header = [plain(name) for name in next(lines, [])]
         _check_header(manifest, header, mark)
         rows, problems = [], []
@@ -152,11 +155,15 @@ def _cells(manifest: Path) -> list[tuple[int, Row]]:
                 cells.pop()
             if not any(cell.strip() for cell in cells):
                 continue
-            row = {name: cell if name == "label" else cell.strip()
-                   for name, cell in zip(header, cells, strict=False)}  # fmt: skip
+            row = {
+                name: cell if name == "label" else cell.strip()
+                for name, cell in zip(header, cells, strict=False)
+            }
             if len(cells) > len(header):
-                problems.append(f"row {number} has {len(cells)} cells for {len(header)} columns: "
-                                f"put quotes around what holds a '{mark}': {cells[0]}")  # fmt: skip
+                problems.append(
+                    f"row {number} has {len(cells)} cells for {len(header)} columns: "
+                    f"put quotes around what holds a '{mark}': {cells[0]}"
+                )
             elif missing := [c for c in COLUMNS if c not in row]:
                 problems.append(f"row {number} has too few columns, no {missing[0]}: {cells[0]}")
             rows.append((number, row))
@@ -179,9 +186,11 @@ def _check_header(manifest: Path, header: list[str], mark: str) -> None:
             near = difflib.get_close_matches(name, others, 1, 0.6)
             hint = f"; is it '{near[0]}'? Rename it" if near else ""
             raise DataError(
-                one_line(f"{manifest}: column {name} is missing{hint}; its first row is to name "
-                         f"{', '.join(COLUMNS)}, separated by commas, semicolons or tabs")
-            )  # fmt: skip
+                one_line(
+                    f"{manifest}: column {name} is missing{hint}; its first row is to name "
+                    f"{', '.join(COLUMNS)}, separated by commas, semicolons or tabs"
+                )
+            )
         if header.count(name) > 1:
             raise DataError(f"{manifest}: column {name} is there {header.count(name)} times")
 
@@ -202,8 +211,10 @@ def _path(data: Path, given: str) -> str:
         path = path.replace("\\", "/")
     path = posixpath.normpath(path)
     if path.startswith(("/", "../")) or path == ".." or PureWindowsPath(path).drive:
-        raise DataError(f"path '{given}' leads out of the data folder; move or link the file into "
-                        "it, and give its path from there")  # fmt: skip
+        raise DataError(
+            f"path '{given}' leads out of the data folder; move or link the file into "
+            "it, and give its path from there"
+        )
     return path
 
 
@@ -212,24 +223,30 @@ def _label(given: str, spoken: Data | None) -> str:
     words = (*spoken.positive, *spoken.exclude) if spoken else ()
     for meant in (*words, "near"):
         if given != meant and given not in words and plain(given) == plain(meant):
-            raise DataError(f"label '{given}' is not '{meant}', but differs in case, blanks or "
-                            f"hyphens only; write '{meant}'")  # fmt: skip
+            raise DataError(
+                f"label '{given}' is not '{meant}', but differs in case, blanks or "
+                f"hyphens only; write '{meant}'"
+            )
     return given.strip()
 
 
 def _split(given: str, read: Counter[str]) -> str:
     split = plain(given)
     if split == HELD:
-        raise DataError(f"a split cannot be named '{HELD}', which stands for the voices of train "
-                        "that nothing learns from")  # fmt: skip
+        raise DataError(
+            f"a split cannot be named '{HELD}', which stands for the voices of train "
+            "that nothing learns from"
+        )
     if split in SPLITS:
         if split != given:
             read[f"split '{given}' is read as '{split}'"] += 1
         return split
     near = difflib.get_close_matches(split, SPLITS, 1, 0.6)
     if near or not split:
-        raise DataError(f"split '{given}'; allowed: {' and '.join(SPLITS)}"
-                        + (f"; is it '{near[0]}'?" if near else ", or another name"))  # fmt: skip
+        raise DataError(
+            f"split '{given}'; allowed: {' and '.join(SPLITS)}"
+            + (f"; is it '{near[0]}'?" if near else ", or another name")
+        )
     return given
 
 
@@ -248,8 +265,10 @@ def _kind(given: str, label: str, spoken: Data | None, read: Counter[str]) -> st
     hint = f"; is it '{near[0]}'?" if near else ""
     if spoken and label in spoken.positive:
         hint = f"; a recording of the word has kind '{label}', too"
-    raise DataError(f"kind '{given}' with label '{label}'{hint}; allowed: {', '.join(KINDS)}, or "
-                    "for a word that people say the same as its label")  # fmt: skip
+    raise DataError(
+        f"kind '{given}' with label '{label}'{hint}; allowed: {', '.join(KINDS)}, or "
+        "for a word that people say the same as its label"
+    )
 
 
 def _once(
@@ -297,7 +316,8 @@ def _near_labels(manifest: Path, rows: list[Row], spoken: Data | None) -> None:
 
 def _across(rows: list[Row]) -> list[str]:
     """Speakers with recordings in train and in dev."""
-    speakers = [{plain(r["speaker"]): r["speaker"] for r in rows if r["split"] == split}
-                for split in SPLITS]  # fmt: skip
+    speakers = [
+        {plain(r["speaker"]): r["speaker"] for r in rows if r["split"] == split} for split in SPLITS
+    ]
     both = speakers[0].keys() & speakers[1].keys()
     return sorted(speakers[0][name] for name in both if name not in NOBODY)

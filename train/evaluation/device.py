@@ -54,9 +54,15 @@ class Device:
             raise DeviceError(f"{library}: built by an older version; rebuild it")
         self._lib.ws_capi_steps.restype = ctypes.c_size_t
         self._lib.ws_capi_steps.argtypes = [
-            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint,
-            ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
-        ]  # fmt: skip
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_size_t,
+        ]
         self._lib.ws_capi_state.restype = ctypes.c_char_p
         self.states = word.states
         f, m = word.frontend, word.model
@@ -68,12 +74,16 @@ class Device:
         if tuple(names) != self.states:
             raise DeviceError(f"{library}: built for other states ({names}); rebuild it")
         facts = {
-            "window_samples": f.window_samples, "hop_samples": f.hop_samples, "bands": f.bands,
-            "stride": m.stride, "states": len(self.states),
+            "window_samples": f.window_samples,
+            "hop_samples": f.hop_samples,
+            "bands": f.bands,
+            "stride": m.stride,
+            "states": len(self.states),
             "smoothing_steps": word.detector.smoothing_steps,
-            "receptive hops": m.receptive_hops, "refractory samples": refractory,
+            "receptive hops": m.receptive_hops,
+            "refractory samples": refractory,
             "samples of the shortest word": shortest,
-        }  # fmt: skip
+        }
         sizes = (ctypes.c_int32 * len(facts))()
         self._lib.ws_capi_sizes(sizes, ctypes.c_size_t(len(facts)))
         for (fact, wanted), built in zip(facts.items(), sizes, strict=True):
@@ -103,9 +113,15 @@ class Device:
         sums, long_enough = np.empty(most, np.int16), np.empty(most, np.bool_)
         start, end = np.empty(most, np.int64), np.empty(most, np.int64)
         steps = self._lib.ws_capi_steps(
-            pcm.ctypes.data, len(pcm), state,
-            sums.ctypes.data, start.ctypes.data, end.ctypes.data, long_enough.ctypes.data, most,
-        )  # fmt: skip
+            pcm.ctypes.data,
+            len(pcm),
+            state,
+            sums.ctypes.data,
+            start.ctypes.data,
+            end.ctypes.data,
+            long_enough.ctypes.data,
+            most,
+        )
         scores = np.where(long_enough, sums, np.int16(BARRED))
         return Steps(sums[:steps], scores[:steps], start[:steps], end[:steps])
 

@@ -17,9 +17,12 @@ Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def endpoint_errors(
-    listener: Listener, scores: Sequence[Scores], ends: Sequence[Ends], threshold: int,
+    listener: Listener,
+    scores: Sequence[Scores],
+    ends: Sequence[Ends],
+    threshold: int,
     spans: Sequence[tuple[int, int]],
-) -> dict[str, float] | None:  # fmt: skip
+) -> dict[str, float] | None:
     """Predicted minus true start and end, ms, at the first wake from each word's start to 1 s
     after its end: bias (mean) and standard error (standard deviation). None without two wakes.
     """
@@ -34,9 +37,12 @@ def endpoint_errors(
     ms = np.array(errors) * 1000 / RATE
     (start_bias, end_bias), (start_error, end_error) = ms.mean(axis=0), ms.std(axis=0, ddof=1)
     return {
-        "wakes": len(ms), "start_bias_ms": float(start_bias), "end_bias_ms": float(end_bias),
-        "start_standard_error_ms": float(start_error), "end_standard_error_ms": float(end_error),
-    }  # fmt: skip
+        "wakes": len(ms),
+        "start_bias_ms": float(start_bias),
+        "end_bias_ms": float(end_bias),
+        "start_standard_error_ms": float(start_error),
+        "end_standard_error_ms": float(end_error),
+    }
 
 
 def lengths(device: Device, word: Word, corpus: Corpus) -> NDArray[np.float64]:

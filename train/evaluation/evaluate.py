@@ -120,13 +120,18 @@ class Played:
 class Evaluation:
     """One split heard by the device and by others, in every condition."""
 
-    def __init__(self, word: Word, device: Device, trials: Trials, data: Path, cache: Path,
-                 options: Options) -> None:  # fmt: skip
+    def __init__(
+        self, word: Word, device: Device, trials: Trials, data: Path, cache: Path, options: Options
+    ) -> None:
         self.word, self.device, self.trials = word, device, trials
         self.data, self.cache, self.options = data, cache, options
-        self.conditions = [c for c in conditions(word, options.ser_db)
-                           if not options.short or c.part in ("sound", "state")
-                           or (c.part == "life" and c.sound.stream == Sound())]  # fmt: skip
+        self.conditions = [
+            c
+            for c in conditions(word, options.ser_db)
+            if not options.short
+            or c.part in ("sound", "state")
+            or (c.part == "life" and c.sound.stream == Sound())
+        ]
 
     @cached_property
     def others(self) -> dict[str, Any]:
@@ -148,9 +153,14 @@ class Evaluation:
         the state's ratios, which take turns; any other with the device silent.
         """
         streams: list[Job] = []
-        turns = {s: list(dict.fromkeys(c.sound.stream for c in self.conditions
-                                       if c.part in SETS and c.state == s))
-                 for s in self.word.states}  # fmt: skip
+        turns = {
+            s: list(
+                dict.fromkeys(
+                    c.sound.stream for c in self.conditions if c.part in SETS and c.state == s
+                )
+            )
+            for s in self.word.states
+        }
         for block in self.trials.blocks:
             told: dict[Sound, set[int]] = {}
             place = self.trials.part.get(block.number)
@@ -164,14 +174,18 @@ class Evaluation:
             for sound, states in told.items():
                 group = groups.setdefault((sound.player, sound.altered), [])
                 group.append((sound, tuple(sorted(states))))
-            streams += [Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
-                     for group in groups.values()]  # fmt: skip
+            streams += [
+                Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
+                for group in groups.values()
+            ]
         seconds = sum(clip.samples for clip in self.trials.positives) / RATE
         told = {}
         for c in self.conditions:
             told.setdefault(c.sound, set()).add(self.word.states.index(c.state))
-        return [Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
-                for sound, states in told.items()] + streams  # fmt: skip
+        return [
+            Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
+            for sound, states in told.items()
+        ] + streams
 
     def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
         """One sound to every listener, the device told each of the states."""
@@ -223,9 +237,14 @@ class Evaluation:
         """False accepts of one listener on one stream."""
         listener = self.listener(name)
         key = name, -1 if deaf(listener) else state
-        heard = [(p.block, p.scores[key][0]) for p in played
-                 if p.block is not None and p.sound == sound and key in p.scores
-                 and (name == OURS or self._others_hear(sound, p.block.number))]  # fmt: skip
+        heard = [
+            (p.block, p.scores[key][0])
+            for p in played
+            if p.block is not None
+            and p.sound == sound
+            and key in p.scores
+            and (name == OURS or self._others_hear(sound, p.block.number))
+        ]
         highest = never_fires(self.word) if name == OURS else listener.highest
         parts = [(block.half, scores) for block, scores in heard]
         return count_accepts(listener, highest, parts, half_hours([b for b, _ in heard]))
@@ -237,8 +256,13 @@ class Evaluation:
         trials = _trials(played, condition.sound)
         listener = self.listener(name)
         key = name, -1 if deaf(listener) else self.word.states.index(condition.state)
-        return hear(listener, accepts, trials.scores[key], trials.spans,
-                    [voice(clip) for clip in trials.clips])  # fmt: skip
+        return hear(
+            listener,
+            accepts,
+            trials.scores[key],
+            trials.spans,
+            [voice(clip) for clip in trials.clips],
+        )
 
     def row(self, played: list[Played], condition: Condition, counts: Counts) -> Row:
         """One condition, counted; `counts`: false accepts on the streams of all conditions."""
@@ -252,11 +276,13 @@ class Evaluation:
             results[name] = Result(
                 found.hours,
                 {f"{r:g}": found.at(accepts.threshold(r), seed) for r in rates},
-                crossed={f"{r:g}": asdict(crossed(found, counts.pooled(name, state), r, halves,
-                                                  seed)) for r in rates},
+                crossed={
+                    f"{r:g}": asdict(crossed(found, counts.pooled(name, state), r, halves, seed))
+                    for r in rates
+                },
                 curve=found.curve(),
                 band=found.band(seed),
-            )  # fmt: skip
+            )
             shipped = counts.shipped(name, state)
             if shipped is not None:
                 results[name].shipped = found.at(shipped, seed)
@@ -265,19 +291,35 @@ class Evaluation:
             theirs = heard[name]
             for rate in rates:
                 results[name].ratio[f"{rate:g}"] = miss_ratio(
-                    np.random.default_rng([seed, 5]), ours.missed(ours.accepts.threshold(rate)),
-                    theirs.missed(theirs.accepts.threshold(rate)), ours.speakers,
-                )  # fmt: skip
+                    np.random.default_rng([seed, 5]),
+                    ours.missed(ours.accepts.threshold(rate)),
+                    theirs.missed(theirs.accepts.threshold(rate)),
+                    ours.speakers,
+                )
         own = results.pop(OURS)
-        row = Row(condition, len(trials.clips), len(set(ours.speakers)), ours.hours, own.at,
-                  own.shipped, own.crossed, own.curve, own.band, results, None,
-                  trials.lfbe_db)  # fmt: skip
+        row = Row(
+            condition,
+            len(trials.clips),
+            len(set(ours.speakers)),
+            ours.hours,
+            own.at,
+            own.shipped,
+            own.crossed,
+            own.curve,
+            own.band,
+            results,
+            None,
+            trials.lfbe_db,
+        )
         number = self.word.states.index(state)
         if number in trials.ends:
             row.endpoints = endpoint_errors(
-                self.device, trials.scores[OURS, number], trials.ends[number],
-                int(own.shipped["threshold"]), trials.spans,
-            )  # fmt: skip
+                self.device,
+                trials.scores[OURS, number],
+                trials.ends[number],
+                int(own.shipped["threshold"]),
+                trials.spans,
+            )
         return row
 
     def near(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
@@ -312,10 +354,12 @@ class Evaluation:
         for phrase, source, scores in heard:
             item = Near(phrase, source, len(scores[OURS]))
             item.fired = {
-                name: {what: sum(bool((s >= t).any()) for s in scores[name])
-                       for what, t in limits[name].items()}
+                name: {
+                    what: sum(bool((s >= t).any()) for s in scores[name])
+                    for what, t in limits[name].items()
+                }
                 for name in scores
-            }  # fmt: skip
+            }
             out.append(item)
         return out
 
@@ -336,12 +380,17 @@ class Evaluation:
             listeners[name] = {
                 "first_s": listener.step_end(0) / RATE,
                 "step_s": (listener.step_end(1) - listener.step_end(0)) / RATE,
-                "scores": scores.tolist(), "threshold": threshold,
+                "scores": scores.tolist(),
+                "threshold": threshold,
                 "wakes_s": [round(listener.step_end(i) / RATE, 3) for i in steps],
-            }  # fmt: skip
-        return {"condition": condition.name, "level_dbfs": [round(float(v), 1) for v in level],
-                "frame_s": frame / RATE, "words_s": [[a / RATE, b / RATE] for a, b in spans],
-                "listeners": listeners}  # fmt: skip
+            }
+        return {
+            "condition": condition.name,
+            "level_dbfs": [round(float(v), 1) for v in level],
+            "frame_s": frame / RATE,
+            "words_s": [[a / RATE, b / RATE] for a, b in spans],
+            "listeners": listeners,
+        }
 
 
 def deaf(listener: Any) -> bool:
@@ -364,8 +413,10 @@ class Job:
 
     def __call__(self) -> list[Played]:
         digest = hashlib.sha256(repr(self).encode()).hexdigest()[:16]
-        return recalled(_kept / digest, lambda: [_evaluation.play(sound, self.block, states)
-                                                 for sound, states in self.sounds])  # fmt: skip
+        return recalled(
+            _kept / digest,
+            lambda: [_evaluation.play(sound, self.block, states) for sound, states in self.sounds],
+        )
 
 
 # What worker processes inherit.
@@ -429,18 +480,30 @@ def evaluate(
     _evaluation = Evaluation(word, device, trials, data, cache, options)
     jobs = _evaluation.jobs()
     hours = sum(job.hours for job in jobs if job.block is not None)
-    print(f"ahead: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
-          f"{sum(job.block is None for job in jobs)} sounds with it", flush=True)  # fmt: skip
+    print(
+        f"ahead: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
+        f"{sum(job.block is None for job in jobs)} sounds with it",
+        flush=True,
+    )
     heard = _parallel(_call, jobs, "listen", [job.hours for job in jobs])
     _played = [played for job in heard for played in job]
     (near,) = _parallel(_call, [_near], "near misses")
     names = [OURS, *_evaluation.others]
-    keys = list(dict.fromkeys((c.sound.stream, word.states.index(c.state), name)
-                              for c in _evaluation.conditions for name in names
-                              if name == OURS or not c.sound.stream.altered))  # fmt: skip
+    keys = list(
+        dict.fromkeys(
+            (c.sound.stream, word.states.index(c.state), name)
+            for c in _evaluation.conditions
+            for name in names
+            if name == OURS or not c.sound.stream.altered
+        )
+    )
     counted = _parallel(_accepts, keys, "false accepts")
-    _counts = Counts(word, _evaluation.conditions, dict(zip(keys, counted, strict=True)),
-                     {name: _evaluation.listener(name) for name in names})  # fmt: skip
+    _counts = Counts(
+        word,
+        _evaluation.conditions,
+        dict(zip(keys, counted, strict=True)),
+        {name: _evaluation.listener(name) for name in names},
+    )
     thresholds = _counts.thresholds(word.detector.false_accepts_per_hour)
     if options.set_thresholds:
         _counts.ships = thresholds
@@ -448,7 +511,10 @@ def evaluate(
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]
     about = {
         "version": VERSION,
-        "word": word.name, "split": split, "seed": options.seed, "draws": options.draws,
+        "word": word.name,
+        "split": split,
+        "seed": options.seed,
+        "draws": options.draws,
         "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
         "positives": len(trials.positives),
         "synthesized": sum(clip.kind == "tts" for clip in trials.positives),
@@ -461,12 +527,19 @@ def evaluate(
         "band_hz": [round(float(hz)) for hz in _band_centres(word)],
         "voices": [voice(clip) for clip in trials.positives],
         "trials": hashlib.sha256("\n".join(c.path for c in trials.positives).encode()).hexdigest(),
-    }  # fmt: skip
+    }
     excerpts = [_evaluation.excerpt(row.condition, row) for row in shown[:2]]
     near_misses = _evaluation.count_near(near, rows[0])
     states = _counts.states(options.rates)
-    return Measured(about, states, rows, near_misses, excerpts,
-                    false_accepts(_evaluation, _played, _counts), thresholds)  # fmt: skip
+    return Measured(
+        about,
+        states,
+        rows,
+        near_misses,
+        excerpts,
+        false_accepts(_evaluation, _played, _counts),
+        thresholds,
+    )
 
 
 def _identity(
@@ -474,11 +547,24 @@ def _identity(
 ) -> str:
     """Of all that the scores come from: names the folder in which they are kept."""
     train = Path(__file__).parents[1]
-    files = [library, *(find_manifest(folder) for folder in (data, *options.also)),
-             *sorted(train.rglob("*.py")), *([options.keras] if options.keras else [])]  # fmt: skip
-    facts = [word.model_dump(mode="json"), word.data.near, word.data.near_recordings,
-             str(data.resolve()), split, options.seed, options.draws, absent, options.short,
-             [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]]  # fmt: skip
+    files = [
+        library,
+        *(find_manifest(folder) for folder in (data, *options.also)),
+        *sorted(train.rglob("*.py")),
+        *([options.keras] if options.keras else []),
+    ]
+    facts = [
+        word.model_dump(mode="json"),
+        word.data.near,
+        word.data.near_recordings,
+        str(data.resolve()),
+        split,
+        options.seed,
+        options.draws,
+        absent,
+        options.short,
+        [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 

@@ -50,13 +50,23 @@ def false_accepts(
                 sample = device.step_end(step)
                 clip, at_s = part.block.place(sample)
                 best = scores[step : step + device.refractory_steps].max()
-                found.append({
-                    "file": clip.path, "folder": clip.folder, "at_s": round(at_s, 2),
-                    "score": int(best), "state": c.state, "plays": sound.plays,
-                    "ser_db": sound.ser_db, "altered": sound.altered, "kind": clip.kind,
-                    "half": part.block.half, "text": clip.text,
-                    "block": part.block.number, "sample": sample,
-                })  # fmt: skip
+                found.append(
+                    {
+                        "file": clip.path,
+                        "folder": clip.folder,
+                        "at_s": round(at_s, 2),
+                        "score": int(best),
+                        "state": c.state,
+                        "plays": sound.plays,
+                        "ser_db": sound.ser_db,
+                        "altered": sound.altered,
+                        "kind": clip.kind,
+                        "half": part.block.half,
+                        "text": clip.text,
+                        "block": part.block.number,
+                        "sample": sample,
+                    }
+                )
     return sorted(found, key=lambda f: (f["state"], -f["score"], f["block"], f["sample"]))
 
 

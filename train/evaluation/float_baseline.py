@@ -64,9 +64,11 @@ class WholeWindow:
         if whole < smoothing:
             return out
         said = np.concatenate(
-            [self._outputs(features, first, min(BLOCK, whole - first), state)
-             for first in range(0, whole, BLOCK)]
-        )  # fmt: skip
+            [
+                self._outputs(features, first, min(BLOCK, whole - first), state)
+                for first in range(0, whole, BLOCK)
+            ]
+        )
         sums = np.lib.stride_tricks.sliding_window_view(said, smoothing, axis=0).sum(axis=2)
         out[len(out) - len(sums) :] = np.clip(np.rint(sums[:, 0] * PER_LOGIT), -32766, 32766)
         shortest = self.word.detector.shortest_s

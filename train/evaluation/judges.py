@@ -7,8 +7,16 @@ imports this without the training packages: it imports nothing.
 
 from __future__ import annotations
 
-ESPEAK = ("en-us", "en-us+f2", "en-us+f4", "en-us+m3", "en-us+m7", "en-gb", "en-gb-x-rp+f3",
-          "en-gb-scotland")  # fmt: skip
+ESPEAK = (
+    "en-us",
+    "en-us+f2",
+    "en-us+f4",
+    "en-us+m3",
+    "en-us+m7",
+    "en-gb",
+    "en-gb-x-rp+f3",
+    "en-gb-scotland",
+)
 FLITE = ("awb", "kal16", "rms", "slt")
 FESTIVAL = ("kal_diphone",)
 RHVOICE = ("alan", "bdl", "clb", "slt")

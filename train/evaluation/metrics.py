@@ -88,8 +88,11 @@ class Heard:
     def at(self, threshold: int, seed: int) -> dict[str, float]:
         """Threshold, false accepts, misses and FRR with its interval."""
         missed = self.missed(threshold)
-        return {"threshold": threshold, "false_accepts": sum(self.accepts.at(threshold)),
-                **miss_rate(missed, self.speakers, seed)}  # fmt: skip
+        return {
+            "threshold": threshold,
+            "false_accepts": sum(self.accepts.at(threshold)),
+            **miss_rate(missed, self.speakers, seed),
+        }
 
     def band(self, seed: int) -> list[tuple[float, float, float]]:
         """The interval of the FRR along the curve: FA/h of BAND, lowest FRR, highest."""
@@ -114,8 +117,12 @@ class Heard:
 def miss_rate(missed: NDArray[np.bool_], speakers: Sequence[str], seed: int) -> dict[str, float]:
     """Misses and FRR with its interval."""
     low, high = bootstrap(np.random.default_rng([seed, 3]), missed, speakers)
-    return {"misses": int(missed.sum()), "frr": float(missed.mean()),
-            "frr_low": low, "frr_high": high}  # fmt: skip
+    return {
+        "misses": int(missed.sum()),
+        "frr": float(missed.mean()),
+        "frr_low": low,
+        "frr_high": high,
+    }
 
 
 def first_within(rates: NDArray[np.float64], rate: float) -> int:
@@ -132,9 +139,11 @@ def sweep(stream: Scores, highest: int) -> NDArray[np.int64]:
 
 
 def count_accepts(
-    listener: Listener, highest: int, parts: Sequence[tuple[int, Scores]],
+    listener: Listener,
+    highest: int,
+    parts: Sequence[tuple[int, Scores]],
     hours: tuple[float, float],
-) -> Accepts:  # fmt: skip
+) -> Accepts:
     """Count at every threshold; `parts`: half and scores of each block, `hours`: of each half."""
     thresholds = sweep(np.concatenate([scores for _, scores in parts]), highest)
     counts = np.zeros((2, len(thresholds)), np.int64)
@@ -144,9 +153,12 @@ def count_accepts(
 
 
 def hear(
-    listener: Listener, accepts: Accepts, trials: Sequence[Scores],
-    spans: Sequence[tuple[int, int]], speakers: list[str],
-) -> Heard:  # fmt: skip
+    listener: Listener,
+    accepts: Accepts,
+    trials: Sequence[Scores],
+    spans: Sequence[tuple[int, int]],
+    speakers: list[str],
+) -> Heard:
     """Count misses at every threshold; `spans`: start and end of the word in each trial."""
     found = [
         caught(listener, scores, accepts.thresholds, start, end)

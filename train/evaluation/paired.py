@@ -34,10 +34,12 @@ def versus(ours: Sequence[str], others: Sequence[str], voices: list[str]) -> tup
     test = paired(np.random.default_rng(6), first, second, speakers)
     p = "< 0.001" if test.p < 0.001 else f"{test.p:.3f}"
     return (
-        (percent(float(first.mean())), ""), (percent(float(second.mean())), ""),
+        (percent(float(first.mean())), ""),
+        (percent(float(second.mean())), ""),
         (f"{100 * test.difference:+.1f}", f"[{100 * test.low:+.1f}, {100 * test.high:+.1f}]"),
-        (p, ""), (f"{test.only[0]} : {test.only[1]}", ""),
-    )  # fmt: skip
+        (p, ""),
+        (f"{test.only[0]} : {test.only[1]}", ""),
+    )
 
 
 def _flags(missed: str) -> NDArray[np.bool_]:
@@ -55,16 +57,25 @@ def comparison(
     shared = rows[0]["crossed"].keys() & other["rows"][0]["crossed"].keys()
     for rate in sorted(shared, key=float, reverse=True):
         pairs = [
-            (row, row["crossed"][rate]["missed"],
-             theirs[row["condition"]["name"]]["crossed"][rate]["missed"])
+            (
+                row,
+                row["crossed"][rate]["missed"],
+                theirs[row["condition"]["name"]]["crossed"][rate]["missed"],
+            )
             for row in rows
-        ]  # fmt: skip
+        ]
         body = [(row_name(r), *versus([a], [b], found["voices"])) for r, a, b in pairs]
         main = [(a, b) for r, a, b in pairs if r["condition"]["part"] != "life"]
         both = versus([a for a, _ in main], [b for _, b in main], found["voices"])
         body.append((("all but real life", ""), *both))
         note = "Thresholds from the other half; see docs/benchmark.md."
-        head = ("condition", f"{name}, %", f"{other_name}, %", "difference", "p",
-                "missed by one alone")  # fmt: skip
+        head = (
+            "condition",
+            f"{name}, %",
+            f"{other_name}, %",
+            "difference",
+            "p",
+            "missed by one alone",
+        )
         made.append(Table(f"{name} against {other_name} at {rate} FA/h", note, head, tuple(body)))
     return made

@@ -137,8 +137,10 @@ class OpenWakeWord(Peer):
         found = util.find_spec(self.package)
         assert found is not None and found.origin is not None
         folder = Path(found.origin).parent / "models"
-        files = [folder / f"{name}.tflite"
-                 for name in ("melspectrogram", "embedding_model", _builtin(word))]  # fmt: skip
+        files = [
+            folder / f"{name}.tflite"
+            for name in ("melspectrogram", "embedding_model", _builtin(word))
+        ]
         self._mel, self._embed, self._judge = (_Network(file) for file in files)
         super().__init__(word, cache, files)
 

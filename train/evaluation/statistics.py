@@ -33,9 +33,11 @@ def bootstrap(
 
 
 def miss_ratio(
-    rng: np.random.Generator, ours: NDArray[np.bool_], others: NDArray[np.bool_],
+    rng: np.random.Generator,
+    ours: NDArray[np.bool_],
+    others: NDArray[np.bool_],
     speakers: Sequence[str],
-) -> dict[str, float] | None:  # fmt: skip
+) -> dict[str, float] | None:
     """Our misses over another's on the same trials, 95 % interval over speakers (paired draws).
 
     None where the other misses nothing; `high` is infinite where it does so in some draws.
@@ -63,9 +65,11 @@ class Paired:
 
 
 def paired(
-    rng: np.random.Generator, ours: NDArray[np.bool_], others: NDArray[np.bool_],
+    rng: np.random.Generator,
+    ours: NDArray[np.bool_],
+    others: NDArray[np.bool_],
     speakers: Sequence[str],
-) -> Paired:  # fmt: skip
+) -> Paired:
     """McNemar's test with speakers as clusters: if two detectors are alike, each speaker's
     difference may as well have the other sign. Exact for up to ALL_FLIPS speakers that differ."""
     difference = ours.astype(np.int8) - others.astype(np.int8)

@@ -39,8 +39,15 @@ def crossed(
     missed = np.where(halves == 0, *(heard.missed(limit) for limit in limits))
     text = "".join("1" if m else "0" for m in missed)
     found = miss_rate(missed, heard.speakers, seed)
-    return Crossed(limits, accepts, int(found["misses"]), found["frr"], found["frr_low"],
-                   found["frr_high"], text)  # fmt: skip
+    return Crossed(
+        limits,
+        accepts,
+        int(found["misses"]),
+        found["frr"],
+        found["frr_low"],
+        found["frr_high"],
+        text,
+    )
 
 
 class Counts:
@@ -68,8 +75,11 @@ class Counts:
     def pooled(self, name: str, state: str) -> Accepts:
         """Of one listener over all streams of a state that is told rightly, each once."""
         if (name, state) not in self._pooled:
-            streams = {c.sound.stream: self.of(name, c) for c in self.conditions
-                       if c.state == state and c.part in SETS}  # fmt: skip
+            streams = {
+                c.sound.stream: self.of(name, c)
+                for c in self.conditions
+                if c.state == state and c.part in SETS
+            }
             self._pooled[name, state] = pooled(list(streams.values()))
         return self._pooled[name, state]
 
@@ -96,18 +106,29 @@ class Counts:
             for state in self.word.states:
                 of_state = self.pooled(name, state)
                 ships = self.shipped(name, state)
-                limits = {f"{r:g}": (of_state.threshold(r, 1), of_state.threshold(r, 0))
-                          for r in rates}  # fmt: skip
+                limits = {
+                    f"{r:g}": (of_state.threshold(r, 1), of_state.threshold(r, 0)) for r in rates
+                }
                 if ships is not None:
                     limits["shipped"] = (ships, ships)
                 for rate, pair in limits.items():
-                    halves = [[limit, of_state.at(limit)[half], of_state.hours[half]]
-                              for half, limit in enumerate(pair)]  # fmt: skip
+                    halves = [
+                        [limit, of_state.at(limit)[half], of_state.hours[half]]
+                        for half, limit in enumerate(pair)
+                    ]
                     accepts = sum(int(half[1]) for half in halves)
                     hours = sum(of_state.hours)
                     low, high = poisson(accepts, hours)
-                    found.append({
-                        "listener": name, "state": state, "rate": rate, "halves": halves,
-                        "false_accepts": accepts, "hours": hours, "low": low, "high": high,
-                    })  # fmt: skip
+                    found.append(
+                        {
+                            "listener": name,
+                            "state": state,
+                            "rate": rate,
+                            "halves": halves,
+                            "false_accepts": accepts,
+                            "hours": hours,
+                            "low": low,
+                            "high": high,
+                        }
+                    )
         return found

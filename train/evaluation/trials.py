@@ -111,9 +111,14 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
                 loudest[player] = row
     for player, row in loudest.items():
         rows.append(
-            replace(row, name=f"{player} plays, {default} told, SER {row.ser_db:g} dB",
-                    state=default, plays=row.state, part="told")
-        )  # fmt: skip
+            replace(
+                row,
+                name=f"{player} plays, {default} told, SER {row.ser_db:g} dB",
+                state=default,
+                plays=row.state,
+                part="told",
+            )
+        )
         rows.append(Condition(f"nothing plays, {row.state} told", row.state, part="told"))
     for level in GAINS_DBFS:
         rows.append(Condition(f"{level:g} dBFS", default, level_dbfs=level, part="gain"))

@@ -49,8 +49,10 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
         version = content.get("version", 1)
         versions.add(version)
         if len(versions) > 1:
-            raise DataError(f"{path}: version {version} of evaluate.json, and runs before it have "
-                            "another; evaluate the older ones again")  # fmt: skip
+            raise DataError(
+                f"{path}: version {version} of evaluate.json, and runs before it have "
+                "another; evaluate the older ones again"
+            )
         rows = [r for r in content["rows"] if r["condition"]["part"] in ("sound", "state")]
         found = [row["condition"]["name"] for row in rows]
         if names and found != names:
@@ -58,8 +60,10 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
         if any(len(point) != 3 for row in rows for point in row["curve"]):
             raise DataError(f"{path}: has no thresholds; evaluate it anew")
         names = found
-        plays = ["" if c["ser_db"] is None else fields(c["state"]).get("player", c["state"])
-                 for c in (row["condition"] for row in rows)]  # fmt: skip
+        plays = [
+            "" if c["ser_db"] is None else fields(c["state"]).get("player", c["state"])
+            for c in (row["condition"] for row in rows)
+        ]
         states = [row["condition"]["state"] for row in rows]
         groups = {
             "row": names,
@@ -93,8 +97,10 @@ def frr_at(curves: Sequence[Sequence[Point]], groups: Sequence[str], rate: float
         thresholds = np.unique(np.concatenate(limits))
         thresholds = thresholds[thresholds >= max(limit[0] for limit in limits)]
         at = [np.searchsorted(limit, thresholds, side="right") - 1 for limit in limits]
-        rates = np.mean([np.array([fa for fa, *_ in curves[i]])[a]
-                         for i, a in zip(mine, at, strict=True)], axis=0)  # fmt: skip
+        rates = np.mean(
+            [np.array([fa for fa, *_ in curves[i]])[a] for i, a in zip(mine, at, strict=True)],
+            axis=0,
+        )
         chosen = first_within(rates, rate)
         for i, a in zip(mine, at, strict=True):
             out[i] = curves[i][a[chosen]][1]
@@ -142,9 +148,14 @@ def table(folder: Path, baseline: str, rates: Sequence[float]) -> str:
 
 
 def _changes(
-    title: str, plays: list[str], base: Runs, others: list[Runs], rates: Sequence[float],
-    way: str, of_base: str,
-) -> list[str]:  # fmt: skip
+    title: str,
+    plays: list[str],
+    base: Runs,
+    others: list[Runs],
+    rates: Sequence[float],
+    way: str,
+    of_base: str,
+) -> list[str]:
     """A table of relative changes, each with thresholds set in its own way."""
     players = list(dict.fromkeys(p for p in plays if p))
     what = f"{title}: relative change against {base.name}, %"

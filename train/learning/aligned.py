@@ -140,8 +140,11 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
     ways = [("regression", "newest"), ("regression", "mean"), ("aligned", "aligned")]
     lines = ["| condition | way | start, ms | end, ms | words |", "|---|---|---|---|---|"]
     loaded = {name: keras.saving.load_model(path, compile=False) for name, path in models.items()}
-    todo = [c for c in conditions(word, {"low": (10.0,), "high": (0.0,)})
-            if c.part in ("sound", "state")]  # fmt: skip
+    todo = [
+        c
+        for c in conditions(word, {"low": (10.0,), "high": (0.0,)})
+        if c.part in ("sound", "state")
+    ]
     for c in tqdm(todo, desc="measure", unit="condition"):
         state = word.states.index(c.state)
         heard = {name: list(hear(word, trials, c.sound, state, m)) for name, m in loaded.items()}

@@ -59,8 +59,10 @@ def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:
     except ValueError as error:
         raise DataError(f"{path}: takes other features or states: {error}") from None
     if steps != STEPS:
-        raise DataError(f"{path}: makes {steps} steps of a scene, {STEPS} are needed: a teacher's "
-                        "stride and receptive field must be the word's")  # fmt: skip
+        raise DataError(
+            f"{path}: makes {steps} steps of a scene, {STEPS} are needed: a teacher's "
+            "stride and receptive field must be the word's"
+        )
     return model
 
 

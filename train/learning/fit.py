@@ -76,8 +76,10 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
     model, config = run / "model.keras", run / "config.json"
     if not model.is_file():
         raise DataError(f"{model}: not found; `wakestate train` makes it")
-    return (keras.saving.load_model(model, compile=False),
-            Budget(**json.loads(config.read_text())["budget"]))  # fmt: skip
+    return (
+        keras.saving.load_model(model, compile=False),
+        Budget(**json.loads(config.read_text())["budget"]),
+    )
 
 
 SCENES_S, BATCHES_S = 45, 10  # scenes mixed and batches learned from in a second, by a core
@@ -96,9 +98,16 @@ def expected(word: Word, run: Path, budget: Budget) -> str:
 
 
 def fit(
-    word: Word, data: Path, run: Path, cache: Path, budget: Budget, pools: Path | None = None,
-    also: Sequence[Path] = (), teachers: Sequence[Path] = (), start: Sequence[Path] = (),
-) -> Path:  # fmt: skip
+    word: Word,
+    data: Path,
+    run: Path,
+    cache: Path,
+    budget: Budget,
+    pools: Path | None = None,
+    also: Sequence[Path] = (),
+    teachers: Sequence[Path] = (),
+    start: Sequence[Path] = (),
+) -> Path:
     """Train `word` in the folder `run`; returns the path of the trained .keras file.
 
     `also`: more data folders, whose train split is taken as well.
@@ -163,8 +172,14 @@ def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int
 class Trainer:
     """Optimizer, weights and their average, and the state that a checkpoint keeps."""
 
-    def __init__(self, word: Word, run: Path, budget: Budget, taught: bool = False,
-                 start: Sequence[Path] = ()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        word: Word,
+        run: Path,
+        budget: Budget,
+        taught: bool = False,
+        start: Sequence[Path] = (),
+    ) -> None:
         self.word, self.run, self.budget, self.taught = word, run, budget, taught
         model = self._compiled(rounded=budget.rounded >= budget.rounds)
         self.use(started(model, start) if start else model)
@@ -218,9 +233,13 @@ class Trainer:
                 began = time.monotonic()
                 hard = self._mine(number, negative)
                 losses = self.learner.learn(
-                    partial(self.draw, rng, positive, negative, hard), self.budget.batches,
-                    positive, negative, f"round {number + 1}", partial(stop.obey, number),
-                )  # fmt: skip
+                    partial(self.draw, rng, positive, negative, hard),
+                    self.budget.batches,
+                    positive,
+                    negative,
+                    f"round {number + 1}",
+                    partial(stop.obey, number),
+                )
                 self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
                 stop.obey(number + 1)
 
@@ -246,8 +265,10 @@ class Trainer:
         """A batch, a third of it words and a third `hard` negatives."""
         b = self.budget.batch
         ours = rng.integers(len(positive), size=b // 3)
-        theirs = [hard[rng.integers(len(hard), size=b // 3)],
-                  rng.integers(len(negative), size=b - 2 * (b // 3))]  # fmt: skip
+        theirs = [
+            hard[rng.integers(len(hard), size=b // 3)],
+            rng.integers(len(negative), size=b - 2 * (b // 3)),
+        ]
         hops = positive.features.shape[1]
         return Drawn(ours, np.concatenate(theirs), draw(rng, b, hops, self.word.frontend))
 

@@ -69,9 +69,14 @@ class Learner:
         return np.concatenate(parts)
 
     def learn(
-        self, draw: Callable[[], Drawn], count: int, positive: Pool, negative: Pool, what: str,
+        self,
+        draw: Callable[[], Drawn],
+        count: int,
+        positive: Pool,
+        negative: Pool,
+        what: str,
         look: Callable[[], None],
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """Learn from `count` batches; their losses. `what` stands at the progress bar; `look` is
         called now and then, and may raise."""
         losses = []
@@ -105,8 +110,10 @@ class JaxLearner(Learner):
 
     def _weights(self) -> tuple[list[Any], list[Any]]:
         model = self.model
-        return ([v.value for v in model.trainable_variables],
-                [v.value for v in model.non_trainable_variables])  # fmt: skip
+        return (
+            [v.value for v in model.trainable_variables],
+            [v.value for v in model.non_trainable_variables],
+        )
 
     def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
         """See Learner."""
@@ -123,9 +130,14 @@ class JaxLearner(Learner):
         return keras.ops.take(self.meta, states, axis=0)
 
     def learn(
-        self, draw: Callable[[], Drawn], count: int, positive: Pool, negative: Pool, what: str,
+        self,
+        draw: Callable[[], Drawn],
+        count: int,
+        positive: Pool,
+        negative: Pool,
+        what: str,
         look: Callable[[], None],
-    ) -> list[float]:  # fmt: skip
+    ) -> list[float]:
         """See Learner."""
         import jax
 
@@ -170,8 +182,10 @@ class JaxLearner(Learner):
 
         def step(state: Any, drawn: Drawn) -> Any:
             trained, other, optimizer = state
-            x, states, y = (jnp.concatenate([a[drawn.positive], b[drawn.negative]])
-                            for a, b in zip(positive, negative, strict=True))  # fmt: skip
+            x, states, y = (
+                jnp.concatenate([a[drawn.positive], b[drawn.negative]])
+                for a, b in zip(positive, negative, strict=True)
+            )
             x = x.astype(jnp.float32) * FEATURE_SCALE
             x = change(x, drawn.changes, jnp.asarray(self.warps), jnp)[:, :, None, :]
             inputs = [x, self._vectors(states)]

@@ -90,9 +90,13 @@ class Renderer:
     """
 
     def __init__(
-        self, corpus: Corpus, word: Word, part: str, steps: int = STEPS,
+        self,
+        corpus: Corpus,
+        word: Word,
+        part: str,
+        steps: int = STEPS,
         ends_s: tuple[float, float] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
         self.stage = Stage(mine if part == "train" else _with_sounds(corpus, mine), word)
         self.word = word
@@ -226,9 +230,12 @@ def render_pool(
             features, labels, states, words = zip(
                 *(renderer.clip(rng, kind) for _ in range(SHARD)), strict=True
             )
-            return {"features": np.stack(features), "labels": np.stack(labels),
-                    "states": np.array(states, np.uint8),
-                    "words": np.array(words, np.int32)}  # fmt: skip
+            return {
+                "features": np.stack(features),
+                "labels": np.stack(labels),
+                "states": np.array(states, np.uint8),
+                "words": np.array(words, np.int32),
+            }
 
         return shard
 

@@ -91,8 +91,13 @@ def _picture(
         ax.axis("off")
     for ax, (name, pcm, labels, place) in zip(axes.flat, scenes, strict=False):
         features = extract.features(pcm)
-        ax.imshow(features.T, origin="lower", aspect="auto", cmap="magma",
-                  extent=(0, len(pcm) / RATE, 0, word.frontend.bands))  # fmt: skip
+        ax.imshow(
+            features.T,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            extent=(0, len(pcm) / RATE, 0, word.frontend.bands),
+        )
         for sample in place:
             if sample >= 0:
                 ax.axvline(sample / RATE, color="white", linewidth=1)

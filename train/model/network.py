@@ -47,8 +47,11 @@ class ConditionalScale(layers.Layer):
         self.gamma = self.add_weight(shape=(channels,), initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=(channels,), initializer="zeros", name="beta")
         small = keras.initializers.RandomNormal(stddev=0.01, seed=1)
-        kind: Any = {"shape": (embedding, channels), "trainable": self.conditional,
-                     "initializer": small if self.conditional else "zeros"}  # fmt: skip
+        kind: Any = {
+            "shape": (embedding, channels),
+            "trainable": self.conditional,
+            "initializer": small if self.conditional else "zeros",
+        }
         self.dgamma = self.add_weight(name="dgamma", **kind)
         self.dbeta = self.add_weight(name="dbeta", **kind)
 
@@ -104,9 +107,12 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     joined = layers.Dense(m.metadata_dense, activation="relu", name="meta")(e)
     joins = m.conditioning in ("both", "join")
     joined = layers.Dense(
-        m.dense, use_bias=False, name="meta_join", trainable=joins,
+        m.dense,
+        use_bias=False,
+        name="meta_join",
+        trainable=joins,
         kernel_initializer="glorot_uniform" if joins else "zeros",
-    )(joined)  # fmt: skip
+    )(joined)
     # W [x; m] + b = Wx x + (Wm m + b): the concatenation written as its two halves.
     x = conv(m.dense, 1, name="last")(x)
     x = layers.ReLU(name="last_relu")(

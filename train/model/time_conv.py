@@ -23,9 +23,13 @@ class TimeConv(layers.DepthwiseConv2D):
         """x float[batch, time, 1, channels], never padded."""
         if keras.backend.backend() != "jax":
             return ops.depthwise_conv(
-                x, kernel, strides=self.strides, padding=self.padding,
-                dilation_rate=self.dilation_rate, data_format=self.data_format,
-            )  # fmt: skip
+                x,
+                kernel,
+                strides=self.strides,
+                padding=self.padding,
+                dilation_rate=self.dilation_rate,
+                data_format=self.data_format,
+            )
         taps, apart = kernel.shape[0], self.dilation_rate[0]
         steps = x.shape[1] - (taps - 1) * apart
         return sum(x[:, i * apart : i * apart + steps] * kernel[i, 0, :, 0] for i in range(taps))

@@ -21,8 +21,12 @@ class Table:
 
     def markdown(self) -> str:
         """As Markdown; what is small stands in the same cell."""
-        lines = [f"**{self.title}**", "", "| " + " | ".join(self.head) + " |",
-                 "|---" * len(self.head) + "|"]  # fmt: skip
+        lines = [
+            f"**{self.title}**",
+            "",
+            "| " + " | ".join(self.head) + " |",
+            "|---" * len(self.head) + "|",
+        ]
         for row in self.rows:
             cells = [f"{text} {small}".strip().replace("|", "/") for text, small in row]
             lines.append("| " + " | ".join(cells) + " |")

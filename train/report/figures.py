@@ -37,16 +37,28 @@ class Ink:
     series: tuple[str, ...]
 
 
-PAPER = Ink("#1f2328", "#59636e", "#d8dee4", "#dfe9f7",
-            ("#1f5fbf", "#c2571a", "#2e7d4f", "#8250a8", "#8a6d00"))  # fmt: skip
+PAPER = Ink(
+    "#1f2328",
+    "#59636e",
+    "#d8dee4",
+    "#dfe9f7",
+    ("#1f5fbf", "#c2571a", "#2e7d4f", "#8250a8", "#8a6d00"),
+)
 # Stand-ins that the page's CSS variables replace, so that light and dark both read well.
-STAND_IN = Ink("#010001", "#020002", "#030003", "#040004",
-               ("#050105", "#050205", "#050305", "#050405", "#050505"))  # fmt: skip
+STAND_IN = Ink(
+    "#010001",
+    "#020002",
+    "#030003",
+    "#040004",
+    ("#050105", "#050205", "#050305", "#050405", "#050505"),
+)
 CSS = {
-    STAND_IN.text: "var(--text)", STAND_IN.soft: "var(--soft)", STAND_IN.grid: "var(--grid)",
+    STAND_IN.text: "var(--text)",
+    STAND_IN.soft: "var(--soft)",
+    STAND_IN.grid: "var(--grid)",
     STAND_IN.word: "var(--word)",
     **{colour: f"var(--s{i})" for i, colour in enumerate(STAND_IN.series)},
-}  # fmt: skip
+}
 
 Draw = Callable[[Ink], Figure]
 
@@ -71,9 +83,21 @@ def svg(draw: Draw, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    for prefix in ("figure_", "axes_", "line2d_", "matplotlib.", "patch_", "text_", "xtick_",
-                   "ytick_", "legend_", "FillBetweenPolyCollection_", "PolyCollection_",
-                   "LineCollection_", "PathCollection_"):  # fmt: skip
+    for prefix in (
+        "figure_",
+        "axes_",
+        "line2d_",
+        "matplotlib.",
+        "patch_",
+        "text_",
+        "xtick_",
+        "ytick_",
+        "legend_",
+        "FillBetweenPolyCollection_",
+        "PolyCollection_",
+        "LineCollection_",
+        "PathCollection_",
+    ):
         text = re.sub(rf' id="{re.escape(prefix)}[^"]*"', "", text)
     for stand_in, variable in CSS.items():
         text = text.replace(stand_in, variable)
@@ -111,8 +135,14 @@ def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.5 / size[1]) if legend else None)
         if legend:
             handles, labels = grid.flat[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="upper center", ncols=len(labels), frameon=False,
-                          labelcolor=ink.text)  # fmt: skip
+            figure.legend(
+                handles,
+                labels,
+                loc="upper center",
+                ncols=len(labels),
+                frameon=False,
+                labelcolor=ink.text,
+            )
         return figure
 
     return draw
@@ -122,13 +152,26 @@ def _det(axes: Axes, row: dict[str, Any], ink: Ink) -> None:
     for (name, found), colour in zip(listeners(row).items(), ink.series, strict=False):
         rate, frr = np.array([point[:2] for point in found["curve"]]).T
         at, low, high = np.array(found["band"]).T
-        axes.fill_between(at, np.maximum(100 * low, LEAST), np.maximum(100 * high, LEAST),
-                          color=colour, alpha=0.12, linewidth=0)  # fmt: skip
-        axes.step(np.maximum(rate, NONE_HEARD), np.maximum(100 * frr, LEAST), where="post",
-                  color=colour, linewidth=2 if name == OURS else 1.5, label=name)  # fmt: skip
+        axes.fill_between(
+            at,
+            np.maximum(100 * low, LEAST),
+            np.maximum(100 * high, LEAST),
+            color=colour,
+            alpha=0.12,
+            linewidth=0,
+        )
+        axes.step(
+            np.maximum(rate, NONE_HEARD),
+            np.maximum(100 * frr, LEAST),
+            where="post",
+            color=colour,
+            linewidth=2 if name == OURS else 1.5,
+            label=name,
+        )
     axes.set(xscale="log", yscale="log", xlim=(NONE_HEARD, 20), ylim=(LEAST, 100))
-    axes.set_xticks([NONE_HEARD, 0.1, 0.5, 1, 2, 5, 10, 20],
-                    ["0", "0.1", "0.5", "1", "2", "5", "10", "20"])  # fmt: skip
+    axes.set_xticks(
+        [NONE_HEARD, 0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.1", "0.5", "1", "2", "5", "10", "20"]
+    )
     axes.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.minorticks_off()
     axes.set_xlabel("false accepts per hour", fontsize=8)
@@ -159,8 +202,14 @@ def overview(rows: list[dict[str, Any]], rate: str) -> Draw:
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", labelsize=9, labelcolor=ink.text, length=0)
         axes.spines["left"].set_visible(False)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=len(names),
-                    frameon=False, fontsize=9, labelcolor=ink.text)  # fmt: skip
+        axes.legend(
+            loc="lower center",
+            bbox_to_anchor=(0.4, 1.0),
+            ncols=len(names),
+            frameon=False,
+            fontsize=9,
+            labelcolor=ink.text,
+        )
         figure.tight_layout()
         return figure
 
@@ -197,9 +246,11 @@ def excerpt(scene: dict[str, Any]) -> Draw:
     def draw(ink: Ink) -> Figure:
         heard = {k: v for k, v in scene["listeners"].items() if k != FLOAT}
         figure, grid = pyplot.subplots(
-            1 + len(heard), sharex=True, figsize=(9.5, 1.2 + 1.35 * len(heard)),
+            1 + len(heard),
+            sharex=True,
+            figsize=(9.5, 1.2 + 1.35 * len(heard)),
             gridspec_kw={"height_ratios": [0.8] + [1.2] * len(heard)},
-        )  # fmt: skip
+        )
         seconds = len(scene["level_dbfs"]) * scene["frame_s"]
         for axes in grid:
             for start, end in scene["words_s"]:

@@ -39,12 +39,14 @@ def stale(
         return f"{results}: not there yet"
     found = read_results(results)
     wanted: dict[str, object] = {
-        "split": split, "seed": options.seed, "draws": options.draws,
+        "split": split,
+        "seed": options.seed,
+        "draws": options.draws,
         "signal_to_echo_db": {k: list(v) for k, v in options.ser_db.items()},
         "fingerprint": fingerprint(device),
         "short": options.short,
         "peers_absent": find_peers(word, cache)[1] if options.peers else "left out as asked",
-    }  # fmt: skip
+    }
     for key, value in wanted.items():
         given = found.get(key, False if key == "short" else None)  # it was never told before
         if given != value:
@@ -73,9 +75,13 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def write_report(
-    word: Word, model: Path, results: Path, out: Path, costs: Path,
+    word: Word,
+    model: Path,
+    results: Path,
+    out: Path,
+    costs: Path,
     beside: Sequence[tuple[str, Path]],
-) -> Path:  # fmt: skip
+) -> Path:
     """Write OUT/report.html and OUT/*.png; returns the page."""
     found = read_results(results)
     for name, path in beside:
@@ -96,16 +102,27 @@ def write_report(
         )
     page = render(
         "report.html.j2",
-        word=word, found=found, ours=OURS, rate=rate, rows=rows,
+        word=word,
+        found=found,
+        ours=OURS,
+        rate=rate,
+        rows=rows,
         listeners=list(figures.listeners(rows[0])),
-        overview=Picture(figures.svg(figures.overview(rows, rate), "overview"),
-                         _alt_overview(rows, rate)),
-        det=[Picture(figures.svg(figures.det([row], 1, legend=False), f"det{i}"),
-                     _alt_det(row, rate)) for i, row in enumerate(rows)],
-        bands=bands, scenes=scenes,
+        overview=Picture(
+            figures.svg(figures.overview(rows, rate), "overview"), _alt_overview(rows, rate)
+        ),
+        det=[
+            Picture(
+                figures.svg(figures.det([row], 1, legend=False), f"det{i}"), _alt_det(row, rate)
+            )
+            for i, row in enumerate(rows)
+        ],
+        bands=bands,
+        scenes=scenes,
         tables={table.title: table for table in tables(found)},
-        size=_size(word, model), cost=_cost(word, model, costs),
-    )  # fmt: skip
+        size=_size(word, model),
+        cost=_cost(word, model, costs),
+    )
     path = out / "report.html"
     write_whole(path, page)
     return path
@@ -119,9 +136,11 @@ def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
         theirs = by_name[row["condition"]["name"]]
         ratio = {
             rate: {"ratio": row["at"][rate]["misses"] / at["misses"], "low": None, "high": None}
-            if at["misses"] else None
-            for rate, at in theirs["at"].items() if rate in row["at"]
-        }  # fmt: skip
+            if at["misses"]
+            else None
+            for rate, at in theirs["at"].items()
+            if rate in row["at"]
+        }
         row["others"][name] = {
             key: theirs[key] for key in ("hours", "at", "shipped", "crossed", "curve", "band")
         }
@@ -140,9 +159,11 @@ def _bands(
             shift = [b - a for a, b in zip(quiet["lfbe_db"], row["lfbe_db"], strict=True)]
             most = max(range(len(shift)), key=lambda i: shift[i])
             name = label(row["condition"]["name"])
-            alt = (f"{name}: the device's own sound raises the mean energy "
-                   f"most at {hz[most]:.0f} Hz, by {shift[most]:.0f} dB, and least by "
-                   f"{min(shift):.0f} dB.")  # fmt: skip
+            alt = (
+                f"{name}: the device's own sound raises the mean energy "
+                f"most at {hz[most]:.0f} Hz, by {shift[most]:.0f} dB, and least by "
+                f"{min(shift):.0f} dB."
+            )
             made.append(Picture(figures.svg(draw, f"bands{len(made)}"), alt))
     return made
 
@@ -150,8 +171,10 @@ def _bands(
 def _alt_overview(rows: list[dict[str, Any]], rate: str) -> str:
     parts = []
     for row in rows:
-        shares = ", ".join(f"{name} {100 * r['at'][rate]['frr']:.1f} %"
-                           for name, r in figures.listeners(row).items())  # fmt: skip
+        shares = ", ".join(
+            f"{name} {100 * r['at'][rate]['frr']:.1f} %"
+            for name, r in figures.listeners(row).items()
+        )
         parts.append(f"{label(row['condition']['name'])}: {shares}")
     return f"False rejects at {rate} false accepts per hour. " + "; ".join(parts) + "."
 
@@ -189,19 +212,28 @@ def _cost(word: Word, model: Path, costs: Path) -> Table | None:
     """Counted costs on every core, if they are those of a network as large as this one."""
     if not costs.is_file():
         return None
-    counted = [r for r in json.loads(costs.read_text(encoding="utf-8"))["rows"]
-               if r["model"] == word.name]  # fmt: skip
+    counted = [
+        r for r in json.loads(costs.read_text(encoding="utf-8"))["rows"] if r["model"] == word.name
+    ]
     macs = compile_word(word, model, "plain").macs
     if not any(r["layer"] == "step" and r.get("macs") == macs for r in counted):
         return None
     total = {r["core"]: r for r in counted if r["layer"] == "total"}
     worst = {r["core"]: r for r in counted if r["layer"] == "worst hop"}
     body = tuple(
-        tuple((text, "") for text in (
-            core, f"{r['instructions'] / 1e6:.2f} M", f"{worst[core]['instructions']:,}",
-            f"{r['flash'] / 1024:.1f} KB", f"{r['ram'] / 1024:.1f} KB", f"{r['stack']:,} B"))
+        tuple(
+            (text, "")
+            for text in (
+                core,
+                f"{r['instructions'] / 1e6:.2f} M",
+                f"{worst[core]['instructions']:,}",
+                f"{r['flash'] / 1024:.1f} KB",
+                f"{r['ram'] / 1024:.1f} KB",
+                f"{r['stack']:,} B",
+            )
+        )
         for core, r in total.items()
-    )  # fmt: skip
+    )
     note = "Counted in QEMU, not timed; flash, RAM and stack of the least image that listens."
     head = ("core", "instructions a second of audio", "in the worst hop", "flash", "RAM", "stack")
     return Table("Cost", note, head, body)

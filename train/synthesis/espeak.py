@@ -14,8 +14,16 @@ import soundfile
 from wakestate.train.evaluation.judges import ESPEAK
 from wakestate.train.synthesis.engine import Engine, Speech, run_program, to_int16_at
 
-ACCENTS = ("en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbclan",
-           "en-gb-x-gbcwmd", "en-029")  # fmt: skip
+ACCENTS = (
+    "en-us",
+    "en-us-nyc",
+    "en-gb",
+    "en-gb-x-rp",
+    "en-gb-scotland",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-029",
+)
 UNLIKE_PEOPLE = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
 JUDGES = {voice.partition("+")[2] for voice in ESPEAK}  # kept from training, to judge near misses
 WORDS_A_MINUTE = 165

@@ -38,9 +38,19 @@ class Flite(Engine):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"
             printed = run_program(
-                ["flite", "-psdur", "-voice", voice, "--setf", f"duration_stretch={1 / speed:.4f}",
-                 "-t", text, "-o", str(path)]
-            )  # fmt: skip
+                [
+                    "flite",
+                    "-psdur",
+                    "-voice",
+                    voice,
+                    "--setf",
+                    f"duration_stretch={1 / speed:.4f}",
+                    "-t",
+                    text,
+                    "-o",
+                    str(path),
+                ]
+            )
             pcm, hertz = soundfile.read(path, dtype="float32")
         return Speech(to_int16_at(pcm, hertz), _words(text, printed))
 

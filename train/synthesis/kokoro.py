@@ -74,9 +74,14 @@ class Kokoro(Engine):
         style = sum(model.voices[name] * np.float32(part or 1) for name, _, part in parts)
         accent = "en-gb" if voice.startswith("b") else "en-us"
         pcm, hertz, phones = model.create_timed(
-            text, style, float(np.clip(speed, 0.5, 2.0)), accent,
-            trim=False, sentence_pause=0.0, clause_pause=0.0,
-        )  # fmt: skip
+            text,
+            style,
+            float(np.clip(speed, 0.5, 2.0)),
+            accent,
+            trim=False,
+            sentence_pause=0.0,
+            clause_pause=0.0,
+        )
         return Speech(to_int16_at(pcm, hertz), _words(phones) if model.has_timings else None)
 
 

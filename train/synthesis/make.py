@@ -193,11 +193,19 @@ def _spoken_rows(
         if record["groups"] is None:
             continue  # where the word is, is not known
         engine = cast[line.engine]
-        rows.append({
-            "path": _clip_path(line), "split": line.split, "kind": "tts", "label": line.label,
-            "speaker": f"{line.engine}:{line.voice}", "seconds": f"{record['seconds']:.3f}",
-            "text": line.text, "source": engine.source, "licence": engine.licence,
-        })  # fmt: skip
+        rows.append(
+            {
+                "path": _clip_path(line),
+                "split": line.split,
+                "kind": "tts",
+                "label": line.label,
+                "speaker": f"{line.engine}:{line.voice}",
+                "seconds": f"{record['seconds']:.3f}",
+                "text": line.text,
+                "source": engine.source,
+                "licence": engine.licence,
+            }
+        )
         if record["groups"]:
             late = 0.0 if engine.name == "kokoro" else LATE_S
             named = []
@@ -212,6 +220,14 @@ def _spoken_rows(
             out = csv.writer(file)
             out.writerow(["path", "label", "text", "voice", "speed", "words"])
             for line, named in found:
-                out.writerow([f"{line.stem}.opus", line.label, line.text, line.voice, line.speed,
-                              json.dumps(named, ensure_ascii=False)])  # fmt: skip
+                out.writerow(
+                    [
+                        f"{line.stem}.opus",
+                        line.label,
+                        line.text,
+                        line.voice,
+                        line.speed,
+                        json.dumps(named, ensure_ascii=False),
+                    ]
+                )
     return rows

@@ -27,12 +27,46 @@ Phones = tuple[str, ...]
 Word = tuple[float, str, Phones]  # a word with its distance from a stretch of the phrase
 
 IPA = {
-    "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AY": "aɪ", "B": "b", "CH": "tʃ",
-    "D": "d", "DH": "ð", "EH": "ɛ", "ER": "əɹ", "EY": "eɪ", "F": "f", "G": "ɡ", "HH": "h",
-    "IH": "ɪ", "IY": "i", "JH": "dʒ", "K": "k", "L": "l", "M": "m", "N": "n", "NG": "ŋ",
-    "OW": "oʊ", "OY": "ɔɪ", "P": "p", "R": "ɹ", "S": "s", "SH": "ʃ", "T": "t", "TH": "θ",
-    "UH": "ʊ", "UW": "u", "V": "v", "W": "w", "Y": "j", "Z": "z", "ZH": "ʒ",
-}  # fmt: skip
+    "AA": "ɑ",
+    "AE": "æ",
+    "AH": "ʌ",
+    "AO": "ɔ",
+    "AW": "aʊ",
+    "AY": "aɪ",
+    "B": "b",
+    "CH": "tʃ",
+    "D": "d",
+    "DH": "ð",
+    "EH": "ɛ",
+    "ER": "əɹ",
+    "EY": "eɪ",
+    "F": "f",
+    "G": "ɡ",
+    "HH": "h",
+    "IH": "ɪ",
+    "IY": "i",
+    "JH": "dʒ",
+    "K": "k",
+    "L": "l",
+    "M": "m",
+    "N": "n",
+    "NG": "ŋ",
+    "OW": "oʊ",
+    "OY": "ɔɪ",
+    "P": "p",
+    "R": "ɹ",
+    "S": "s",
+    "SH": "ʃ",
+    "T": "t",
+    "TH": "θ",
+    "UH": "ʊ",
+    "UW": "u",
+    "V": "v",
+    "W": "w",
+    "Y": "j",
+    "Z": "z",
+    "ZH": "ʒ",
+}
 CODE = {phone: i for i, phone in enumerate(IPA)}
 VOWELS = frozenset(p for p in IPA if p[0] in "AEIOU")
 DROP = {True: 0.8, False: 1.0}  # cost of a vowel, a consonant too many or too few
@@ -80,10 +114,12 @@ def _substitution() -> NDArray[np.float64]:
     table = panphon.FeatureTable()
     weights = np.array(table.weights)
     # Tones have features too, but no weight.
-    vectors = np.array([
-        np.mean(table.word_to_vector_list(ipa, numeric=True), axis=0)[: len(weights)]
-        for ipa in IPA.values()
-    ])  # fmt: skip
+    vectors = np.array(
+        [
+            np.mean(table.word_to_vector_list(ipa, numeric=True), axis=0)[: len(weights)]
+            for ipa in IPA.values()
+        ]
+    )
     apart = (weights * np.abs(vectors[:, None] - vectors)).sum(axis=2)
     # S for Z costs little, SH for S a quarter; half of all pairs of consonants a whole phone.
     vowel = np.array([p in VOWELS for p in IPA])
@@ -120,9 +156,8 @@ def _distances(
         new[:, 0] = row[:, 0] + drops[phone]
         for i in range(length):
             new[:, i + 1] = np.minimum.reduce(
-                [row[:, i] + swap[:, i], row[:, i + 1] + drops[phone],
-                 new[:, i] + drop[:, i]]
-            )  # fmt: skip
+                [row[:, i] + swap[:, i], row[:, i + 1] + drops[phone], new[:, i] + drop[:, i]]
+            )
         row = new
     if not ends:
         return row[:, -1]
@@ -150,8 +185,10 @@ def _lexicon(frequency: float) -> list[tuple[list[str], NDArray[np.int64]]]:
     by_length: dict[int, list[Phones]] = defaultdict(list)
     for phones in found:
         by_length[len(phones)].append(phones)
-    return [([found[p] for p in group], np.stack([_codes(p) for p in group]))
-            for _, group in sorted(by_length.items())]  # fmt: skip
+    return [
+        ([found[p] for p in group], np.stack([_codes(p) for p in group]))
+        for _, group in sorted(by_length.items())
+    ]
 
 
 def _nearest(part: Phones, opens: bool, ends: bool, frequency: float, limit: int) -> list[Word]:
@@ -175,16 +212,21 @@ def near_misses(phrase: str, limit: int = 200) -> list[Near]:
     wanted = pronounce(phrase)
     n = len(wanted)
     singles = [(word,) for word in _nearest(wanted, True, True, KNOWN, 2 * limit)]
-    span = {(i, j): _nearest(wanted[i:j], i == 0, j == n, COMMON, SPAN_WORDS)
-            for i in range(n) for j in range(i + 1, n + 1) if (i, j) != (0, n)}  # fmt: skip
+    span = {
+        (i, j): _nearest(wanted[i:j], i == 0, j == n, COMMON, SPAN_WORDS)
+        for i in range(n)
+        for j in range(i + 1, n + 1)
+        if (i, j) != (0, n)
+    }
     pairs = itertools.chain.from_iterable(
         itertools.product(span[0, i], span[i, n]) for i in range(1, n)
     )
     few = {place: words[:TRIPLE_WORDS] for place, words in span.items()}
     triples = itertools.chain.from_iterable(
         itertools.product(few[0, i], few[i, j], few[j, n])
-        for i in range(1, n) for j in range(i + 1, n)
-    )  # fmt: skip
+        for i in range(1, n)
+        for j in range(i + 1, n)
+    )
     best: dict[Phones, Near] = {}
     for words in (*singles, *_cheapest(pairs, 2 * limit), *_cheapest(triples, limit)):
         phones = tuple(itertools.chain.from_iterable(p for _, _, p in words))

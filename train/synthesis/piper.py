@@ -58,8 +58,10 @@ class Piper(Engine):
         stem, _, speaker = voice.partition("#")
         config = SynthesisConfig(
             speaker_id=int(speaker) if speaker else None,
-            length_scale=1 / speed, noise_scale=0.0, noise_w_scale=0.0,
-        )  # fmt: skip
+            length_scale=1 / speed,
+            noise_scale=0.0,
+            noise_w_scale=0.0,
+        )
         chunks = list(self._voice(stem).synthesize(text, config))
         pcm = np.concatenate([c.audio_float_array for c in chunks])
         return Speech(to_int16_at(pcm, chunks[0].sample_rate))

@@ -116,8 +116,10 @@ def _fetch(package: str, cache: Path) -> str:
     with tempfile.TemporaryDirectory(dir=cache) as folder:  # so that none is half there
         done = subprocess.run(
             ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package],
-            cwd=folder, capture_output=True, text=True,
-        )  # fmt: skip
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
         for file in Path(folder).glob("*.deb"):
             file.replace(cache / file.name)
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
@@ -177,12 +179,19 @@ def extract(package: Path, source: Source, out: Path) -> list[dict[str, str]]:
         for (split, voice, number), x in _clips(Path(folder) / "usr/share", source):
             path = f"{split}/{source.kind}/{source.package}-{number:04d}.opus"
             write_opus(out / path, np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16))
-            rows.append({
-                "path": path, "split": split, "kind": source.kind,
-                "label": source.label or source.kind, "speaker": voice,
-                "seconds": f"{len(x) / RATE:.3f}", "text": "",
-                "source": f"debian: {source.package}", "licence": source.licence,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "path": path,
+                    "split": split,
+                    "kind": source.kind,
+                    "label": source.label or source.kind,
+                    "speaker": voice,
+                    "seconds": f"{len(x) / RATE:.3f}",
+                    "text": "",
+                    "source": f"debian: {source.package}",
+                    "licence": source.licence,
+                }
+            )
     if not rows:
         raise DataError(f"{package}: nothing in it matches '{source.files}'; see {TABLE}")
     return rows

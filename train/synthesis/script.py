@@ -114,7 +114,15 @@ def write_script(
         tight = rng.random() < TIGHT
         lead, trail = (0.0, 0.0) if tight else (rng.uniform(*LEAD_S), rng.uniform(*TRAIL_S))
         yield Line(
-            split, label, text[0].upper() + text[1:], at, words, engine.name, voice,
-            round(float(rng.uniform(*SPEED)), 3), round(float(rng.uniform(*PITCH)), 3),
-            round(float(lead), 3), round(float(trail), 3),
-        )  # fmt: skip
+            split,
+            label,
+            text[0].upper() + text[1:],
+            at,
+            words,
+            engine.name,
+            voice,
+            round(float(rng.uniform(*SPEED)), 3),
+            round(float(rng.uniform(*PITCH)), 3),
+            round(float(lead), 3),
+            round(float(trail), 3),
+        )

@@ -265,9 +265,18 @@ class Start:
                 raise FrameError(f"START: {field}: given {given}; allowed: {allowed}")
         _check_names(*strings)
         return cls(
-            utterance, state_index, rate, start, end, wake, wake_sample, missed,
-            probability / _CERTAIN, word=strings[0], state=strings[1],
-        )  # fmt: skip
+            utterance,
+            state_index,
+            rate,
+            start,
+            end,
+            wake,
+            wake_sample,
+            missed,
+            probability / _CERTAIN,
+            word=strings[0],
+            state=strings[1],
+        )
 
 
 def _check_names(word: str, state: str) -> None:

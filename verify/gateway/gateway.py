@@ -265,8 +265,10 @@ class Gateway:
             return
         self._tries += 1
         if self._tries > TRIES_MOST:
-            self._say(f"the device does not take sensitivity {self._missing}; is it built of the "
-                      "word and model that the verifier was made for?")  # fmt: skip
+            self._say(
+                f"the device does not take sensitivity {self._missing}; is it built of the "
+                "word and model that the verifier was made for?"
+            )
         else:
             self._send(f"sensitivity {self._missing}")
 

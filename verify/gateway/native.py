@@ -56,9 +56,12 @@ def write(c: ctypes.CDLL, heads: NDArray[np.void], payloads: Bytes) -> tuple[Byt
     out = np.empty(len(heads) * FRAME_MOST, np.uint8)
     ends = np.empty(len(heads), np.uint32)
     count = c.ws_capi_frames_write(
-        _pointer(heads), ctypes.c_size_t(len(heads)), _pointer(payloads), _pointer(out),
+        _pointer(heads),
+        ctypes.c_size_t(len(heads)),
+        _pointer(payloads),
+        _pointer(out),
         _pointer(ends),
-    )  # fmt: skip
+    )
     return out[:count], ends
 
 
@@ -68,8 +71,11 @@ def read(c: ctypes.CDLL, stream: Bytes) -> tuple[NDArray[np.void], Bytes, int]:
     payloads = np.empty(len(stream) + 1, np.uint8)
     damaged = ctypes.c_uint32()
     count = c.ws_capi_frames_read(
-        _pointer(stream), ctypes.c_size_t(len(stream)), _pointer(heads), _pointer(payloads),
+        _pointer(stream),
+        ctypes.c_size_t(len(stream)),
+        _pointer(heads),
+        _pointer(payloads),
         ctypes.byref(damaged),
-    )  # fmt: skip
+    )
     heads = heads[:count]
     return heads, payloads[: int(heads["count"].sum())], damaged.value

@@ -129,9 +129,11 @@ class Poster:
     """
 
     def __init__(
-        self, service: Service, tell: Callable[[Verdict], None],
+        self,
+        service: Service,
+        tell: Callable[[Verdict], None],
         wake: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._service, self._tell, self._wake = service, tell, wake
         self._lock = threading.Lock()
         self._now: dict[str, _Post] = {}  # of each device, the one that goes on

@@ -52,8 +52,9 @@ class Scorer(Protocol):
 class FirstLook:
     """The device and what it hears; finds its wakes in each condition."""
 
-    def __init__(self, word: Word, library: Path, data: Path, split: str, cache: Path,
-                 rate: float) -> None:  # fmt: skip
+    def __init__(
+        self, word: Word, library: Path, data: Path, split: str, cache: Path, rate: float
+    ) -> None:
         self.word, self.rate = word, rate
         self.device = Device(library, word)
         self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
@@ -87,13 +88,15 @@ class FirstLook:
                     break
         bands = self.word.frontend.bands
         features = np.array([row[0] for row in rows], np.int8)
-        cuts = Cuts(features.reshape(-1, WIDE, bands),
-                    np.array([row[1] for row in rows], np.float32).reshape(-1, 2),
-                    np.array([row[2] for row in rows], str),
-                    np.full(len(rows), condition.name),
-                    np.full(len(rows), LOWERED, np.int8),
-                    np.full(len(rows), state, np.uint8),
-                    np.array([row[3] for row in rows], np.int16))  # fmt: skip
+        cuts = Cuts(
+            features.reshape(-1, WIDE, bands),
+            np.array([row[1] for row in rows], np.float32).reshape(-1, 2),
+            np.array([row[2] for row in rows], str),
+            np.full(len(rows), condition.name),
+            np.full(len(rows), LOWERED, np.int8),
+            np.full(len(rows), state, np.uint8),
+            np.array([row[3] for row in rows], np.int16),
+        )
         return cuts, self.trials.hours if with_stream else 0.0
 
     def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
@@ -117,8 +120,9 @@ def _wakes(job: tuple[Condition, bool]) -> tuple[Cuts, float]:
     return _look.wakes(*job)
 
 
-def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
-               rate: float) -> tuple[Cuts, float]:  # fmt: skip
+def first_look(
+    word: Word, data: Path, split: str, cache: Path, library: Path, rate: float
+) -> tuple[Cuts, float]:
     """All wakes in the conditions of measure.py, and the hours of the streams; kept in
     `cache` for the same device, data and rate."""
     global _look
@@ -136,8 +140,14 @@ def first_look(word: Word, data: Path, split: str, cache: Path, library: Path,
         _look = FirstLook(word, library, data, split, cache, rate)
         workers = min(len(jobs), os.cpu_count() or 1)
         with multiprocessing.get_context("fork").Pool(workers) as team:
-            found = list(tqdm(team.imap(_wakes, jobs), total=len(jobs), desc=f"wakes, {split}",
-                              unit="condition"))  # fmt: skip
+            found = list(
+                tqdm(
+                    team.imap(_wakes, jobs),
+                    total=len(jobs),
+                    desc=f"wakes, {split}",
+                    unit="condition",
+                )
+            )
         cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
         arrays = {name: getattr(cuts, name) for name in kept}
         save_arrays(path, {**arrays, "hours": np.array(hours)})
@@ -215,13 +225,23 @@ def table(judged: Sequence[Judged], cuts: Cuts) -> list[dict[str, Any]]:
             seeds.setdefault((run.kind, run.trained), []).append(run.seed)
         for (kind, trained), each in sorted(by.items()):
             mean = np.mean(each, axis=0)  # [MISSED, draws]
-            row: dict[str, Any] = {"kind": kind, "trained": trained, "cut": how,
-                                   "seeds": seeds[kind, trained], "at": []}  # fmt: skip
+            row: dict[str, Any] = {
+                "kind": kind,
+                "trained": trained,
+                "cut": how,
+                "seeds": seeds[kind, trained],
+                "at": [],
+            }
             base = by.get((HMM, trained))
             for i, missed in enumerate(MISSED):
                 low, high = np.quantile(mean[i, 1:], [0.025, 0.975])
-                at = {"missed": missed, "false_accepts": float(mean[i, 0]), "low": low,
-                      "high": high, "of_seeds": [float(e[i][0]) for e in each]}  # fmt: skip
+                at = {
+                    "missed": missed,
+                    "false_accepts": float(mean[i, 0]),
+                    "low": low,
+                    "high": high,
+                    "of_seeds": [float(e[i][0]) for e in each],
+                }
                 if base and kind != HMM and (theirs := np.mean(base, axis=0)[i]).all():
                     fewer = 1 - mean[i] / theirs
                     low, high = np.quantile(fewer[1:], [0.025, 0.975])
@@ -231,8 +251,16 @@ def table(judged: Sequence[Judged], cuts: Cuts) -> list[dict[str, Any]]:
     return rows
 
 
-def compare(word: Word, data: Path, split: str, cache: Path, library: Path, folder: Path,
-            rate: float, out: Path) -> str:  # fmt: skip
+def compare(
+    word: Word,
+    data: Path,
+    split: str,
+    cache: Path,
+    library: Path,
+    folder: Path,
+    rate: float,
+    out: Path,
+) -> str:
     """Every finished run in `folder`; writes JSON to `out`, returns Markdown. DataError."""
     runs = sorted({path.parent.parent for path in folder.glob("*/verifier/*.json")})
     if not runs:
@@ -245,11 +273,16 @@ def compare(word: Word, data: Path, split: str, cache: Path, library: Path, fold
     judged = [judge(run, cuts) for run in tqdm(runs, desc="judge", unit="run")]
     rows = table(judged, cuts)
     facts = {
-        "word": word.name, "split": split, "rate": rate, "hours": hours,
-        "words": int(cuts.is_word.sum()), "speakers": len(np.unique(cuts.who[cuts.is_word])),
+        "word": word.name,
+        "split": split,
+        "rate": rate,
+        "hours": hours,
+        "words": int(cuts.is_word.sum()),
+        "speakers": len(np.unique(cuts.who[cuts.is_word])),
         "false_accepts": int((~cuts.is_word).sum()),
-        "library_sha256": library_hash(library), "rows": rows,
-    }  # fmt: skip
+        "library_sha256": library_hash(library),
+        "rows": rows,
+    }
     write_json(out, facts)
     return markdown(facts)
 
@@ -271,8 +304,12 @@ def markdown(facts: dict[str, Any]) -> str:
             cells.append(f"{at['false_accepts']:.1f} [{at['low']:.0f}, {at['high']:.0f}]")
             cells.append(
                 f"{100 * at['fewer']:.0f} % [{100 * at['fewer_low']:.0f}, "
-                f"{100 * at['fewer_high']:.0f}]" if "fewer" in at else "-"
-            )  # fmt: skip
-        lines.append(f"| {row['kind']} | {row['trained']} | {row['cut']} | {' | '.join(cells)} | "
-                     f"{len(row['seeds'])} |")  # fmt: skip
+                f"{100 * at['fewer_high']:.0f}]"
+                if "fewer" in at
+                else "-"
+            )
+        lines.append(
+            f"| {row['kind']} | {row['trained']} | {row['cut']} | {' | '.join(cells)} | "
+            f"{len(row['seeds'])} |"
+        )
     return "\n".join(lines)

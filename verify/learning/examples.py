@@ -158,9 +158,13 @@ def between(device: Device) -> list[tuple[float, int]]:
 
 
 def woken(
-    rng: np.random.Generator, device: Device, pcm: NDArray[np.int16], state: int,
-    thresholds: tuple[float, float], place: tuple[int, int],
-) -> tuple[int, int, int]:  # fmt: skip
+    rng: np.random.Generator,
+    device: Device,
+    pcm: NDArray[np.int16],
+    state: int,
+    thresholds: tuple[float, float],
+    place: tuple[int, int],
+) -> tuple[int, int, int]:
     """The start that the device tells when it wakes, in samples, whether it woke, and its highest
     score.
 
@@ -187,11 +191,13 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
     def shard(rng: np.random.Generator) -> Arrays:
         found = [f for f in (miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
         features = np.array([f[0] for f in found], np.int8)
-        return {"features": features.reshape(-1, WIDE, word.frontend.bands),
-                "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
-                "woke": np.array([f[2] for f in found], np.int8),
-                "state": np.array([f[3] for f in found], np.uint8),
-                "best": np.array([f[4] for f in found], np.int16)}  # fmt: skip
+        return {
+            "features": features.reshape(-1, WIDE, word.frontend.bands),
+            "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
+            "woke": np.array([f[2] for f in found], np.int8),
+            "state": np.array([f[3] for f in found], np.uint8),
+            "best": np.array([f[4] for f in found], np.int16),
+        }
 
     return shard
 
@@ -204,29 +210,42 @@ def mine(
     A killed call goes on where it was. DataError where the folder holds those of another device.
     """
     config = {
-        "library_sha256": library_hash(library), "seed": seed,
+        "library_sha256": library_hash(library),
+        "seed": seed,
         "kept": [field.name for field in fields(Cuts)],
-        "word": word.model_dump(mode="json"), "amounts": asdict(amounts),
+        "word": word.model_dump(mode="json"),
+        "amounts": asdict(amounts),
         "voices_sha256": sha256("".join(c.path for c in corpus.clips).encode()).hexdigest(),
-    }  # fmt: skip
+    }
     keep_config(folder / "config.json", config, "these cuts were made")
     out: dict[str, list[Cuts]] = {"train": [], "held": []}
     for number, part, kind, scenes in amounts.all(corpus, word):
         begin = partial(_begin, corpus, word, library, part, kind)
-        paths = make_shards(folder, part, kind, -(-scenes // SHARD), 1000 * seed + number, begin,
-                            "wakes,")  # fmt: skip
+        paths = make_shards(
+            folder, part, kind, -(-scenes // SHARD), 1000 * seed + number, begin, "wakes,"
+        )
         for path in paths:
             with np.load(path) as shard:
                 count = len(shard["place"])
-                out[part].append(Cuts(shard["features"], shard["place"], np.full(count, ""),
-                                      np.full(count, kind), shard["woke"],
-                                      shard["state"], shard["best"]))  # fmt: skip
+                out[part].append(
+                    Cuts(
+                        shard["features"],
+                        shard["place"],
+                        np.full(count, ""),
+                        np.full(count, kind),
+                        shard["woke"],
+                        shard["state"],
+                        shard["best"],
+                    )
+                )
     cuts = {part: joined(parts) for part, parts in out.items() if parts}
     for part, found in cuts.items():
         words = found.is_word & (found.woke == SHIPPED)
         others = ~found.is_word & (found.woke > NEAREST)
         if not words.any() or not others.any():
             missing = "something else" if words.any() else "the word"
-            raise DataError(f"{library}: does not wake on {missing} in the scenes of {part}; "
-                            "train the first network, or mine more scenes")  # fmt: skip
+            raise DataError(
+                f"{library}: does not wake on {missing} in the scenes of {part}; "
+                "train the first network, or mine more scenes"
+            )
     return cuts

@@ -43,9 +43,17 @@ def verify_loss(targets: Any, outputs: Any) -> Any:
 
 
 def train(
-    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, model: Path,
-    cuts: Path, run: Path, recipe: Recipe, amounts: Amounts,
-) -> Path:  # fmt: skip
+    word: Word,
+    data: Path,
+    also: Sequence[Path],
+    cache: Path,
+    library: Path,
+    model: Path,
+    cuts: Path,
+    run: Path,
+    recipe: Recipe,
+    amounts: Amounts,
+) -> Path:
     """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
     the folder `model`, which `cuts` keeps for several runs; returns the folder of what was trained.
 
@@ -54,8 +62,11 @@ def train(
     first, lows = first_look(word, model, library)
     corpus = load_corpus(data, "train", cache, word.data, also)
     mined = mine(corpus, word, library, cuts, 1, amounts)
-    config = {"recipe": asdict(recipe), "word": word.model_dump(mode="json"),
-              "cuts": json.loads((cuts / "config.json").read_text())}  # fmt: skip
+    config = {
+        "recipe": asdict(recipe),
+        "word": word.model_dump(mode="json"),
+        "cuts": json.loads((cuts / "config.json").read_text()),
+    }
     keep_config(run / "config.json", config, "this run was started")
     keras.utils.set_random_seed(recipe.seed)
     fitter: Fitter
@@ -115,11 +126,17 @@ class VerifierFitter(Fitter):
         out.mkdir(exist_ok=True)
         kind = self.recipe.kind
         facts = {
-            "word": self.word.name, "kind": kind, "frames": FRAMES,
-            "bands": self.word.frontend.bands, "first_column": first_frame(KINDS[kind]),
-            "seen": KINDS[kind], "preroll_frames": PREROLL_FRAMES, "frames_per_unit": PER_UNIT,
-            **decided(held, self.hear, self.first, self.lows), "recipe": asdict(self.recipe),
-        }  # fmt: skip
+            "word": self.word.name,
+            "kind": kind,
+            "frames": FRAMES,
+            "bands": self.word.frontend.bands,
+            "first_column": first_frame(KINDS[kind]),
+            "seen": KINDS[kind],
+            "preroll_frames": PREROLL_FRAMES,
+            "frames_per_unit": PER_UNIT,
+            **decided(held, self.hear, self.first, self.lows),
+            "recipe": asdict(self.recipe),
+        }
         save_arrays(out / WEIGHTS, folded(self.model))
         write_json(out / FACTS, facts)
         return out

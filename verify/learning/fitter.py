@@ -106,8 +106,12 @@ class Fitter:
             self.begin(cuts)
             rng = np.random.default_rng([self.recipe.seed, epoch])
             losses = []
-            for x, y in tqdm(ahead(partial(self.batch, rng, cuts), self._batches),
-                             f"epoch {epoch + 1}", self._batches, unit="batch"):  # fmt: skip
+            for x, y in tqdm(
+                ahead(partial(self.batch, rng, cuts), self._batches),
+                f"epoch {epoch + 1}",
+                self._batches,
+                unit="batch",
+            ):
                 losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
             self.checkpoint(epoch + 1)
             self._write_curve(epoch + 1, float(np.mean(losses)))

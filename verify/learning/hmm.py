@@ -243,22 +243,34 @@ class HmmFitter(Fitter):
         rng = np.random.default_rng([self.recipe.seed, 8])
         pick = np.arange(len(train))
         off = moved(rng, self.recipe, len(pick))
-        facts = np.concatenate([
-            model.found(seen(train, rows, off[rows])[0])[0]
-            for rows in np.array_split(pick, -(-len(pick) // AT_ONCE))
-        ])  # fmt: skip
+        facts = np.concatenate(
+            [
+                model.found(seen(train, rows, off[rows])[0])[0]
+                for rows in np.array_split(pick, -(-len(pick) // AT_ONCE))
+            ]
+        )
         is_word = train.is_word
         share = is_word.mean()
         weight = np.where(is_word, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
         keras.utils.set_random_seed(self.recipe.seed)  # the same after a kill
         model.second = second(facts)
-        model.second.fit(facts, is_word.astype(np.float32)[:, None], sample_weight=weight,
-                         epochs=20, batch_size=256, verbose=0)  # fmt: skip
+        model.second.fit(
+            facts,
+            is_word.astype(np.float32)[:, None],
+            sample_weight=weight,
+            epochs=20,
+            batch_size=256,
+            verbose=0,
+        )
         for network, name in ((self.model, DNN), (model.second, SECOND)):
             with replaced(out / name) as partial:
                 network.save(partial)
-        kept = {"kind": self.recipe.kind, "phones": phones(self.word.phrase), "stay": self._stay,
-                "prior": [float(p) for p in self._prior_kept()]}  # fmt: skip
+        kept = {
+            "kind": self.recipe.kind,
+            "phones": phones(self.word.phrase),
+            "stay": self._stay,
+            "prior": [float(p) for p in self._prior_kept()],
+        }
         write_json(out / FACTS, kept)
         return out
 

@@ -55,8 +55,9 @@ class Trialled:
 class System:
     """Device and verifier, and what they hear."""
 
-    def __init__(self, word: Word, library: Path, verifier: SecondLook, data: Path, split: str,
-                 cache: Path) -> None:  # fmt: skip
+    def __init__(
+        self, word: Word, library: Path, verifier: SecondLook, data: Path, split: str, cache: Path
+    ) -> None:
         self.word, self.verifier = word, verifier
         self.device = Device(library, word)
         self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
@@ -93,10 +94,13 @@ class System:
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
             steps = device.steps(pcm, state)
             once, found = (
-                [i for i in device.detections(steps.scores, threshold)
-                 if start <= device.step_end(i) <= end + RATE]
+                [
+                    i
+                    for i in device.detections(steps.scores, threshold)
+                    if start <= device.step_end(i) <= end + RATE
+                ]
                 for threshold in (shipped, low)
-            )  # fmt: skip
+            )
             accepted = self.accepted(pcm, steps, found, state).any()
             missed.append((not once, not found, not accepted))
             speakers.append(voice(clip))
@@ -105,8 +109,15 @@ class System:
             (float(m.mean()), *bootstrap(np.random.default_rng([1, 3]), m, speakers)) for m in each
         )
         one, first, both = (int(m.sum()) for m in each)
-        row = Row(condition.name, (shipped, low), self.trials.hours, len(speakers), false,
-                  (one, first, both), frr)  # fmt: skip
+        row = Row(
+            condition.name,
+            (shipped, low),
+            self.trials.hours,
+            len(speakers),
+            false,
+            (one, first, both),
+            frr,
+        )
         return row, Trialled(each, speakers)
 
 
@@ -128,10 +139,11 @@ def measure(system: System, out: Path) -> str:
     rows = [row for row, _ in found]
     write_json(out, [asdict(row) for row in rows])
     lines = [
-        "| condition | " + " | ".join(f"{s}: false accepts | misses %" for s in SYSTEMS)
+        "| condition | "
+        + " | ".join(f"{s}: false accepts | misses %" for s in SYSTEMS)
         + " | trials |",
         "|---|" + "---|---|" * len(SYSTEMS) + "---|",
-    ]  # fmt: skip
+    ]
     for row in rows:
         cells = [
             f"{accepts} | {100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"
@@ -151,6 +163,9 @@ def measure(system: System, out: Path) -> str:
     speakers = [who for _, trialled in found for who in trialled.speakers]
     more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
     low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
-    lines += ["", f"Both miss {100 * more.mean():+.1f} points more than the one look "
-              f"[{100 * low:+.1f}, {100 * high:+.1f}]."]  # fmt: skip
+    lines += [
+        "",
+        f"Both miss {100 * more.mean():+.1f} points more than the one look "
+        f"[{100 * low:+.1f}, {100 * high:+.1f}].",
+    ]
     return "\n".join(lines)

@@ -31,15 +31,24 @@ def first_look(word: Word, model: Path, library: Path) -> tuple[FirstLook, list[
     compiled device, `library`, makes cuts. DataError where that is of another model."""
     first, device = FirstLook(word, model), Device(library, word)
     if first.thresholds != [device.threshold(state) for state in range(len(word.states))]:
-        raise DataError(f"{library}: compiled of another model than {model}; "
-                        f"`wakestate verifier train --model {model}` builds it")  # fmt: skip
+        raise DataError(
+            f"{library}: compiled of another model than {model}; "
+            f"`wakestate verifier train --model {model}` builds it"
+        )
     return first, [low for low, _ in between(device)]
 
 
 def decide_anew(
-    word: Word, data: Path, also: Sequence[Path], cache: Path, library: Path, model: Path,
-    cuts: Path, verifier: Path, amounts: Amounts,
-) -> None:  # fmt: skip
+    word: Word,
+    data: Path,
+    also: Sequence[Path],
+    cache: Path,
+    library: Path,
+    model: Path,
+    cuts: Path,
+    verifier: Path,
+    amounts: Amounts,
+) -> None:
     """Fit the folder `verifier` to the first network and the thresholds in `model`: as training
     ends, without training. `cuts` keeps the held-out wakes. DataError, GatewayError."""
     first, lows = first_look(word, model, library)
@@ -80,10 +89,13 @@ def decided(held: Cuts, logits: Logits, first: FirstLook, lows: Sequence[float])
     limit = limits(held, logit + weight * sure, asked, len(states))
     accepted = asked & (logit + weight * sure >= limit[held.state])
     counts = {
-        name: {"asked": int((rows & asked).sum()), "one look": int((rows & once).sum()),
-               "both": int((rows & accepted).sum())}
+        name: {
+            "asked": int((rows & asked).sum()),
+            "one look": int((rows & once).sum()),
+            "both": int((rows & accepted).sum()),
+        }
         for name, rows in (("words", held.is_word), ("others", ~held.is_word))
-    }  # fmt: skip
+    }
     for name, count in counts.items():
         print(f"held out, {name}: " + ", ".join(f"{k} {n}" for k, n in count.items()))
 
@@ -91,9 +103,13 @@ def decided(held: Cuts, logits: Logits, first: FirstLook, lows: Sequence[float])
         return dict(zip(states, values, strict=True))
 
     return {
-        "first": first.identity, "shipped": named(first.thresholds), "wakes": named(wakes),
-        "weight": weight, "limits": named(limit.tolist()), "held_out": counts,
-    }  # fmt: skip
+        "first": first.identity,
+        "shipped": named(first.thresholds),
+        "wakes": named(wakes),
+        "weight": weight,
+        "limits": named(limit.tolist()),
+        "held_out": counts,
+    }
 
 
 def heaviest(passing: dict[float, float]) -> float:
@@ -116,9 +132,12 @@ def lowered(cuts: Cuts, shipped: Sequence[int], lows: Sequence[float]) -> list[i
 
 
 def limits(
-    cuts: Cuts, score: NDArray[np.floating], asked: NDArray[np.bool_], states: int,
+    cuts: Cuts,
+    score: NDArray[np.floating],
+    asked: NDArray[np.bool_],
+    states: int,
     share: float = 1.0,
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """What the score must reach in each state, float64[states], so that of the words asked about
     as many are accepted as wake the device as it ships, times `share`; they may be others. No state
     has a laxer limit than all states together, which those with fewer than FEW words have: where

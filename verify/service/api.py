@@ -46,22 +46,32 @@ class About(BaseModel):
 
     word: str = Field(description="the wake word's name", max_length=80, examples=["alexa"])
     start: int = Field(
-        alias="startIndexInSamples", ge=0, le=2**53, examples=[PREROLL],
+        alias="startIndexInSamples",
+        ge=0,
+        le=2**53,
+        examples=[PREROLL],
         description="the word's first sample, as the device found it",
-    )  # fmt: skip
+    )
     end: int = Field(
-        alias="endIndexInSamples", ge=1, le=2**53, examples=[17600],
+        alias="endIndexInSamples",
+        ge=1,
+        le=2**53,
+        examples=[17600],
         description="the first sample behind the word",
-    )  # fmt: skip
+    )
     preroll: int | None = Field(
-        None, ge=0, examples=[PREROLL],
+        None,
+        ge=0,
+        examples=[PREROLL],
         description="samples before the word that the sound begins with, where indices count from "
         "elsewhere than its first sample; else startIndexInSamples",
-    )  # fmt: skip
+    )
     state: str | None = Field(
-        None, max_length=200, examples=["player=idle,volume=low"],
+        None,
+        max_length=200,
+        examples=["player=idle,volume=low"],
         description="the device's state when it woke; not given: its first",
-    )  # fmt: skip
+    )
 
     @property
     def origin(self) -> int:

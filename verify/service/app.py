@@ -64,23 +64,31 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         r, name = self.registry, "wakestate_verify_"
         self.requests = Counter(
-            f"{name}requests", "Requests by HTTP status; 499: whoever asked has gone",
-            ["status"], registry=r,
-        )  # fmt: skip
-        self.answers = Counter(
-            f"{name}answers", "Answers by decision and device state", ["decision", "state"],
+            f"{name}requests",
+            "Requests by HTTP status; 499: whoever asked has gone",
+            ["status"],
             registry=r,
-        )  # fmt: skip
+        )
+        self.answers = Counter(
+            f"{name}answers",
+            "Answers by decision and device state",
+            ["decision", "state"],
+            registry=r,
+        )
         self.sound = Counter(f"{name}sound_seconds", "Sound taken", registry=r)
         self.streams = Gauge(f"{name}streams", "Uploads that go on", registry=r)
         self.waited = Histogram(
-            f"{name}answer_seconds", "From the end of the sound to the answer", registry=r,
+            f"{name}answer_seconds",
+            "From the end of the sound to the answer",
+            registry=r,
             buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5),
-        )  # fmt: skip
+        )
         self.batches = Histogram(
-            f"{name}batch_size", "Utterances in one run of the network", registry=r,
+            f"{name}batch_size",
+            "Utterances in one run of the network",
+            registry=r,
             buckets=(1, 2, 4, 8, 16, 32, 64),
-        )  # fmt: skip
+        )
 
     def refused(self, status: int) -> None:
         self.requests.labels(status).inc()
@@ -134,9 +142,12 @@ class Service:
         matches = [hmac.compare_digest(_digest(given), key) for key in self._keys]
         if self._keys and (scheme.lower() != "bearer" or not any(matches)):
             raise RefusedError(
-                401, "Authorization", "no key, or not one of this service",
-                "send the header 'Authorization: Bearer KEY'", www_authenticate="Bearer",
-            )  # fmt: skip
+                401,
+                "Authorization",
+                "no key, or not one of this service",
+                "send the header 'Authorization: Bearer KEY'",
+                www_authenticate="Bearer",
+            )
 
     async def verify(self, request: Request, about: Annotated[About, Query()]) -> Answer:
         """Was the word said? The body is the sound of one wake: 16-bit little-endian samples at
@@ -146,9 +157,12 @@ class Service:
         self._check(request, about)
         if self._streams >= self._settings.streams:
             raise RefusedError(
-                429, "request", f"{self._streams} uploads go on, as many as may",
-                f"ask again in {_RETRY_S} s", retry_after=str(_RETRY_S),
-            )  # fmt: skip
+                429,
+                "request",
+                f"{self._streams} uploads go on, as many as may",
+                f"ask again in {_RETRY_S} s",
+                retry_after=str(_RETRY_S),
+            )
         self._streams += 1
         self.metrics.streams.set(self._streams)
         try:
@@ -178,37 +192,47 @@ class Service:
         given = request.headers.get("content-type", SOUND).partition(";")[0].strip().lower()
         if given != SOUND:
             raise RefusedError(
-                415, "Content-Type", f"given {given[:_SHOWN]!r}; allowed: {SOUND}",
+                415,
+                "Content-Type",
+                f"given {given[:_SHOWN]!r}; allowed: {SOUND}",
                 "send the samples alone, 16-bit little-endian, 16 kHz, one channel, with "
                 f"'Content-Type: {SOUND}'",
-            )  # fmt: skip
+            )
         if about.word != settings.word.name:
             raise RefusedError(
-                422, "word", f"given '{about.word}'; allowed: {settings.word.name}",
+                422,
+                "word",
+                f"given '{about.word}'; allowed: {settings.word.name}",
                 "ask the service that serves this word",
-            )  # fmt: skip
+            )
         if about.state is not None and about.state not in settings.word.states:
             raise RefusedError(
-                422, "state", f"given '{about.state}'; allowed: {'; '.join(settings.word.states)}",
+                422,
+                "state",
+                f"given '{about.state}'; allowed: {'; '.join(settings.word.states)}",
                 "send the state's name from the device's START message, or none",
-            )  # fmt: skip
+            )
         if about.end <= about.start:
             raise RefusedError(
-                422, "endIndexInSamples",
+                422,
+                "endIndexInSamples",
                 f"given {about.end}; allowed: above startIndexInSamples, {about.start}",
                 "send the first sample behind the word",
-            )  # fmt: skip
+            )
         if about.preroll is not None and about.preroll > about.start:
             raise RefusedError(
-                422, "preroll", f"given {about.preroll}; allowed: up to startIndexInSamples",
+                422,
+                "preroll",
+                f"given {about.preroll}; allowed: up to startIndexInSamples",
                 "send how many samples of the sound come before the word",
-            )  # fmt: skip
+            )
         if about.end - about.origin > settings.samples:
             raise RefusedError(
-                422, "endIndexInSamples",
+                422,
+                "endIndexInSamples",
                 f"{about.end - about.origin} samples into the sound; allowed: {settings.samples}",
                 f"begin the sound at most {PREROLL} samples before the word",
-            )  # fmt: skip
+            )
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > 2 * settings.samples:
             raise self._too_long(f"{length} bytes")
@@ -216,9 +240,11 @@ class Service:
     def _too_long(self, given: str) -> RefusedError:
         most = self._settings.samples
         return RefusedError(
-            413, "body", f"{given}; allowed: {2 * most} bytes, {self._settings.seconds:g} s",
+            413,
+            "body",
+            f"{given}; allowed: {2 * most} bytes, {self._settings.seconds:g} s",
             "end the sound 1.5 s behind the word's start: no more is needed",
-        )  # fmt: skip
+        )
 
     async def _answer(self, request: Request, about: About) -> Answer:
         settings, word = self._settings, self._settings.word
@@ -234,13 +260,20 @@ class Service:
         except TimeoutError:
             if self._ends is not None and asyncio.get_running_loop().time() >= self._ends:
                 raise RefusedError(
-                    503, "request", "the service ends", "ask again", connection="close",
+                    503,
+                    "request",
+                    "the service ends",
+                    "ask again",
+                    connection="close",
                     retry_after=str(_RETRY_S),
-                ) from None  # fmt: skip
+                ) from None
             raise RefusedError(
-                408, "body", f"not there after {longest:.1f} s",
-                "send the sound as fast as it is spoken, or faster", connection="close",
-            ) from None  # fmt: skip
+                408,
+                "body",
+                f"not there after {longest:.1f} s",
+                "send the sound as fast as it is spoken, or faster",
+                connection="close",
+            ) from None
         finally:
             self._limits.discard(limit)
         there = time.perf_counter()
@@ -269,9 +302,11 @@ class Service:
             data = odd + chunk
             if total == 0 and data.startswith(b"RIFF"):
                 raise RefusedError(
-                    400, "body", "begins with a WAV header",
+                    400,
+                    "body",
+                    "begins with a WAV header",
                     "send the samples alone: sox x.wav -t raw -e signed -b 16 -r 16000 -c 1 -",
-                )  # fmt: skip
+                )
             whole = len(data) // 2
             odd = data[2 * whole :]
             cut.feed(np.frombuffer(data, "<i2", whole).astype(np.int16))
@@ -285,15 +320,18 @@ class Service:
                 await asyncio.sleep(_PAUSE_S)
         if odd:
             raise RefusedError(
-                400, "body", f"{2 * total + 1} bytes: ends within a sample",
+                400,
+                "body",
+                f"{2 * total + 1} bytes: ends within a sample",
                 "send whole samples, two bytes each",
-            )  # fmt: skip
+            )
         if total < about.end - about.origin:
             raise RefusedError(
-                400, "body",
+                400,
+                "body",
                 f"{total} samples; the word ends at {about.end - about.origin} of it",
                 "send the whole word, or the indices of this sound",
-            )  # fmt: skip
+            )
 
 
 def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
@@ -323,10 +361,14 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
     }
     sound = {"schema": {"type": "string", "format": "binary"}}
     app.add_api_route(
-        PATH, service.verify, methods=["POST"], dependencies=guarded, response_model=Answer,
+        PATH,
+        service.verify,
+        methods=["POST"],
+        dependencies=guarded,
+        response_model=Answer,
         responses={n: {"model": Problems, "description": text} for n, text in why.items()},
         openapi_extra={"requestBody": {"required": True, "content": {SOUND: sound}}},
-    )  # fmt: skip
+    )
     app.add_api_route("/health", service.health, responses={503: {"model": Health}})
     app.add_api_route("/health/live", service.live)
     app.add_api_route("/metrics", service.metrics.page, dependencies=guarded)
@@ -348,9 +390,10 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
         problem = Problem(
-            field="path", problem=f"{request.method} {request.url.path[:_SHOWN]}: {error.detail}",
+            field="path",
+            problem=f"{request.method} {request.url.path[:_SHOWN]}: {error.detail}",
             mend=f"POST {PATH}; /docs lists the rest",
-        )  # fmt: skip
+        )
         return service.refuse(error.status_code, [problem], error.headers)
 
     @app.exception_handler(ClientDisconnect)

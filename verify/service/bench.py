@@ -66,9 +66,13 @@ def sounds(path: Path, word: Word, count: int, seed: int) -> list[bytes]:
 
 
 async def run(
-    url: str, word: Word, key: str | None, load: Load, pieces: list[bytes],
+    url: str,
+    word: Word,
+    key: str | None,
+    load: Load,
+    pieces: list[bytes],
     progress: Callable[[int], None] = lambda done: None,
-) -> list[Outcome]:  # fmt: skip
+) -> list[Outcome]:
     """All outcomes, of load.streams * load.rounds uploads."""
     draw = random.Random(load.seed)
     outcomes: list[Outcome] = []

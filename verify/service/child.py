@@ -12,8 +12,18 @@ from wakestate.verify.gateway.gateway import GatewayError
 
 def call(word: str, *options: str) -> list[str]:
     """What starts the service of a word, a name or a file, on a free port of this computer."""
-    return [sys.executable, "-m", "wakestate", "service", "serve", "--word", word, "--port", "0",
-            *options]  # fmt: skip
+    return [
+        sys.executable,
+        "-m",
+        "wakestate",
+        "service",
+        "serve",
+        "--word",
+        word,
+        "--port",
+        "0",
+        *options,
+    ]
 
 
 @contextlib.contextmanager

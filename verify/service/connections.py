@@ -103,9 +103,10 @@ class Connection(HttpToolsProtocol):
         self._size += size
         if self._size > _HEAD_MOST or len(self.headers) > _HEADERS_MOST:
             raise self._no(
-                431, f"its head has more than {_HEAD_MOST} bytes or {_HEADERS_MOST} headers",
+                431,
+                f"its head has more than {_HEAD_MOST} bytes or {_HEADERS_MOST} headers",
                 "send a shorter one",
-            )  # fmt: skip
+            )
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _PIPELINE_MOST:

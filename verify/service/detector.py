@@ -113,8 +113,10 @@ class SecondLook:
             raise GatewayError(f"{plain(folder / FACTS)}: {error}; {anew}") from None
         first = FirstLook(word, model, [found.shipped[state] for state in word.states])
         if found.first != first.identity:
-            raise GatewayError(f"{folder}: made beside another network than {model}; {anew}, "
-                               f"`verifier recalibrate --model {model}` fits it")  # fmt: skip
+            raise GatewayError(
+                f"{folder}: made beside another network than {model}; {anew}, "
+                f"`verifier recalibrate --model {model}` fits it"
+            )
         limits = np.array([found.limits[state] for state in word.states], np.float32)
         wakes = tuple(found.wakes[state] for state in word.states)
         look = cls(network, first, found.weight, limits, wakes)

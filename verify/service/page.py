@@ -48,10 +48,14 @@ def _request(operation: dict[str, Any]) -> list[str]:
     parts = []
     if operation.get("parameters"):
         rows = [
-            [p["name"], _type(p["schema"]), "needed" if p.get("required") else "",
-             p.get("description", "")]
+            [
+                p["name"],
+                _type(p["schema"]),
+                "needed" if p.get("required") else "",
+                p.get("description", ""),
+            ]
             for p in operation["parameters"]
-        ]  # fmt: skip
+        ]
         parts += [_table(["query", "type", "", ""], rows)]
     for kind in operation.get("requestBody", {}).get("content", {}):
         parts += [f"<p>Body: <code>{escape(kind)}</code></p>"]

@@ -83,8 +83,10 @@ def read_arrays(path: Path) -> dict[str, Floats]:
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Floats:
     with archive.open(member) as file:
-        read = {(1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
         shape, fortran, dtype = read[np.lib.format.read_magic(file)](file)
         data = file.read()
     if dtype.kind != "f" or len(shape) > 4 or len(data) != dtype.itemsize * np.prod(shape):

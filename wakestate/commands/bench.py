@@ -19,10 +19,21 @@ if TYPE_CHECKING:
 
 _COUNTED = "`make bench`"
 _ACCEPT = "`wakestate bench accept` accepts it"
-_out = click.option("--out", type=options.FILE, default="build/bench.json", show_default=True,
-                    metavar="FILE", help="Where counts are.")  # fmt: skip
-_baseline = click.option("--baseline", type=options.FILE, default="bench/baseline.json",
-                         show_default=True, metavar="FILE")  # fmt: skip
+_out = click.option(
+    "--out",
+    type=options.FILE,
+    default="build/bench.json",
+    show_default=True,
+    metavar="FILE",
+    help="Where counts are.",
+)
+_baseline = click.option(
+    "--baseline",
+    type=options.FILE,
+    default="bench/baseline.json",
+    show_default=True,
+    metavar="FILE",
+)
 
 
 @click.group()
@@ -39,13 +50,21 @@ def _subject(word: WordFile, model: Path | None) -> Subject:
 @bench.command(epilog="Example: wakestate bench run --word alexa --board mps2-an386")
 @options.word
 @options.model
-@click.option("--board", "boards", type=options.BOARD, multiple=True, metavar="NAME",
-              help="May be repeated.  [default: all that QEMU counts]")  # fmt: skip
-@click.option("--peers", type=options.FOLDER, metavar="FOLDER",
-              help="Of .tflite files to compile and count.")  # fmt: skip
+@click.option(
+    "--board",
+    "boards",
+    type=options.BOARD,
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated.  [default: all that QEMU counts]",
+)
+@click.option(
+    "--peers", type=options.FOLDER, metavar="FOLDER", help="Of .tflite files to compile and count."
+)
 @_out
-def run(word: WordFile, model: Path | None, boards: Sequence[str], peers: Path | None,
-        out: Path) -> None:  # fmt: skip
+def run(
+    word: WordFile, model: Path | None, boards: Sequence[str], peers: Path | None, out: Path
+) -> None:
     """Build, count, and print the tables."""
     from wakestate.bench import measure, table
     from wakestate.bench.rows import merge, write_report
@@ -76,8 +95,9 @@ def diff(out: Path, baseline: Path) -> int:
     from wakestate.bench.rows import compare, read_report
 
     counted = read_report(out, made_by=_COUNTED.strip("`"))
-    found = compare(read_report(baseline, made_by="wakestate bench accept"), counted,
-                    update=_ACCEPT)  # fmt: skip
+    found = compare(
+        read_report(baseline, made_by="wakestate bench accept"), counted, update=_ACCEPT
+    )
     worse = [difference for difference in found if difference.regression]
     for difference in found:
         print(difference.text, file=sys.stderr if difference.regression else sys.stdout)
@@ -92,8 +112,14 @@ def diff(out: Path, baseline: Path) -> int:
 @bench.command(epilog="Example: wakestate bench accept")
 @_out
 @_baseline
-@click.option("--page", type=options.FILE, default="docs/performance.md", show_default=True,
-              metavar="FILE", help="Its tables are written again.")  # fmt: skip
+@click.option(
+    "--page",
+    type=options.FILE,
+    default="docs/performance.md",
+    show_default=True,
+    metavar="FILE",
+    help="Its tables are written again.",
+)
 def accept(out: Path, baseline: Path, page: Path) -> None:
     """Make what was counted the baseline, and write the tables of a page."""
     from wakestate.bench import table
@@ -110,8 +136,12 @@ def accept(out: Path, baseline: Path, page: Path) -> None:
 
 @bench.command(epilog="Example: wakestate bench host --word alexa --hours 0.1")
 @options.word
-@click.option("--program", type=options.FILE, metavar="FILE",
-              help="An emulator that is built.  [default: built here]")  # fmt: skip
+@click.option(
+    "--program",
+    type=options.FILE,
+    metavar="FILE",
+    help="An emulator that is built.  [default: built here]",
+)
 @options.data
 @click.option("--hours", type=float, default=0.1, show_default=True, help="And ten times as many.")
 def host(word: WordFile, program: Path | None, data: Path | None, hours: float) -> None:
@@ -157,11 +187,14 @@ def size(word: WordFile, model: Path | None, board: str) -> None:
     print(table.sizes(build_image(_subject(word, model), facts), word.name, facts))
 
 
-@bench.command(epilog="Example: wakestate bench stack --board mps2-an386 "
-               "--elf build/mps2-an386/alexa/image.elf ws_push")  # fmt: skip
+@bench.command(
+    epilog="Example: wakestate bench stack --board mps2-an386 "
+    "--elf build/mps2-an386/alexa/image.elf ws_push"
+)
 @options.board
-@click.option("--elf", type=options.FILE, required=True, metavar="FILE",
-              help="With ELF.map and .su files.")  # fmt: skip
+@click.option(
+    "--elf", type=options.FILE, required=True, metavar="FILE", help="With ELF.map and .su files."
+)
 @click.argument("entries", nargs=-1, required=True, metavar="FUNCTION...")
 def stack(board: str, elf: Path, entries: Sequence[str]) -> None:
     """The worst stack of functions in a linked image; what calls them is not counted."""

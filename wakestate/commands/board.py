@@ -97,8 +97,13 @@ def budget(board: str, elf: Path) -> None:
 
 @board.command(epilog="Example: wakestate board connected --board b-l475e-iot01a")
 @options.board
-@click.option("--to", type=click.Choice(["flash", "monitor", "debug"]), default="flash",
-              show_default=True, help="What is to be done with it.")  # fmt: skip
+@click.option(
+    "--to",
+    type=click.Choice(["flash", "monitor", "debug"]),
+    default="flash",
+    show_default=True,
+    help="What is to be done with it.",
+)
 @click.option("--port", metavar="PORT", help="Serial port, as /dev/ttyACM0.")
 def connected(board: str, to: str, port: str | None) -> None:
     """Fail, with a line, where a board is not plugged in."""

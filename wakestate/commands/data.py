@@ -10,10 +10,15 @@ from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder
 from wakestate.commands.word import need_synthesis, warn_of_copies
 
-_downloads = click.option("--downloads", type=options.FOLDER, default="downloads",
-                          show_default=True, metavar="FOLDER",
-                          help="Has, or gets: packages/, voices/kokoro/; your own "
-                          "voices/piper/NAME.onnx and NAME.onnx.json.")  # fmt: skip
+_downloads = click.option(
+    "--downloads",
+    type=options.FOLDER,
+    default="downloads",
+    show_default=True,
+    metavar="FOLDER",
+    help="Has, or gets: packages/, voices/kokoro/; your own "
+    "voices/piper/NAME.onnx and NAME.onnx.json.",
+)
 
 
 @click.group()
@@ -25,14 +30,30 @@ def data() -> None:
 @options.word
 @options.data
 @options.seed
-@click.option("--positives", type=options.POSITIVE, default=3000, show_default=True,
-              help="Clips with the phrase.")  # fmt: skip
-@click.option("--near-misses", type=options.NATURAL,
-              help="Clips of near misses.  [default: two thirds of the positives]")  # fmt: skip
-@click.option("--general", type=options.NATURAL,
-              help="Clips of other sentences.  [default: a third of the positives]")  # fmt: skip
-@click.option("--engines", default="espeak,flite,kokoro,piper", show_default=True,
-              metavar="NAME,...", help="Engines to speak with, where they are here.")  # fmt: skip
+@click.option(
+    "--positives",
+    type=options.POSITIVE,
+    default=3000,
+    show_default=True,
+    help="Clips with the phrase.",
+)
+@click.option(
+    "--near-misses",
+    type=options.NATURAL,
+    help="Clips of near misses.  [default: two thirds of the positives]",
+)
+@click.option(
+    "--general",
+    type=options.NATURAL,
+    help="Clips of other sentences.  [default: a third of the positives]",
+)
+@click.option(
+    "--engines",
+    default="espeak,flite,kokoro,piper",
+    show_default=True,
+    metavar="NAME,...",
+    help="Engines to speak with, where they are here.",
+)
 @_downloads
 @click.option(
     "--recorded",
@@ -43,9 +64,17 @@ def data() -> None:
     "(train/synthesis/recorded.toml); few: the smallest that have each kind.",
 )
 @options.needs("synth")
-def synthesize(word: WordFile, data: Path | None, seed: int, positives: int,
-               near_misses: int | None, general: int | None, engines: str, downloads: Path,
-               recorded: str) -> None:  # fmt: skip
+def synthesize(
+    word: WordFile,
+    data: Path | None,
+    seed: int,
+    positives: int,
+    near_misses: int | None,
+    general: int | None,
+    engines: str,
+    downloads: Path,
+    recorded: str,
+) -> None:
     """A data folder to train a word on: nothing is needed for it.
 
     The phrase, near misses and sentences spoken by every engine that is here, and recorded speech,
@@ -66,8 +95,14 @@ def synthesize(word: WordFile, data: Path | None, seed: int, positives: int,
 
 
 @data.command(epilog="Example: wakestate data benchmark")
-@click.option("--data", type=options.FOLDER, default="data/benchmark", show_default=True,
-              metavar="FOLDER", help="To fill.")  # fmt: skip
+@click.option(
+    "--data",
+    type=options.FOLDER,
+    default="data/benchmark",
+    show_default=True,
+    metavar="FOLDER",
+    help="To fill.",
+)
 @_downloads
 @options.needs("synth")
 def benchmark(data: Path, downloads: Path) -> None:
@@ -100,8 +135,9 @@ def voices(downloads: Path) -> None:
 @options.seed
 @click.option("--count", type=options.POSITIVE, default=16, show_default=True)
 @options.needs("train")
-def scenes(word: WordFile, data: Path | None, split: str, out: Path | None, seed: int,
-           count: int) -> None:  # fmt: skip
+def scenes(
+    word: WordFile, data: Path | None, split: str, out: Path | None, seed: int, count: int
+) -> None:
     """Examples of what training hears, as WAV and PNG.
 
     Scenes, a picture of their features, and a stream in which the device goes through its states.

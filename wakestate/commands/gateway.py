@@ -32,23 +32,54 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     return detector.sensitivity(word.load(), model or word.model, folder)
 
 
-@gateway.command(epilog="Example: wakestate gateway run --from /dev/ttyACM0 "
-                 "--post http://127.0.0.1:8080 --first-of-two")  # fmt: skip
-@click.option("--from", "sources", multiple=True, required=True, metavar="PORT|FILE|-",
-              help="A device; give it again for each of several. Or what the emulator's --uplink "
-              "wrote; - is stdin.")  # fmt: skip
-@click.option("--post", metavar="URL", help="Of the service: http://HOST:PORT, or https where a "
-              "proxy stands before it.")  # fmt: skip
-@click.option("--out", type=options.FOLDER, metavar="FOLDER", help="Keep the utterances there, as "
-              "OUT/NUMBER-WORD.wav with what the device said in a .json beside.")  # fmt: skip
-@click.option("--key-file", type=options.FILE, metavar="FILE",
-              help="Its first line is the key for the service.")  # fmt: skip
-@click.option("--follow", type=SECONDS, default=2.0, show_default=True, metavar="SECONDS",
-              help="For --out: after the word's end, then the device is told to stop.")  # fmt: skip
-@click.option("--baud", type=options.POSITIVE, default=1_000_000, show_default=True,
-              help="Of a port.")  # fmt: skip
-@click.option("--first-of-two", is_flag=True, help="Let each device wake more readily on --word "
-              "while its wakes are verified: at the thresholds in verifier.json.")  # fmt: skip
+@gateway.command(
+    epilog="Example: wakestate gateway run --from /dev/ttyACM0 "
+    "--post http://127.0.0.1:8080 --first-of-two"
+)
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="PORT|FILE|-",
+    help="A device; give it again for each of several. Or what the emulator's --uplink "
+    "wrote; - is stdin.",
+)
+@click.option(
+    "--post",
+    metavar="URL",
+    help="Of the service: http://HOST:PORT, or https where a proxy stands before it.",
+)
+@click.option(
+    "--out",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Keep the utterances there, as "
+    "OUT/NUMBER-WORD.wav with what the device said in a .json beside.",
+)
+@click.option(
+    "--key-file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Its first line is the key for the service.",
+)
+@click.option(
+    "--follow",
+    type=SECONDS,
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For --out: after the word's end, then the device is told to stop.",
+)
+@click.option(
+    "--baud", type=options.POSITIVE, default=1_000_000, show_default=True, help="Of a port."
+)
+@click.option(
+    "--first-of-two",
+    is_flag=True,
+    help="Let each device wake more readily on --word "
+    "while its wakes are verified: at the thresholds in verifier.json.",
+)
 @options.word
 @options.model
 @options.verifier
@@ -85,8 +116,17 @@ def run(
     key = load_key(key_file) if key_file else None
     service = Service(post, key) if post is not None else None
     first = sensitivity(word, model, verifier) if first_of_two else None
-    return take(Taken(list(sources), given["baud"], given["out"], given["follow"], service,
-                      given["quiet"], first))  # fmt: skip
+    return take(
+        Taken(
+            list(sources),
+            given["baud"],
+            given["out"],
+            given["follow"],
+            service,
+            given["quiet"],
+            first,
+        )
+    )
 
 
 @gateway.command(epilog="Example: wakestate gateway fuzz --frames 1000000 --seed 1")

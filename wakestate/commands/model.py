@@ -26,11 +26,14 @@ _copies = click.option(
     is_flag=True,
     help="No copies of the headers of firmware/ that the C includes.",
 )
-_c_out = click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER",
-                      help="Where the C goes.")  # fmt: skip
-_stream = click.option("--stream", is_flag=True,
-                       help="Axis 1 is time: take new columns a run and keep what layers still "
-                       "need of old ones.")  # fmt: skip
+_c_out = click.option(
+    "--out", type=options.FOLDER, required=True, metavar="FOLDER", help="Where the C goes."
+)
+_stream = click.option(
+    "--stream",
+    is_flag=True,
+    help="Axis 1 is time: take new columns a run and keep what layers still need of old ones.",
+)
 
 
 @click.group()
@@ -38,13 +41,20 @@ def model() -> None:
     """Models: convert, generate C, compare."""
 
 
-@model.command(epilog="Example: wakestate model convert --keras runs/alexa/model.keras "
-               "--calibration runs/alexa/calibration.npy --out runs/alexa/model")  # fmt: skip
+@model.command(
+    epilog="Example: wakestate model convert --keras runs/alexa/model.keras "
+    "--calibration runs/alexa/calibration.npy --out runs/alexa/model"
+)
 @options.word
 @click.option("--keras", type=options.FILE, required=True, metavar="FILE", help="Trained model.")
-@click.option("--calibration", type=options.FILE, required=True, metavar="FILE",
-              help=".npy of int8 windows [n, receptive hops, bands]: real features, a few hundred, "
-              "that activations' ranges are measured on.")  # fmt: skip
+@click.option(
+    "--calibration",
+    type=options.FILE,
+    required=True,
+    metavar="FILE",
+    help=".npy of int8 windows [n, receptive hops, bands]: real features, a few hundred, "
+    "that activations' ranges are measured on.",
+)
 @click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER", help="Model folder.")
 @options.needs("train")
 def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
@@ -77,8 +87,9 @@ def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
 @_kernels
 @_copies
 @_c_out
-def generate(word: WordFile, model: Path | None, kernels: Any, without_copies: bool,
-             out: Path) -> None:  # fmt: skip
+def generate(
+    word: WordFile, model: Path | None, kernels: Any, without_copies: bool, out: Path
+) -> None:
     """Model folder -> the C that the firmware is built from."""
     from wakestate.convert.emit import compile_word, emit
     from wakestate.convert.manifest import deaf, read_manifest
@@ -87,8 +98,11 @@ def generate(word: WordFile, model: Path | None, kernels: Any, without_copies: b
     for path in emit(word.path, folder, out, kernels, copies=not without_copies):
         print(path)
     if deaf(loaded, read_manifest(folder)):
-        print(f"{folder}: warning: no thresholds are set, so nothing wakes it; wakestate evaluate "
-              f"--word {word.path} --model {folder} --set-thresholds", file=sys.stderr)  # fmt: skip
+        print(
+            f"{folder}: warning: no thresholds are set, so nothing wakes it; wakestate evaluate "
+            f"--word {word.path} --model {folder} --set-thresholds",
+            file=sys.stderr,
+        )
     program = compile_word(loaded, folder, kernels)
     print(
         f"{sum(step.macs > 0 for step in program.steps)} layers, {program.weight_bytes} bytes of "
@@ -122,8 +136,9 @@ def generate_words(words: Sequence[WordFile], out: Path) -> None:
 @_kernels
 @_copies
 @_c_out
-def only_compile(tflite: Path, name: str | None, stream: bool, kernels: Any, without_copies: bool,
-                 out: Path) -> None:  # fmt: skip
+def only_compile(
+    tflite: Path, name: str | None, stream: bool, kernels: Any, without_copies: bool, out: Path
+) -> None:
     """Any int8 .tflite -> C, nothing built.
 
     Writes NAME.h (a struct, NAME_reset, NAME_run) and NAME.c. What is supported: docs/compile.md.
@@ -132,9 +147,13 @@ def only_compile(tflite: Path, name: str | None, stream: bool, kernels: Any, wit
     from wakestate.convert.compile.names import model_name
 
     made, paths = emit_model(
-        tflite, name or model_name(tflite), kernels, out,
-        stream=stream, copies=not without_copies,
-    )  # fmt: skip
+        tflite,
+        name or model_name(tflite),
+        kernels,
+        out,
+        stream=stream,
+        copies=not without_copies,
+    )
     for path in paths:
         print(path)
     program = made.program
@@ -179,8 +198,11 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
         count_model(tflite, board, stream)
 
 
-@model.command("compare", epilog="Example: wakestate model compare new=runs/new/evaluate.json "
-               "old=build/alexa/evaluate.json")  # fmt: skip
+@model.command(
+    "compare",
+    epilog="Example: wakestate model compare new=runs/new/evaluate.json "
+    "old=build/alexa/evaluate.json",
+)
 @click.argument("first", type=options.NAMED_FILE, metavar="NAME=FILE")
 @click.argument("others", type=options.NAMED_FILE, nargs=-1, required=True, metavar="NAME=FILE...")
 @options.needs("train")
@@ -202,8 +224,15 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None
 @model.command(epilog="Example: wakestate model variants runs/experiment/alexa --rate 0.5")
 @click.argument("folder", type=options.FOLDER)
 @click.option("--baseline", default="none", show_default=True, help="Variant.")
-@click.option("--rate", type=float, multiple=True, metavar="FA/H", default=(0.5, 1.0, 2.0, 4.0),
-              show_default=True, help="False accepts an hour to compare at.")  # fmt: skip
+@click.option(
+    "--rate",
+    type=float,
+    multiple=True,
+    metavar="FA/H",
+    default=(0.5, 1.0, 2.0, 4.0),
+    show_default=True,
+    help="False accepts an hour to compare at.",
+)
 @options.needs("train")
 def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
     """Variants of a model, over seeds: FOLDER/VARIANT-SEED/evaluate.json.

@@ -122,39 +122,78 @@ WORD = _WordType()
 BOARD = _BoardType()
 NAMED_FILE = _NamedFile()
 
-word = click.option("--word", type=WORD, default="alexa", show_default=True, metavar="NAME|FILE",
-                    help="The wake word: words/NAME.toml, or a .toml file.")  # fmt: skip
-words = click.option("--word", "words", type=WORD, default=["alexa"], multiple=True,
-                     metavar="NAME|FILE", show_default=True,
-                     help="The wake word, or several in one program (repeat it).")  # fmt: skip
-board = click.option("--board", type=BOARD, default="mps2-an386", show_default=True,
-                     metavar="NAME", help="The board: boards/NAME/.")  # fmt: skip
-model = click.option("--model", type=FOLDER, metavar="FOLDER",
-                     help="Of the trained model.  [default: models/WORD]")  # fmt: skip
+word = click.option(
+    "--word",
+    type=WORD,
+    default="alexa",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="The wake word: words/NAME.toml, or a .toml file.",
+)
+words = click.option(
+    "--word",
+    "words",
+    type=WORD,
+    default=["alexa"],
+    multiple=True,
+    metavar="NAME|FILE",
+    show_default=True,
+    help="The wake word, or several in one program (repeat it).",
+)
+board = click.option(
+    "--board",
+    type=BOARD,
+    default="mps2-an386",
+    show_default=True,
+    metavar="NAME",
+    help="The board: boards/NAME/.",
+)
+model = click.option(
+    "--model", type=FOLDER, metavar="FOLDER", help="Of the trained model.  [default: models/WORD]"
+)
 verifier = click.option(
     "--verifier",
     type=FOLDER,
     metavar="FOLDER",
     help="Of the verifier.  [default: verifier in that of --model]",
 )
-data = click.option("--data", type=FOLDER, metavar="FOLDER",
-                    help="Recordings, with manifest.csv.  [default: data/WORD]")  # fmt: skip
-also = click.option("--also", type=FOLDER, multiple=True, metavar="FOLDER",
-                    help="Another data folder, used as well (may be repeated).")  # fmt: skip
-split = click.option("--split", default="dev", show_default=True,
-                     help="Split of the manifest; held: train's held-out voices.")  # fmt: skip
+data = click.option(
+    "--data",
+    type=FOLDER,
+    metavar="FOLDER",
+    help="Recordings, with manifest.csv.  [default: data/WORD]",
+)
+also = click.option(
+    "--also",
+    type=FOLDER,
+    multiple=True,
+    metavar="FOLDER",
+    help="Another data folder, used as well (may be repeated).",
+)
+split = click.option(
+    "--split",
+    default="dev",
+    show_default=True,
+    help="Split of the manifest; held: train's held-out voices.",
+)
 seed = click.option("--seed", type=NATURAL, default=1, show_default=True, help="Of what is drawn.")
-library = click.option("--library", type=FILE, metavar="FILE",
-                       help="A libwakestate.so that is built.  [default: built here]")  # fmt: skip
-state = click.option("--state", metavar="KEY=VALUE,...",
-                     help="State of the device, as player=music,volume=high.")  # fmt: skip
+library = click.option(
+    "--library",
+    type=FILE,
+    metavar="FILE",
+    help="A libwakestate.so that is built.  [default: built here]",
+)
+state = click.option(
+    "--state", metavar="KEY=VALUE,...", help="State of the device, as player=music,volume=high."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def out(default: str) -> Decorator:
     """`--out`, the folder of results."""
-    return click.option("--out", type=FOLDER, metavar="FOLDER",
-                        help=f"Where results go.  [default: {default}]")  # fmt: skip
+    return click.option(
+        "--out", type=FOLDER, metavar="FOLDER", help=f"Where results go.  [default: {default}]"
+    )
 
 
 def data_folder(given: Path | None, word: WordFile) -> Path:
@@ -183,8 +222,9 @@ def other_process(*arguments: str, tensorflow: bool = False) -> None:
     """A command in a process of its own, `tensorflow`: whatever backend trains; it says itself what
     is wrong, and ends us."""
     backend = {"KERAS_BACKEND": "tensorflow"} if tensorflow else {}
-    done = subprocess.run([sys.executable, "-m", "wakestate", *arguments],
-                          env={**os.environ, **backend}, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "wakestate", *arguments], env={**os.environ, **backend}, check=False
+    )
     if done.returncode:
         sys.exit(done.returncode)
 

@@ -16,11 +16,19 @@ from wakestate.commands import options
 from wakestate.commands.options import WordFile
 from wakestate.errors import UserError
 
-_program = click.option("--program", type=options.FILE, metavar="FILE",
-                        help="An emulator that is built.  [default: built here]")  # fmt: skip
+_program = click.option(
+    "--program",
+    type=options.FILE,
+    metavar="FILE",
+    help="An emulator that is built.  [default: built here]",
+)
 _scores = click.option("--scores", is_flag=True, help="Print the score of each step, too.")
-_elf = click.option("--elf", type=options.FILE, metavar="FILE",
-                    help="An image that is built.  [default: built here]")  # fmt: skip
+_elf = click.option(
+    "--elf",
+    type=options.FILE,
+    metavar="FILE",
+    help="An image that is built.  [default: built here]",
+)
 _port = click.option("--port", metavar="PORT", help="Serial port, as /dev/ttyACM0.")
 _audio = click.argument("audio", required=False)
 
@@ -95,8 +103,13 @@ def _end_in_order() -> None:
 @options.board
 @options.state
 @click.argument("audio", nargs=-1)
-def run(words: Sequence[WordFile], model: Path | None, board: str, state: str | None,
-        audio: Sequence[str]) -> int:  # fmt: skip
+def run(
+    words: Sequence[WordFile],
+    model: Path | None,
+    board: str,
+    state: str | None,
+    audio: Sequence[str],
+) -> int:
     """The sample, or AUDIO, on the host and in QEMU, side by side."""
     from wakestate.boards import timeline
     from wakestate.boards.run import check_qemu
@@ -149,8 +162,9 @@ def qemu(words: Sequence[WordFile], model: Path | None, board: str, **given: Any
     return _hear(Programs(board, words, model), **given)
 
 
-def _hear(programs: Programs, state: str | None, scores: bool, program: Path | None,
-          audio: str | None) -> int:  # fmt: skip
+def _hear(
+    programs: Programs, state: str | None, scores: bool, program: Path | None, audio: str | None
+) -> int:
     from wakestate.boards import sound
     from wakestate.boards.run import check_qemu
     from wakestate.boards.schema import load_board
@@ -207,8 +221,15 @@ def size(word: WordFile, model: Path | None, board: str) -> None:
     print(table.sizes(image, word.name, facts))
 
 
-def _on_board(verb: str, words: Sequence[WordFile], model: Path | None, board: str,
-              elf: Path | None, port: str | None, audio: str | None) -> int:  # fmt: skip
+def _on_board(
+    verb: str,
+    words: Sequence[WordFile],
+    model: Path | None,
+    board: str,
+    elf: Path | None,
+    port: str | None,
+    audio: str | None,
+) -> int:
     from wakestate.boards import flash, sound
     from wakestate.boards.schema import load_board
 

@@ -33,19 +33,50 @@ def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> l
 @options.model
 @options.verifier
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
-              help="0: any that is free.")  # fmt: skip
-@click.option("--keys", type=options.FILE, metavar="FILE", help="Keys that may ask, one a line; "
-              "else those in $WAKESTATE_KEYS, with commas between. Needed on every address but "
-              "this computer's own.")  # fmt: skip
-@click.option("--streams", type=options.POSITIVE, default=200, show_default=True,
-              help="Uploads at a time; more are told 429.")  # fmt: skip
-@click.option("--seconds", type=gateway.SECONDS, default=15.0, show_default=True,
-              help="Of sound in an upload.")  # fmt: skip
-@click.option("--patience", type=gateway.SECONDS, default=5.0, show_default=True,
-              metavar="SECONDS", help="An upload may fall so far behind real time.")  # fmt: skip
-@click.option("--batch", type=options.POSITIVE, default=8, show_default=True,
-              help="Utterances that go through the network together, at most.")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0: any that is free.",
+)
+@click.option(
+    "--keys",
+    type=options.FILE,
+    metavar="FILE",
+    help="Keys that may ask, one a line; "
+    "else those in $WAKESTATE_KEYS, with commas between. Needed on every address but "
+    "this computer's own.",
+)
+@click.option(
+    "--streams",
+    type=options.POSITIVE,
+    default=200,
+    show_default=True,
+    help="Uploads at a time; more are told 429.",
+)
+@click.option(
+    "--seconds",
+    type=gateway.SECONDS,
+    default=15.0,
+    show_default=True,
+    help="Of sound in an upload.",
+)
+@click.option(
+    "--patience",
+    type=gateway.SECONDS,
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="An upload may fall so far behind real time.",
+)
+@click.option(
+    "--batch",
+    type=options.POSITIVE,
+    default=8,
+    show_default=True,
+    help="Utterances that go through the network together, at most.",
+)
 @click.option("--access-log", is_flag=True, help="A line for each request.")
 @options.needs("serve")
 def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: Any) -> None:
@@ -80,15 +111,28 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
 @click.option("--url", help="A service that runs: http://HOST:PORT.  [default: started here]")
 @click.option("--key-file", type=options.FILE, metavar="FILE", help="Its first line is the key.")
 @click.option("--streams", type=options.POSITIVE, default=50, show_default=True)
-@click.option("--rounds", type=options.POSITIVE, default=10, show_default=True,
-              help="Uploads of each stream.")  # fmt: skip
-@click.option("--piece-ms", type=options.POSITIVE, default=50, show_default=True,
-              help="Of sound in each chunk.")  # fmt: skip
+@click.option(
+    "--rounds", type=options.POSITIVE, default=10, show_default=True, help="Uploads of each stream."
+)
+@click.option(
+    "--piece-ms",
+    type=options.POSITIVE,
+    default=50,
+    show_default=True,
+    help="Of sound in each chunk.",
+)
 @click.option("--together", is_flag=True, help="All end at the same time.")
 @click.option("--audio", type=options.FILE, metavar="FILE", help="WAV.  [default: the sample]")
 @options.needs("serve")
-def bench(word: WordFile, model: Path | None, verifier: Path | None, url: str | None,
-          key_file: Path | None, audio: Path | None, **given: Any) -> int:  # fmt: skip
+def bench(
+    word: WordFile,
+    model: Path | None,
+    verifier: Path | None,
+    url: str | None,
+    key_file: Path | None,
+    audio: Path | None,
+    **given: Any,
+) -> int:
     """How long after the sound's end the service answers.
 
     Uploads sound in real time, many streams at once, and prints percentiles of the time from the
@@ -126,8 +170,9 @@ def bench(word: WordFile, model: Path | None, verifier: Path | None, url: str | 
 @options.board
 @click.argument("audio", nargs=-1)
 @options.needs("serve")
-def demo(word: WordFile, model: Path | None, verifier: Path | None, board: str,
-         audio: Sequence[str]) -> int:  # fmt: skip
+def demo(
+    word: WordFile, model: Path | None, verifier: Path | None, board: str, audio: Sequence[str]
+) -> int:
     """Device, gateway and service on this computer.
 
     On AUDIO, or the samples. Shows each wake with the service's verdict beside it.

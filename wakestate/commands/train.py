@@ -28,22 +28,49 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when i
 ECHO = "low=10,high=0,high=-5"
 AMOUNT = click.FloatRange(0.001, 100)
 
-_draws = click.option("--draws", type=options.POSITIVE, default=3, show_default=True,
-                      help="Mixes of each recording, where mixed.")  # fmt: skip
-_echo = click.option("--echo", default=ECHO, show_default=True, metavar="VOLUME=DB,...",
-                     help="Signal-to-echo ratios of each volume, a volume as often as wanted; of "
-                     "a volume not named: 0.")  # fmt: skip
-_short = click.option("--short", is_flag=True,
-                      help="The device alone, without wrong states, input levels, codecs and near "
-                      "misses, and a sample of each stream.")  # fmt: skip
+_draws = click.option(
+    "--draws",
+    type=options.POSITIVE,
+    default=3,
+    show_default=True,
+    help="Mixes of each recording, where mixed.",
+)
+_echo = click.option(
+    "--echo",
+    default=ECHO,
+    show_default=True,
+    metavar="VOLUME=DB,...",
+    help="Signal-to-echo ratios of each volume, a volume as often as wanted; of "
+    "a volume not named: 0.",
+)
+_short = click.option(
+    "--short",
+    is_flag=True,
+    help="The device alone, without wrong states, input levels, codecs and near "
+    "misses, and a sample of each stream.",
+)
 _MEASURING: tuple[Callable[..., Any], ...] = (
-    options.word, options.model, options.data, options.also, options.split, options.library,
-    options.out("build/WORD"), options.seed, _draws, _echo, _short,
+    options.word,
+    options.model,
+    options.data,
+    options.also,
+    options.split,
+    options.library,
+    options.out("build/WORD"),
+    options.seed,
+    _draws,
+    _echo,
+    _short,
     click.option("--no-peers", is_flag=True, help="The device alone."),
-    click.option("--float", "keras", type=options.FILE, metavar="KERAS",
-                 help="The float model, measured as well.  [default: MODEL/WORD.keras, if there]"),
+    click.option(
+        "--float",
+        "keras",
+        type=options.FILE,
+        metavar="KERAS",
+        help="The float model, measured as well.  [default: MODEL/WORD.keras, if there]",
+    ),
     click.option("--no-float", is_flag=True, help="Without the float model."),
-)  # fmt: skip
+)
 
 
 def measuring(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,21 +84,49 @@ def measuring(function: Callable[..., Any]) -> Callable[..., Any]:
 @options.word
 @options.data
 @options.also
-@click.option("--out", type=options.FOLDER, metavar="FOLDER", help="Of the run: pools of scenes, a "
-              "checkpoint each round, model/ and evaluate.json.  [default: runs/WORD]")  # fmt: skip
+@click.option(
+    "--out",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Of the run: pools of scenes, a "
+    "checkpoint each round, model/ and evaluate.json.  [default: runs/WORD]",
+)
 @options.seed
-@click.option("--rounds", type=options.NATURAL, default=40, show_default=True,
-              help="Of mining and training; 0: the --start as it is.")  # fmt: skip
-@click.option("--batches", type=options.POSITIVE, default=500, show_default=True,
-              help="In a round.")  # fmt: skip
-@click.option("--amount", type=AMOUNT, default=1.0, show_default=True, metavar="SHARE",
-              help="Of the usual 170,000 scenes.")  # fmt: skip
-@click.option("--quantization-aware", type=options.NATURAL, default=0, show_default=True,
-              metavar="ROUNDS",
-              help="Of the rounds, the last that compute as int8 will.")  # fmt: skip
-@click.option("--near-misses", type=options.NATURAL, default=0, show_default=True, metavar="CLIPS",
-              help="Of the scenes without the word, those mixed around a near miss; 0: as many as "
-              "chance gives.")  # fmt: skip
+@click.option(
+    "--rounds",
+    type=options.NATURAL,
+    default=40,
+    show_default=True,
+    help="Of mining and training; 0: the --start as it is.",
+)
+@click.option(
+    "--batches", type=options.POSITIVE, default=500, show_default=True, help="In a round."
+)
+@click.option(
+    "--amount",
+    type=AMOUNT,
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the usual 170,000 scenes.",
+)
+@click.option(
+    "--quantization-aware",
+    type=options.NATURAL,
+    default=0,
+    show_default=True,
+    metavar="ROUNDS",
+    help="Of the rounds, the last that compute as int8 will.",
+)
+@click.option(
+    "--near-misses",
+    type=options.NATURAL,
+    default=0,
+    show_default=True,
+    metavar="CLIPS",
+    help="Of the scenes without the word, those mixed around a near miss; 0: as many as "
+    "chance gives.",
+)
 @click.option(
     "--teacher",
     type=options.FILE,
@@ -79,26 +134,52 @@ def measuring(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="KERAS",
     help="model.keras of another run to learn from as well; of several the mean.",
 )
-@click.option("--start", type=options.FILE, multiple=True, metavar="KERAS",
-              help="Begin with the weights of this network, not with random ones; of several that "
-              "went on from the same one the mean.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True),
-              help="Learning rate at its highest.  [default: 0.002]")  # fmt: skip
-@click.option("--pool", type=options.FOLDER, metavar="FOLDER",
-              help="Scenes that several runs share.  [default: OUT/pool]")  # fmt: skip
-@click.option("--conditioning", type=click.Choice(["both", "norm", "join", "none"]),
-              help="Where the metadata goes in, instead of the word file's model.conditioning; "
-              "none: the device's state is unknown.")  # fmt: skip
-@click.option("--also-dev", type=options.FOLDER, multiple=True, metavar="FOLDER",
-              help="Another data folder, whose split is evaluated as well.")  # fmt: skip
+@click.option(
+    "--start",
+    type=options.FILE,
+    multiple=True,
+    metavar="KERAS",
+    help="Begin with the weights of this network, not with random ones; of several that "
+    "went on from the same one the mean.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Learning rate at its highest.  [default: 0.002]",
+)
+@click.option(
+    "--pool",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Scenes that several runs share.  [default: OUT/pool]",
+)
+@click.option(
+    "--conditioning",
+    type=click.Choice(["both", "norm", "join", "none"]),
+    help="Where the metadata goes in, instead of the word file's model.conditioning; "
+    "none: the device's state is unknown.",
+)
+@click.option(
+    "--also-dev",
+    type=options.FOLDER,
+    multiple=True,
+    metavar="FOLDER",
+    help="Another data folder, whose split is evaluated as well.",
+)
 @options.split
 @_draws
 @_echo
 @_short
 @click.option("--only-train", is_flag=True, help="End with model.keras and calibration.npy.")
 @options.needs("train")
-def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path | None,
-          only_train: bool, **given: Any) -> None:  # fmt: skip
+def train(
+    word: WordFile,
+    data: Path | None,
+    also: tuple[Path, ...],
+    out: Path | None,
+    only_train: bool,
+    **given: Any,
+) -> None:
     """Train, convert and measure a word, and set its thresholds.
 
     The same command goes on after a kill.
@@ -116,24 +197,46 @@ def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path |
 
     warn_of_copies(word, loaded)
     budget = Budget(
-        seed=given["seed"], rounds=given["rounds"], batches=given["batches"],
-        rounded=given["quantization_aware"], near=given["near_misses"],
+        seed=given["seed"],
+        rounds=given["rounds"],
+        batches=given["batches"],
+        rounded=given["quantization_aware"],
+        near=given["near_misses"],
         **({"rate": given["rate"]} if given["rate"] else {}),
-    )  # fmt: skip
+    )
     if given["conditioning"]:
         changed = loaded.model.model_copy(update={"conditioning": given["conditioning"]})
         loaded = loaded.model_copy(update={"model": changed})
-    fit(loaded, folder, run, options.CACHE, budget.times(given["amount"]), given["pool"], also,
-        given["teacher"], given["start"])  # fmt: skip
+    fit(
+        loaded,
+        folder,
+        run,
+        options.CACHE,
+        budget.times(given["amount"]),
+        given["pool"],
+        also,
+        given["teacher"],
+        given["start"],
+    )
     if only_train:
         return
     where, made = f"--word {word.path}", run / "model"
-    measured = [f"--data={folder}", *(f"--also={path}" for path in given["also_dev"]),
-                *(f"--{key}={given[key]}" for key in ("split", "draws", "echo")),
-                *(["--short"] if given["short"] else [])]  # fmt: skip
+    measured = [
+        f"--data={folder}",
+        *(f"--also={path}" for path in given["also_dev"]),
+        *(f"--{key}={given[key]}" for key in ("split", "draws", "echo")),
+        *(["--short"] if given["short"] else []),
+    ]
     convert(word, run)
-    other_process("evaluate", f"--word={word.path}", f"--model={made}", f"--out={run}", *measured,
-                  "--set-thresholds", tensorflow=True)  # fmt: skip
+    other_process(
+        "evaluate",
+        f"--word={word.path}",
+        f"--model={made}",
+        f"--out={run}",
+        *measured,
+        "--set-thresholds",
+        tensorflow=True,
+    )
     print(f"To hear with it: wakestate emulate {where} --model {made} x.wav")
     print(f"To see it: wakestate report {where} --model {made} --out {run} {' '.join(measured)}")
     print(f"To ship it: mkdir -p models/{word.name} && cp {made}/* models/{word.name}/")
@@ -141,9 +244,15 @@ def train(word: WordFile, data: Path | None, also: tuple[Path, ...], out: Path |
 
 def convert(word: WordFile, run: Path) -> None:
     """RUN/model of what was trained there."""
-    other_process("model", "convert", f"--word={word.path}", f"--keras={run / 'model.keras'}",
-                  f"--calibration={run / 'calibration.npy'}", f"--out={run / 'model'}",
-                  tensorflow=True)  # fmt: skip
+    other_process(
+        "model",
+        "convert",
+        f"--word={word.path}",
+        f"--keras={run / 'model.keras'}",
+        f"--calibration={run / 'calibration.npy'}",
+        f"--out={run / 'model'}",
+        tensorflow=True,
+    )
 
 
 def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
@@ -168,16 +277,18 @@ def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
         keras = own if own.is_file() else None
     rates = tuple(sorted({0.5, 0.1, loaded.detector.false_accepts_per_hour}, reverse=True))
     peers, keras = (False, None) if given["short"] else (not given["no_peers"], keras)
-    return Options(given["seed"], given["draws"], ratios, rates, peers, keras, given["also"],
-                   given["short"])  # fmt: skip
+    return Options(
+        given["seed"], given["draws"], ratios, rates, peers, keras, given["also"], given["short"]
+    )
 
 
 def _out(given: dict[str, Any], word: WordFile) -> Path:
     return given["out"] or Path("build") / word.name
 
 
-def _measure(given: dict[str, Any], word: WordFile, loaded: Word, library: Path,
-             chosen: Options) -> Measured:  # fmt: skip
+def _measure(
+    given: dict[str, Any], word: WordFile, loaded: Word, library: Path, chosen: Options
+) -> Measured:
     """Evaluate, write evaluate.json, print the tables."""
     from wakestate.train.evaluation.device import Device
     from wakestate.train.evaluation.evaluate import evaluate, write_json
@@ -187,8 +298,15 @@ def _measure(given: dict[str, Any], word: WordFile, loaded: Word, library: Path,
     start, kept = time.monotonic(), out.parent / "heard"
     Device(library, loaded)  # refuses a missing or foreign one before any sound is read
     try:
-        measured = evaluate(loaded, library, data_folder(given["data"], word), given["split"],
-                            options.CACHE, chosen, kept)  # fmt: skip
+        measured = evaluate(
+            loaded,
+            library,
+            data_folder(given["data"], word),
+            given["split"],
+            options.CACHE,
+            chosen,
+            kept,
+        )
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the sound in work", file=sys.stderr)
         raise
@@ -197,11 +315,15 @@ def _measure(given: dict[str, Any], word: WordFile, loaded: Word, library: Path,
     for table in tables(json.loads(out.read_text(encoding="utf-8"))):
         if table.title != BY_NAME:
             print(table.markdown(), end="\n\n")
-    print(f"{len(measured.false_accepts)} false accepts, each named in {out}; "
-          "`wakestate model clips` writes their sound\n")  # fmt: skip
+    print(
+        f"{len(measured.false_accepts)} false accepts, each named in {out}; "
+        "`wakestate model clips` writes their sound\n"
+    )
     if chosen.short:
-        print("short: without other engines, the float model, states told wrongly, input levels, "
-              "codecs and near misses, and a sample of each stream\n")  # fmt: skip
+        print(
+            "short: without other engines, the float model, states told wrongly, input levels, "
+            "codecs and near misses, and a sample of each stream\n"
+        )
     elif measured.about["peers_absent"]:
         print(f"not beside: {measured.about['peers_absent']}\n")
     print(f"evaluated in {time.monotonic() - start:.0f} s", file=sys.stderr)
@@ -211,8 +333,12 @@ def _measure(given: dict[str, Any], word: WordFile, loaded: Word, library: Path,
 
 @click.command(epilog="Example: wakestate evaluate --word alexa --data data/alexa --short")
 @measuring
-@click.option("--set-thresholds", is_flag=True, help="Write the thresholds found at the word "
-              "file's false_accepts_per_hour into MODEL/model.json.")  # fmt: skip
+@click.option(
+    "--set-thresholds",
+    is_flag=True,
+    help="Write the thresholds found at the word "
+    "file's false_accepts_per_hour into MODEL/model.json.",
+)
 @options.needs("train")
 def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> None:
     """Misses at fixed false accepts an hour, as the device hears.
@@ -242,13 +368,24 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> None:
 
 @click.command(epilog="Example: wakestate report --word alexa --data data/alexa --short")
 @measuring
-@click.option("--beside", type=options.NAMED_FILE, multiple=True, metavar="NAME=FILE",
-              help="Another model's evaluate.json, shown beside (may be repeated).")  # fmt: skip
-@click.option("--costs", type=options.FILE, default=None, metavar="FILE",
-              help="Counted costs.  [default: bench/baseline.json]")  # fmt: skip
+@click.option(
+    "--beside",
+    type=options.NAMED_FILE,
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Another model's evaluate.json, shown beside (may be repeated).",
+)
+@click.option(
+    "--costs",
+    type=options.FILE,
+    default=None,
+    metavar="FILE",
+    help="Counted costs.  [default: bench/baseline.json]",
+)
 @options.needs("train")
-def report(word: WordFile, beside: Sequence[tuple[str, Path]], costs: Path | None,
-           **given: Any) -> None:  # fmt: skip
+def report(
+    word: WordFile, beside: Sequence[tuple[str, Path]], costs: Path | None, **given: Any
+) -> None:
     """One HTML page of what evaluate found.
 
     Evaluates first where it must. Writes OUT/report/report.html (all in one file) and its figures
@@ -270,8 +407,16 @@ def report(word: WordFile, beside: Sequence[tuple[str, Path]], costs: Path | Non
     if reason:
         print(f"{reason}; evaluating", file=sys.stderr)
         _measure(given, word, loaded, library, chosen)
-    print(write_report(loaded, model, results, out / "report",
-                       costs or ROOT / "bench/baseline.json", list(beside)))  # fmt: skip
+    print(
+        write_report(
+            loaded,
+            model,
+            results,
+            out / "report",
+            costs or ROOT / "bench/baseline.json",
+            list(beside),
+        )
+    )
 
 
 @click.command(epilog="Example: wakestate model clips --word alexa --data data/alexa --short")
@@ -305,11 +450,16 @@ def clips(word: WordFile, **given: Any) -> None:
 @options.data
 @options.also
 @options.split
-@click.option("--run", type=options.FOLDER, metavar="FOLDER",
-              help="Of what was trained.  [default: runs/WORD]")  # fmt: skip
+@click.option(
+    "--run",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Of what was trained.  [default: runs/WORD]",
+)
 @options.needs("train")
-def endpoints(word: WordFile, data: Path | None, also: tuple[Path, ...], split: str,
-              run: Path | None) -> None:  # fmt: skip
+def endpoints(
+    word: WordFile, data: Path | None, also: tuple[Path, ...], split: str, run: Path | None
+) -> None:
     """Two ways to tell where the word starts and ends.
 
     Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
@@ -318,28 +468,47 @@ def endpoints(word: WordFile, data: Path | None, also: tuple[Path, ...], split: 
     from wakestate.train.learning.aligned import go_on, measure
 
     loaded, folder, run = word.load(), data_folder(data, word), run or Path("runs") / word.name
-    models = {method: go_on(loaded, folder, also, run, options.CACHE, method)
-              for method in ("regression", "aligned")}  # fmt: skip
+    models = {
+        method: go_on(loaded, folder, also, run, options.CACHE, method)
+        for method in ("regression", "aligned")
+    }
     print(measure(loaded, folder, split, options.CACHE, models))
 
 
-@click.command(epilog="Example: wakestate model experiment --word alexa --data data/alexa "
-               "--variants 'none both' --seeds '1 2'")  # fmt: skip
+@click.command(
+    epilog="Example: wakestate model experiment --word alexa --data data/alexa "
+    "--variants 'none both' --seeds '1 2'"
+)
 @options.word
 @options.data
 @options.also
 @options.split
 @options.out("runs/experiment/WORD")
-@click.option("--variants", default="none join norm both", show_default=True,
-              help="Of --conditioning.")  # fmt: skip
+@click.option(
+    "--variants", default="none join norm both", show_default=True, help="Of --conditioning."
+)
 @click.option("--seeds", default="1 2 3", show_default=True)
 @click.option("--rounds", type=options.POSITIVE, default=40, show_default=True)
 @click.option("--batches", type=options.POSITIVE, default=500, show_default=True)
-@click.option("--amount", type=AMOUNT, default=1.0, show_default=True, metavar="SHARE",
-              help="Of the usual scenes.")  # fmt: skip
+@click.option(
+    "--amount",
+    type=AMOUNT,
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the usual scenes.",
+)
 @options.needs("train")
-def experiment(word: WordFile, data: Path | None, also: tuple[Path, ...], split: str,
-               out: Path | None, variants: str, seeds: str, **budget: Any) -> None:  # fmt: skip
+def experiment(
+    word: WordFile,
+    data: Path | None,
+    also: tuple[Path, ...],
+    split: str,
+    out: Path | None,
+    variants: str,
+    seeds: str,
+    **budget: Any,
+) -> None:
     """Does knowing the device's state help? Variants and seeds on the same scenes.
 
     What is there already is not done again.
@@ -353,11 +522,26 @@ def experiment(word: WordFile, data: Path | None, also: tuple[Path, ...], split:
             run = place / f"{variant}-{seed}"
             if (run / "evaluate.json").is_file():
                 continue
-            other_process("train", f"--word={word.path}", f"--data={folder}", f"--out={run}",
-                          f"--pool={place / 'pool'}", f"--conditioning={variant}",
-                          f"--seed={seed}", "--only-train", *more)  # fmt: skip
+            other_process(
+                "train",
+                f"--word={word.path}",
+                f"--data={folder}",
+                f"--out={run}",
+                f"--pool={place / 'pool'}",
+                f"--conditioning={variant}",
+                f"--seed={seed}",
+                "--only-train",
+                *more,
+            )
             convert(word, run)
-            other_process("evaluate", f"--word={word.path}", f"--model={run / 'model'}",
-                          f"--data={folder}", f"--split={split}", "--short",
-                          f"--out={run}", tensorflow=True)  # fmt: skip
+            other_process(
+                "evaluate",
+                f"--word={word.path}",
+                f"--model={run / 'model'}",
+                f"--data={folder}",
+                f"--split={split}",
+                "--short",
+                f"--out={run}",
+                tensorflow=True,
+            )
     print(table(place, "none", (0.5, 1.0, 2.0, 4.0)))

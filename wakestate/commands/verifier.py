@@ -38,9 +38,12 @@ def verifier() -> None:
 
 
 def _wakes(default: str) -> Any:
-    return click.option("--wakes", type=options.FOLDER, metavar="FOLDER",
-                        help="What the device woke on, made once for all runs.  "
-                        f"[default: {default}]")  # fmt: skip
+    return click.option(
+        "--wakes",
+        type=options.FOLDER,
+        metavar="FOLDER",
+        help=f"What the device woke on, made once for all runs.  [default: {default}]",
+    )
 
 
 @verifier.command(epilog="Example: wakestate verifier train --word alexa --data data/alexa")
@@ -54,17 +57,37 @@ def _wakes(default: str) -> Any:
 @options.seed
 @_wakes("runs/verify/WORD-wakes-AMOUNT")
 @_amount
-@click.option("--kind", type=click.Choice(_KINDS), default="cra", show_default=True,
-              help="Network, by verify/learning/networks.py.")  # fmt: skip
-@click.option("--cuts", type=click.Choice(_CUTS), default="misaligned", show_default=True,
-              help="Feature windows at the start as placed, or off by 0.5 s.")  # fmt: skip
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default="cra",
+    show_default=True,
+    help="Network, by verify/learning/networks.py.",
+)
+@click.option(
+    "--cuts",
+    type=click.Choice(_CUTS),
+    default="misaligned",
+    show_default=True,
+    help="Feature windows at the start as placed, or off by 0.5 s.",
+)
 @_epochs
-@click.option("--batches", type=options.POSITIVE, default=400, show_default=True,
-              help="Of an epoch.")  # fmt: skip
+@click.option(
+    "--batches", type=options.POSITIVE, default=400, show_default=True, help="Of an epoch."
+)
 @options.needs("train")
-def train(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
-          also: tuple[Path, ...], library: Path | None, out: Path | None, wakes: Path | None,
-          amount: float, **given: Any) -> None:  # fmt: skip
+def train(
+    word: WordFile,
+    model: Path | None,
+    verifier: Path | None,
+    data: Path | None,
+    also: tuple[Path, ...],
+    library: Path | None,
+    out: Path | None,
+    wakes: Path | None,
+    amount: float,
+    **given: Any,
+) -> None:
     """Train a verifier on the wakes of a model; goes on after a kill.
 
     Mixes scenes as for the first network and lets the compiled device hear them; learns from its
@@ -84,8 +107,20 @@ def train(word: WordFile, model: Path | None, verifier: Path | None, data: Path 
     recipe = Recipe(given["kind"], given["cuts"], given["seed"], given["epochs"], given["batches"])
     run = out or Path("runs/verify") / word.name
     wakes = wakes or Path("runs/verify") / f"{word.name}-wakes-{amount:g}"
-    print(fit(word.load(), folder, also, options.CACHE, library, model or word.model, wakes, run,
-              recipe, Amounts().times(amount)))  # fmt: skip
+    print(
+        fit(
+            word.load(),
+            folder,
+            also,
+            options.CACHE,
+            library,
+            model or word.model,
+            wakes,
+            run,
+            recipe,
+            Amounts().times(amount),
+        )
+    )
     target, made = verifier_folder(word, model, verifier), run / "verifier"
     if given["kind"] == "dnn-hmm" or (out is not None and verifier is None):
         return
@@ -105,9 +140,16 @@ def train(word: WordFile, model: Path | None, verifier: Path | None, data: Path 
 @_wakes("runs/verify/WORD-held-AMOUNT-DEVICE")
 @_amount
 @options.needs("train")
-def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
-                also: tuple[Path, ...], library: Path | None, wakes: Path | None,
-                amount: float) -> None:  # fmt: skip
+def recalibrate(
+    word: WordFile,
+    model: Path | None,
+    verifier: Path | None,
+    data: Path | None,
+    also: tuple[Path, ...],
+    library: Path | None,
+    wakes: Path | None,
+    amount: float,
+) -> None:
     """Fit a trained verifier to another first network, or to its new thresholds.
 
     Lets the compiled device hear scenes of held-out voices and sets in VERIFIER/verifier.json what
@@ -120,9 +162,17 @@ def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data:
     from wakestate.verify.learning.thresholds import decide_anew
 
     kept = f"{word.name}-held-{amount:g}-{library_hash(library)[:8]}"
-    decide_anew(word.load(), data_folder(data, word), also, options.CACHE, library,
-                model or word.model, wakes or Path("runs/verify") / kept, target,
-                Amounts().times(amount))  # fmt: skip
+    decide_anew(
+        word.load(),
+        data_folder(data, word),
+        also,
+        options.CACHE,
+        library,
+        model or word.model,
+        wakes or Path("runs/verify") / kept,
+        target,
+        Amounts().times(amount),
+    )
     print(target)
 
 
@@ -133,11 +183,19 @@ def recalibrate(word: WordFile, model: Path | None, verifier: Path | None, data:
 @options.data
 @options.split
 @options.library
-@click.option("--out", type=options.FILE, metavar="FILE",
-              help="JSON.  [default: build/WORD/verify.json]")  # fmt: skip
+@click.option(
+    "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: build/WORD/verify.json]"
+)
 @options.needs("train")
-def measure(word: WordFile, model: Path | None, verifier: Path | None, data: Path | None,
-            split: str, library: Path | None, out: Path | None) -> None:  # fmt: skip
+def measure(
+    word: WordFile,
+    model: Path | None,
+    verifier: Path | None,
+    data: Path | None,
+    split: str,
+    library: Path | None,
+    out: Path | None,
+) -> None:
     """Misses and false accepts with and without the verifier.
 
     Streams a split through the compiled first network, as it ships and at the lower thresholds of
@@ -155,21 +213,37 @@ def measure(word: WordFile, model: Path | None, verifier: Path | None, data: Pat
     print(measured(system, out or Path("build") / word.name / "verify.json"))
 
 
-@verifier.command(epilog="Example: wakestate verifier compare runs/verify/alexa-experiment "
-                  "--data data/alexa")  # fmt: skip
+@verifier.command(
+    epilog="Example: wakestate verifier compare runs/verify/alexa-experiment --data data/alexa"
+)
 @click.argument("folder", type=options.FOLDER)
 @options.word
 @options.model
 @options.data
 @options.split
 @options.library
-@click.option("--rate", type=float, default=20.0, show_default=True, metavar="FA/H",
-              help="Of the first network, in each condition.")  # fmt: skip
-@click.option("--out", type=options.FILE, metavar="FILE",
-              help="JSON.  [default: FOLDER/compare.json]")  # fmt: skip
+@click.option(
+    "--rate",
+    type=float,
+    default=20.0,
+    show_default=True,
+    metavar="FA/H",
+    help="Of the first network, in each condition.",
+)
+@click.option(
+    "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: FOLDER/compare.json]"
+)
 @options.needs("train")
-def compare(folder: Path, word: WordFile, model: Path | None, data: Path | None, split: str,
-            library: Path | None, rate: float, out: Path | None) -> None:  # fmt: skip
+def compare(
+    folder: Path,
+    word: WordFile,
+    model: Path | None,
+    data: Path | None,
+    split: str,
+    library: Path | None,
+    rate: float,
+    out: Path | None,
+) -> None:
     """Verifiers and the DNN-HMM, at equal misses.
 
     Lets the compiled device hear a split at a low threshold, asks every run in FOLDER about each
@@ -179,17 +253,37 @@ def compare(folder: Path, word: WordFile, model: Path | None, data: Path | None,
     _compare(folder, word, model, data, split, library, rate, out)
 
 
-def _compare(folder: Path, word: WordFile, model: Path | None, data: Path | None, split: str,
-             library: Path | None, rate: float, out: Path | None) -> None:  # fmt: skip
+def _compare(
+    folder: Path,
+    word: WordFile,
+    model: Path | None,
+    data: Path | None,
+    split: str,
+    library: Path | None,
+    rate: float,
+    out: Path | None,
+) -> None:
     library = built_library(word, model, library)
     from wakestate.verify.learning.compare import compare as compared
 
-    print(compared(word.load(), data_folder(data, word), split, options.CACHE, library, folder,
-                   rate, out or folder / "compare.json"))  # fmt: skip
+    print(
+        compared(
+            word.load(),
+            data_folder(data, word),
+            split,
+            options.CACHE,
+            library,
+            folder,
+            rate,
+            out or folder / "compare.json",
+        )
+    )
 
 
-@verifier.command(epilog="Example: wakestate verifier experiment --data data/alexa "
-                  "--kinds 'cra dnn-hmm' --seeds 1")  # fmt: skip
+@verifier.command(
+    epilog="Example: wakestate verifier experiment --data data/alexa "
+    "--kinds 'cra dnn-hmm' --seeds 1"
+)
 @options.word
 @options.model
 @options.data
@@ -202,12 +296,30 @@ def _compare(folder: Path, word: WordFile, model: Path | None, data: Path | None
 @click.option("--kinds", default=" ".join(_KINDS), show_default=True)
 @click.option("--cuts", default=" ".join(_CUTS), show_default=True)
 @click.option("--seeds", default="1 2 3", show_default=True)
-@click.option("--rate", type=float, default=20.0, show_default=True, metavar="FA/H",
-              help="Of the first network, in each condition.")  # fmt: skip
+@click.option(
+    "--rate",
+    type=float,
+    default=20.0,
+    show_default=True,
+    metavar="FA/H",
+    help="Of the first network, in each condition.",
+)
 @options.needs("train")
-def experiment(word: WordFile, model: Path | None, data: Path | None, also: tuple[Path, ...],
-               split: str, out: Path | None, wakes: Path | None, amount: float, epochs: int,
-               kinds: str, cuts: str, seeds: str, rate: float) -> None:  # fmt: skip
+def experiment(
+    word: WordFile,
+    model: Path | None,
+    data: Path | None,
+    also: tuple[Path, ...],
+    split: str,
+    out: Path | None,
+    wakes: Path | None,
+    amount: float,
+    epochs: int,
+    kinds: str,
+    cuts: str,
+    seeds: str,
+    rate: float,
+) -> None:
     """CRA, CNNs and a DNN-HMM at equal misses: kinds x cuts x seeds.
 
     What is there already is not done again.
@@ -228,6 +340,13 @@ def experiment(word: WordFile, model: Path | None, data: Path | None, also: tupl
                 run = place / f"{kind}-{cut}-{seed}"
                 if list(run.glob("verifier/*.json")):
                     continue
-                other_process("verifier", "train", *shared, f"--kind={kind}", f"--cuts={cut}",
-                              f"--seed={seed}", f"--out={run}")  # fmt: skip
+                other_process(
+                    "verifier",
+                    "train",
+                    *shared,
+                    f"--kind={kind}",
+                    f"--cuts={cut}",
+                    f"--seed={seed}",
+                    f"--out={run}",
+                )
     _compare(place, word, model, data, split, None, rate, None)

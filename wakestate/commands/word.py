@@ -25,8 +25,15 @@ def word() -> None:
 def list_words(as_json: bool) -> None:
     """The word files here and in the package."""
     found = [options.WORD.convert(name, None, None) for name in options.word_names()]
-    rows = [{"name": w.name, "phrase": w.load().phrase, "file": str(w.path),
-             "model": (w.model / "model.json").is_file()} for w in found]  # fmt: skip
+    rows = [
+        {
+            "name": w.name,
+            "phrase": w.load().phrase,
+            "file": str(w.path),
+            "model": (w.model / "model.json").is_file(),
+        }
+        for w in found
+    ]
     if as_json:
         print(json.dumps(rows))
         return
@@ -86,8 +93,14 @@ def warn_of_copies(word: WordFile, loaded: Any) -> None:
 @click.option("--split", default="train", show_default=True, help="Split to hear.")
 @options.library
 @options.needs("train")
-def lengths(word: WordFile, model: Path | None, data: Path | None, also: tuple[Path, ...],
-            split: str, library: Path | None) -> None:  # fmt: skip
+def lengths(
+    word: WordFile,
+    model: Path | None,
+    data: Path | None,
+    also: tuple[Path, ...],
+    split: str,
+    library: Path | None,
+) -> None:
     """How long people say the word, as the model places it.
 
     What [detector] shortest_s of the word file is chosen by.
