@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.bench.rows import BenchError
+from wakestate.tables import text
 from wakestate.train.data.manifest import DataError, read_manifest
 
 RATE = 16000
@@ -90,18 +91,24 @@ def hear(program: Path, audio: Audio, seconds: float) -> Heard:
 def table(program: Path, audio: Audio, hours: float) -> str:
     """Measure `hours` and ten times as much."""
     short, long = (hear(program, audio, times * hours * 3600) for times in (1, 10))
-    lines = [
-        f"{program} on one core of this computer; {audio.origin}",
-        f"  {'':8}  {'CPU s':>8}  {'x real time':>12}  {'peak memory, KB':>16}  {'events':>8}",
-    ]
-    lines += [
-        f"  {each.seconds / 3600:6g} h  {each.cpu_s:8.2f}  {each.speed:12,.0f}"
-        f"  {each.peak_kb:16,}  {each.lines:8,}"
+    rows = [
+        {
+            "audio": f"{each.seconds / 3600:g} h",
+            "CPU s": f"{each.cpu_s:.2f}",
+            "x real time": round(each.speed),
+            "peak memory, KB": each.peak_kb,
+            "events": each.lines,
+        }
         for each in (short, long)
     ]
     times, memory = long.cpu_s / short.cpu_s, long.peak_kb / short.peak_kb
-    lines.append(f"  ten times the audio: {times:.2f} x the time, {memory:.2f} x the memory")
-    return "\n".join(lines)
+    return "\n".join(
+        (
+            f"{program} on one core of this computer; {audio.origin}",
+            text(rows, left=0),
+            f"ten times the audio: {times:.2f} x the time, {memory:.2f} x the memory",
+        )
+    )
 
 
 def _peak_kb(pid: int) -> int:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from wakestate.bench.image import KINDS, PARTS, Kind, part_of, read_image, read_objects
+from wakestate import tables
+from wakestate.bench.image import PARTS, Kind, part_of, read_image, read_objects
 from wakestate.bench.measure import CALLS, counting_boards, floor, macs_per_instruction
 from wakestate.bench.rows import BenchError, Report, Row
 from wakestate.bench.stack import POINTED, Stack
 from wakestate.boards.schema import Board, load_board
 from wakestate.words.files import write_whole
 
-_HEAD = ("", "instructions", "MACs", "per MAC", "x floor", "flash", "RAM", "stack", "computed")
-_SECTIONS_HEAD = ("bytes of the image", "code", "constants", "data", "zero")
 #: What a row's name does not say.
 _NOTES = {
     "front end": "front end, per hop",
@@ -28,7 +28,7 @@ WIDE = "_wide"
 
 PEERS = Path(__file__).parent / "peers.toml"
 
-Cells = list[tuple[str, ...]]
+Cells = dict[str, str | int | None]
 
 
 def text(report: Report) -> str:
@@ -37,16 +37,30 @@ def text(report: Report) -> str:
     for model, core in report.measured:
         board = _board(core)
         blocks.append(f"{model} on {_title(board)}, {board.name} in QEMU; {_floor_note(board)}")
-        blocks.append(_align(_rows(report, model, core, board)))
+        blocks.append(_indented(_rows(report, model, core, board)))
         blocks.append(_deepest(report, model, core))
-        blocks.append(_align(_sections(report, model, core)))
+        blocks.append(_indented(_sections(report, model, core)))
         blocks.append("")
     return "\n".join(blocks)
 
 
 def sizes(elf: Path, word: str, board: Board) -> str:
     """For a terminal: the bytes of a word's least image, by object, and its stack."""
-    image, stack = read_image(elf, board.prefix), Stack(elf, board.prefix, POINTED)
+    stack = Stack(elf, board.prefix, POINTED)
+    calls = max((stack.worst(call) for call in CALLS), key=lambda worst: worst.bytes)
+    return "\n".join(
+        (
+            _indented(size_rows(elf, word, board)),
+            "  The application's RAM is an engine and a hop of PCM: firmware/test/image.c",
+            f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
+            f"  {elf}",
+        )
+    )
+
+
+def size_rows(elf: Path, word: str, board: Board) -> list[Cells]:
+    """Bytes by object, then of the engine's parts, then of the image."""
+    image = read_image(elf, board.prefix)
     objects = read_objects(elf.with_name(elf.name + ".map").read_text(encoding="utf-8"))
     rows: list[tuple[str, dict[Kind, int]]] = []
     for origin, kinds in objects.items():
@@ -58,25 +72,17 @@ def sizes(elf: Path, word: str, board: Board) -> str:
         "board": "start-up, application",
     }
     rows += [(titles[part], image.parts[part]) for part in PARTS]
-    cells: Cells = [(f"{word} on {_title(board)}, bytes", *KINDS, "flash", "RAM")]
-    for name, kinds in rows:
-        flash, ram = (
-            kinds["code"] + kinds["constants"] + kinds["data"],
-            kinds["data"] + kinds["zero"],
-        )
-        cells.append((name, *map(_number, (*kinds.values(), flash, ram))))
-    cells.append(
-        ("image, without stack", *[""] * len(KINDS), *map(_number, (image.flash, image.ram)))
-    )
-    calls = max((stack.worst(call) for call in CALLS), key=lambda worst: worst.bytes)
-    return "\n".join(
-        (
-            _align(cells),
-            "  The application's RAM is an engine and a hop of PCM: firmware/test/image.c",
-            f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
-            f"  {elf}",
-        )
-    )
+    head = f"{word} on {_title(board)}, bytes"
+    cells: list[Cells] = [
+        {
+            head: name,
+            **{str(kind): count for kind, count in kinds.items()},
+            "flash": kinds["code"] + kinds["constants"] + kinds["data"],
+            "RAM": kinds["data"] + kinds["zero"],
+        }
+        for name, kinds in rows
+    ]
+    return [*cells, {head: "image, without stack", "flash": image.flash, "RAM": image.ram}]
 
 
 def markdown(report: Report, model: str) -> str:
@@ -86,24 +92,25 @@ def markdown(report: Report, model: str) -> str:
         raise BenchError(
             f"{model}: not measured; `wakestate bench run --word {model}` and `bench accept` do"
         )
-    blocks = [_pipe(_totals(report, model, cores))]
+    blocks = [tables.markdown(_totals(report, model, cores))]
     what = "network step" if (model, cores[0], "step") in {r.key for r in report.rows} else "run"
     blocks.append(f"Instructions (times the floor) of each layer in a {what}:")
-    blocks.append(_pipe(_by_layer(report, model, cores)))
+    blocks.append(tables.markdown(_by_layer(report, model, cores)))
     for core in (core for core in cores if core == "cortex-m4"):
         blocks.append("Whose the bytes are, on the Cortex-M4F:")
-        blocks.append(_pipe(_sections(report, model, core)))
+        blocks.append(tables.markdown(_sections(report, model, core)))
     beside = _peers(report, model, cores)
     if beside:
         blocks.append("Beside other engines, counted the same way:")
-        blocks.append(_pipe(beside))
+        blocks.append(tables.markdown(beside))
     return "\n\n".join(blocks)
 
 
 def prices(report: Report) -> str:
     """For docs/: what weights as int16 cost and save, of every model counted with them."""
     totals = {row.key: row for row in report.rows if row.layer == "total"}
-    cells: Cells = [("", "flash", "wide", "", "instructions", "wide", "")]
+    head = ("", "flash", "wide", "", "instructions", "wide", "")
+    cells = []
     for (model, core, layer), wide in totals.items():
         row = totals.get((model.removesuffix(WIDE), core, layer))
         if not model.endswith(WIDE) or row is None:
@@ -113,7 +120,7 @@ def prices(report: Report) -> str:
             was, now = getattr(row, cost), getattr(wide, cost)
             numbers += [_number(was), _number(now), f"{100 * (now - was) / was:+.0f} %"]
         cells.append((f"{row.model}, {_title(_board(core))}", *numbers))
-    return _pipe(cells)
+    return tables.pipe(head, cells, left=1)
 
 
 def fill(path: Path, report: Report) -> None:
@@ -167,26 +174,28 @@ def _times(row: Row, board: Board) -> str:
     return f"{row.instructions / floor(row.macs, board):.1f}"
 
 
-def _rows(report: Report, model: str, core: str, board: Board) -> Cells:
-    cells: Cells = [_HEAD]
+def _rows(report: Report, model: str, core: str, board: Board) -> list[Cells]:
+    cells: list[Cells] = []
     for row in report.rows:
         if (row.model, row.core) != (model, core):
             continue
         per_mac = f"{row.instructions / row.macs:.2f}" if row.macs and row.instructions else ""
-        numbers = (row.flash, row.ram, row.stack, row.stack_computed)
         second = _per_second(report, row)
         name = _NOTES.get(row.layer, row.layer)
         if row.layer == "total" and not second:
             name = "total, a run"
         cells.append(
-            (
-                name,
-                _number(row.instructions),
-                _number(row.macs),
-                "" if second else per_mac,
-                "" if second else _times(row, board),
-                *map(_number, numbers),
-            )
+            {
+                "": name,
+                "instructions": row.instructions,
+                "MACs": row.macs,
+                "per MAC": "" if second else per_mac,
+                "x floor": "" if second else _times(row, board),
+                "flash": row.flash,
+                "RAM": row.ram,
+                "stack": row.stack,
+                "computed": row.stack_computed,
+            }
         )
     return cells
 
@@ -198,16 +207,21 @@ def _deepest(report: Report, model: str, core: str) -> str:
     return f"  deepest call, bytes of stack: {calls}" if calls else ""
 
 
-def _sections(report: Report, model: str, core: str) -> Cells:
-    found = [item for item in report.sections if (item.model, item.core) == (model, core)]
-    cells: Cells = [_SECTIONS_HEAD] if found else []
-    for item in found:
-        sizes = (item.code, item.constants, item.data, item.zero)
-        cells.append((item.part, *map(_number, sizes)))
-    return cells
+def _sections(report: Report, model: str, core: str) -> list[Cells]:
+    return [
+        {
+            "bytes of the image": item.part,
+            "code": item.code,
+            "constants": item.constants,
+            "data": item.data,
+            "zero": item.zero,
+        }
+        for item in report.sections
+        if (item.model, item.core) == (model, core)
+    ]
 
 
-def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
+def _totals(report: Report, model: str, cores: Sequence[str]) -> list[Cells]:
     rows = {row.key: row for row in report.rows}
     word = (model, cores[0], "step") in rows
     unit = "per second of audio" if word else "a run"
@@ -226,70 +240,53 @@ def _totals(report: Report, model: str, cores: Sequence[str]) -> Cells:
         ("stack from reset on, computed", "total", "stack_computed"),
         ("stack from reset on, painted", "total", "stack"),
     ]
-    cells: Cells = [("", *(_title(_board(core)) for core in cores))]
+    cells: list[Cells] = []
     for title, layer, cost in wanted:
         if (model, cores[0], layer) not in rows:
             continue
-        values = [getattr(rows[model, core, layer], cost) for core in cores]
-        if any(value is not None for value in values):
-            cells.append((title, *map(_number, values)))
+        values = {_title(_board(c)): getattr(rows[model, c, layer], cost) for c in cores}
+        if any(value is not None for value in values.values()):
+            cells.append({"": title, **values})
     return cells
 
 
-def _by_layer(report: Report, model: str, cores: Sequence[str]) -> Cells:
+def _by_layer(report: Report, model: str, cores: Sequence[str]) -> list[Cells]:
     rows = {row.key: row for row in report.rows}
     names = [row.layer for row in report.rows if (row.model, row.core) == (model, cores[0])]
     names = names[: names.index("step" if "step" in names else "engine") + ("step" in names)]
-    heads = (f"{_title(_board(core))}, /{macs_per_instruction(_board(core))}" for core in cores)
     flash = "cortex-m4" if "cortex-m4" in cores else cores[0]
-    cells: Cells = [("", "MACs", f"flash, {_title(_board(flash))}", *heads)]
+    cells: list[Cells] = []
     for name in names:
         first = rows[model, flash, name]
-        counts = []
+        line: Cells = {"": name, "MACs": first.macs}
+        line[f"flash, {_title(_board(flash))}"] = first.flash
         for core in cores:
-            row = rows.get((model, core, name))
-            times = _times(row, _board(core)) if row else ""
+            board, row = _board(core), rows.get((model, core, name))
+            times = _times(row, board) if row else ""
             count = _number(row.instructions) if row else ""
-            counts.append(count + (f" ({times})" if times else ""))
-        cells.append((name, _number(first.macs), _number(first.flash), *counts))
+            head = f"{_title(board)}, /{macs_per_instruction(board)}"
+            line[head] = count + (f" ({times})" if times else "")
+        cells.append(line)
     return cells
 
 
-def _peers(report: Report, model: str, cores: Sequence[str]) -> Cells:
+def _peers(report: Report, model: str, cores: Sequence[str]) -> list[Cells]:
     rows = {row.key: row for row in report.rows}
     peers = tomllib.loads(PEERS.read_text(encoding="utf-8"))["peer"]
     peers = [peer for peer in peers if (model, cores[0], peer["layer"]) in rows]
     word = (model, cores[0], "step") in rows
     peers = [peer for peer in peers if peer.get("model", model if word else None) == model]
     shown = [core for core in cores if any(core in peer for peer in peers)]
-    head = [f"{who}, {_title(_board(core))}" for core in shown for who in ("theirs", "ours")]
-    cells: Cells = [("", *head)]
+    cells: list[Cells] = []
     for peer in peers:
-        numbers: list[int | None] = []
+        line: Cells = {"": peer["what"]}
         for core in shown:
-            numbers += [peer.get(core), getattr(rows[model, core, peer["layer"]], peer["cost"])]
-        cells.append((peer["what"], *map(_number, numbers)))
-    return cells if peers else []
+            title = _title(_board(core))
+            line[f"theirs, {title}"] = peer.get(core)
+            line[f"ours, {title}"] = getattr(rows[model, core, peer["layer"]], peer["cost"])
+        cells.append(line)
+    return cells
 
 
-def _align(cells: Cells) -> str:
-    """The first column to the left, numbers to the right."""
-    if not cells:
-        return ""
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
-
-
-def _pipe(cells: Cells) -> str:
-    if not cells:
-        return ""
-    rule = "|---|" + "---:|" * (len(cells[0]) - 1)
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], rule, *lines[1:]])
+def _indented(rows: list[Cells]) -> str:
+    return textwrap.indent(tables.text(rows), "  ")

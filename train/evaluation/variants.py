@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.tables import pipe
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.metrics import first_within
 from wakestate.train.evaluation.trials import fields
@@ -128,23 +129,21 @@ def table(folder: Path, baseline: str, rates: Sequence[float]) -> str:
         known = ", ".join(v.name for v in variants)
         raise DataError(f"{folder}: no runs of the baseline '{baseline}'; there are: {known}")
     others = [v for v in variants if v is not base]
-    lines = [
-        f"| FRR % at {rates[0]:g} FA/h | {base.name} | "
-        + " | ".join(v.name for v in others)
-        + " |",
-        "|---|" + "---|" * len(variants),
+    head = [f"FRR % at {rates[0]:g} FA/h", base.name, *(v.name for v in others)]
+    cells = [
+        [name, *(_cell(100 * v.frr["row"][:, 0, i], "") for v in (base, *others))]
+        for i, name in enumerate(names)
     ]
-    for i, name in enumerate(names):
-        cells = [_cell(100 * v.frr["row"][:, 0, i], "") for v in (base, *others)]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    blocks = [pipe(head, cells)]
     for title, way, of_base in (
         ("a threshold for each row", "row", "row"),
         ("one threshold for all rows", "all", "all"),
         (f"a threshold for each state; {base.name} has one", "state", "all"),
     ):
-        lines += ["", *_changes(title, plays, base, others, rates, way, of_base)]
+        blocks.append(_changes(title, plays, base, others, rates, way, of_base))
     seeds = ", ".join(f"{v.name}: {', '.join(map(str, v.seeds))}" for v in variants)
-    return "\n".join(lines) + f"\n\nSeeds: {seeds}. ±: 95 % interval over seeds (Student's t)."
+    blocks.append(f"Seeds: {seeds}. ±: 95 % interval over seeds (Student's t).")
+    return "\n\n".join(blocks)
 
 
 def _changes(
@@ -155,11 +154,11 @@ def _changes(
     rates: Sequence[float],
     way: str,
     of_base: str,
-) -> list[str]:
+) -> str:
     """A table of relative changes, each with thresholds set in its own way."""
     players = list(dict.fromkeys(p for p in plays if p))
     what = f"{title}: relative change against {base.name}, %"
-    lines = _head([what, "FA/h", *players, "mean"])
+    rows = []
     for v in others:
         shared = [s for s in v.seeds if s in base.seeds]
         mine = v.frr[way][[v.seeds.index(s) for s in shared]]
@@ -171,12 +170,8 @@ def _changes(
                 before = np.maximum(theirs[:, r, at].mean(axis=1), 1e-9)
                 changes.append(100 * (mine[:, r, at].mean(axis=1) / before - 1))
             cells = [_cell(c, "+") for c in (*changes, np.mean(changes, axis=0))]
-            lines.append(f"| {v.name} | {rate:g} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _head(names: Sequence[str]) -> list[str]:
-    return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+            rows.append([v.name, f"{rate:g}", *cells])
+    return pipe([what, "FA/h", *players, "mean"], rows)
 
 
 def _cell(values: NDArray[np.float64], sign: str) -> str:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert.hostlib import Extractor
+from wakestate.tables import pipe
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
 from wakestate.train.learning.fit import Trainer, trained
@@ -138,7 +139,7 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
     unit = ENDPOINT_HOPS * word.frontend.hop_samples
     smoothing = word.detector.smoothing_steps
     ways = [("regression", "newest"), ("regression", "mean"), ("aligned", "aligned")]
-    lines = ["| condition | way | start, ms | end, ms | words |", "|---|---|---|---|---|"]
+    rows = []
     loaded = {name: keras.saving.load_model(path, compile=False) for name, path in models.items()}
     todo = [
         c
@@ -158,5 +159,5 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
             ms = np.array(errors) * 1000 / RATE
             cells = [f"{ms[:, i].std(ddof=1):.0f} bias {ms[:, i].mean():+.0f}" for i in (0, 1)]
             name = method if way == method else f"{method}, {way} step"
-            lines.append(f"| {c.name} | {name} | {' | '.join(cells)} | {len(ms)} |")
-    return "\n".join(lines)
+            rows.append([c.name, name, *cells, str(len(ms))])
+    return pipe(["condition", "way", "start, ms", "end, ms", "words"], rows)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from wakestate.tables import pipe
+
 Cell = tuple[str, str]  # what is said, and in small what qualifies it
 USUAL = "0.5"  # FA/h of what shows one rate
 
@@ -21,16 +23,8 @@ class Table:
 
     def markdown(self) -> str:
         """As Markdown; what is small stands in the same cell."""
-        lines = [
-            f"**{self.title}**",
-            "",
-            "| " + " | ".join(self.head) + " |",
-            "|---" * len(self.head) + "|",
-        ]
-        for row in self.rows:
-            cells = [f"{text} {small}".strip().replace("|", "/") for text, small in row]
-            lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+        cells = [[f"{text} {small}".strip() for text, small in row] for row in self.rows]
+        return f"**{self.title}**\n\n{pipe(self.head, cells)}"
 
 
 def percent(share: float) -> str:

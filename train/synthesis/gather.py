@@ -20,6 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wakestate.tables import markdown
 from wakestate.train.artifacts import quiet
 from wakestate.train.data.corpus import DataError
 from wakestate.train.synthesis.recorded import Source, extract
@@ -103,14 +104,21 @@ def summary(rows: list[dict[str, str]], seconds: float) -> str:
     for row in rows:
         label = row["label"] if row["kind"] == "tts" else ""
         table[row["split"], row["kind"], label].append(row)
-    lines = ["| split | kind | label | files | hours | voices |", "|---|---|---|---:|---:|---:|"]
+    shown = []
     for (split, kind, label), found in sorted(table.items()):
         hours = sum(float(row["seconds"]) for row in found) / 3600
         voices = len({row["speaker"] for row in found} - {"n/a"})
-        lines.append(
-            f"| {split} | {kind} | {label} | {len(found)} | {hours:.2f} | {voices or ''} |"
+        shown.append(
+            {
+                "split": split,
+                "kind": kind,
+                "label": label,
+                "files": len(found),
+                "hours": f"{hours:.2f}",
+                "voices": voices or None,
+            }
         )
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     rate = 3600 * hours / max(seconds, 1e-9)
-    lines.append(f"\n{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time")
-    return "\n".join(lines)
+    speed = f"{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time"
+    return f"{markdown(shown, left=3)}\n\n{speed}"

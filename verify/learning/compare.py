@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
+from wakestate.tables import pipe
 from wakestate.train.artifacts import joined, save_arrays, write_json
 from wakestate.train.data.corpus import RATE, DataError, find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import Device, library_hash, wakes
@@ -289,15 +290,14 @@ def compare(
 
 def markdown(facts: dict[str, Any]) -> str:
     """The table of docs/experiments/verification.md."""
-    lines = [
+    said = (
         f"{facts['words']} wakes on the word by {facts['speakers']} voices, "
-        f"{facts['false_accepts']} on something else in {facts['hours']:.1f} h of streams.",
-        "",
-        "| network | trained on cuts | asked on cuts | "
-        + " | ".join(f"{m:.0%} missed: false accepts | fewer than DNN-HMM" for m in MISSED)
-        + " | seeds |",
-        "|---|---|---|" + "---|---|" * len(MISSED) + "---|",
-    ]
+        f"{facts['false_accepts']} on something else in {facts['hours']:.1f} h of streams."
+    )
+    head = ["network", "trained on cuts", "asked on cuts"]
+    for m in MISSED:
+        head += [f"{m:.0%} missed: false accepts", "fewer than DNN-HMM"]
+    rows = []
     for row in facts["rows"]:
         cells = []
         for at in row["at"]:
@@ -308,8 +308,5 @@ def markdown(facts: dict[str, Any]) -> str:
                 if "fewer" in at
                 else "-"
             )
-        lines.append(
-            f"| {row['kind']} | {row['trained']} | {row['cut']} | {' | '.join(cells)} | "
-            f"{len(row['seeds'])} |"
-        )
-    return "\n".join(lines)
+        rows.append([row["kind"], row["trained"], row["cut"], *cells, str(len(row["seeds"]))])
+    return f"{said}\n\n{pipe([*head, 'seeds'], rows)}"

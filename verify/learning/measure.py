@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
+from wakestate.tables import pipe
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import RATE, load_corpus, voice
 from wakestate.train.evaluation.device import Device, Steps
@@ -138,34 +139,28 @@ def measure(system: System, out: Path) -> str:
         found = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
     rows = [row for row, _ in found]
     write_json(out, [asdict(row) for row in rows])
-    lines = [
-        "| condition | "
-        + " | ".join(f"{s}: false accepts | misses %" for s in SYSTEMS)
-        + " | trials |",
-        "|---|" + "---|---|" * len(SYSTEMS) + "---|",
-    ]
+    head = ["condition", *(h for s in SYSTEMS for h in (f"{s}: false accepts", "misses %"))]
+    shown = []
     for row in rows:
-        cells = [
-            f"{accepts} | {100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"
-            for accepts, (m, a, b) in zip(row.accepts, row.frr, strict=True)
-        ]
-        lines.append(f"| {row.condition} | {' | '.join(cells)} | {row.trials} |")
+        cells = [row.condition]
+        for accepts, (m, a, b) in zip(row.accepts, row.frr, strict=True):
+            cells += [str(accepts), f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"]
+        shown.append([*cells, str(row.trials)])
     # Conditions that differ in the recordings alone hear one stream: it counts once.
     streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}.values()
     hours, trials = sum(row.hours for row in streams), sum(row.trials for row in rows)
-    cells = []
+    cells = [f"**all**, {hours:.1f} h"]
     for i in range(len(SYSTEMS)):
         accepts = sum(row.accepts[i] for row in streams)
         misses = 100 * sum(row.misses[i] for row in rows) / trials
-        cells.append(f"{accepts}, {accepts / hours:.2f}/h | {misses:.1f}")
-    lines.append(f"| **all**, {hours:.1f} h | {' | '.join(cells)} | {trials} |")
+        cells += [f"{accepts}, {accepts / hours:.2f}/h", f"{misses:.1f}"]
+    shown.append([*cells, str(trials)])
     missed = np.concatenate([trialled.missed for _, trialled in found], axis=1)
     speakers = [who for _, trialled in found for who in trialled.speakers]
     more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
     low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
-    lines += [
-        "",
+    said = (
         f"Both miss {100 * more.mean():+.1f} points more than the one look "
-        f"[{100 * low:+.1f}, {100 * high:+.1f}].",
-    ]
-    return "\n".join(lines)
+        f"[{100 * low:+.1f}, {100 * high:+.1f}]."
+    )
+    return f"{pipe([*head, 'trials'], shown)}\n\n{said}"
