@@ -18,7 +18,7 @@ from wakestate.boards.schema import Board, board_names, load_board
 from wakestate.convert.compile.emit import compile_model
 from wakestate.convert.compile.names import model_name
 from wakestate.convert.emit import compile_word
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.words import Word, WordError, load_word
 
 #: 2^6 ns an instruction: more than a tick for each where the clock is above 15.6 MHz, and the

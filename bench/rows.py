@@ -28,8 +28,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wakestate.errors import UserError
-from wakestate.words.explain import explain
-from wakestate.words.files import write_whole
+from wakestate.explain import explain
+from wakestate.files import write_whole
 
 #: What of a row may not grow; in bytes but the first.
 COSTS = ("instructions", "flash", "ram", "stack", "stack_computed")

@@ -14,7 +14,7 @@ from wakestate.bench.measure import CALLS, counting_boards, floor, macs_per_inst
 from wakestate.bench.rows import BenchError, Report, Row
 from wakestate.bench.stack import POINTED, Stack
 from wakestate.boards.schema import Board, load_board
-from wakestate.words.files import write_whole
+from wakestate.files import write_whole
 
 #: What a row's name does not say.
 _NOTES = {

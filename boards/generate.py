@@ -10,8 +10,8 @@ from typing import Any
 from wakestate import ROOT, __version__
 from wakestate.boards import svd
 from wakestate.boards.schema import FOLDER, Board, BoardError, load_board
-from wakestate.convert.render import render
-from wakestate.words.files import write_whole
+from wakestate.files import write_whole
+from wakestate.render import render
 
 _INCLUDE = re.compile(r'^#include "([\w./-]+)"', re.MULTILINE)
 

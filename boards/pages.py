@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from wakestate import ROOT
 from wakestate.boards.schema import Board, board_names, load_board
-from wakestate.convert.render import render
+from wakestate.render import render
 
 COMMAND = "wakestate board docs"
 BASELINE = ROOT / "bench" / "baseline.json"

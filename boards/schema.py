@@ -14,9 +14,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wakestate import ROOT
-from wakestate.convert.kernels import Kernels
+from wakestate.contract.kernels import Kernels
 from wakestate.errors import UserError
-from wakestate.words.explain import explain
+from wakestate.explain import explain
 
 FOLDER = ROOT / "boards"
 

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate import ROOT
+from wakestate.contract.kernels import Kernels, family
 from wakestate.convert.compile.emit import compile_variants, program_values
 from wakestate.convert.compile.program import Program
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.compile.sources import included
 from wakestate.convert.frontend import lfbe_name, template_values
-from wakestate.convert.kernels import Kernels, family
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import (
     NAME,
     Logit,
@@ -25,11 +26,10 @@ from wakestate.convert.manifest import (
     check_manifest,
     deaf,
     never_fires,
-    sha256,
     state_file,
 )
-from wakestate.convert.render import heading, render, write_files
-from wakestate.convert.sources import included
+from wakestate.files import sha256
+from wakestate.render import heading, render, write_files
 from wakestate.words import Word, load_word
 
 OUTPUTS = 3  # logit, start and end

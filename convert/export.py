@@ -28,10 +28,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
-from wakestate.contract import ENDPOINT_HOPS, endpoint_range, metadata_vectors
-from wakestate.convert.errors import ConvertError
+from wakestate.contract.metadata import ENDPOINT_HOPS, endpoint_range, metadata_vectors
 from wakestate.convert.fold import Folded, fold, layer_names, plain_model, set_folded
 from wakestate.convert.frontend import frontend_hash
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import (
     NAME,
     Logit,
@@ -40,13 +40,12 @@ from wakestate.convert.manifest import (
     never_fires,
     read_manifest,
     set_thresholds,
-    sha256,
     state_file,
     two_input_file,
     write_manifest,
 )
+from wakestate.files import make_folder, sha256, writing
 from wakestate.words import Word
-from wakestate.words.files import make_folder, writing
 
 __all__ = ["export", "set_thresholds"]
 

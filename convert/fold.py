@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from wakestate.contract import MIN_SCALE
+from wakestate.contract.metadata import MIN_SCALE
 from wakestate.words import Word
 
 Array = NDArray[np.float64]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.compile.sources import FIRMWARE, included
 from wakestate.convert.frontend import template_values
-from wakestate.convert.render import render
-from wakestate.convert.sources import FIRMWARE, included
+from wakestate.render import render
 from wakestate.words.schema import FrontEnd
 
 CACHE = Path("build/host/frontend")

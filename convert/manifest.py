@@ -6,17 +6,16 @@ the thresholds and the hash of every file, so that nothing is compiled that does
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from wakestate.convert.errors import ConvertError
 from wakestate.convert.frontend import frontend_hash
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.files import FileError, inside, plain, plain_name, sha256, shown, sized, write_whole
 from wakestate.words import Word
-from wakestate.words.files import FileError, inside, plain, plain_name, shown, sized, write_whole
 
 NAME = "model.json"
 SCHEMA = 2  # of model.json
@@ -77,11 +76,6 @@ def state_file(word: Word, state: str) -> str:
 def two_input_file(word: Word) -> str:
     """Name of the .tflite that takes features and metadata."""
     return f"{word.name}_two_input.tflite"
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import quantize_multiplier
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import quantize_multiplier
+from wakestate.convert.graph.tflite_graph import Op, Quantization, read_model
 from wakestate.convert.manifest import state_file
-from wakestate.convert.tflite_graph import Op, Quantization, read_model
 from wakestate.words import Word
 
 Int8 = NDArray[np.int8]

@@ -19,7 +19,7 @@ from wakestate.boards.compiled import run_compiled
 from wakestate.boards.schema import load_board
 from wakestate.boards.vectors import Results
 from wakestate.convert.compile.emit import emit_model
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.tflite_graph import read_model
 
 Bytes = NDArray[np.integer]  # int8 or uint8, int16 or int32 at some ends
 Sequences = Sequence[Sequence[Sequence[Bytes]]]  # [sequence][run][input]

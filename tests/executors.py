@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.convert.compile.sources import included
 from wakestate.convert.emit import endpoint_q16, generate
 from wakestate.convert.frontend import frames, reference, to_int8
 from wakestate.convert.manifest import read_manifest, state_file
 from wakestate.convert.reference import Network, Stream, endpoints, outputs, read_network, whole
-from wakestate.convert.render import write_files
-from wakestate.convert.sources import included
+from wakestate.render import write_files
 from wakestate.words import Word, load_word
 
 ROOT = Path(__file__).resolve().parent.parent

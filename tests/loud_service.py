@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from wakestate.verify.protocol.api import Settings
+from wakestate.verify.protocol.window import FRAMES
 from wakestate.verify.service import app as service
 from wakestate.verify.service import connections, serving
-from wakestate.verify.service.api import Settings
 from wakestate.verify.service.batching import Floats, States
-from wakestate.verify.service.window import FRAMES
 from wakestate.words import load_word
 
 ROOT = Path(__file__).resolve().parent.parent

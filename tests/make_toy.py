@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.contract import metadata_vectors
+from wakestate.contract.metadata import metadata_vectors
 from wakestate.convert.export import export, set_thresholds
 from wakestate.convert.reference import logits, read_network
 from wakestate.train.model.network import build_model, load_network

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.firmware_build import ROOT
-from wakestate.verify.gateway.frames import PREROLL
-from wakestate.verify.service.window import needed
+from wakestate.verify.protocol.frames import PREROLL
+from wakestate.verify.protocol.window import needed
 from wakestate.words import load_word
 
 FRONTEND = load_word(ROOT / "words/alexa.toml").frontend

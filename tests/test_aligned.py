@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wakestate.train.learning.aligned import AT, Heard, aligned_loss, places
+from wakestate.train.experiments.aligned import AT, Heard, aligned_loss, places
 
 UNIT, STEP = 960, 480  # samples
 START, END = 8000, 16000

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.executors import TOY
+from wakestate.convert.compile.sources import FIRMWARE
 from wakestate.convert.emit import generate
-from wakestate.convert.render import write_files
-from wakestate.convert.sources import FIRMWARE
+from wakestate.render import write_files
 
 KERNEL = """
 #include "kernels/plain.h"

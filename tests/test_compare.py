@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wakestate.train.data.corpus import DataError
-from wakestate.train.evaluation.variants import frr_at, interval, table
+from wakestate.train.experiments.variants import frr_at, interval, table
 
 
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:

@@ -16,12 +16,12 @@ from tests.firmware_build import ROOT
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker, schema
 from wakestate.__main__ import main
+from wakestate.contract.kernels import KERNELS, Kernels
 from wakestate.convert.compile.emit import compile_model, emit_model
 from wakestate.convert.compile.program import Program, Step
 from wakestate.convert.compile.window import distance
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kernels import KERNELS, Kernels
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import read_model
 
 GOLDEN = ROOT / "tests/golden/compiled"
 BOARDS = ["mps2-an385", "mps2-an386", "mps3-an547"]

@@ -13,8 +13,8 @@ from tests.compiled import TFLM, Sequences, build, check_equal, compare
 from tests.tflite_maker import Maker
 from wakestate.__main__ import main
 from wakestate.convert.compile.emit import compile_model
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import read_model
 
 
 def shape_of(m: Maker, x: int) -> int:

@@ -15,9 +15,9 @@ from tests.tflite_maker import Maker
 from wakestate.convert.compile.lower import lower
 from wakestate.convert.compile.refused import REFUSED
 from wakestate.convert.compile.simplify import SUPPORTED, simplify
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.move import box, runs
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import box, runs
+from wakestate.convert.graph.tflite_graph import read_model
 
 
 def reductions(m: Maker) -> None:

@@ -11,7 +11,7 @@ from tests.tflite_maker import Maker
 from wakestate.__main__ import main
 from wakestate.boards import building
 from wakestate.convert.compile.names import check_name, fits, model_name
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 
 
 def relu(folder: Path, name: str) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.compiled import Sequences, check_equal
 from tests.tflite_maker import Maker, schema
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.tflite_graph import read_model
 
 RUNS = 12
 ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")

@@ -13,7 +13,7 @@ from tests.compiled import check_equal
 from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker, schema
 from wakestate.convert.compile.emit import compile_model
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 
 
 def _svdf(

@@ -13,7 +13,7 @@ from tests.test_compile import columns, written
 from tests.tflite_maker import Maker, schema
 from wakestate.__main__ import main
 from wakestate.convert.compile.emit import Compiled, compile_model
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 
 
 def check_stream(path: Path, boards: Sequence[str] = ("host",)) -> Compiled:

@@ -14,8 +14,8 @@ from tests.test_compile_ops import random_inputs
 from tests.tflite_maker import Maker
 from wakestate.convert.compile.simplify import simplify
 from wakestate.convert.compile.views import TableOp
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import read_model
 
 ALL = np.arange(-128, 128).astype(np.int8)
 #: Options' classes of operators that have any.

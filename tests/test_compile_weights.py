@@ -12,7 +12,7 @@ import pytest
 from tests.compiled import Sequences, check_equal
 from tests.tflite_maker import Maker, schema
 from wakestate.convert.compile.emit import compile_model
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.tflite_graph import read_model
 
 RUNS = 10
 HALF = 1 << 30

@@ -14,11 +14,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.executors import ROOT, TOY
 from wakestate.__main__ import main
+from wakestate.contract.kernels import KERNELS, Kernels
 from wakestate.convert.compile.emit import compile_variants
 from wakestate.convert.emit import emit, generate
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kernels import KERNELS, Kernels
-from wakestate.convert.manifest import never_fires, set_thresholds, sha256
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.manifest import never_fires, set_thresholds
+from wakestate.files import sha256
 from wakestate.words import load_word
 from wakestate.words.schema import Detector
 

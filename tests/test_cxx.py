@@ -11,7 +11,7 @@ import pytest
 from tests.firmware_build import ROOT
 from tests.test_compile import golden_model, written
 from wakestate.convert.compile.emit import compile_model
-from wakestate.convert.render import write_files
+from wakestate.render import write_files
 
 STANDARDS = ("c++11 -O0", "c++14 -O1", "c++17 -O2", "c++20 -O3")
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror"]

@@ -13,9 +13,9 @@ from tests.fuzz.mutants import FAULTS, compile_mutants, own_models, run_sanitize
 from tests.tflite_maker import Maker, schema
 from wakestate.__main__ import main
 from wakestate.convert.compile.simplify import SUPPORTED
-from wakestate.convert.errors import ConvertError, shown
-from wakestate.convert.rules import RULES
-from wakestate.convert.tflite_graph import MOST_BYTES, read_model
+from wakestate.convert.graph.errors import ConvertError, shown
+from wakestate.convert.graph.rules import RULES
+from wakestate.convert.graph.tflite_graph import MOST_BYTES, read_model
 
 
 def network(m: Maker) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.firmware_build import ROOT, Build, build
-from wakestate.verify.gateway.frames import Audio, Frame, Reader, parse
+from wakestate.verify.protocol.frames import Audio, Frame, Reader, parse
 
 STATES = "player=idle|music,volume=low|high"
 

@@ -23,6 +23,7 @@ from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip, DataError, load_corpus, voice
 from wakestate.train.evaluation import evaluate
+from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import BARRED, OURS, Device, DeviceError
 from wakestate.train.evaluation.evaluate import Evaluation, Options
 from wakestate.train.evaluation.metrics import caught, sweep
@@ -36,7 +37,6 @@ from wakestate.train.evaluation.trials import (
     Trials,
     conditions,
 )
-from wakestate.train.report.cells import label
 from wakestate.words import load_word
 
 

@@ -16,11 +16,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.executors import EXECUTORS, TOY, Model, check_equal
 from tests.make_toy import SEED, random_model, random_windows
-from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
+from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert import export as export_module
-from wakestate.convert.errors import ConvertError
 from wakestate.convert.export import export
 from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import check_manifest, never_fires
 from wakestate.convert.reference import outputs as int8_outputs
 from wakestate.train.data.manifest import DataError

@@ -16,10 +16,9 @@ import pytest
 
 from tests.executors import TOY
 from wakestate.__main__ import main
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import check_manifest, set_thresholds
-from wakestate.words import load_word
-from wakestate.words.files import (
+from wakestate.files import (
     FileError,
     inside,
     plain,
@@ -28,6 +27,7 @@ from wakestate.words.files import (
     replaced,
     write_whole,
 )
+from wakestate.words import load_word
 
 BAD_NAMES = (
     "",

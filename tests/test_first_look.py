@@ -16,13 +16,13 @@ from wakestate.convert.manifest import read_manifest
 from wakestate.convert.reference import read_network, whole
 from wakestate.train.artifacts import save_arrays, write_json
 from wakestate.train.evaluation.device import Device
-from wakestate.verify.gateway.gateway import GatewayError
 from wakestate.verify.learning.examples import LOWERED, NEAREST, SCENE_S, SHIPPED, Cuts
 from wakestate.verify.learning.fit import folded
 from wakestate.verify.learning.networks import build
 from wakestate.verify.learning.thresholds import FIRST_RATE, heaviest, limits, lowered
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.window import FRAMES
 from wakestate.verify.service.detector import FirstLook, SecondLook, sensitivity
-from wakestate.verify.service.window import FRAMES
 from wakestate.words import load_word
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -212,7 +212,7 @@ def test_same_seed_same_weights(trained: Path) -> None:
 def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
     import keras
 
-    from wakestate.contract import metadata_vectors
+    from wakestate.contract.metadata import metadata_vectors
     from wakestate.train.learning.distillation import corrected, loaded
     from wakestate.train.learning.learner import FEATURE_SCALE
 

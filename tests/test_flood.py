@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.firmware_build import host_device
-from wakestate.verify.gateway.frames import Frame, Reader
+from wakestate.verify.protocol.frames import Frame, Reader
 
 SECONDS = 5
 NOISE = random.Random(1)

@@ -11,8 +11,9 @@ import pytest
 
 from tests.firmware_build import ROOT
 from wakestate.__main__ import main
-from wakestate.verify.gateway import frames, fuzz, native
-from wakestate.verify.gateway.frames import (
+from wakestate.verify.gateway import fuzz, native
+from wakestate.verify.protocol import frames
+from wakestate.verify.protocol.frames import (
     Audio,
     End,
     Frame,

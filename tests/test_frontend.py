@@ -15,6 +15,7 @@ from tests.executors import ALEXA
 from tests.firmware_build import build
 from wakestate.boards.schema import load_board
 from wakestate.boards.vectors import Vectors, differences, run_vectors
+from wakestate.contract.kernels import Kernels
 from wakestate.convert.emit import generate
 from wakestate.convert.frontend import (
     decibels,
@@ -26,8 +27,7 @@ from wakestate.convert.frontend import (
     to_int8,
 )
 from wakestate.convert.hostlib import Extractor
-from wakestate.convert.kernels import Kernels
-from wakestate.convert.render import render
+from wakestate.render import render
 from wakestate.words import load_word
 from wakestate.words.schema import FrontEnd
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from tests.firmware_build import ROOT, build, host_device
 from tests.test_emulator import SPEECH, wav
 from wakestate.__main__ import main
-from wakestate.verify.gateway.frames import Audio, End, Frame, Kind, Reader, Start, encode
-from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway, Sensitivity, Utterance
+from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway, Utterance
+from wakestate.verify.protocol.frames import Audio, End, Frame, Kind, Reader, Start, encode
+from wakestate.verify.protocol.sensitivity import Sensitivity
 
 START = Start(1, 0, 16000, 8000, 17000, 17000, 41040, 0, 0.5, "alexa", "player=idle")
 SOUND = np.arange(20000, dtype=np.int16)

@@ -22,7 +22,11 @@ import pytest
 
 from tests.test_gateway import SOUND, START, Kept, _told, message, running
 from wakestate.verify.gateway import posting
-from wakestate.verify.gateway.frames import (
+from wakestate.verify.gateway.gateway import GAPS_MOST, Folder, Gateway, Utterance
+from wakestate.verify.gateway.lines import LINES_MOST, Lines
+from wakestate.verify.gateway.link import COMMANDS_MOST, Device, Loop
+from wakestate.verify.gateway.posting import Poster, Service, Verdict
+from wakestate.verify.protocol.frames import (
     LONGEST,
     Audio,
     End,
@@ -33,10 +37,6 @@ from wakestate.verify.gateway.frames import (
     encode,
     parse,
 )
-from wakestate.verify.gateway.gateway import GAPS_MOST, Folder, Gateway, Utterance
-from wakestate.verify.gateway.lines import LINES_MOST, Lines
-from wakestate.verify.gateway.link import COMMANDS_MOST, Device, Loop
-from wakestate.verify.gateway.posting import Poster, Service, Verdict
 
 FIELDS = (
     "utterance",

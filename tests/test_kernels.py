@@ -17,13 +17,11 @@ from tests.firmware_build import SEMIHOSTED
 from wakestate.boards.generate import generate
 from wakestate.boards.run import capture
 from wakestate.boards.schema import load_board
-from wakestate.convert.compile.window import Window
-from wakestate.convert.kernels import (
-    Kernels,
+from wakestate.contract.kernels import Kernels, family
+from wakestate.convert.compile.kernels import (
     depthwise_bias,
     depthwise_scratch,
     dot_bias,
-    family,
     kernel_macros,
     needs_width,
     pack_depthwise,
@@ -31,6 +29,7 @@ from wakestate.convert.kernels import (
     scratch_bytes,
     shift_row,
 )
+from wakestate.convert.compile.window import Window
 from wakestate.convert.reference import requantize
 
 BUILDS: list[tuple[Kernels, str]] = [

@@ -21,7 +21,7 @@ from wakestate.words import Word
 
 
 def inputs(word: Word, count: int, hops: int) -> list[Samples]:
-    from wakestate.contract import metadata_vectors
+    from wakestate.contract.metadata import metadata_vectors
 
     rng = np.random.default_rng(8)
     features = rng.normal(0, 1.5, (count, hops, 1, word.frontend.bands)).astype(np.float32)
@@ -41,7 +41,7 @@ def toy_model() -> Any:
 
 
 def test_metadata_vectors_tell_every_state(tmp_path: Path) -> None:
-    from wakestate.contract import metadata_vectors, metadata_width
+    from wakestate.contract.metadata import metadata_vectors, metadata_width
 
     word = beep(tmp_path, 10)
     vectors = metadata_vectors(word)
@@ -52,7 +52,7 @@ def test_metadata_vectors_tell_every_state(tmp_path: Path) -> None:
 
 
 def test_conditional_scale_depends_on_the_state_and_stays_positive() -> None:
-    from wakestate.contract import MIN_SCALE
+    from wakestate.contract.metadata import MIN_SCALE
     from wakestate.train.model.network import ConditionalScale
 
     layer = ConditionalScale()

@@ -19,7 +19,7 @@ from scipy.fft import dct
 from tests.compiled import TFLM, LiteRT, Outputs, Sequences, build, compare
 from tests.firmware_build import ROOT
 from wakestate.bench.measure import counting_boards
-from wakestate.convert.tflite_graph import read_model
+from wakestate.convert.graph.tflite_graph import read_model
 
 PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared" / "peers"))
 RANDOM, REAL = 20, 20

@@ -22,9 +22,11 @@ from wakestate.__main__ import main
 from wakestate.boards.schema import load_board
 from wakestate.verify.gateway import posting
 from wakestate.verify.gateway.demo import demo
-from wakestate.verify.gateway.frames import Audio, End, Frame, Kind, Start, encode
-from wakestate.verify.gateway.gateway import Gateway, GatewayError, Sensitivity
+from wakestate.verify.gateway.gateway import Gateway
 from wakestate.verify.gateway.posting import Poster, Service, Verdict
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.frames import Audio, End, Frame, Kind, Start, encode
+from wakestate.verify.protocol.sensitivity import Sensitivity
 from wakestate.words import load_word
 
 SAMPLE = ROOT / "models/alexa/sample.wav"

@@ -9,7 +9,7 @@ from keras import ops
 
 from tests.executors import TOY
 from tests.make_toy import SEED, random_windows
-from wakestate.contract import metadata_vectors
+from wakestate.contract.metadata import metadata_vectors
 from wakestate.convert.manifest import read_manifest
 from wakestate.convert.reference import logits, read_network
 from wakestate.train.model.network import build_model, take_weights

@@ -32,10 +32,10 @@ from tests.running_service import (
 )
 from wakestate.convert.hostlib import Extractor
 from wakestate.verify.gateway import posting
-from wakestate.verify.gateway.frames import PREROLL
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.frames import PREROLL
+from wakestate.verify.protocol.window import FRAMES, SILENCE, Cut, needed
 from wakestate.verify.service import serving
-from wakestate.verify.service.window import FRAMES, SILENCE, Cut, needed
 from wakestate.words import load_word
 
 KEY = "0123456789abcdef0123456789abcdef"

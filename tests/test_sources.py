@@ -13,8 +13,8 @@ import pytest
 from tests.executors import CFLAGS, TOY
 from tests.test_compile import golden_model, written
 from wakestate.convert.compile.emit import emit_model
+from wakestate.convert.compile.sources import FIRMWARE
 from wakestate.convert.emit import emit
-from wakestate.convert.sources import FIRMWARE
 
 HOST = [(compiler, core) for compiler in ("gcc", "clang") for core in ("plain", "dsp")]
 CORES = [*HOST, ("arm-none-eabi-gcc", "dsp"), ("arm-none-eabi-gcc", "mve")]

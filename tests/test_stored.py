@@ -17,7 +17,7 @@ import pytest
 
 from tests.firmware_build import ROOT
 from wakestate.__main__ import main
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.service.detector import SecondLook
 from wakestate.words import load_word
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tests.firmware_build import ROOT, Build, build, host_device
 from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
 from wakestate.boards.run import command
-from wakestate.verify.gateway.frames import (
+from wakestate.verify.protocol.frames import (
     PREROLL,
     Audio,
     End,

@@ -22,7 +22,6 @@ from wakestate.convert.hostlib import Extractor
 from wakestate.train.data.corpus import RATE, Corpus, DataError, load_corpus, voice
 from wakestate.train.evaluation.device import Device, DeviceError, Steps, wakes
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
-from wakestate.verify.gateway.gateway import GatewayError
 from wakestate.verify.learning.compare import (
     Judged,
     draws,
@@ -51,8 +50,9 @@ from wakestate.verify.learning.hmm import DnnHmm, decode, evidence, phones
 from wakestate.verify.learning.measure import System, measure
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from wakestate.verify.learning.thresholds import WEIGHTS_OF_FIRST, decide_anew
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.window import FRAMES, SILENCE
 from wakestate.verify.service.infer import SCALE, Network
-from wakestate.verify.service.window import FRAMES, SILENCE
 from wakestate.words import Word
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,8 +6,8 @@ import keras
 
 from wakestate.verify.learning.fit import folded
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, first_frame
+from wakestate.verify.protocol.window import FRAMES
 from wakestate.verify.service.infer import Network
-from wakestate.verify.service.window import FRAMES
 
 
 def network(model: keras.Model, bands: int) -> Network:

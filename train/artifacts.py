@@ -21,8 +21,8 @@ import soundfile
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.files import replaced, write_whole
 from wakestate.train.data.corpus import RATE, DataError
-from wakestate.words.files import replaced, write_whole
 
 Arrays = dict[str, NDArray[Any]]
 Make = Callable[[np.random.Generator], Arrays]

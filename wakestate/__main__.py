@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(text: str, lines: bool) -> None:
-    from wakestate.words.explain import one_line
+    from wakestate.explain import one_line
 
     for line in text.split("\n") if lines else [text]:
         print(one_line(line), file=sys.stderr)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from wakestate.errors import UserError
-from wakestate.words.explain import explain, one_line
+from wakestate.explain import explain, one_line
 
 
 def _ascending(given: tuple[float, float]) -> tuple[float, float]:

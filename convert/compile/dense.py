@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.contract.kernels import Kernels, family
 from wakestate.convert.compile.general import lower_product, multiplies
-from wakestate.convert.compile.program import Step, Table
-from wakestate.convert.compile.rows import Row, make_row
-from wakestate.convert.compile.window import Window, activation_range, distance, quantized, window
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kernels import (
-    Kernels,
+from wakestate.convert.compile.kernels import (
     depthwise_scratch,
-    family,
     needs_care,
     needs_width,
     pack_depthwise,
@@ -21,7 +16,11 @@ from wakestate.convert.kernels import (
     pack_one,
     scratch_bytes,
 )
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.compile.program import Step, Table
+from wakestate.convert.compile.rows import Row, make_row
+from wakestate.convert.compile.window import Window, activation_range, distance, quantized, window
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 #: Of a layer with groups, spread to one without.
 MOST_WEIGHTS = 1 << 22

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wakestate.convert.compile.views import is_table
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Op, Option, Tensor
-from wakestate.convert.window_shapes import kernel_of, pace_of
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Op, Option, Tensor
+from wakestate.convert.graph.window_shapes import kernel_of, pace_of
 
 if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work

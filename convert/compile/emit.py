@@ -11,20 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from wakestate.contract.kernels import Kernels, family
+from wakestate.convert.compile.kernels import kernel_macros, shift_row
 from wakestate.convert.compile.lower import lower
 from wakestate.convert.compile.memory import plan
 from wakestate.convert.compile.names import check_name
 from wakestate.convert.compile.program import Buffer, Program
 from wakestate.convert.compile.simplify import simplify
+from wakestate.convert.compile.sources import included
 from wakestate.convert.compile.stream import streaming
 from wakestate.convert.compile.variants import merge
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kernels import Kernels, family, kernel_macros, shift_row
-from wakestate.convert.manifest import sha256
-from wakestate.convert.render import heading, render, write_files
-from wakestate.convert.sources import included
-from wakestate.convert.tflite_graph import Tensor, read_model
-from wakestate.words.explain import one_line
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Tensor, read_model
+from wakestate.explain import one_line
+from wakestate.files import sha256
+from wakestate.render import heading, render, write_files
 
 #: The kernels of every set; the others are in ops.h and sequence.h.
 HOT = ("ws_dot", "ws_dot_wide", "ws_dot_one", "ws_conv", "ws_conv_wide", "ws_depthwise", "ws_slide")

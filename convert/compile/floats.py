@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from wakestate.convert.compile.tables import below_one
 from wakestate.convert.compile.window import activation_limits
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import multiply, wrap
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import multiply, wrap
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 Array = NDArray[Any]
 Function = Callable[..., Array]

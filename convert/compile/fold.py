@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.move import MOVES, Values, moved_from
-from wakestate.convert.tflite_graph import NUMPY, Op
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import MOVES, Values, moved_from
+from wakestate.convert.graph.tflite_graph import NUMPY, Op
 
 if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work
@@ -103,7 +103,7 @@ def _same(op: Op, data: Sequence[Values]) -> Values:
     return data[0]
 
 
-#: Of any type, beside those of convert/move.py.
+#: Of any type, beside those of convert/graph/move.py.
 _MOVES: dict[str, Function] = {
     "CONCATENATION": lambda op, d: np.concatenate(list(d), int(op.options["axis"])),
     "EXPAND_DIMS": _same,

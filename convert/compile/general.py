@@ -8,8 +8,8 @@ import math
 from wakestate.convert.compile.program import Step, Table, braces
 from wakestate.convert.compile.rows import bias_values, scaling
 from wakestate.convert.compile.window import activation_range, quantized
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 
 def multiplies(op: Op) -> bool:

@@ -17,10 +17,10 @@ from wakestate.convert.compile.pairs import PAIRS
 from wakestate.convert.compile.reduce import REDUCTIONS
 from wakestate.convert.compile.simplify import RESHAPES
 from wakestate.convert.compile.views import TableOp
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.move import moved
-from wakestate.convert.tflite_graph import Op, Tensor
-from wakestate.convert.window_shapes import kernel_of, pace_of
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import moved
+from wakestate.convert.graph.tflite_graph import Op, Tensor
+from wakestate.convert.graph.window_shapes import kernel_of, pace_of
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wakestate.contract.kernels import Kernels
 from wakestate.convert.compile.dense import lower_dense
 from wakestate.convert.compile.pairs import PAIRS, lower_pair
 from wakestate.convert.compile.place import Placer, Window, step_name
@@ -22,10 +23,9 @@ from wakestate.convert.compile.sequence import lower_lstm, lower_svdf
 from wakestate.convert.compile.simplify import RESHAPES, Work
 from wakestate.convert.compile.views import TableOp
 from wakestate.convert.compile.wide import check_widths, lower_requantize, lower_softmax
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kernels import Kernels
-from wakestate.convert.move import JOINS, MOVES, box, is_stretch, joined, moved, moved_from
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import JOINS, MOVES, box, is_stretch, joined, moved, moved_from
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 
 def lower(work: Work, kernels: Kernels) -> Program:

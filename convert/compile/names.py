@@ -7,7 +7,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 
 #: What a name must not be: words of C and C++, and names that C's headers define; and headers,
 #: since `#include <string.h>` would find a string.h that is ours.

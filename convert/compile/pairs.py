@@ -13,8 +13,8 @@ from wakestate.convert.compile.tables import (
     quotient_multiplier,
 )
 from wakestate.convert.compile.window import activation_range, quantized
-from wakestate.convert.fixedpoint import quantize_multiplier, reciprocal
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.fixedpoint import quantize_multiplier, reciprocal
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 #: By operator, for people.
 PAIRS = {

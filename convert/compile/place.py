@@ -27,9 +27,17 @@ from wakestate.convert.compile.pairs import PAIRS
 from wakestate.convert.compile.program import Buffer, Place
 from wakestate.convert.compile.sequence import states
 from wakestate.convert.compile.simplify import RESHAPES, Work
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.move import JOINS, MOVES, is_stretch, joined, moved, moved_from, same_values
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import (
+    JOINS,
+    MOVES,
+    is_stretch,
+    joined,
+    moved,
+    moved_from,
+    same_values,
+)
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 ALIGN = 4
 
@@ -262,7 +270,7 @@ class Placer:
     def _name(self, root: Tensor) -> str:
         """After the operator that makes it."""
         op = self.work.producer(root)
-        assert op is not None, root.name  # convert/check.py
+        assert op is not None, root.name  # convert/graph/check.py
         number = f"_{op.outputs.index(root)}" if len(op.outputs) > 1 else ""
         return f"{step_name(op)}{number}".upper()
 

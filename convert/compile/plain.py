@@ -10,16 +10,16 @@ import numpy as np
 from wakestate.convert.compile.program import Step, Table, braces
 from wakestate.convert.compile.views import TableOp
 from wakestate.convert.compile.window import activation_range, distance, quantized, window
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import (
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import (
     Ints,
     divide_by_power,
     exp_of_negative,
     multiply,
     quantize_multiplier,
 )
-from wakestate.convert.move import box, runs, same_values
-from wakestate.convert.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.graph.move import box, runs, same_values
+from wakestate.convert.graph.tflite_graph import Op, Quantization, Tensor
 
 #: Dimensions that a loop nest of ops.h has.
 DIMENSIONS = 4

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.tflite_graph import Tensor
+from wakestate.convert.graph.tflite_graph import Tensor
 
 #: input, output: the caller's memory; constant: flash; state: kept between runs; arena: the rest.
 Kind = Literal["arena", "state", "input", "output", "constant"]
@@ -113,7 +113,7 @@ class Step:
     traced: bool = True  # its result is whole
     #: So often, one after another: each time on its part of the first source and of the result.
     repeat: int = 1
-    careful: bool = False  # see convert/kernels.py: needs_care
+    careful: bool = False  # see convert/compile/kernels.py: needs_care
 
     @property
     def has_row(self) -> bool:

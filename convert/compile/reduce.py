@@ -9,10 +9,10 @@ import numpy as np
 from wakestate.convert.compile.plain import dense_strides, walk
 from wakestate.convert.compile.program import Step, braces
 from wakestate.convert.compile.window import distance, quantized
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import quantize_multiplier
-from wakestate.convert.move import axis_of, same_values
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import quantize_multiplier
+from wakestate.convert.graph.move import axis_of, same_values
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 REDUCTIONS = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.contract.kernels import Kernels
+from wakestate.convert.compile.kernels import depthwise_bias, dot_bias, fill_row, shift_row
 from wakestate.convert.compile.program import Range, Table
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import multiply, quantize_multiplier
-from wakestate.convert.kernels import Kernels, depthwise_bias, dot_bias, fill_row, shift_row
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import multiply, quantize_multiplier
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 #: A sum and its zero point's part stay below: so neither the loop nor the scaling overflows.
 ACCUMULATOR = 1 << 30

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.compile.program import Step, Table, braces
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import quantize_multiplier
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import quantize_multiplier
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 #: Which inputs are states, kept from run to run.
 STATES: dict[str, tuple[int, ...]] = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}

@@ -17,10 +17,10 @@ from wakestate.convert.compile.reduce import REDUCTIONS
 from wakestate.convert.compile.refused import REFUSED
 from wakestate.convert.compile.transposed import expand_transposed
 from wakestate.convert.compile.views import POINTWISE, fold_tables
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.kinds import refuse_other_kinds
-from wakestate.convert.move import MOVES, same_values
-from wakestate.convert.tflite_graph import Model, Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.kinds import refuse_other_kinds
+from wakestate.convert.graph.move import MOVES, same_values
+from wakestate.convert.graph.tflite_graph import Model, Op, Tensor
 
 BYTES = ("INT8", "UINT8")
 #: Of inputs and outputs that QUANTIZE makes bytes of, or is made of bytes.
@@ -119,7 +119,7 @@ def simplify(model: Model) -> Work:
 
 
 def _variables(work: Work, model: Model) -> None:
-    """Which there are, and their first values; handles, which convert/check.py named, go."""
+    """Which there are, and their first values; handles, which convert/graph/check.py named, go."""
     work.ops = [op for op in work.ops if op.name != "VAR_HANDLE"]
     for op in [op for op in work.ops if op.name == "CALL_ONCE"]:
         number = int(op.options["init_subgraph_index"])

@@ -26,8 +26,8 @@ from wakestate.convert.compile.looks import WHOLE, Look, Time, cut, look_at
 from wakestate.convert.compile.place import step_name
 from wakestate.convert.compile.sequence import states
 from wakestate.convert.compile.simplify import Work
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Op, Option, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Op, Option, Tensor
 
 TIME = 1  # of the input
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wakestate.convert.compile.window import activation_range
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import (
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import (
     Ints,
     divide_by_power,
     high_mul,
@@ -25,7 +25,7 @@ from wakestate.convert.fixedpoint import (
     reciprocal,
     tanh,
 )
-from wakestate.convert.tflite_graph import Op, Quantization
+from wakestate.convert.graph.tflite_graph import Op, Quantization
 
 
 @dataclass(frozen=True)

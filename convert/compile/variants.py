@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.compile.program import ROW, Program, Step, Table
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 
 
 def merge(paths: Sequence[Path], programs: Sequence[Program]) -> Program:

@@ -27,9 +27,9 @@ from wakestate.convert.compile.floats import (
     quantized_float,
 )
 from wakestate.convert.compile.tables import INTEGER, Value
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import Ints
-from wakestate.convert.tflite_graph import Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import Ints
+from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work

@@ -11,9 +11,9 @@ from wakestate.convert.compile.place import activations
 from wakestate.convert.compile.program import Step, braces
 from wakestate.convert.compile.sequence import states
 from wakestate.convert.compile.simplify import BYTES, RESHAPES
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import quantize_multiplier
-from wakestate.convert.tflite_graph import Op
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import quantize_multiplier
+from wakestate.convert.graph.tflite_graph import Op
 
 #: They take or make values of more than a byte, or care for none.
 _ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", *RESHAPES)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.compile.program import Range
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Op, Quantization, Tensor
-from wakestate.convert.window_shapes import kernel_of, pace_of
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Op, Quantization, Tensor
+from wakestate.convert.graph.window_shapes import kernel_of, pace_of
 
 
 @dataclass(frozen=True)

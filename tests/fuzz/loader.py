@@ -15,8 +15,8 @@ import atheris
 
 with atheris.instrument_imports(include=["convert", "tflite", "flatbuffers"]):
     from wakestate.convert.compile.emit import compile_model
-    from wakestate.convert.errors import ConvertError
-    from wakestate.words.explain import one_line
+    from wakestate.convert.graph.errors import ConvertError
+    from wakestate.explain import one_line
 
 
 def check(data: bytes) -> None:

@@ -36,7 +36,7 @@ import tflite
 
 from tests.fuzz.targets import ROOT
 from wakestate.__main__ import main as wakestate
-from wakestate.convert.kernels import KERNELS
+from wakestate.contract.kernels import KERNELS
 
 #: Where faults and accepted mutants are kept until the next run.
 OUT = ROOT / "build/mutants"

@@ -6,7 +6,7 @@ import struct
 import tempfile
 from pathlib import Path
 
-import wakestate.verify.gateway.frames as frames
+import wakestate.verify.protocol.frames as frames
 
 
 def _chunk(name: bytes, data: bytes, size: int | None = None) -> bytes:

@@ -21,6 +21,7 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.files import replaced, write_whole
 from wakestate.train.data.locate import RATE as RATE  # the rate of all recordings
 from wakestate.train.data.locate import locate_word, tts_timings
 from wakestate.train.data.manifest import HELD, NOBODY, Row, listed, read_manifest, refuse, say
@@ -29,7 +30,6 @@ from wakestate.train.data.manifest import SPEECH_KINDS as SPEECH_KINDS
 from wakestate.train.data.manifest import DataError as DataError
 from wakestate.train.data.manifest import find_manifest as find_manifest
 from wakestate.words import Data, Word
-from wakestate.words.files import replaced, write_whole
 
 WORD_S = (0.2, 10.0)  # recordings of the word of other lengths are named
 RATES = (4000, 768000)  # of recordings

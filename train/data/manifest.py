@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path, PureWindowsPath
 
 from wakestate.errors import UserError
+from wakestate.explain import one_line
 from wakestate.words import Data
-from wakestate.words.explain import one_line
 
 HELD = "held"  # a split: of train, what is held out
 SPLITS = ("train", "dev")  # others may be there, but are read only where they are asked for

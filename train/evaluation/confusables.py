@@ -22,8 +22,8 @@ from scipy.signal import resample_poly
 from wakestate.train.acoustics.stage import Wave, active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip
 from wakestate.train.data.manifest import read_manifest
-from wakestate.train.evaluation.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
 from wakestate.train.evaluation.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
+from wakestate.train.synthesis.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
 from wakestate.words import Word
 
 NOISE_SNR_DB = 20.0

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import never_fires
+from wakestate.files import write_whole
 from wakestate.train.artifacts import quiet, recalled
 from wakestate.train.data.corpus import RATE, Clip, find_manifest, load_corpus, voice
 from wakestate.train.evaluation.confusables import Near, recorded, spoken
@@ -38,7 +39,6 @@ from wakestate.train.evaluation.streams import Block, half_hours
 from wakestate.train.evaluation.thresholds import Counts, crossed
 from wakestate.train.evaluation.trials import SETS, Condition, Pcm, Sound, Trials, conditions
 from wakestate.words import Word
-from wakestate.words.files import write_whole
 
 VERSION = 3  # of evaluate.json
 

@@ -36,7 +36,7 @@ class WholeWindow:
         import keras
 
         import wakestate.train.model.network  # noqa: F401  # the layers that files of models name
-        from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
+        from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
         from wakestate.train.learning.learner import FEATURE_SCALE
 
         self.word, self._device = word, device

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.cells import Cell, Table, percent, row_name
 from wakestate.train.evaluation.statistics import paired
-from wakestate.train.report.cells import Cell, Table, percent, row_name
 
 
 def check_same_trials(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:

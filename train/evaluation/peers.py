@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.files import replaced
 from wakestate.train.data.corpus import RATE
 from wakestate.words import Word
-from wakestate.words.files import replaced
 
 PER_LOGIT = 100  # score steps of one unit of logit, where an engine gives a probability
 Scores = NDArray[np.int16]

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.contract import metadata_width
+from wakestate.contract.metadata import metadata_width
+from wakestate.files import replaced
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.learner import learner
 from wakestate.train.learning.pool import STEPS, Pool
 from wakestate.train.model.network import TAUGHT_LIMIT
 from wakestate.words import Word
-from wakestate.words.files import replaced
 
 AT_ONCE = 4000
 

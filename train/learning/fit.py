@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.files import replaced
 from wakestate.train.artifacts import joined, keep_config, write_json
 from wakestate.train.data.corpus import Corpus, DataError, find_manifest, load_corpus
 from wakestate.train.learning.augment import draw
@@ -27,7 +28,6 @@ from wakestate.train.learning.learner import Drawn, learner
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
 from wakestate.words import Word
-from wakestate.words.files import replaced
 
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
+from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.train.data.corpus import RATE
 from wakestate.train.learning.augment import Changes, change, warp_matrices
 from wakestate.train.learning.pool import Pool, window_ends

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
+from wakestate.files import write_whole
 from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, to_int16
 from wakestate.train.artifacts import write_wav
 from wakestate.train.data.corpus import RATE, Corpus
 from wakestate.train.learning.pool import Renderer, window_ends
 from wakestate.words import Word
-from wakestate.words.files import write_whole
 
 STREAM_LEVEL_DBFS = -30.0
 STAY_S = 6.0  # in each device state of the stream

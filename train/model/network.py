@@ -15,12 +15,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from wakestate.contract import MIN_SCALE, endpoint_range, metadata_width
+from wakestate.contract.metadata import MIN_SCALE, endpoint_range, metadata_width
+from wakestate.files import plain
 from wakestate.train.data.manifest import DataError
 from wakestate.train.model.quantization_aware import Rounded, RoundedConv2D, RoundedTimeConv
 from wakestate.train.model.time_conv import TimeConv
 from wakestate.words import Word
-from wakestate.words.files import plain
 
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
 TAUGHT_WEIGHT = 0.5  # of what teachers say

@@ -17,10 +17,10 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wakestate.files import replaced
+from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.float_baseline import FLOAT
-from wakestate.train.report.cells import label
-from wakestate.words.files import replaced
 
 NONE_HEARD = 0.05  # FA/h at which "no false accept" is drawn
 LEAST = 0.6  # FRR in percent at which "no miss" is drawn

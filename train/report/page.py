@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from wakestate.convert.emit import compile_word
-from wakestate.convert.render import render
+from wakestate.files import write_whole
+from wakestate.render import render
 from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.cells import USUAL, Table, label
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
 from wakestate.train.evaluation.evaluate import VERSION, Options
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import check_same_trials
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.report import figures
-from wakestate.train.report.cells import USUAL, Table, label
 from wakestate.train.report.tables import tables
 from wakestate.words import Word
-from wakestate.words.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from wakestate.train.acoustics.conditions import ALTERATIONS
+from wakestate.train.evaluation.cells import USUAL, Cell, Table, frr, percent, row_name
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import versus
-from wakestate.train.report.cells import USUAL, Cell, Table, frr, percent, row_name
 
 BY_NAME = "False accepts by name"
 MOST_ACCEPTS = 200  # listed; evaluate.json has all

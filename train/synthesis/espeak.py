@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from wakestate.train.evaluation.judges import ESPEAK
 from wakestate.train.synthesis.engine import Engine, Speech, run_program, to_int16_at
+from wakestate.train.synthesis.judges import ESPEAK
 
 ACCENTS = (
     "en-us",

@@ -20,11 +20,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wakestate.files import replaced, write_whole
 from wakestate.tables import markdown
 from wakestate.train.artifacts import quiet
 from wakestate.train.data.corpus import DataError
 from wakestate.train.synthesis.recorded import Source, extract
-from wakestate.words.files import replaced, write_whole
 
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
 MARK = "made-by-wakestate.json"

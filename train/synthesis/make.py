@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from wakestate.files import replaced, write_whole
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
@@ -26,7 +27,6 @@ from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.recorded import download, megabytes, sources, write_opus
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import Word
-from wakestate.words.files import replaced, write_whole
 
 NEAR = 200
 # train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.

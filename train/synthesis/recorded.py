@@ -25,9 +25,9 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.files import replaced
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.synthesis.readers import READERS
-from wakestate.words.files import replaced
 
 TABLE = Path(__file__).with_name("recorded.toml")
 AUDIO = {".wav", ".ogg", ".oga", ".opus", ".mp3", ".flac", ".gsm", ".g722"}

@@ -13,11 +13,13 @@ from wakestate.boards.run import command
 from wakestate.boards.schema import Board
 from wakestate.boards.sound import plain_wav
 from wakestate.boards.timeline import title
-from wakestate.verify.gateway.gateway import Gateway, GatewayError, Sensitivity
+from wakestate.files import plain
+from wakestate.verify.gateway.gateway import Gateway
 from wakestate.verify.gateway.link import Device, Loop
 from wakestate.verify.gateway.posting import Poster, Service, Verdict
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.sensitivity import Sensitivity
 from wakestate.verify.service.child import running
-from wakestate.words.files import plain
 
 _LEFT = 64  # columns
 

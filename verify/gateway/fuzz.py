@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.verify.gateway import native
-from wakestate.verify.gateway.frames import PAYLOAD_MOST, Frame, Reader, encode
+from wakestate.verify.protocol.frames import PAYLOAD_MOST, Frame, Reader, encode
 
 BATCH = 2000  # frames that are sent as one stream
 TOUCHES = 0.3  # damages for each frame

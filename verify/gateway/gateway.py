@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.errors import UserError
-from wakestate.verify.gateway.frames import (
+from wakestate.files import make_folder, plain, write_whole
+from wakestate.verify.protocol.frames import (
     LONGEST,
     Audio,
     End,
@@ -29,17 +29,13 @@ from wakestate.verify.gateway.frames import (
     Start,
     parse,
 )
-from wakestate.words.files import make_folder, plain, write_whole
+from wakestate.verify.protocol.sensitivity import Sensitivity
 
 UNANSWERED = 6  # ticks until a person is told
 TRIES_MOST = 400  # commands that set the sensitivity, with those lost on the way
 GAPS_MOST = 3000  # of an utterance; sound behind more of them is passed over
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
 Say = Callable[[str], None]
-
-
-class GatewayError(UserError):
-    """The gateway or the service cannot go on; the text names what, and the mend."""
 
 
 @dataclass
@@ -137,26 +133,6 @@ class Sink(Protocol):
     def end(self, utterance: Utterance) -> None:
         """It is over: nothing more comes. `utterance.end` is None where the link was lost."""
         ...
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """How readily a device shall wake on a word: what is taken off the threshold of each state."""
-
-    word: str
-    offsets: Mapping[str, int]
-
-    def texts(self) -> list[str]:
-        """As the device's command and the emulator's option take them, a state each."""
-        return [f"{offset} {self.word} {state}" for state, offset in self.offsets.items()]
-
-    def missing(self, told: Any) -> str | None:
-        """The first of these that is not so where the device tells `told`; None: all are."""
-        known = told if isinstance(told, list) and len(told) == len(self.offsets) else None
-        for i, (text, offset) in enumerate(zip(self.texts(), self.offsets.values(), strict=True)):
-            if known is None or known[i] != offset:
-                return text
-        return None
 
 
 class Gateway:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from wakestate.words.files import plain
+from wakestate.files import plain
 
 LINES_MOST = 1000  # that wait; then new ones are dropped, and counted
 _AT_ONCE = 4096  # bytes: what POSIX lets a pipe take without waiting

@@ -20,7 +20,8 @@ from typing import Protocol
 
 from wakestate.boards.schema import BoardError
 from wakestate.boards.serial import open_port
-from wakestate.verify.gateway.gateway import Gateway, GatewayError, Say
+from wakestate.verify.gateway.gateway import Gateway, Say
+from wakestate.verify.protocol.errors import GatewayError
 
 TICK_S = 0.5
 COMMANDS_MOST = 8  # that wait for a device; then the oldest is dropped: it is said again anyway

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate import ROOT
-from wakestate.verify.gateway.frames import FRAME_MOST
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.frames import FRAME_MOST
 
 SOURCES = ("firmware/uplink/frame.c", "firmware/platform/python/frames_capi.c")
 #: ws_capi_frame

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from wakestate import ROOT
-from wakestate.verify.gateway.frames import SAMPLE_RATE, Start
-from wakestate.verify.gateway.gateway import GatewayError, Sink, Utterance
-from wakestate.verify.service.api import PATH, SOUND, Answer
+from wakestate.verify.gateway.gateway import Sink, Utterance
+from wakestate.verify.protocol.api import PATH, SOUND, Answer
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.frames import SAMPLE_RATE, Start
 from wakestate.words import WordError, load_word
 from wakestate.words.schema import FrontEnd
 
@@ -355,7 +356,7 @@ def _is_answer(answer: Any) -> bool:
 
 def _most(start: Start) -> int:
     """Bytes that are enough; without the word's file the service must say when it has them."""
-    from wakestate.verify.service.window import (
+    from wakestate.verify.protocol.window import (
         needed,  # what it needs takes longer to load than all else here
     )
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.boards.schema import BoardError
-from wakestate.verify.gateway.gateway import Folder, Gateway, GatewayError, Say, Sensitivity, Sink
+from wakestate.verify.gateway.gateway import Folder, Gateway, Say, Sink
 from wakestate.verify.gateway.lines import Lines
 from wakestate.verify.gateway.link import Device, Loop, stopping
 from wakestate.verify.gateway.posting import Both, Poster, Service
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.sensitivity import Sensitivity
 
 _OFF_S = 1.0  # for a device to take `uplink off`
 _ANSWERS_S = 2.5  # for answers after SIGTERM

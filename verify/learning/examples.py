@@ -22,7 +22,7 @@ from wakestate.train.data.corpus import RATE, Corpus, DataError
 from wakestate.train.evaluation.device import Device, library_hash
 from wakestate.train.learning.pool import SHARD, Renderer
 from wakestate.verify.learning.networks import PREROLL_FRAMES
-from wakestate.verify.service.window import FRAMES, Cut
+from wakestate.verify.protocol.window import FRAMES, Cut
 from wakestate.words import Word
 
 EDGE = 50  # columns more than a network sees, on either side

@@ -20,10 +20,10 @@ from wakestate.verify.learning.examples import Amounts, Cuts, mine, seen
 from wakestate.verify.learning.fitter import Fitter, Recipe, draw, moved
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from wakestate.verify.learning.thresholds import AT_ONCE, decided, first_look
+from wakestate.verify.protocol.window import FRAMES
 from wakestate.verify.service.detector import FirstLook
 from wakestate.verify.service.infer import FACTS, SCALE, WEIGHTS
 from wakestate.verify.service.stored import STRIDES
-from wakestate.verify.service.window import FRAMES
 from wakestate.words import Word
 
 TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.files import replaced, write_whole
 from wakestate.train.learning.prefetch import ahead
 from wakestate.verify.learning.examples import NEAREST, Cuts
 from wakestate.words import Word
-from wakestate.words.files import replaced, write_whole
 
 OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
 

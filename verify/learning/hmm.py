@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+from wakestate.files import read_json, replaced
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.augment import augment
@@ -29,7 +30,6 @@ from wakestate.verify.learning.examples import EDGE, WIDE, Cuts, seen
 from wakestate.verify.learning.fitter import Fitter, Recipe, draw, moved
 from wakestate.verify.service.infer import SCALE
 from wakestate.words import Word
-from wakestate.words.files import read_json, replaced
 
 Floats = NDArray[np.float32]
 CONTEXT = 21  # columns that the network sees around one

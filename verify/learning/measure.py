@@ -23,9 +23,9 @@ from wakestate.train.data.corpus import RATE, load_corpus, voice
 from wakestate.train.evaluation.device import Device, Steps
 from wakestate.train.evaluation.statistics import bootstrap
 from wakestate.train.evaluation.trials import Condition, Pcm, Trials, conditions
-from wakestate.verify.gateway.frames import PREROLL
+from wakestate.verify.protocol.frames import PREROLL
+from wakestate.verify.protocol.window import Cut, needed
 from wakestate.verify.service.detector import SecondLook
-from wakestate.verify.service.window import Cut, needed
 from wakestate.words import Word
 
 SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from wakestate.verify.service.window import FRAMES
+from wakestate.verify.protocol.window import FRAMES
 
 PREROLL_FRAMES = 50  # columns before the word's start, as the device told it
 PER_UNIT = 10  # columns

@@ -32,8 +32,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from wakestate.convert.hostlib import Extractor
-from wakestate.verify.gateway.frames import PREROLL
-from wakestate.verify.service.api import (
+from wakestate.verify.protocol.api import (
     PATH,
     SOUND,
     About,
@@ -44,9 +43,10 @@ from wakestate.verify.service.api import (
     RefusedError,
     Settings,
 )
+from wakestate.verify.protocol.frames import PREROLL
+from wakestate.verify.protocol.window import Cut, needed
 from wakestate.verify.service.batching import Batcher, Verifier
 from wakestate.verify.service.page import POLICY, page
-from wakestate.verify.service.window import Cut, needed
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wakestate.verify.gateway.frames import PREROLL
-from wakestate.verify.gateway.gateway import GatewayError
-from wakestate.verify.service.api import PATH
-from wakestate.verify.service.window import needed
+from wakestate.verify.protocol.api import PATH
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.frames import PREROLL
+from wakestate.verify.protocol.window import needed
 from wakestate.words import Word
 
 _PATIENCE_S = 60.0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.protocol.errors import GatewayError
 
 
 def call(word: str, *options: str) -> list[str]:

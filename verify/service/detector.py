@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.errors import ConvertError
+from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.hostlib import HostNetwork
 from wakestate.convert.manifest import check_manifest, state_file
-from wakestate.verify.gateway.gateway import GatewayError, Sensitivity
+from wakestate.files import FileError, plain
+from wakestate.verify.protocol.errors import GatewayError
+from wakestate.verify.protocol.sensitivity import Sensitivity
 from wakestate.verify.service.infer import FACTS, Network
 from wakestate.verify.service.stored import Decision, checked
 from wakestate.words import Word
-from wakestate.words.files import FileError, plain
 
 Floats = NDArray[np.float32]
 

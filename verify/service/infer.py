@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.files import FileError, plain, read_json
+from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.service.stored import STRIDES, Shape, check_weights, checked, read_arrays
-from wakestate.words.files import FileError, plain, read_json
 
 Floats = NDArray[np.float32]
 FACTS, WEIGHTS = "verifier.json", "verifier.npz"

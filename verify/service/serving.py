@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 import uvicorn
 from threadpoolctl import threadpool_limits
 
-from wakestate.verify.gateway.gateway import GatewayError
+from wakestate.verify.protocol.api import Settings
+from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.service import infer
-from wakestate.verify.service.api import Settings
 from wakestate.verify.service.app import Service, create_app
 from wakestate.verify.service.batching import Verifier
 from wakestate.verify.service.connections import Connection

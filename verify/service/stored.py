@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wakestate.words.files import FileError, plain, reading, shown, sized
+from wakestate.files import FileError, plain, reading, shown, sized
 
 Floats = NDArray[np.float32]
 _BYTES_MOST = 64 << 20  # of all arrays

@@ -68,7 +68,7 @@ def generate(name: str, out: Path | None) -> None:
 def docs(out: Path | None) -> None:
     """Write docs/boards.md and docs/boards/."""
     from wakestate.boards import pages
-    from wakestate.words.files import write_whole
+    from wakestate.files import write_whole
 
     for name, text in pages.pages().items():
         write_whole((out or Path("docs")) / name, text)

@@ -14,7 +14,7 @@ from wakestate.commands import options
 from wakestate.commands.options import WordFile, verifier_folder
 
 if TYPE_CHECKING:
-    from wakestate.verify.gateway.gateway import Sensitivity
+    from wakestate.verify.protocol.sensitivity import Sensitivity
 
 SECONDS = click.FloatRange(0, 60)
 

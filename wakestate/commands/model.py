@@ -12,7 +12,7 @@ import click
 from wakestate.commands import options, train
 from wakestate.commands.options import WordFile
 
-# As in convert/kernels.py, which takes pydantic's time to load.
+# As in convert/compile/kernels.py, which takes pydantic's time to load.
 _kernels = click.option(
     "--kernels",
     type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
@@ -64,8 +64,8 @@ def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
     """
     import numpy as np
 
-    from wakestate.convert.errors import ConvertError
-    from wakestate.words.files import plain
+    from wakestate.convert.graph.errors import ConvertError
+    from wakestate.files import plain
 
     loaded = word.load()
     try:
@@ -120,7 +120,7 @@ def generate(
 def generate_words(words: Sequence[WordFile], out: Path) -> None:
     """ws_words.h and ws_words.c: the words of one program."""
     from wakestate.convert.emit import generate_words as generate
-    from wakestate.convert.render import write_files
+    from wakestate.render import write_files
 
     texts = generate([word.path for word in words], [word.load() for word in words])
     for path in write_files(out, texts):
@@ -240,7 +240,7 @@ def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
     Prints the FRR of every variant, and the mean relative change against the baseline, with
     intervals.
     """
-    from wakestate.train.evaluation.variants import table
+    from wakestate.train.experiments.variants import table
 
     print(table(folder, baseline, rate))
 

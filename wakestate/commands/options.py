@@ -208,7 +208,7 @@ def verifier_folder(word: WordFile, model: Path | None, given: Path | None) -> P
 
 def trained_verifier(word: WordFile, model: Path | None, given: Path | None) -> Path:
     """That folder; GatewayError where no verifier is in it."""
-    from wakestate.verify.gateway.gateway import GatewayError
+    from wakestate.verify.protocol.errors import GatewayError
     from wakestate.verify.service.serving import missing
 
     folder = verifier_folder(word, model, given)

@@ -85,8 +85,8 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
     The sound of a wake in, accept or reject out; /docs is its page, docs/verifier.md describes it.
     On SIGTERM it takes no more, answers all that it took, and ends.
     """
+    from wakestate.verify.protocol.api import Settings
     from wakestate.verify.service import serving
-    from wakestate.verify.service.api import Settings
 
     loaded = word.load()
     settings = Settings(

@@ -465,7 +465,7 @@ def endpoints(
     Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
     on the same pool; prints what both tell on a split.
     """
-    from wakestate.train.learning.aligned import go_on, measure
+    from wakestate.train.experiments.aligned import go_on, measure
 
     loaded, folder, run = word.load(), data_folder(data, word), run or Path("runs") / word.name
     models = {
@@ -513,7 +513,7 @@ def experiment(
 
     What is there already is not done again.
     """
-    from wakestate.train.evaluation.variants import table
+    from wakestate.train.experiments.variants import table
 
     folder, place = data_folder(data, word), out or Path("runs/experiment") / word.name
     more = [*(f"--also={path}" for path in also), *(f"--{k}={v}" for k, v in budget.items())]

@@ -1,5 +1,5 @@
-"""What each operator's arguments may be, and which function of convert/shapes.py or
-convert/window_shapes.py derives its shape.
+"""What each operator's arguments may be, and which function of convert/graph/shapes.py or
+convert/graph/window_shapes.py derives its shape.
 
 One rule for each operator. Sizes are checked even where convert/compile supports less: what it
 refuses, it refuses by name.
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wakestate.convert import shapes, window_shapes
-from wakestate.convert.shapes import Shape
+from wakestate.convert.graph import shapes, window_shapes
+from wakestate.convert.graph.shapes import Shape
 
 if TYPE_CHECKING:
-    from wakestate.convert.tflite_graph import Op
+    from wakestate.convert.graph.tflite_graph import Op
 
 Shapes = Callable[["Op"], list[Shape]]
 #: Lowest and highest, or the words that are allowed.

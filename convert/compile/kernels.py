@@ -10,27 +10,19 @@ reads it, so each layout stands here once and in the comments there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.contract.kernels import Family, Kernels, family
 from wakestate.convert.compile.program import Table
 
 if TYPE_CHECKING:
     from wakestate.convert.compile.window import Window
 
-Kernels = Literal["plain", "dsp", "dsp-wide", "mve"]
-KERNELS: tuple[Kernels, ...] = get_args(Kernels)
-Family = Literal["plain", "dsp", "mve"]
-
 #: Inputs of one output are filled up with zeros to a multiple of this.
 _MULTIPLE: dict[Family, int] = {"plain": 1, "dsp": 8, "mve": 16}
-
-
-def family(kernels: Kernels) -> Family:
-    """The header of firmware/kernels and firmware/frontend that has this set."""
-    return "dsp" if kernels == "dsp-wide" else kernels
 
 
 def kernel_macros(

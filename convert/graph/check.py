@@ -2,8 +2,7 @@
 
 Every tensor that is used has a size, a type and values that make sense; every operator reads what
 is there already and writes what nobody else does; its output's shape is derived from its inputs
-and options (convert/rules.py) and compared. A dimension that the file leaves free gets its size
-here.
+and options (rules.py) and compared. A dimension that the file leaves free gets its size here.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.rules import RULES, Rule
-from wakestate.convert.shapes import Shape
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.rules import RULES, Rule
+from wakestate.convert.graph.shapes import Shape
 
 if TYPE_CHECKING:  # which reads files with this
-    from wakestate.convert.tflite_graph import Graph, Model, Op, Tensor
+    from wakestate.convert.graph.tflite_graph import Graph, Model, Op, Tensor
 
 #: Elements of one tensor, of all results, and of all constants as often as they are read.
 MOST_ELEMENTS = 1 << 22

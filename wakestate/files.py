@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wakestate.errors import UserError
-from wakestate.words.explain import one_line
+from wakestate.explain import one_line
 
 NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
 _FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse
@@ -142,6 +143,11 @@ def read_json(path: Path, most: int = 1 << 20) -> Any:
         return json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise FileError(f"{plain(path)}: is no JSON: {plain(error)}") from None
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _no_constant(name: str) -> None:

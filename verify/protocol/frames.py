@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.words.files import shown
+from wakestate.files import shown
 
 VERSION = 1
 PREROLL = 8000  # samples before the word

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 from wakestate import ROOT, __version__
-from wakestate.words.files import make_folder, writing
+from wakestate.files import make_folder, writing
 
 TEMPLATES = ROOT / "templates"
 

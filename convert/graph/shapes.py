@@ -1,4 +1,4 @@
-"""What each operator makes of its inputs' shapes, as TFLM runs it; for convert/rules.py.
+"""What each operator makes of its inputs' shapes, as TFLM runs it; for convert/graph/rules.py.
 
 Each function takes an operator and gives the shapes of its outputs, derived from inputs and options
 alone, or raises a ConvertError where they contradict each other.
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.move import MOVES, axis_of, moved_from
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.move import MOVES, axis_of, moved_from
 
 if TYPE_CHECKING:
-    from wakestate.convert.tflite_graph import Op, Tensor
+    from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 Shape = tuple[int, ...]
 
@@ -81,7 +81,7 @@ def select(op: Op) -> list[Shape]:
 
 
 def moved(op: Op) -> list[Shape]:
-    """Those of convert/move.py that make no more values than go in, and BROADCAST_TO."""
+    """Those of convert/graph/move.py that make no more values than go in, and BROADCAST_TO."""
     nothing = np.broadcast_to(np.int8(0), moved_from(op).shape)
     return [part.shape for part in MOVES[op.name](op, nothing)]
 

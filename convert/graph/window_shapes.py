@@ -1,15 +1,15 @@
-"""What windows and matrix products make of their inputs' shapes; see convert/shapes.py."""
+"""What windows and matrix products make of their inputs' shapes; see convert/graph/shapes.py."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.shapes import Shape, broadcast_shapes, check_shape, of_rank
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.shapes import Shape, broadcast_shapes, check_shape, of_rank
 
 if TYPE_CHECKING:
-    from wakestate.convert.tflite_graph import Op
+    from wakestate.convert.graph.tflite_graph import Op
 
 
 # Windows over rows and columns.

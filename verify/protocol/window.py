@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
-from wakestate.verify.gateway.frames import PREROLL
+from wakestate.verify.protocol.frames import PREROLL
 from wakestate.words.schema import FrontEnd
 
 FRAMES = 195  # columns; at the default hop and window 1.965 s

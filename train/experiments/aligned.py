@@ -20,8 +20,9 @@ from keras import ops
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.contract import ENDPOINT_HOPS, metadata_vectors
+from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert.hostlib import Extractor
+from wakestate.files import replaced
 from wakestate.tables import pipe
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
@@ -30,7 +31,6 @@ from wakestate.train.learning.learner import FEATURE_SCALE
 from wakestate.train.learning.pool import render_pool
 from wakestate.train.model.network import window_loss
 from wakestate.words import Word
-from wakestate.words.files import replaced
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
 REACH = 20  # network steps around the wake in which a detector's highest step is looked for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wakestate.errors import UserError
-from wakestate.words.explain import one_line
+from wakestate.explain import one_line
 
 
 class ConvertError(UserError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from wakestate.verify.gateway.frames import PREROLL
+from wakestate.verify.protocol.frames import PREROLL
 from wakestate.words import Word
 
 PATH = "/v1/verify"

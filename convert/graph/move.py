@@ -1,6 +1,6 @@
 """Operators that only move values, done by NumPy on whatever stands for the values.
 
-On nothing but a shape they give the shapes of the results (convert/rules.py); on a constant's data,
+On nothing but a shape they give the shapes of the results (rules.py); on a constant's data,
 constants (convert/compile/fold.py); on the numbers of elements, which element of the input each of
 the result is, or of the result each of an input: a stretch of the larger tensor, a box of it with
 strides, or, at worst, a list.
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.fixedpoint import Ints
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.fixedpoint import Ints
 
 if TYPE_CHECKING:
-    from wakestate.convert.tflite_graph import Op, Tensor
+    from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 Values = NDArray[Any]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wakestate.convert.errors import ConvertError
-from wakestate.convert.tflite_graph import Graph, Model, Op, Tensor
+from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Graph, Model, Op, Tensor
 
 _INT8 = (
     "convert with TensorFlow 2's TFLiteConverter, optimizations = [tf.lite.Optimize.DEFAULT], a "

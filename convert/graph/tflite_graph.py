@@ -2,7 +2,7 @@
 
 Nothing is decided here about what can be run; errors name the file, the operator's index, name and
 options, and the tensor. A file is not trusted: every index is checked here, the work is bounded,
-and what the file says is then compared with itself by convert/check.py.
+and what the file says is then compared with itself by convert/graph/check.py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from wakestate.convert.check import check_model
-from wakestate.convert.errors import ConvertError, shown
+from wakestate.convert.graph.check import check_model
+from wakestate.convert.graph.errors import ConvertError, shown
 
 Option = int | float | bool | str
 

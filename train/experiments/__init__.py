@@ -1,0 +1,1 @@
+"""Experiments over many runs: recipes, variants, two ways to find endpoints."""

@@ -1,0 +1,1 @@
+"""What gateway, service and training share: frames, HTTP documents, the feature window."""
