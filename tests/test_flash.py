@@ -12,12 +12,15 @@ import shutil
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from serial.tools import list_ports
+from serial.tools.list_ports_common import ListPortInfo
 
 from tests.firmware_build import EMULATED, REAL, ROOT, build
 from tests.test_emulator import wav
@@ -218,16 +221,35 @@ def test_pyocd_knows_the_targets() -> None:
     assert "stm32l475xg" in builtin.BUILTIN_TARGETS and "nrf52840" in builtin.BUILTIN_TARGETS
 
 
-def test_the_serial_port_is_found_or_asked_for(tmp_path: Path) -> None:
+def test_the_serial_port_is_found_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     board = load_board("b-l475e-iot01a")
+    there = [ListPortInfo("/dev/ttyS0")]  # of the computer itself: no board is on it
+    monkeypatch.setattr(list_ports, "comports", lambda: there)
     with pytest.raises(BoardError, match="no serial port found: plug in the ST-LINK"):
-        serial.port(board, None, tmp_path)
-    (tmp_path / "ttyACM0").touch()
-    assert serial.port(board, None, tmp_path) == str(tmp_path / "ttyACM0")
-    (tmp_path / "ttyUSB1").touch()
-    with pytest.raises(BoardError, match=r"several serial ports: give one of PORT=.*ttyACM0, .*1"):
-        serial.port(board, None, tmp_path)
-    assert serial.port(board, "/dev/ttyS9", tmp_path) == "/dev/ttyS9"
+        serial.port(board, None)
+    for name in ("/dev/ttyUSB1", "/dev/ttyACM0"):
+        there.append(ListPortInfo(name))
+        there[-1].vid = 0x0483
+    assert serial.port(board, "/dev/ttyS9") == "/dev/ttyS9"
+    with pytest.raises(BoardError, match="several serial ports: give one of PORT=/dev/ttyACM0, /d"):
+        serial.port(board, None)
+    del there[1]
+    assert serial.port(board, None) == "/dev/ttyACM0"
+
+
+def test_a_port_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    device = os.ttyname(theirs)
+    with serial.open_port(device, 1_000_000):
+        assert termios.tcgetattr(theirs)[4:6] == [termios.B1000000] * 2
+        with pytest.raises(BoardError, match=f"{device}: another program has it open: close"):
+            serial.open_port(device, 1_000_000)
+    os.close(ours)
+    os.close(theirs)
+    with pytest.raises(BoardError, match="none: cannot be opened: No such file or directory"):
+        serial.open_port(str(tmp_path / "none"), 1_000_000)
+    with pytest.raises(BoardError, match=r"/dev/null: cannot be opened: .*Inappropriate ioctl"):
+        serial.open_port("/dev/null", 1_000_000)
 
 
 def test_talking_on_a_serial_port() -> None:
@@ -240,11 +262,11 @@ def test_talking_on_a_serial_port() -> None:
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        os.write(ours, b'{"type":"ready"}\n')
-        assert process.stdout.readline() == b'{"type":"ready"}\n'
         process.stdin.write(b"stats\n")
         process.stdin.flush()
-        assert os.read(ours, 100) == b"stats\n"
+        assert os.read(ours, 100) == b"stats\n"  # it is open: what came before is dropped
+        os.write(ours, b'{"type":"ready"}\n')
+        assert process.stdout.readline() == b'{"type":"ready"}\n'
         process.stdin.close()
         assert process.wait(timeout=30) == 0
     os.close(ours)

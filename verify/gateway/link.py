@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from serial import Serial
+
 from wakestate.boards.schema import BoardError
 from wakestate.boards.serial import open_port
 from wakestate.verify.gateway.gateway import Gateway, Say
@@ -55,6 +57,7 @@ class Device:
         self.gateway: Gateway  # set by the caller before `open`
         self._say, self._baud, self._hold = say, baud, hold
         self._file = self._to = -1
+        self._serial: Serial | None = None  # whose descriptor both are
         self._commands: deque[bytes] = deque()
         self._begun = b""  # what is left of a command that was written in part
         self._pause = AGAIN_S
@@ -87,9 +90,8 @@ class Device:
             if self.source == "-":
                 self.port, self._file = False, sys.stdin.fileno()
             elif stat.S_ISCHR(Path(self.source).stat().st_mode):
-                self.port, self._file = True, open_port(self.source, self._baud or 0)
-                os.set_blocking(self._file, False)
-                self._to = self._file
+                self.port, self._serial = True, open_port(self.source, self._baud or 0)
+                self._file = self._to = self._serial.fileno()
             else:
                 self.port, self._file = False, os.open(self.source, _FILE)
         except OSError as error:
@@ -163,13 +165,18 @@ class Device:
 
     def release(self) -> None:
         """Close the file. What a port has not taken is dropped, so that closing does not wait."""
-        if self._file >= 0 and self._to == self._file:
-            with contextlib.suppress(termios.error):
-                termios.tcflush(self._file, termios.TCOFLUSH if self.waits else termios.TCIFLUSH)
-        if self._file >= 0 and self.source != "-":
+        if self._serial:
+            with contextlib.suppress(OSError, termios.error):
+                if self.waits:
+                    self._serial.reset_output_buffer()
+                else:
+                    self._serial.reset_input_buffer()
+            with contextlib.suppress(OSError):
+                self._serial.close()
+        elif self._file >= 0 and self.source != "-":
             with contextlib.suppress(OSError):
                 os.close(self._file)
-        self._file = self._to = -1
+        self._file, self._to, self._serial = -1, -1, None
         self._commands.clear()
         self._begun = b""
 
