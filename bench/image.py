@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from wakestate.bench.rows import BenchError
+from wakestate.boards.elf import sections, symbols
 
 Part = Literal["engine", "library", "board"]
 Kind = Literal["code", "constants", "data", "zero"]
@@ -31,12 +31,9 @@ class Image:
     parts: dict[Part, dict[Kind, int]]
 
 
-def read_image(elf: Path, prefix: str) -> Image:
+def read_image(elf: Path) -> Image:
     """Totals from the image, who brings what from the map beside it."""
-    totals = {}
-    for line in tool(f"{prefix}size", "-A", str(elf)).splitlines():
-        if found := re.fullmatch(r"(\.\S+) +(\d+) +\d+", line.strip()):
-            totals[found[1]] = int(found[2])
+    totals = sections(elf)
     flash = sum(totals.get(name, 0) for name in _FLASH) + totals[_DATA]
     ram = totals[_DATA] + totals[_ZERO]
     map_path = elf.with_name(elf.name + ".map")
@@ -77,17 +74,14 @@ def read_objects(text: str) -> dict[str, dict[Kind, int]]:
     return objects
 
 
-def layer_constants(elf: Path, prefix: str, layers: Sequence[str]) -> dict[str, int]:
+def layer_constants(elf: Path, layers: Sequence[str]) -> dict[str, int]:
     """Bytes of what is named after each layer: weights and tables, and code where it is apart."""
     sizes = dict.fromkeys(layers, 0)
-    for line in tool(f"{prefix}nm", "-S", "--defined-only", str(elf)).splitlines():
-        words = line.split()
-        if len(words) != 4 or words[2] not in "tTrR":
-            continue
-        name = words[3].removeprefix("run_")
+    for symbol in symbols(elf):
+        name = symbol.name.removeprefix("run_")
         owners = [layer for layer in layers if name == layer or name.startswith(f"{layer}_")]
-        if owners:
-            sizes[max(owners, key=len)] += int(words[1], 16)
+        if owners and symbol.constant:
+            sizes[max(owners, key=len)] += symbol.size
     return sizes
 
 
@@ -113,14 +107,3 @@ def _kind(section: str) -> Kind | None:
         if section == prefix or section.startswith(f"{prefix}."):
             return kind
     return None
-
-
-def tool(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    except FileNotFoundError:
-        raise BenchError(
-            f"{command[0]} is not installed; apt-get install binutils-arm-none-eabi"
-        ) from None
-    except subprocess.CalledProcessError as error:
-        raise BenchError(f"{' '.join(command)}: {error.stderr.strip()}") from None

@@ -122,8 +122,8 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
     engine = Counts(board, folder / "bench.elf")
     layers = Counts(board, folder / "bench-layers.elf")
     elf = folder / "image.elf"
-    image = read_image(elf, board.prefix)
-    constants = layer_constants(elf, board.prefix, list(macs))
+    image = read_image(elf)
+    constants = layer_constants(elf, list(macs))
 
     painted = engine.values["stack-bytes"]
     own_stack, whole_stack = stacks(folder / "bench.elf", board.prefix, CALLS, painted)
@@ -174,8 +174,8 @@ def _measure_model(subject: Model, board: Board) -> Report:
     variables += ["STREAM=yes"] if subject.stream else []
     _make("firmware/compile.mk", board, [*variables, *_kernel_set(subject)])
     whole, layers = Counts(board, out / "bench.elf"), Counts(board, out / "bench-layers.elf")
-    image = read_image(out / "image.elf", board.prefix)
-    constants = layer_constants(out / "image.elf", board.prefix, list(steps))
+    image = read_image(out / "image.elf")
+    constants = layer_constants(out / "image.elf", list(steps))
     row = partial(_row, subject.name, board)
     rows = [
         row(name, layers.mean(name, "empty trace"), macs or None, constants[name])

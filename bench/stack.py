@@ -12,13 +12,13 @@ No interrupt is in it: who enables one adds its exception frame and its handler.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from wakestate.bench.image import tool
 from wakestate.bench.rows import BenchError
 
 #: What the engine calls by the pointers of ws_model and ws_lfbe.
@@ -83,7 +83,7 @@ class Stack:
         """`pointed`: names of the functions that calls through a pointer may reach, each of them
         from every such call; without any such calls have no bound."""
         self._elf = elf
-        listing = tool(f"{prefix}objdump", "-m", _MACHINE, "-d", "--no-show-raw-insn", str(elf))
+        listing = _disassembled(elf, f"{prefix}objdump")
         self._names, self._code, self._words = _read(listing)
         self._said = read_usage(_usage_files(elf))
         self._pointed = [at for at, name in self._names.items() if _plain(name) in pointed]
@@ -352,6 +352,18 @@ def _read(
                 lines.append(Instruction(address, name, conditional, operands, literal))
     after = dict(pairwise(begins))
     return names, {at.address: (at, after.get(at.address, -1)) for at in lines}, words
+
+
+def _disassembled(elf: Path, objdump: str) -> str:
+    command = (objdump, "-m", _MACHINE, "-d", "--no-show-raw-insn", str(elf))
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except FileNotFoundError:
+        raise BenchError(
+            f"{objdump} is not installed; apt-get install binutils-arm-none-eabi"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"{' '.join(command)}: {error.stderr.strip()}") from None
 
 
 def _root(mnemonic: str) -> tuple[str, bool]:

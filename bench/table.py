@@ -60,7 +60,7 @@ def sizes(elf: Path, word: str, board: Board) -> str:
 
 def size_rows(elf: Path, word: str, board: Board) -> list[Cells]:
     """Bytes by object, then of the engine's parts, then of the image."""
-    image = read_image(elf, board.prefix)
+    image = read_image(elf)
     objects = read_objects(elf.with_name(elf.name + ".map").read_text(encoding="utf-8"))
     rows: list[tuple[str, dict[Kind, int]]] = []
     for origin, kinds in objects.items():

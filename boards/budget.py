@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from wakestate.boards.elf import sections
 from wakestate.boards.schema import Board, BoardError
 
 _FLASH = (".text", ".ARM.exidx", ".data")
@@ -20,14 +19,9 @@ class Taken(NamedTuple):
     ram: int
 
 
-def taken(board: Board, elf: Path) -> Taken:
-    """Sums of the image's sections."""
-    done = subprocess.run(
-        [f"{board.prefix}size", "-A", str(elf)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise BoardError(f"{elf}: {done.stderr.strip() or 'cannot be read'}")
-    sizes = {m[1]: int(m[2]) for m in re.finditer(r"^(\.\S+) +(\d+)", done.stdout, re.MULTILINE)}
+def taken(elf: Path) -> Taken:
+    """Sums of the image's sections. BoardError."""
+    sizes = sections(elf)
     return Taken(*(sum(sizes.get(name, 0) for name in names) for names in (_FLASH, _RAM)))
 
 
@@ -35,7 +29,7 @@ def within(board: Board, elf: Path) -> str:
     """A line about it; BoardError where it is too much."""
     if board.budget is None:
         raise BoardError(f"{board.name}: has no budget")
-    flash, ram = taken(board, elf)
+    flash, ram = taken(elf)
     text = (
         f"{board.name}: {elf.name}: flash {flash} of {board.budget.flash_bytes} bytes, "
         f"RAM with stack {ram} of {board.budget.ram_bytes}"

@@ -6,37 +6,15 @@ QEMU and debug servers (pyocd, openocd) speak it; here it flashes the emulated b
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
+from wakestate.boards.elf import Segment, segments
 from wakestate.boards.schema import BoardError
 
 _CHUNK = 1024  # bytes of memory a packet, twice as many hex digits
-
-
-class Segment(NamedTuple):
-    """Bytes of a program and the address that they are loaded to."""
-
-    address: int
-    data: bytes
-
-
-def segments(elf: Path) -> list[Segment]:
-    """What of a 32-bit little-endian ELF file lies in the board's flash."""
-    image = elf.read_bytes()
-    if image[:6] != b"\x7fELF\x01\x01":
-        raise BoardError(f"{elf}: not a 32-bit little-endian ELF file")
-    (offset,) = struct.unpack_from("<I", image, 28)
-    size, count = struct.unpack_from("<HH", image, 42)
-    found = []
-    for index in range(count):
-        kind, start, _, physical, length = struct.unpack_from("<5I", image, offset + index * size)
-        if kind == 1 and length > 0:
-            found.append(Segment(physical, image[start : start + length]))
-    return found
 
 
 class Gdb:

@@ -33,6 +33,7 @@ from wakestate.bench.rows import (
     read_report,
     write_report,
 )
+from wakestate.boards.elf import symbols
 from wakestate.boards.run import QEMU, command
 from wakestate.boards.schema import Board, load_board
 
@@ -74,16 +75,13 @@ def test_a_loop_of_known_length_is_counted_right(toy: Report) -> None:
 def test_counts_agree_with_a_trace_of_every_instruction(toy: Report) -> None:
     """QEMU can also log each instruction: an independent judge, too slow for more than this."""
     elf = ROOT / f"build/{BOARD}/toy/bench.elf"
-    symbols = subprocess.run(
-        ["arm-none-eabi-nm", "-S", str(elf)], capture_output=True, text=True, check=True
-    ).stdout
+    found = {symbol.name: symbol for symbol in symbols(elf)}
     usage = subprocess.run([QEMU, "-help"], capture_output=True, text=True, check=True).stdout
     old = "-singlestep" in usage  # until QEMU 8
     single = ["-singlestep"] if old else ["-accel", "tcg,one-insn-per-tb=on"]
     logged = 0
     for name in ("ws_set_state", "ws_word_select", "network_select"):
-        line = next(line for line in symbols.splitlines() if line.endswith(f" {name}"))
-        first, size = (int(word, 16) for word in line.split()[:2])
+        first, size = found[name].address, found[name].size
         trace = [*single, "-d", "exec,nochain", "-dfilter", f"{first:#x}+{size:#x}"]
         done = subprocess.run(
             [*command(load_board(BOARD), elf, []), *trace], capture_output=True, check=True
@@ -112,7 +110,7 @@ def test_counts_fit_each_other(toy: Report) -> None:
 
 def test_image_is_accounted_for(toy: Report) -> None:
     elf = ROOT / f"build/{BOARD}/toy/image.elf"
-    image = read_image(elf, "arm-none-eabi-")
+    image = read_image(elf)
     total = rows(toy)["total"]
     assert (total.flash, total.ram) == (image.flash, image.ram)
     sections = {item.part: item for item in toy.sections}
@@ -125,7 +123,7 @@ def test_image_is_accounted_for(toy: Report) -> None:
     assert 300 < total.stack < load_board(BOARD).stack_bytes // 2
     # weights, bias, multiplier, shift of mix1: 8 x 12 bytes, two rows of three arrays at most; and
     # its shape, 14 bytes
-    constants = layer_constants(elf, "arm-none-eabi-", ["mix1"])["mix1"]
+    constants = layer_constants(elf, ["mix1"])["mix1"]
     assert 12 * 8 + 12 * 9 + 14 <= constants <= 12 * 8 + 2 * 12 * 9 + 14
 
 

@@ -26,7 +26,8 @@ from tests.firmware_build import (
 )
 from tests.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
 from wakestate.boards.budget import taken, within
-from wakestate.boards.gdb import Gdb, Segment
+from wakestate.boards.elf import Segment, symbols
+from wakestate.boards.gdb import Gdb
 from wakestate.boards.generate import generate
 from wakestate.boards.run import command
 from wakestate.boards.schema import BoardError, load_board
@@ -267,7 +268,7 @@ def test_the_image_keeps_to_its_budget(board: str) -> None:
     """Built without a warning (they are errors), and no larger than board.toml says."""
     made = build("alexa", board)
     assert "flash" in within(made.board, made.program("device"))
-    found = taken(made.board, made.program("device"))
+    found = taken(made.program("device"))
     assert made.board.memory is not None
     assert found.flash < made.board.memory.code.length
     assert found.ram < made.board.memory.ram.length
@@ -314,11 +315,7 @@ def test_a_real_board_restarts_after_a_fault_and_tells_of_it(board: str, tmp_pat
     skip_without_qemu(board)
     made = build("alexa", board)
     elf = made.program("device")
-    symbols = subprocess.run(
-        ["arm-none-eabi-nm", str(elf)], capture_output=True, text=True, check=True
-    ).stdout
-    line = next(line for line in symbols.splitlines() if line.endswith(" ws_driver_receive"))
-    address = int(line.split()[0], 16)
+    address = next(s.address for s in symbols(elf) if s.name == "ws_driver_receive")
     call = command(made.board, elf, [], serial=True, gdb=f"unix:{tmp_path}/gdb,server=on,wait=off")
     with subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         with Gdb(tmp_path / "gdb") as server:

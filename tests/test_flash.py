@@ -25,6 +25,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from tests.firmware_build import EMULATED, REAL, ROOT, build
 from tests.test_emulator import wav
 from wakestate.boards import flash, gdb, serial
+from wakestate.boards.elf import Segment, segments
 from wakestate.boards.new import new_board
 from wakestate.boards.schema import BoardError, board_names, load_board
 
@@ -50,7 +51,7 @@ def test_an_emulated_board_is_flashed_by_its_gdb_port(board: str) -> None:
     elf = build("alexa", board).program("device")
     done = boards("flash", "--board", board, "--elf", str(elf), str(SAMPLE))
     assert (done.returncode, done.stderr) == (0, "")
-    size = sum(len(part.data) for part in gdb.segments(elf))
+    size = sum(len(part.data) for part in segments(elf))
     assert done.stdout.startswith(
         f"{board}: {size} bytes by QEMU's gdb port, read back equal, started: "
         f'{{"type":"ready","board":"{board}"'
@@ -315,14 +316,14 @@ def test_a_server_that_fails(
     if answer:
         given.append(answer)
     with pytest.raises(BoardError, match=problem):
-        client.write(gdb.Segment(0x20000000, b"\x01\x02"))
+        client.write(Segment(0x20000000, b"\x01\x02"))
 
 
 def test_memory_that_reads_back_otherwise(
     answers: tuple[gdb.Gdb, list[bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, given = answers
-    monkeypatch.setattr(gdb, "segments", lambda elf: [gdb.Segment(0x100, b"\x01\x02")])
+    monkeypatch.setattr(gdb, "segments", lambda elf: [Segment(0x100, b"\x01\x02")])
     given += [b"+$OK#9a", b"+$0103#c4"]
     with pytest.raises(BoardError, match="at 0x100 reads back otherwise"):
         gdb.load(client, tmp_path / "x.elf")
@@ -331,7 +332,7 @@ def test_memory_that_reads_back_otherwise(
 def test_no_elf_and_no_server(tmp_path: Path) -> None:
     (tmp_path / "x.elf").write_bytes(b"#!/bin/sh\n")
     with pytest.raises(BoardError, match="not a 32-bit little-endian ELF file"):
-        gdb.segments(tmp_path / "x.elf")
+        segments(tmp_path / "x.elf")
     with pytest.raises(BoardError, match="no gdb server answers there"):
         gdb.Gdb(tmp_path / "none", timeout_s=0.1)
 

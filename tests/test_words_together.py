@@ -69,7 +69,7 @@ def test_words_share_front_end_and_kernels() -> None:
             "firmware/build.mk", str(elf), f"BOARD={board.name}", f"WORD={words}", root=ROOT
         )
         assert done.returncode == 0, done.stderr
-        images[words] = read_image(ROOT / elf, board.prefix)
+        images[words] = read_image(ROOT / elf)
     apart = images["alexa"].flash + images["computer"].flash
     assert images[TOGETHER].flash <= apart - 12 * 1024
     three = images[f"{TOGETHER} hey_samuel"]
