@@ -104,7 +104,7 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 	@$(WAKESTATE) bench diff
 
 check: lint $(BOARD_SETUP) ## Lint, the quick tests, and one word heard in QEMU: two minutes
-	@$(PYTHON) -m pytest -q tests/test_words.py tests/test_commands.py tests/test_compile_names.py
+	@$(PYTHON) -m pytest -q tests/unit/test_words.py tests/unit/test_commands.py tests/unit/test_compile_names.py
 	@$(WAKESTATE) run --board $(BOARD)
 test: lint ## Lint, then all tests
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder

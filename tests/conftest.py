@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_data import write_data
+from tests.support.small_data import write_data
 from wakestate.train.data.corpus import Corpus, load_corpus
 
 ROOT = Path(__file__).resolve().parent.parent

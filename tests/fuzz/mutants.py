@@ -209,7 +209,7 @@ def run_sanitized(folder: Path) -> str:
 
 def own_models(folder: Path) -> list[Path]:
     """Small models with all operators, from the tests' own makers."""
-    from tests import (
+    from tests.exact import (
         test_compile,
         test_compile_fold,
         test_compile_moves,
@@ -218,7 +218,7 @@ def own_models(folder: Path) -> list[Path]:
         test_compile_tables,
         test_compile_weights,
     )
-    from tests.tflite_maker import Maker
+    from tests.support.tflite_maker import Maker
 
     kinds = dict(test_compile_ops.KINDS)
     for module, names in (

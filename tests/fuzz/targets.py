@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.fuzz import seeds
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: What was built, the inputs that reach new code (kept from run to run), and the findings.
 FOLDER = ROOT / "build/fuzz"
 FINDINGS = FOLDER / "findings"

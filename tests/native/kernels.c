@@ -1,4 +1,4 @@
-/* Runs single kernels on given shapes and values, on the host and on boards; tests/test_kernels.py
+/* Runs single kernels on given shapes and values, on the host and on boards; tests/exact/test_kernels.py
  * writes IN and reads OUT.
  *
  *     in:  records of u32 kind (0 dot, 1 conv, 2 depthwise), the kernel's shape as the C struct,

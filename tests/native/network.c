@@ -1,4 +1,4 @@
-/* A word's network behind plain functions, for tests/executors.py (ctypes). */
+/* A word's network behind plain functions, for tests/support/executors.py (ctypes). */
 #include <string.h>
 
 #include "engine/word.h"

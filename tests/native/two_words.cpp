@@ -1,4 +1,4 @@
-// A program in C++ with two words and threads of its own; tests/test_words_together.py.
+// A program in C++ with two words and threads of its own; tests/qemu/test_words_together.py.
 #include <cstdint>
 #include <cstdio>
 #include <thread>

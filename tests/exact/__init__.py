@@ -1,0 +1,1 @@
+"""The same bits everywhere: references, interpreters, host C, QEMU."""

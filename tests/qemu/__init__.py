@@ -1,0 +1,1 @@
+"""Cross compiler and QEMU: firmware, boards, costs."""

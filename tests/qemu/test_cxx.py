@@ -1,0 +1,101 @@
+"""C++ programs include the headers and link the C: engine, uplink, and a compiled model."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.exact.test_compile import golden_model, written
+from tests.support.firmware_build import ROOT
+from wakestate.convert.compile.emit import compile_model
+from wakestate.render import write_files
+
+STANDARDS = ("c++11 -O0", "c++14 -O1", "c++17 -O2", "c++20 -O3")
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wold-style-cast", "-Werror"]
+ENGINE = "tests/golden/plain"
+SOURCES = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
+SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
+SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend")]
+
+PROGRAM = r"""
+#include "programs/device/device.h"
+#include "tiny.h"
+#include "uplink/uplink.h"
+#include "wakestate/ring.h"
+#include "wakestate/wakestate.h"
+#include "ws_toy.h"
+
+static WS_ENGINE(toy) engine;
+static ws_uplink uplink;
+static tiny model;
+static const int16_t sound[16000] = {1};
+alignas(4) static int8_t in[TINY_IN_BYTES], out[TINY_OUT_BYTES];
+
+static size_t count(void *to, const uint8_t *, size_t bytes) {
+    *static_cast<size_t *>(to) += bytes;
+    return bytes;
+}
+
+int main() {
+    if (ws_init(&engine, &ws_toy, nullptr) != WS_OK || ws_set_state(&engine, 1) != WS_OK) return 1;
+    ws_uplink_reset(&uplink);
+    ws_uplink_switch(&uplink, true);
+    ws_event event = ws_event();
+    for (size_t used = 0; used < 16000;) {
+        size_t took = ws_push(&engine, sound + used, 16000 - used);
+        ws_uplink_hear(&uplink, sound + used, took);
+        used += took;
+        while (ws_poll(&engine, &event)) {
+        }
+    }
+    ws_uplink_wake(&uplink, &event);
+    size_t bytes = 0;
+    while (ws_uplink_pump(&uplink, count, &bytes)) {
+    }
+    tiny_reset(&model);
+    tiny_run(&model, in, out);
+    return event.sample > 0 && bytes > 0 && ws_toy.states[0] != nullptr ? 0 : 2;
+}
+"""
+
+
+def includes(folder: Path) -> list[str]:
+    return ["-Ifirmware/include", "-Ifirmware", f"-I{ENGINE}", f"-I{folder}"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C as objects, compiled as C11, and the program."""
+    folder = tmp_path_factory.mktemp("cxx")
+    (folder / "user.cpp").write_text(PROGRAM)
+    write_files(folder, compile_model(written(folder, golden_model), "tiny", "plain").files)
+    for source in [*SOURCES, str(folder / "tiny.c")]:
+        call = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *includes(folder)]
+        call += ["-c", source, "-o", str(folder / f"{Path(source).stem}.o")]
+        subprocess.run(call, cwd=ROOT, check=True)
+    return folder
+
+
+@pytest.mark.parametrize("standard", STANDARDS)
+@pytest.mark.parametrize("compiler", ["arm-none-eabi-g++", "g++", "clang++"])
+def test_a_cxx_program_includes_and_links(compiler: str, standard: str, folder: Path) -> None:
+    """The cross compiler, which is always there, compiles; those of this computer also run it."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    call = [
+        compiler,
+        *f"-std={standard}".split(),
+        *WARNINGS,
+        *includes(folder),
+        str(folder / "user.cpp"),
+    ]
+    if compiler.startswith("arm"):
+        subprocess.run([*call, "-fsyntax-only"], cwd=ROOT, check=True)
+        return
+    program = folder / f"{compiler}-{standard}".replace(" ", "")
+    objects = [str(path) for path in sorted(folder.glob("*.o"))]
+    subprocess.run([*call, *objects, "-o", str(program)], cwd=ROOT, check=True)
+    assert subprocess.run([str(program)], check=False).returncode == 0

@@ -1,0 +1,254 @@
+"""bench/stack.py: the computed stack is right where it can be told, and no run takes more."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.firmware_build import ROOT
+from tests.support.tflite_maker import Maker
+from wakestate.__main__ import main
+from wakestate.bench.measure import CALLS, Model, Subject, measure, stacks
+from wakestate.bench.rows import BenchError, Report, Row
+from wakestate.bench.stack import Stack, read_usage
+
+PREFIX = "arm-none-eabi-"
+TOY = Subject("toy", Path("tests/toy/toy.toml"), Path("tests/toy"))
+#: M3, M4F and M55: plain C, the DSP extension and Helium.
+BOARDS = ("mps2-an385", "mps2-an386", "mps3-an547")
+#: Bytes at the end of the deepest frame that a run leaves alone: padding, a case not met.
+MARGIN = 16
+#: What the toy's layers are too short or too thin for; the computed worst holds it all the same.
+UNTAKEN = re.compile(r"\b(?:ws_long|ws_whole_groups)[\w.]* (\d+)$")
+
+#: Functions stay apart, `hold` keeps an array on the stack, `saves` pushes registers, `use` takes
+#: nothing.
+HEAD = """
+#define APART __attribute__((noipa))
+#define hold(array) __asm__ volatile("" ::"r"(array) : "memory")
+#define saves() __asm__ volatile("" ::: "r4", "r5", "r6", "r7", "r8", "r9")
+APART int use(int x) { return x + 1; }
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def linked(folder: Path, source: str, core: str = "cortex-m4", *flags: str) -> Stack:
+    """The C program whose first function is `top`."""
+    (folder / "x.c").write_text(HEAD + source, encoding="utf-8")
+    fpu = ["-mfpu=fpv4-sp-d16"] if core == "cortex-m4" else []
+    machine = [f"{PREFIX}gcc", f"-mcpu={core}", "-mthumb", *fpu]
+    machine += ["-mfloat-abi=hard" if core != "cortex-m3" else "-mfloat-abi=soft"]
+    elf = folder / "x.elf"
+    link = ["-nostartfiles", "--specs=nano.specs", "-Wl,-e,top", f"-Wl,-Map={elf}.map", *flags]
+    for command in (
+        [*machine, "-O2", "-fstack-usage", "-c", folder / "x.c", "-o", folder / "x.o"],
+        [*machine, *link, folder / "x.o", "-o", elf],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return Stack(elf, PREFIX)
+
+
+def usage(folder: Path) -> dict[str, int]:
+    return read_usage([folder / "x.su"])
+
+
+CHAIN = """
+APART int low(int x) { char array[200]; hold(array); return use(x) + 1; }
+APART int high(int x) { char array[64]; hold(array); return use(x) + 2; }
+APART int middle(int x) { char array[40]; hold(array); return high(x) + low(x); }
+int top(int x) { return middle(x) + high(x); }
+"""
+
+
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
+def test_the_deepest_of_a_chain_is_found(tmp_path: Path, core: str) -> None:
+    stack, said = linked(tmp_path, CHAIN, core), usage(tmp_path)
+    worst = stack.worst("top")
+    assert [name for name, _ in worst.calls] == ["top", "middle", "low"]
+    assert worst.bytes == said["top"] + said["middle"] + said["low"]
+    assert said["low"] >= 200 and said["middle"] >= 40
+    assert str(worst).startswith(f"top {said['top']}, middle {said['middle']}, low")
+    way = stack.way("top", "high")
+    assert [name for name, _ in way.calls] == ["top", "middle"], "the longer way there"
+    assert way.bytes == said["top"] + said["middle"]
+
+
+def test_a_tail_call_gives_its_frame_back_first(tmp_path: Path) -> None:
+    stack = linked(
+        tmp_path,
+        """
+        APART int last(int x) { char array[96]; hold(array); return use(x) + 1; }
+        APART int first(int x) { saves(); return last(use(x) + x); }
+        int top(int x) { return first(x) + 1; }
+        """,
+    )
+    said = usage(tmp_path)
+    assert stack.worst("first").bytes == said["last"] > said["first"] >= 6 * 4
+    assert stack.worst("top").bytes == said["top"] + said["last"]
+
+
+def test_saved_float_registers_count(tmp_path: Path) -> None:
+    stack = linked(
+        tmp_path,
+        'int top(int x) { __asm__ volatile("" ::: "d8", "d9", "d10"); return use(x) + x; }',
+    )
+    assert stack.worst("top").bytes == usage(tmp_path)["top"] >= 3 * 8
+
+
+def test_a_switch_by_table_is_followed(tmp_path: Path) -> None:
+    cases = "".join(f"case {n}: hold(array); x = use(x + {n * n}); break;" for n in range(9))
+    deep = "case 9: return deep(x) + array[1];"
+    stack = linked(
+        tmp_path,
+        "APART int deep(int x) { char array[80]; hold(array); return use(x) + 1; }"
+        f"int top(int x) {{ char array[24]; hold(array); switch (x) {{ {cases} {deep} }}"
+        "  return x + array[0]; }",
+    )
+    listing = subprocess.run(
+        [f"{PREFIX}objdump", "-d", tmp_path / "x.elf"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "\ttbb\t" in listing or "\ttbh\t" in listing, "the compiler made no table"
+    assert stack.worst("top").bytes == usage(tmp_path)["top"] + usage(tmp_path)["deep"]
+
+
+def test_a_veneer_is_followed(tmp_path: Path) -> None:
+    stack = linked(
+        tmp_path,
+        """
+        __attribute__((noipa, section(".far")))
+        int far(int x) { char array[72]; hold(array); return x + 1; }
+        int top(int x) { return far(x) + use(x); }
+        """,
+        "cortex-m4",
+        "-Wl,--section-start=.far=0x20000000",
+    )
+    worst, said = stack.worst("top"), usage(tmp_path)
+    assert [name for name, _ in worst.calls] == ["top", "__far_veneer", "far"]
+    assert worst.bytes == said["top"] + said["far"]
+
+
+def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> None:
+    stack = linked(
+        tmp_path,
+        """
+        void *memmove(void *, const void *, unsigned);
+        int top(int x) {
+            char array[64];
+            hold(array);
+            memmove(array + x, array, 40u);
+            return array[x];
+        }
+        """,
+    )
+    assert "memmove" not in usage(tmp_path)
+    library = stack.worst("memmove").bytes
+    assert library > 0, "it saves registers"
+    assert stack.worst("top").bytes == usage(tmp_path)["top"] + library
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (
+            "APART int odd(int x); APART int even(int x) { return x ? odd(x - 1) + 1 : 7; }"
+            "APART int odd(int x) { return x ? even(x - 1) + 2 : 9; }"
+            "int top(int x) { return odd(x) + 1; }",
+            "recursion has no bound: odd -> even -> odd",
+        ),
+        (
+            "int (*volatile pointer)(int); int middle(int x) { return pointer(x) + 1; }"
+            "int top(int x) { return middle(x); }",
+            "calls through a pointer at 0x",
+        ),
+        ("int (*volatile pointer)(int); int top(int x) { return pointer(x); }", "top: calls thro"),
+        (
+            'int top(int x) { __asm__ volatile("push {%0}\\n pop {%0}" : "+r"(x)); return x; }',
+            "top: takes 4 bytes of stack, 0 of them by the compiler's account; inline assembly",
+        ),
+        (
+            'int top(int x) { __asm__ volatile("str %0, [sp, #-8]!\\n ldr %0, [sp], #8"'
+            ': "+r"(x)); return x; }',
+            "top: takes 8 bytes",
+        ),
+        (
+            'int top(int x) { __asm__ volatile("mov r12, sp\\n mov sp, %0\\n mov sp, r12"'
+            ' :: "r"(x) : "r12"); return x; }',
+            "top: sets sp at 0x",
+        ),
+        ("int top(int x) { char array[x]; hold(array); return array[0]; }", "its stack is dynamic"),
+    ],
+    ids=["recursion", "pointer", "tail pointer", "push", "write-back", "sets sp", "dynamic"],
+)
+def test_what_has_no_bound_is_refused_by_name(tmp_path: Path, source: str, says: str) -> None:
+    with pytest.raises(BenchError) as error:
+        linked(tmp_path, source).worst("top")
+    assert says in str(error.value)
+
+
+def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
+    stack = linked(tmp_path, CHAIN)
+    with pytest.raises(BenchError, match="no function nowhere"):
+        stack.worst("nowhere")
+    with pytest.raises(BenchError, match="no call leads from low to high"):
+        stack.way("low", "high")
+    with pytest.raises(BenchError, match=r"y\.su: no such file; build anew"):
+        read_usage([tmp_path / "y.su"])
+
+
+def test_the_command_prints_bytes_and_calls(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    low = linked(tmp_path, CHAIN).worst("low").bytes
+    command = ["bench", "stack", "--board", "mps2-an386", "--elf", str(tmp_path / "x.elf")]
+    assert main([*command, "low", "use"]) == 0
+    assert capsys.readouterr().out == (
+        f"low: {low} bytes of stack: low {low}\nuse: 0 bytes of stack: use 0\n"
+    )
+    (tmp_path / "x.elf.map").unlink()
+    assert main([*command, "low"]) == 1
+    assert "x.elf.map: no such file; link with -Wl,-Map=" in capsys.readouterr().err
+
+
+def _bounded(report: Report) -> tuple[Row, Row]:
+    rows = {row.layer: row for row in report.rows}
+    total, engine = rows["total"], rows["engine"]
+    assert total.stack is not None and total.stack_computed is not None
+    assert engine.stack_computed is not None and engine.stack_calls is not None
+    untaken = UNTAKEN.search(engine.stack_calls)
+    margin = MARGIN + (int(untaken[1]) if untaken else 0)
+    assert total.stack <= total.stack_computed <= total.stack + margin
+    held = [int(call.rsplit(" ", 1)[1]) for call in engine.stack_calls.split(", ")]
+    assert sum(held) == engine.stack_computed < total.stack_computed
+    return engine, total
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_word_takes_what_was_computed(board: str) -> None:
+    """Also says that no kernel's assembly pushes: that would be refused."""
+    engine, total = _bounded(measure(TOY, board))
+    assert engine.stack_calls is not None and total.stack_calls is not None
+    assert engine.stack_calls.split()[0] in CALLS
+    assert total.stack_calls.startswith("ws_reset ") and engine.stack_calls in total.stack_calls
+    elf = Path(f"build/{board}/toy/bench.elf")
+    assert total.stack_computed is not None
+    with pytest.raises(BenchError, match="does something else run before the stack is read"):
+        stacks(elf, PREFIX, CALLS, total.stack_computed + 4)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_compiled_model_takes_what_was_computed(board: str, tmp_path: Path) -> None:
+    maker = Maker(1)
+    # An odd number of pixels, so that a kernel for pairs of them takes its other way, too.
+    x = maker.conv(maker.input([1, 11, 3, 8]), 16, (3, 3), padding="SAME", activation="RELU")
+    maker.output(maker.dense(x, 4))
+    model = Model(maker.write(tmp_path / "stacked.tflite"))
+    engine, _ = _bounded(measure(model, board))
+    assert engine.stack_calls is not None and engine.stack_calls.startswith("stacked_run ")

@@ -1,0 +1,1 @@
+"""Gateway and service, over real streams and sockets."""

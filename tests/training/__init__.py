@@ -1,0 +1,1 @@
+"""TensorFlow, Keras or JAX: models, training, evaluation, verifier."""

@@ -1,0 +1,341 @@
+"""Training: killed and resumed, repeated, refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.executors import ROOT, TOY
+from wakestate.train.data.corpus import (
+    DataError,
+    find_manifest,
+)
+
+# Trains the toy word in forks of one process (TensorFlow is loaded once), each killed where its
+# name says; prints the exit statuses. The hooks call what they stand before or behind.
+TRAINING = """
+import json, os, signal, sys
+from pathlib import Path
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)  # each of these short runs would trace graphs of its own
+from wakestate.train.learning import fit, pool
+from wakestate.train.learning.fit import Budget, Trainer
+from wakestate.words import load_word
+
+data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
+pool.SHARD = 20
+BUDGET = dict(positives=30, negatives=50, held_positives=20, held_negatives=20, rounds=6,
+              rounded=3, batches=4, batch=12)
+
+def signal_at(number, when, target, name):
+    whole = getattr(target, name)
+    def hooked(*args, **keywords):
+        at = when(*args)
+        if at == "before":
+            os.kill(os.getpid(), number)
+        result = whole(*args, **keywords)
+        if at == "after":
+            os.kill(os.getpid(), number)
+        return result
+    setattr(target, name, hooked)
+
+def batch_in_round_2(self, *rest, calls=[0]):
+    calls[0] += 1
+    return "before" if calls[0] == 6 else ""
+
+KILLS = {
+    "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "draw"),
+    "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
+              Trainer, "_write_curve"),
+    "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
+              fit, "write_json"),
+    "result": (signal.SIGKILL, lambda path, content: "after" if path.name == "result.json" else "",
+               fit, "write_json"),
+}
+
+SHARED = Path("whole/pool")  # scenes of the short runs, which ask for as many
+
+def attempt(run, kill, teachers=(), start=(), **budget):
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            if kill:
+                signal_at(*KILLS[kill])
+            fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
+                          SHARED if "rounds" in budget else None, (), teachers, start)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        except fit.DataError as error:
+            print(error, file=sys.stderr)
+            status = 1
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+statuses = {}
+for kill in ("batch", "curve", "state", "result", ""):
+    statuses[kill] = attempt("killed", kill)
+statuses["again"] = attempt("killed", "")
+statuses["whole"] = attempt("whole", "")
+statuses["other budget"] = attempt("killed", "", batch=18)
+teachers = [Path("whole/model.keras"), Path("killed/round-001.keras")]
+statuses["taught"] = attempt("taught", "", teachers, rounds=1, rounded=0)
+statuses["taught by others"] = attempt("taught", "", teachers[:1], rounds=1, rounded=0)
+statuses["untaught"] = attempt("untaught", "", rounds=1, rounded=0)
+statuses["begun"] = attempt("begun", "", (), teachers, rounds=1, rounded=0, rate=1e-7)
+statuses["begun otherwise"] = attempt("begun", "", (), teachers[:1], rounds=1, rounded=0, rate=1e-7)
+statuses["mean"] = attempt("mean", "", (), teachers, rounds=0, rounded=0)
+statuses["begun from a stranger"] = attempt("stranger", "", (), [Path(sys.argv[4])], rounds=1)
+statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
+Path("statuses.json").write_text(json.dumps(statuses))
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the runs "killed" (and resumed) and "whole", and what was printed."""
+    folder = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            TRAINING,
+            sounds,
+            cache,
+            TOY.word_path,
+            ROOT / "models/alexa/alexa.keras",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "stderr").write_text(done.stderr)
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
+    statuses = json.loads((trained / "statuses.json").read_text())
+    assert statuses == {
+        "batch": 130,
+        "curve": -9,
+        "state": -9,
+        "result": -9,
+        "": 0,
+        "again": 0,
+        "whole": 0,
+        "other budget": 1,
+        "taught": 0,
+        "taught by others": 1,
+        "untaught": 0,
+        "taught by none": 1,
+        "begun": 0,
+        "begun otherwise": 1,
+        "mean": 0,
+        "begun from a stranger": 1,
+    }, (trained / "stderr").read_text()[-3000:]
+    names = {
+        run: {p.name for p in (trained / run).iterdir()} for run in ("killed", "whole")
+    }  # no partial files, no checkpoint too many
+    assert (
+        names["killed"]
+        == names["whole"]
+        == {
+            "calibration.npy",
+            "config.json",
+            "curve.csv",
+            "mined.npy",
+            "model.keras",
+            "pool",
+            "result.json",
+            "state.json",
+            *(f"round-00{n}.keras" for n in range(1, 7)),
+        }
+    )
+    assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
+    said = "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
+    assert said in (trained / "stdout").read_text()
+
+
+def test_curve_has_each_round_once(trained: Path) -> None:
+    rows = {}
+    for run in ("killed", "whole"):
+        with (trained / run / "curve.csv").open(newline="") as file:
+            rows[run] = list(csv.DictReader(file))
+        assert [row["round"] for row in rows[run]] == ["1", "2", "3", "4", "5", "6"]
+        assert all(np.isfinite(float(row["loss"])) for row in rows[run])
+        for row in rows[run]:
+            del row["seconds"]
+    assert rows["killed"] == rows["whole"]
+
+
+def test_same_seed_same_weights(trained: Path) -> None:
+    """Bit for bit, though one run was killed four times and both rendered their own pools."""
+    import keras
+
+    from wakestate.train.learning.fit import SPANS
+    from wakestate.train.model.network import build_model, take_weights
+
+    def weights(name: str) -> list[np.ndarray]:
+        """In the order of the plain network, whatever the run's is in that round."""
+        model = keras.saving.load_model(trained / name, compile=False)
+        return list(take_weights(build_model(TOY.word), model).get_weights())
+
+    one, other = (weights(f"{run}/model.keras") for run in ("killed", "whole"))
+    for a, b in zip(one, other, strict=True):
+        assert np.array_equal(a, b)
+    texts = [(trained / run / "result.json").read_text() for run in ("killed", "whole")]
+    assert texts[0] == texts[1]
+    span = json.loads(texts[0])["averaged_rounds"]
+    assert span in SPANS
+    kept = [weights(f"whole/round-00{n}.keras") for n in range(7 - span, 7)]
+    for mean, *rounds in zip(one, *kept, strict=True):
+        assert np.allclose(mean, np.mean(rounds, axis=0), atol=1e-6)
+    first = weights("whole/round-001.keras")
+    assert any(not np.array_equal(a, b) for a, b in zip(first, kept[-1], strict=True))
+
+
+def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
+    import keras
+
+    from wakestate.contract.metadata import metadata_vectors
+    from wakestate.train.learning.distillation import corrected, loaded
+    from wakestate.train.learning.learner import FEATURE_SCALE
+
+    labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
+    assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]
+    said = np.load(trained / "taught/soft-positive.npy")
+    assert not (trained / "taught/pool").exists()
+    shard = np.load(sorted((trained / "whole/pool").glob("train-positive-*.npz"))[0])
+    x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
+    meta = metadata_vectors(TOY.word)[shard["states"]]
+    logits = [
+        keras.saving.load_model(trained / path, compile=False).predict_on_batch([x, meta])[
+            :, :, 0, 0
+        ]
+        for path in ("whole/model.keras", "killed/round-001.keras")
+    ]
+    assert said.shape[0] == 30
+    np.testing.assert_allclose(said[: len(x)], np.mean(np.clip(logits, -12, 12), 0), atol=0.01)
+    one, other = (
+        keras.saving.load_model(trained / run / "round-001.keras", compile=False).get_weights()
+        for run in ("taught", "untaught")
+    )
+    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert "none.keras: no such file" in (trained / "stderr").read_text()
+    hops, bands = x.shape[1], x.shape[3]
+    width = metadata_vectors(TOY.word).shape[1]
+    with pytest.raises(DataError, match=r"makes \d+ steps of a scene, 48 are needed"):
+        loaded(trained / "whole/model.keras", (hops + 30, bands), width)
+    with pytest.raises(DataError, match="takes other features or states"):
+        loaded(trained / "whole/model.keras", (hops, bands + 1), width)
+
+
+def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) -> None:
+    import keras
+
+    import wakestate.train.model.network  # noqa: F401  (registers its layers)
+
+    def trainable(run: str, name: str = "model.keras") -> dict[str, list[NDArray[np.float32]]]:
+        model = keras.saving.load_model(trained / run / name, compile=False)
+        return {
+            layer.name: [np.asarray(w) for w in layer.trainable_weights]
+            for layer in model.layers
+            if layer.trainable_weights
+        }
+
+    one, other = trainable("whole"), trainable("killed", "round-001.keras")
+    for run, apart in (("begun", 1e-5), ("mean", 0)):  # after a round at a tiny rate; after none
+        for layer, weights in trainable(run).items():
+            for a, b, mean in zip(one[layer], other[layer], weights, strict=True):
+                np.testing.assert_allclose((a + b) / 2, mean, rtol=0, atol=apart)
+    assert any(
+        np.abs(a - b).max() > 1e-3
+        for layer in one
+        for a, b in zip(one[layer], other[layer], strict=True)
+    )
+    mined = np.load(trained / "begun/mined.npy")  # in the first round already
+    assert np.isfinite(mined).all()
+    said = (trained / "stderr").read_text()
+    assert "alexa.keras: not of the same shape as the word file's [model]" in said
+
+
+def test_calibration_windows_come_from_the_pool(trained: Path) -> None:
+    windows = np.load(trained / "killed/calibration.npy")
+    assert np.array_equal(windows, np.load(trained / "whole/calibration.npy"))
+    word = TOY.word
+    assert windows.dtype == np.int8 and len(np.unique(windows, axis=0)) > 100
+    assert windows.shape[1:] == (word.model.receptive_hops, word.frontend.bands)
+    with np.load(trained / "whole/pool/train-positive-000.npz") as shard:
+        clips = shard["features"]
+    views = np.lib.stride_tricks.sliding_window_view(clips, windows.shape[1], axis=1)
+    views = views.transpose(0, 1, 3, 2).reshape(-1, *windows.shape[1:])
+    known = {view.tobytes() for view in views}
+    assert sum(window.tobytes() in known for window in windows) > 50
+
+
+def test_other_settings_or_data_are_refused(
+    trained: Path, sounds: Path, cache: Path, tmp_path: Path
+) -> None:
+    assert (
+        "config.json: this run was started with another budget" in (trained / "stderr").read_text()
+    )
+    from wakestate.train.learning.fit import Budget, fit
+
+    kept = json.loads((trained / "whole/config.json").read_text())
+    budget = Budget(**kept["budget"])
+    assert fit(TOY.word, sounds, trained / "whole", cache, budget).name == "model.keras"
+    (tmp_path / "data").mkdir()
+    manifest = find_manifest(sounds).read_text()
+    (tmp_path / "data/manifest.csv").write_text(manifest + "x,dev,noise,,,1,,,\n")
+    with pytest.raises(DataError, match="started with another manifest_sha256"):
+        fit(TOY.word, tmp_path / "data", trained / "whole", cache, budget)
+    word = TOY.word.model_copy(update={"phrase": "other"})
+    with pytest.raises(DataError, match="started with another word"):
+        fit(word, sounds, trained / "whole", cache, budget)
+    with pytest.raises(DataError, match=r"manifest\.csv: not found"):
+        fit(TOY.word, tmp_path, tmp_path / "new", cache, budget)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--seed", "-1"], "'--seed': -1 is not in the range x>=0"),
+        (["train", "--rounds", "0"], "--rounds: given 0; allowed: 1 or more, or 0 with --start"),
+        (["evaluate", "--draws", "0"], "'--draws': 0 is not in the range x>=1"),
+        (["evaluate", "--echo", "low"], "--echo: given 'low'; allowed: VOLUME=DB,..."),
+        (["evaluate", "--echo", "lwo=3"], "--echo: given 'lwo'; allowed: low, high"),
+        (["evaluate", "--set-thresholds", "--model", "none"], "none/model.json: no such file"),
+        (["evaluate", "--library", "none.so"], "none.so: not found; build it"),
+        (["train"], "manifest.csv: not found"),
+    ],
+)
+def test_bad_usage_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+) -> None:
+    from wakestate.__main__ import main
+
+    monkeypatch.chdir(tmp_path)
+    alexa = ["--word", str(ROOT / "words/alexa.toml"), "--data", "nowhere"]
+    assert main([arguments[0], *alexa, *arguments[1:]]) in (1, 2)
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

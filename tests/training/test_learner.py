@@ -1,0 +1,87 @@
+"""Learning on JAX, in one compiled loop, against learning batch by batch on TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.support.executors import TOY
+
+#: JAX compiles in half the time.
+QUICK = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+# Learns 5 batches from random scenes; keeps losses, weights and what the network then says.
+LEARNING = """
+import sys
+from functools import partial
+from pathlib import Path
+import keras
+import numpy as np
+import wakestate.train.learning.learner
+from wakestate.train.learning.augment import draw
+from wakestate.train.learning.learner import Drawn, JaxLearner, learner
+from wakestate.train.model.network import build_model, window_loss
+from wakestate.train.learning.pool import STEPS, Pool, clip_hops
+from wakestate.words import load_word
+
+word = load_word(Path(sys.argv[1]))
+# The last of each is not full.
+wakestate.train.learning.learner.BATCHES, wakestate.train.learning.learner.CLIPS = 2, 8
+rng = np.random.default_rng(1)
+
+def pool(clips, label):
+    words = np.tile([[9000, 16000]], (clips, 1)) if label else np.full((clips, 2), -1)
+    labels = np.where(rng.random((clips, STEPS)) < 0.1, label, 0)
+    return Pool(rng.integers(-128, 128, (clips, clip_hops(word), word.frontend.bands), np.int8),
+                labels.astype(np.int8), rng.integers(len(word.states), size=clips, dtype=np.uint8),
+                words.astype(np.int32), rng.normal(0, 4, (clips, STEPS)).astype(np.float16))
+
+def drawn():
+    return Drawn(rng.integers(20, size=4), rng.integers(30, size=8),
+                 draw(rng, 12, clip_hops(word), word.frontend))
+
+positive, negative = pool(20, 1), pool(30, 0)
+keras.utils.set_random_seed(1)
+model = build_model(word)
+if Path(sys.argv[2]).is_file():
+    with np.load(sys.argv[2]) as given:
+        model.set_weights([given[f"first{i}"] for i in range(len(model.weights))])
+first = model.get_weights()
+optimizer = keras.optimizers.AdamW(1e-2, clipnorm=1.0)
+model.compile(optimizer, loss=window_loss)
+optimizer.build(model.trainable_variables)
+learns = learner(word, model, taught=True)
+looks = []
+losses = learns.learn(drawn, 5, positive, negative, "learn", lambda: looks.append(0))
+assert len(looks) == (3 if isinstance(learns, JaxLearner) else 5)
+assert int(np.asarray(optimizer.iterations)) == 5
+said = learns.outputs(negative, np.arange(1, 30, 2))
+np.savez(sys.argv[3], backend=keras.backend.backend(), losses=losses, said=said,
+         **{f"first{i}": w for i, w in enumerate(first)},
+         **{f"last{i}": w for i, w in enumerate(model.get_weights())})
+"""
+
+
+def test_jax_learns_the_same(tmp_path: Path) -> None:
+    paths = {backend: tmp_path / f"{backend}.npz" for backend in ("tensorflow", "jax")}
+    for backend, path in paths.items():
+        subprocess.run(
+            [sys.executable, "-c", LEARNING, TOY.word_path, paths["tensorflow"], path],
+            check=True,
+            env=os.environ | QUICK | {"KERAS_BACKEND": backend},
+        )
+    one, other = (dict(np.load(path)) for path in paths.values())
+    assert (str(one.pop("backend")), str(other.pop("backend"))) == ("tensorflow", "jax")
+    assert len(one["losses"]) == 5 and one["losses"][-1] != one["losses"][0]
+    assert one["said"].shape == (15, 48, 3) and np.ptp(one["said"]) > 0.1
+    assert any(
+        not np.array_equal(one[k], one[k.replace("last", "first")])
+        for k in one
+        if k.startswith("last")
+    )
+    for name, value in one.items():
+        assert np.allclose(value, other[name], rtol=1e-3, atol=1e-3), name

@@ -1,0 +1,341 @@
+"""The report: one page with everything in it, made again without measuring again."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.executors import TOY
+from tests.support.firmware_build import build
+from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.evaluate import VERSION
+from wakestate.train.evaluation.float_baseline import FLOAT
+from wakestate.train.evaluation.paired import comparison
+from wakestate.train.report.page import join, read_results, write_report
+from wakestate.train.report.tables import BY_NAME, tables
+
+
+def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
+    frr = misses / clips
+    return {
+        "threshold": threshold,
+        "false_accepts": accepts,
+        "misses": misses,
+        "frr": frr,
+        "frr_low": frr / 2,
+        "frr_high": min(1.0, 2 * frr),
+    }
+
+
+def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
+    own = {"0.5": at(50, 1, misses, 20), "1": at(40, 2, misses // 2, 20)}
+    peer = {"0.5": at(900, 1, 2 * misses, 20), "1": at(800, 2, misses, 20)}
+
+    def crossed(misses: int) -> dict[str, Any]:
+        missed = ("1" * misses).ljust(20, "0")
+        return {
+            rate: {**at(50, 1, misses, 20), "thresholds": [50, 51], "missed": missed}
+            for rate in ("0.5", "0.1")
+        }
+
+    curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
+    given = {
+        "name": name,
+        "state": "player=idle",
+        "noise": "",
+        "snr_db": 0.0,
+        "ser_db": None,
+        "level_dbfs": None,
+        "plays": "",
+        "altered": "",
+        "part": part,
+        **condition,
+    }
+    band = [[0.1, 0.2, 0.9], [1.0, 0.0, 0.4]]
+    ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
+    return {
+        "condition": given,
+        "clips": 20,
+        "speakers": 5,
+        "hours": 2.0,
+        "at": own,
+        "shipped": at(55, 1, misses, 20),
+        "crossed": crossed(misses),
+        "curve": curve,
+        "band": band,
+        "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
+        "endpoints": {
+            "wakes": 9,
+            "start_bias_ms": 12.0,
+            "end_bias_ms": -3.0,
+            "start_standard_error_ms": 40.0,
+            "end_standard_error_ms": 20.0,
+        },
+        "others": {
+            "a <peer>": {
+                "hours": 1.0,
+                "at": peer,
+                "shipped": at(999, 0, misses, 20),
+                "curve": curve,
+                "band": band,
+                "crossed": crossed(2 * misses),
+                "ratio": {"0.5": ratio, "1": ratio},
+            },
+            FLOAT: {
+                "at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
+                "hours": 1.0,
+                "shipped": {},
+                "curve": curve,
+                "band": band,
+                "ratio": {},
+            },
+        },
+    }
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    rows = [
+        row("clean", "sound", 0),
+        row("noise 0 dB", "sound", 4, noise="noise"),
+        row("player=music SER 0 dB", "state", 6, state="player=music", ser_db=0.0),
+        row("mu-law, 8 kHz", "life", 3, altered="mu-law, 8 kHz"),
+        row("music plays, idle told", "told", 9, ser_db=0.0, plays="player=music"),
+        row("nothing plays, music told", "told", 8, state="player=music"),
+        row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
+    ]
+    scores = {
+        "first_s": 0.1,
+        "step_s": 0.03,
+        "scores": [0, 60, 0] * 20,
+        "threshold": 50,
+        "wakes_s": [0.13],
+    }
+    scene = {
+        "condition": "clean",
+        "level_dbfs": [-40.0] * 100,
+        "frame_s": 0.02,
+        "words_s": [[0.1, 0.5]],
+        "listeners": {OURS: scores, "a <peer>": scores},
+    }
+    fired = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
+    states = [
+        {
+            "listener": name,
+            "state": state,
+            "rate": rate,
+            "hours": 4.0,
+            "low": 0.1,
+            "high": 2.0,
+            "false_accepts": 3,
+            "halves": [[50, 1, 2.0], [51, 2, 2.0]],
+        }
+        for name in (OURS, "a <peer>")
+        for state in ("player=idle", "player=music")
+        for rate in ("0.5", "0.1", "shipped")
+    ]
+    accept = {
+        "file": "dev/x.opus",
+        "folder": 0,
+        "at_s": 1.25,
+        "score": 61,
+        "state": "player=music",
+        "plays": "player=music",
+        "ser_db": 0.0,
+        "altered": "",
+        "kind": "speech",
+        "half": 1,
+        "text": "a <toy> in the shop",
+        "block": 0,
+        "sample": 52000,
+    }
+    return {
+        "version": VERSION,
+        "voices": [f"v{i // 4}" for i in range(20)],
+        "trials": "abc",
+        "states": states,
+        "false_accepts": [accept],
+        "word": "toy",
+        "split": "dev",
+        "seed": 1,
+        "draws": 3,
+        "signal_to_echo_db": {"high": [0.0]},
+        "positives": 20,
+        "negatives": 1234,
+        "peers_absent": "",
+        "fingerprint": "abc",
+        "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
+        "thresholds": {},
+        "rows": rows,
+        "excerpts": [scene],
+        "near": [{"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}],
+    }
+
+
+def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
+    made = {table.title: table.markdown() for table in tables(found)}
+    main = made["False rejects at equal false accepts"].splitlines()
+    assert main[2].startswith(
+        f"| condition | {OURS}, 0.5 FA/h | a <peer>, 0.5 FA/h | ratio of misses |"
+    )
+    assert main[4].startswith("| clean | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | – it misses none |")
+    assert main[5].startswith("| noise 0 dB | 20.0 [10.0, 40.0] | 40.0 [20.0, 80.0] | 0.50 [0.25")
+    assert len(main) == 4 + 3
+    told = made["The device tells a wrong state"].splitlines()
+    # Beside: the same sound told rightly.
+    assert told[4] == (
+        "| music plays, idle told | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"
+    )
+    assert told[5].endswith("| 40.0 [20.0, 80.0] | 0.50 (1) | 0.0 [0.0, 0.0] |")
+    # 0 + 4 + 6 misses of 60 trials, and one more in each row.
+    assert made["What int8 and streaming cost"].splitlines()[4] == (
+        "| 0.5 FA/h | 16.7 (10) | 21.7 (13) | -23.1 % |"
+    )
+    near = made["Near misses"].splitlines()
+    assert near[-1] == (
+        "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
+    )
+    assert "| 40 bias +12 | 20 bias -3 | 9 |" in made["Endpoints"]
+    of_states = made["False accepts at thresholds from the other half"].splitlines()
+    assert of_states[4].startswith("| idle | 0.75 [0.10, 2.00] (1 + 2) |")
+    life = made["Real life"].splitlines()
+    assert life[5].startswith("| mu-law, 8 kHz | 15.0 0.50 FA/h | 30.0 |")
+    # 10 trials that the peer alone misses, of 60.
+    assert "| a <peer> | 0.5 FA/h | 16.7 | 33.3 | -16.7 [" in made["Paired test"]
+    assert "| 0 : 10 |" in made["Paired test"]
+    assert made[BY_NAME].splitlines()[-1] == (
+        "| music | plays music, SER 0 dB | dev/x.opus speech | 1.2 | 61 | a <toy> in the shop |"
+    )
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br", "path", "use"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.open:
+            assert self.open.pop() == tag
+
+
+def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> None:
+    results = tmp_path / "evaluate.json"
+    results.write_text(json.dumps(found))
+    costs = tmp_path / "costs.json"
+    costs.write_text('{"rows": []}')
+    beside = tmp_path / "plain.json"
+    beside.write_text(json.dumps(found))
+    path = write_report(
+        TOY.word, TOY.folder, results, tmp_path / "report", costs, [("plain", beside)]
+    )
+    text = path.read_text()
+    page = _Page()
+    page.feed(text)
+    assert page.open == []
+    # Nothing is fetched, nothing runs.
+    urls = {u for u in re.findall(r"https?://[^\s\"'<>]+", text) if "www.w3.org" not in u}
+    assert urls == set()
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "img"}
+    for _, given in page.tags:
+        target = given.get("href") or given.get("src") or given.get("xlink:href") or "#"
+        assert target.startswith("#")
+    ids = [given["id"] for _, given in page.tags if "id" in given]
+    assert len(ids) == len(set(ids))
+    links = {str(g["href"])[1:] for tag, g in page.tags if tag == "a"}
+    assert links and links <= set(ids) and "a &lt;toy&gt; in the shop" in text
+    # Every figure says what it shows.
+    alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
+    assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
+    assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]
+    # Text from outside is escaped, colours are the page's own.
+    assert text.count(FLOAT) == 1  # in its table, in no figure
+    assert "a &lt;peer&gt;" in text and "<peer>" not in text and "toil &amp; boil" in text
+    assert "#0500" not in text and "#0100" not in text
+    assert "<td>40.0<small>[20.0, 80.0]</small></td>" in text
+    pngs = sorted(p.name for p in path.parent.glob("*.png"))
+    assert pngs == ["bands-1.png", "det.png", "overview.png", "scores-1.png"]
+    assert {p.suffix for p in path.parent.iterdir()} == {".png", ".html"}
+
+
+def test_another_measurement_cannot_stand_beside(found: dict[str, Any]) -> None:
+    other = json.loads(json.dumps(found))
+    other["rows"][1]["clips"] = 21
+    with pytest.raises(DataError, match="plain: not measured as this was in 'noise 0 dB'"):
+        join(found, "plain", other)
+    other["rows"][1]["clips"] = 20
+    other["rows"][1]["crossed"]["0.5"]["missed"] = "1" * 8 + "0" * 12
+    text = comparison("toy", found, "plain", other)[0].markdown()
+    # One voice differs: either sign of its difference is as large, so p is 1.
+    assert "| noise 0 dB | 20.0 | 40.0 | -20.0 [-60.0, +0.0] | 1.000 | 0 : 4 |" in text
+    assert "| clean | 0.0 | 0.0 | +0.0 [+0.0, +0.0] | 1.000 | 0 : 0 |" in text
+    other["trials"] = "xyz"
+    with pytest.raises(DataError, match="plain: not measured as this was in 'clean'"):
+        comparison("toy", found, "plain", other)
+
+
+def test_a_damaged_result_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "evaluate.json"
+    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"others": {}}]}'):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"json: not what `wakestate evaluate` writes"):
+            read_results(path)
+    path.write_text('{"rows": [{"condition": {"name": "clean"}, "others": {}}], "near": []}')
+    with pytest.raises(DataError, match=f"version 1, and this tool reads {VERSION}; remove it"):
+        read_results(path)
+
+
+def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> None:
+    library = build("toy", "host").folder / "libwakestate.so"
+
+    def report(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "wakestate", "report", "--word", TOY.word_path]
+        command += ["--data", sounds, "--library", library, "--model", TOY.folder]
+        command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", "--short", *more]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    first = report()
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert "evaluate.json: not there yet; evaluating" in first.stderr
+    page = tmp_path / "out/report/report.html"
+    assert first.stdout.splitlines()[-1] == "out/report/report.html" or page.is_file()
+    before = (tmp_path / "out/evaluate.json").read_bytes()
+    made = page.read_text()
+    again = report()
+    assert again.returncode == 0 and "evaluating" not in again.stderr
+    assert (tmp_path / "out/evaluate.json").read_bytes() == before
+    assert page.read_text() == made
+    other = report("--seed", "2")
+    assert "seed is 1, wanted 2; evaluating" in other.stderr
+    assert (tmp_path / "out/evaluate.json").read_bytes() != before
+
+
+def test_a_short_evaluation_has_a_page(found: dict[str, Any], tmp_path: Path) -> None:
+    found |= {"near": [], "short": True, "synthesized": 20}
+    found["rows"] = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
+    results = tmp_path / "evaluate.json"
+    results.write_text(json.dumps(found))
+    page = write_report(TOY.word, TOY.folder, results, tmp_path, tmp_path / "none", []).read_text()
+    assert page.count("Left out: this is the short evaluation.") == 2 and 'id="bands"' not in page
+    assert "20 by 5 voices, 20 of them synthesized clips" in page
+
+
+def test_only_people_are_called_people(found: dict[str, Any]) -> None:
+    tries = {"tries": 4, "fired": found["near"][0]["fired"]}
+    for source, name in (("synthetic", "synthetic"), ("clip", "clips"), ("recorded", "people")):
+        found["near"] = [{"phrase": "toil", "source": source, **tries}]
+        text = next(t for t in tables(found) if t.title == "Near misses").markdown()
+        assert f"| toil {name} | 4 |" in text and ("eople" in text) == (source == "recorded")

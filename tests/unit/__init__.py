@@ -1,0 +1,1 @@
+"""No compiler but the host's, no QEMU, no TensorFlow."""

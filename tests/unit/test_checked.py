@@ -1,0 +1,103 @@
+"""WS_CHECKED: what is out of range where C would go on in silence is seen.
+That nothing is, on real input, is seen in the sanitized builds, which are checked ones: SANITIZE=1,
+tests/support/executors.py."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.executors import TOY
+from wakestate.convert.compile.sources import FIRMWARE
+from wakestate.convert.emit import generate
+from wakestate.render import write_files
+
+KERNEL = """
+#include "kernels/plain.h"
+#include "kernels/ops.h"
+int main(void) {
+    static int8_t in[4] = {127, 127, 127, 127}, weights[4] = {127, 127, 127, 127}, out[1];
+    const int32_t bias[1] = {BIAS}, multiplier[1] = {MULTIPLIER};
+    const int8_t shift[1] = {SHIFT};
+    const ws_row row = {bias, multiplier, shift};
+    const ws_dot_shape shape = {1, 4, 4, 1, {0, -128, 127}};
+    ws_dot(&shape, &row, weights, in, out, NULL);
+    return ws_divide(ws_high_mul(A, A), EXPONENT) == 123;
+}
+"""
+SOUND = {"BIAS": "0", "MULTIPLIER": "1 << 30", "SHIFT": "1", "A": "5", "EXPONENT": "3"}
+FAULTS = {
+    "nothing": ({}, ""),
+    "accumulator": ({"BIAS": "INT32_MAX - 9"}, "check.h"),
+    "negative multiplier": ({"MULTIPLIER": "-5"}, "multiplier >= 0"),
+    "shift to the right": ({"SHIFT": "32"}, "shift < 32"),
+    "product": ({"A": "INT32_MIN"}, "ws_high_mul"),
+    "division": ({"EXPONENT": "32"}, "exponent < 32"),
+}
+
+FRONT = """
+int main(void) {
+    static const int32_t bins[2] = {RE, RE};
+    static const uint16_t rise[1] = {30000};
+    mel next = {bins, rise};
+    uint64_t rising = 0;
+    (void)falling_band(&next, 1, 1u << SCALE, &rising);
+    return (int)(steps_q8(rising, 0) + other(RE, SUM)) == 123;
+}
+"""
+USUAL = {"RE": "1 << 20", "SCALE": "3", "SUM": "77"}
+BEYOND = {
+    "nothing": ({}, ""),
+    "power": ({"SCALE": "30"}, "scale"),
+    "difference": ({"SUM": "INT32_MIN"}, "sum"),
+}
+
+
+def run(folder: Path, text: str, macros: dict[str, str], flags: list[str]) -> tuple[int, str]:
+    """The status of a program, and what it says."""
+    source, program = folder / "program.c", folder / "program"
+    source.write_text(text)
+    defined = [f"-D{name}=({value})" for name, value in macros.items()]
+    call = ["gcc", "-std=c11", "-w", "-O1", *defined, *flags, f"-I{folder}", f"-I{FIRMWARE}"]
+    call.append(f"-I{FIRMWARE / 'include'}")
+    subprocess.run([*call, str(source), "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def judge(folder: Path, text: str, macros: dict[str, str], found: str) -> None:
+    """Refused where it is checked, if it is a fault; taken where it is not checked."""
+    status, said = run(folder, text, macros, ["-DWS_CHECKED"])
+    assert (status == 0) == (not found), said
+    assert found in said and ("Assertion" in said) == bool(found)
+    assert run(folder, text, macros, []) == (0, "")
+    own = "-DWS_ASSERT(condition)=do { if (!(condition)) __builtin_exit(9); } while (0)"
+    assert run(folder, text, macros, ["-DWS_CHECKED", own])[0] == (9 if found else 0)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_kernel_out_of_range_is_seen(fault: str, tmp_path: Path) -> None:
+    macros, found = FAULTS[fault]
+    judge(tmp_path, KERNEL, {**SOUND, **macros}, found)
+
+
+def test_a_words_network_is_checked_too(tmp_path: Path) -> None:
+    """Its headers come first, and have WS_ASSERT as well."""
+    write_files(tmp_path, generate(TOY.word, TOY.word_path, TOY.folder))
+    call = ["gcc", "-c", f"-I{FIRMWARE}", f"-I{FIRMWARE / 'include'}", str(tmp_path / "ws_toy.c")]
+    for flags, checked in (["-DWS_CHECKED"], True), ([], False):
+        subprocess.run([*call, *flags, "-o", str(tmp_path / "toy.o")], check=True)
+        names = subprocess.run(
+            ["nm", str(tmp_path / "toy.o")], capture_output=True, text=True, check=True
+        ).stdout
+        assert ("__assert_fail" in names) == checked
+
+
+@pytest.mark.parametrize("fault", BEYOND)
+def test_the_front_end_out_of_range_is_seen(fault: str, tmp_path: Path) -> None:
+    macros, found = BEYOND[fault]
+    texts = generate(TOY.word, TOY.word_path, TOY.folder)
+    write_files(tmp_path, texts)
+    judge(tmp_path, texts["ws_frontend.c"] + FRONT, {**USUAL, **macros}, found)

@@ -1,0 +1,196 @@
+"""The program `wakestate`: its help, its examples and those of the docs, its statuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.support.executors import ROOT
+from wakestate.__main__ import cli, main
+from wakestate.commands.options import other_process
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *ROOT.glob("models/*/README.md")]
+
+
+def commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+        else:
+            yield (*above, name)
+
+
+def command(*names: str) -> click.Command:
+    found: click.Command = cli
+    for name in names:
+        assert isinstance(found, click.Group)
+        found = found.commands[name]
+    return found
+
+
+def parse(line: str) -> None:
+    """Read a command line as the program does, and do nothing; click.UsageError."""
+    words = shlex.split(line)
+    found, depth = cli.commands[words[1]], 2
+    if isinstance(found, click.Group):
+        found, depth = found.commands[words[2]], 3
+    found.make_context(words[depth - 1], words[depth:]).close()
+
+
+@pytest.mark.parametrize("names", list(commands(cli)), ids=" ".join)
+def test_each_command_has_an_example_that_can_be_typed(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = command(*names).epilog or ""
+    example = text.removeprefix("Example: ")
+    assert example.startswith(f"wakestate {' '.join(names)}") and text != example
+    assert (command(*names).help or "").partition("\n")[0].endswith(".")
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"\S+=(\S+\.json)", example):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    parse(example.partition(" | ")[0])
+
+
+def written(path: Path) -> list[str]:
+    """Commands in code blocks and `...` of a page; those with placeholders are left out."""
+    text = re.sub(r" \\\n +", " ", path.read_text(encoding="utf-8"))
+    spans = re.findall(r"^ {4}(.*)$", text, re.MULTILINE) + re.findall(r"`([^`]+)`", text)
+    lines = [re.search(r"(?:^|[ /])wakestate( [a-z].*)", span) for span in spans]
+    found = ["wakestate" + re.split(r" [|#>&] |   ", line[1])[0] for line in lines if line]
+    return [line for line in found if re.match(r"wakestate [a-z-]+( |$)", line)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_the_docs_can_be_typed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("wakestate.commands.options._WordType.fail", lambda *_: None)
+    monkeypatch.setattr("wakestate.commands.options._NamedFile.fail", lambda *_: None)
+    monkeypatch.setattr("wakestate.commands.options._BoardType.fail", lambda *_: None)
+    for line in written(path):
+        words = shlex.split(line)
+        assert words[1] in cli.commands, line
+        bare = len(words) <= 2 + isinstance(cli.commands[words[1]], click.Group)
+        if not (bare or re.search(r"\.\.\.|\[|…|--help", line)):  # else only named, not typed
+            parse(line)
+
+
+def test_the_goals_of_the_docs_are_there() -> None:
+    goals = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        for goal in re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
+            assert goal in goals, f"{path}: make {goal}"
+
+
+def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 80
+    assert not any(re.search(r"[^\]]\.\.\.$", line) for line in lines), "cut off"
+    for name in cli.commands:
+        assert any(line.split()[:1] == [name] for line in lines)
+    assert len((ROOT / "Makefile").read_text().splitlines()) < 150
+
+
+def test_the_version_names_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    header = (ROOT / "firmware/include/wakestate/version.h").read_text()
+    assert main(["--version"]) == 0
+    schema = re.findall(r"#define WS_SCHEMA (\d+)", header)
+    assert capsys.readouterr().out.split()[-1:] == schema
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["emulate", "--nothing"], 2, "'--nothing'; see wakestate emulate --help"),
+        (["nothing"], 2, "'nothing'"),
+        (["emulate", "--word", "nothing"], 2, "words/nothing.toml: no such word file"),
+        (["build", "--board", "nothing"], 2, "no board 'nothing'; there are: "),
+        (["qemu", "--board", "host"], 2, "--board host is this computer"),
+        (["model", "compile", "none.tflite", "--out", "x"], 1, "none.tflite: no such file"),
+        (["emulate", "--model", "none"], 1, "none/model.json: no such file; `wakestate train"),
+    ],
+)
+def test_what_a_user_can_correct_is_one_line(
+    arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == status
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and says in err
+
+
+def test_nothing_is_trained_that_could_not_be_measured(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = (sounds / "manifest.csv").read_text().splitlines(keepends=True)
+    made = tmp_path / "data"
+    made.mkdir()
+    kept = [row for row in rows if ",dev," not in row]
+    assert 1 < len(kept) < len(rows)
+    (made / "manifest.csv").write_text("".join(kept))
+    for row in kept[1:]:
+        name = row.split(",")[0]
+        (made / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).symlink_to(sounds / name)
+    out = tmp_path / "run"
+    assert main(["train", "--data", str(made), "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert "no row has split 'dev'; there are: train; --split held measures on" in said
+    assert not out.exists()
+
+
+def test_a_phrase_that_no_voice_can_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    word = tmp_path / "xiao.toml"
+    word.write_text('name = "xiao"\nphrase = "小爱同学"\n[data]\npositive = ["xiao"]\n')
+    assert main(["data", "synthesize", "--word", str(word), "--data", str(tmp_path / "d")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "English voices cannot say" in said
+
+
+def test_a_missing_compiler_names_its_packages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name == "make" or None)
+    assert main(["build"]) == 1
+    assert capsys.readouterr().err == "gcc is not installed; apt-get install gcc libc6-dev\n"
+
+
+def test_an_interrupt_has_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wakestate.boards.schema.board_names", interrupt)
+    assert main(["board", "list"]) == 130
+
+
+def test_a_process_of_its_own_trains_with_the_callers_backend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And converts with TensorFlow, which has the converter."""
+    seen = []
+    done = subprocess.CompletedProcess[bytes]([], 0)
+    monkeypatch.setattr(
+        subprocess, "run", lambda call, env, **_: (seen.append(env["KERAS_BACKEND"]), done)[1]
+    )
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    other_process("train")
+    other_process("model", "convert", tensorflow=True)
+    assert seen == ["jax", "tensorflow"]
+
+
+def test_lists_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["word", "list", "--json"]) == 0
+    words = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert words["alexa"]["phrase"] == "alexa" and words["alexa"]["model"]
+    assert main(["board", "list", "--json"]) == 0
+    assert {"name": "mps2-an386", "kind": "cortex-m", "core": "cortex-m4"} in json.loads(
+        capsys.readouterr().out
+    )
