@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from wakestate.tables import pipe
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.metrics import first_within
 from wakestate.train.evaluation.trials import fields
-
-# Two-sided 95 % of Student's t, by degrees of freedom: seeds are few.
-T95 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
-
 
 Point = tuple[float, float, int]  # of a row's curve: FA/h, FRR, threshold
 # How a device sets its threshold: one for each row, which nothing can know; one for each state
@@ -109,11 +106,11 @@ def frr_at(curves: Sequence[Sequence[Point]], groups: Sequence[str], rate: float
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """(mean, half the width of its 95 % interval) over seeds; NaN for a single one."""
+    """(mean, half the width of its 95 % interval by Student's t) over seeds; NaN for one alone."""
     n = len(values)
     if n < 2:
         return float(np.mean(values)), float("nan")
-    wide = T95.get(n - 1, 1.96) * float(np.std(values, ddof=1)) / np.sqrt(n)
+    wide = t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
     return float(np.mean(values)), float(wide)
 
 
