@@ -11,6 +11,7 @@ from wakestate.commands import (
     bench,
     board,
     data,
+    evaluate,
     gateway,
     model,
     program,
@@ -34,7 +35,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         model.compile_tflite,
         service.demo,
     ),
-    "Train": (train.train, train.evaluate, train.report),
+    "Train": (train.train, evaluate.evaluate, evaluate.report),
     "All commands, by noun": (
         word.word,
         data.data,

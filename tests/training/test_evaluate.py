@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from wakestate.train.data.corpus import RATE, Clip, DataError, load_corpus, voic
 from wakestate.train.evaluation import evaluate
 from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import BARRED, OURS, Device, DeviceError
-from wakestate.train.evaluation.evaluate import Evaluation, Options
+from wakestate.train.evaluation.listening import Evaluation, Options
 from wakestate.train.evaluation.metrics import caught, sweep
 from wakestate.train.evaluation.thresholds import Counts
 from wakestate.train.evaluation.trials import (
@@ -307,31 +307,31 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
 
     assert (row.clips, row.speakers) == (14, 4)
     for rate, found in row.at.items():
-        assert found["false_accepts"] == accepts(found["threshold"])
-        assert found["false_accepts"] / row.hours <= float(rate)
-        misses = sum(missed(found["threshold"]))
-        assert found["misses"] == misses and found["frr"] == pytest.approx(misses / 14)
-        assert found["frr_low"] <= found["frr"] <= found["frr_high"]
+        assert found.false_accepts == accepts(found.threshold)
+        assert found.false_accepts / row.hours <= float(rate)
+        misses = sum(missed(found.threshold))
+        assert found.misses == misses and found.frr == pytest.approx(misses / 14)
+        assert found.frr_low <= found.frr <= found.frr_high
     loose, strict, never = row.at.values()
-    assert strict["threshold"] > loose["threshold"]
-    assert accepts(strict["threshold"] - 1) / row.hours > 200.0
-    assert never["false_accepts"] == 0 and never["threshold"] <= never_fires(TOY.word)
+    assert strict.threshold > loose.threshold
+    assert accepts(strict.threshold - 1) / row.hours > 200.0
+    assert never.false_accepts == 0 and never.threshold <= never_fires(TOY.word)
     # Each half at the threshold that holds the rate on the other.
     hours, half = evaluation.trials.half_hours, evaluation.trials.half
     assert min(hours) > 0 and {half[clip] for clip in evaluation.trials.positives} == {0, 1}
     for rate in rates:
         found = row.crossed[f"{rate:g}"]
-        for side, limit in enumerate(found["thresholds"]):
+        for side, limit in enumerate(found.thresholds):
             assert accepts(limit, 1 - side) / hours[1 - side] <= rate
             assert accepts(limit - 1, 1 - side) / hours[1 - side] > rate or rate == rates[0]
-        at = found["thresholds"]
-        assert found["false_accepts"] == accepts(at[0], 0) + accepts(at[1], 1)
+        at = found.thresholds
+        assert found.false_accepts == accepts(at[0], 0) + accepts(at[1], 1)
         each = [missed(limit) for limit in at]
         expected = [each[half[clip]][i] for i, (clip, *_) in enumerate(trials)]
-        assert found["missed"] == "".join("01"[m] for m in expected)
-        assert found["misses"] == sum(expected)
-    of_states = {(s["state"], s["rate"]): s["false_accepts"] for s in counts.states(rates)}
-    assert of_states["player=idle", "200"] == row.crossed["200"]["false_accepts"]
+        assert found.missed == "".join("01"[m] for m in expected)
+        assert found.misses == sum(expected)
+    of_states = {(s.state, s.rate): s.false_accepts for s in counts.states(rates)}
+    assert of_states["player=idle", "200"] == row.crossed["200"].false_accepts
     # Another state told: the same sound, other scores.
     wrong = evaluation.row(played, told, counts)
     assert wrong.curve != row.curve and wrong.lfbe_db == row.lfbe_db
@@ -441,7 +441,7 @@ def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> 
     short = json.loads((tmp_path / "out/evaluate.json").read_text())
     whole = [name for name, a in ALTERATIONS.items() if not a.stream]
     assert [row["condition"]["name"] for row in short["rows"]] == [*names, *whole]
-    assert not short["near"]
+    assert not short["confusables"]
     assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
     assert short["rows"][0]["hours"] == pytest.approx(2 * rows[0]["hours"])
 
@@ -484,7 +484,7 @@ def test_evaluation_goes_on_after_a_kill(
     # Two streams of a block in each half, and the recordings; and the near misses.
     assert jobs == 2 * 2 + 5 + 1 and len(list(folder.iterdir())) == jobs + 1
     before = len(heard)
-    assert asdict(measured("b")) == asdict(resumed) and len(heard) == before + jobs
+    assert measured("b") == resumed and len(heard) == before + jobs
     # What made the scores counts: another seed hears all again.
     measured("a", seed=2)
     assert len(heard) == before + 2 * jobs

@@ -16,10 +16,10 @@ from tests.support.executors import TOY
 from tests.support.firmware_build import build
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.device import OURS
-from wakestate.train.evaluation.evaluate import VERSION
+from wakestate.train.evaluation.document import SCHEMA_VERSION, Evaluated, read, write
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import comparison
-from wakestate.train.report.page import join, read_results, write_report
+from wakestate.train.report.page import join, write_report
 from wakestate.train.report.tables import BY_NAME, tables
 
 
@@ -42,7 +42,8 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
     def crossed(misses: int) -> dict[str, Any]:
         missed = ("1" * misses).ljust(20, "0")
         return {
-            rate: {**at(50, 1, misses, 20), "thresholds": [50, 51], "missed": missed}
+            rate: {key: value for key, value in at(50, 1, misses, 20).items() if key != "threshold"}
+            | {"thresholds": [50, 51], "missed": missed}
             for rate in ("0.5", "0.1")
         }
 
@@ -60,6 +61,7 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
         **condition,
     }
     band = [[0.1, 0.2, 0.9], [1.0, 0.0, 0.4]]
+    curve = [[*point, 100 * i] for i, point in enumerate(curve)]
     ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
     return {
         "condition": given,
@@ -90,9 +92,10 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
                 "ratio": {"0.5": ratio, "1": ratio},
             },
             FLOAT: {
+                "crossed": {},
                 "at": {"0.5": at(1, 1, misses + 1, 20), "1": at(1, 1, misses, 20)},
                 "hours": 1.0,
-                "shipped": {},
+                "shipped": None,
                 "curve": curve,
                 "band": band,
                 "ratio": {},
@@ -102,7 +105,7 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def found() -> dict[str, Any]:
+def found() -> Evaluated:
     rows = [
         row("clean", "sound", 0),
         row("noise 0 dB", "sound", 4, noise="noise"),
@@ -157,30 +160,34 @@ def found() -> dict[str, Any]:
         "block": 0,
         "sample": 52000,
     }
-    return {
-        "version": VERSION,
-        "voices": [f"v{i // 4}" for i in range(20)],
-        "trials": "abc",
-        "states": states,
-        "false_accepts": [accept],
-        "word": "toy",
-        "split": "dev",
-        "seed": 1,
-        "draws": 3,
-        "signal_to_echo_db": {"high": [0.0]},
-        "positives": 20,
-        "negatives": 1234,
-        "peers_absent": "",
-        "fingerprint": "abc",
-        "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
-        "thresholds": {},
-        "rows": rows,
-        "excerpts": [scene],
-        "near": [{"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}],
-    }
+    return Evaluated.model_validate(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "voices": [f"v{i // 4}" for i in range(20)],
+            "trials": "abc",
+            "states": states,
+            "false_accepts": [accept],
+            "word": "toy",
+            "split": "dev",
+            "seed": 1,
+            "draws": 3,
+            "signal_to_echo_db": {"high": [0.0]},
+            "positives": 20,
+            "negatives": 1234,
+            "peers_absent": "",
+            "fingerprint": "abc",
+            "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
+            "thresholds": {},
+            "rows": rows,
+            "excerpts": [scene],
+            "confusables": [
+                {"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}
+            ],
+        }
+    )
 
 
-def test_tables_say_what_was_found(found: dict[str, Any]) -> None:
+def test_tables_say_what_was_found(found: Evaluated) -> None:
     made = {table.title: table.markdown() for table in tables(found)}
     main = made["False rejects at equal false accepts"].splitlines()
     assert main[2].startswith(
@@ -232,13 +239,13 @@ class _Page(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> None:
+def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     results = tmp_path / "evaluate.json"
-    results.write_text(json.dumps(found))
+    write(found, results)
     costs = tmp_path / "costs.json"
     costs.write_text('{"rows": []}')
     beside = tmp_path / "plain.json"
-    beside.write_text(json.dumps(found))
+    write(found, beside)
     path = write_report(
         TOY.word, TOY.folder, results, tmp_path / "report", costs, [("plain", beside)]
     )
@@ -271,31 +278,62 @@ def test_the_page_holds_everything(found: dict[str, Any], tmp_path: Path) -> Non
     assert {p.suffix for p in path.parent.iterdir()} == {".png", ".html"}
 
 
-def test_another_measurement_cannot_stand_beside(found: dict[str, Any]) -> None:
-    other = json.loads(json.dumps(found))
-    other["rows"][1]["clips"] = 21
+def test_another_measurement_cannot_stand_beside(found: Evaluated) -> None:
+    other = found.model_copy(deep=True)
+    other.rows[1].clips = 21
     with pytest.raises(DataError, match="plain: not measured as this was in 'noise 0 dB'"):
         join(found, "plain", other)
-    other["rows"][1]["clips"] = 20
-    other["rows"][1]["crossed"]["0.5"]["missed"] = "1" * 8 + "0" * 12
+    other.rows[1].clips = 20
+    other.rows[1].crossed["0.5"].missed = "1" * 8 + "0" * 12
     text = comparison("toy", found, "plain", other)[0].markdown()
     # One voice differs: either sign of its difference is as large, so p is 1.
     assert "| noise 0 dB | 20.0 | 40.0 | -20.0 [-60.0, +0.0] | 1.000 | 0 : 4 |" in text
     assert "| clean | 0.0 | 0.0 | +0.0 [+0.0, +0.0] | 1.000 | 0 : 0 |" in text
-    other["trials"] = "xyz"
+    other.trials = "xyz"
     with pytest.raises(DataError, match="plain: not measured as this was in 'clean'"):
         comparison("toy", found, "plain", other)
 
 
-def test_a_damaged_result_is_said(tmp_path: Path) -> None:
+def test_what_is_written_is_read_back(found: Evaluated, tmp_path: Path) -> None:
     path = tmp_path / "evaluate.json"
-    for text in ("{", "[]", '{"rows": []}', '{"rows": [{"others": {}}]}'):
-        path.write_text(text)
-        with pytest.raises(DataError, match=r"json: not what `wakestate evaluate` writes"):
-            read_results(path)
-    path.write_text('{"rows": [{"condition": {"name": "clean"}, "others": {}}], "near": []}')
-    with pytest.raises(DataError, match=f"version 1, and this tool reads {VERSION}; remove it"):
-        read_results(path)
+    write(found, path)
+    assert read(path) == found
+    lines = path.read_text().splitlines()
+    assert lines[1] == f' "schema_version": {SCHEMA_VERSION},'
+    assert sum('{"condition": {"name": ' in line for line in lines) == len(found.rows)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("{", r"is no JSON: .*; remove it, and `wakestate evaluate` makes it again"),
+        ("[]", "is no JSON object; remove it"),
+        ({"schema_version": 3}, "schema_version: given 3; this version reads 4; remove it"),
+        ({"schema_version": None, "version": 3}, "schema_version: given None; this version reads"),
+        ({"rows": []}, "rows: given .*; remove it"),
+        ({"draws": "many"}, "draws: given 'many'; allowed: .*; remove it"),
+        ({"draws": "many", "seed": "x"}, r"seed: given 'x'; .* \(and 1 more\); remove it"),
+        ({"sneed": 1}, "sneed: unknown key; allowed: .*seed"),
+    ],
+)
+def test_a_damaged_result_is_one_line(
+    found: Evaluated, tmp_path: Path, changed: str | dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "evaluate.json"
+    content = found.model_dump(mode="json")
+    path.write_text(changed if isinstance(changed, str) else json.dumps(content | changed))
+    with pytest.raises(DataError, match=rf"evaluate\.json: {message}") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_result_without_a_version_is_an_older_one(found: Evaluated, tmp_path: Path) -> None:
+    path = tmp_path / "evaluate.json"
+    content = found.model_dump(mode="json")
+    del content["schema_version"]
+    path.write_text(json.dumps(content | {"version": 2}))
+    with pytest.raises(DataError, match=r"schema_version: given 2; this version reads 4"):
+        read(path)
 
 
 def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> None:
@@ -323,19 +361,20 @@ def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> N
     assert (tmp_path / "out/evaluate.json").read_bytes() != before
 
 
-def test_a_short_evaluation_has_a_page(found: dict[str, Any], tmp_path: Path) -> None:
-    found |= {"near": [], "short": True, "synthesized": 20}
-    found["rows"] = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
+def test_a_short_evaluation_has_a_page(found: Evaluated, tmp_path: Path) -> None:
+    found.confusables, found.short, found.synthesized = [], True, 20
+    found.rows = found.of("sound", "state")
     results = tmp_path / "evaluate.json"
-    results.write_text(json.dumps(found))
+    write(found, results)
     page = write_report(TOY.word, TOY.folder, results, tmp_path, tmp_path / "none", []).read_text()
     assert page.count("Left out: this is the short evaluation.") == 2 and 'id="bands"' not in page
     assert "20 by 5 voices, 20 of them synthesized clips" in page
 
 
-def test_only_people_are_called_people(found: dict[str, Any]) -> None:
-    tries = {"tries": 4, "fired": found["near"][0]["fired"]}
+def test_only_people_are_called_people(found: Evaluated) -> None:
+    (one,) = found.confusables
     for source, name in (("synthetic", "synthetic"), ("clip", "clips"), ("recorded", "people")):
-        found["near"] = [{"phrase": "toil", "source": source, **tries}]
+        given = {"phrase": "toil", "source": source, "tries": 4}
+        found.confusables = [one.model_copy(update=given)]
         text = next(t for t in tables(found) if t.title == "Near misses").markdown()
         assert f"| toil {name} | 4 |" in text and ("eople" in text) == (source == "recorded")

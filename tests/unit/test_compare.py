@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation import document
+from wakestate.train.evaluation.document import Row
+from wakestate.train.evaluation.trials import Condition
 from wakestate.train.experiments.variants import frr_at, interval, table
 
 
 def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> None:
     rows = [
-        {
-            "condition": {"name": name, "ser_db": ser, "part": part, "state": f"player={name}"},
-            "curve": [[3.0, 0.0, 5], [0.4, frr, 9], [0.0, 1.0, 20]],
-        }
+        Row(
+            condition=Condition(name, f"player={name}", ser_db=ser, part=part),
+            clips=10,
+            speakers=2,
+            hours=1.0,
+            curve=[(3.0, 0.0, 5), (0.4, frr, 9), (0.0, 1.0, 20)],
+        )
         for name, ser, part, frr in [
             ("clean", None, "sound", clean),
             ("music", 0.0, "state", music),
@@ -26,7 +31,30 @@ def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> N
         ]
     ]
     (folder / run).mkdir(parents=True)
-    (folder / run / "evaluate.json").write_text(json.dumps({"rows": rows}))
+    document.write(evaluated(rows), folder / run / "evaluate.json")
+
+
+def evaluated(rows: list[Row]) -> document.Evaluated:
+    return document.Evaluated(
+        word="toy",
+        split="dev",
+        seed=1,
+        draws=1,
+        signal_to_echo_db={},
+        positives=10,
+        negatives=10,
+        peers_absent="",
+        fingerprint="",
+        band_hz=[],
+        voices=[],
+        trials="",
+        thresholds={},
+        states=[],
+        rows=rows,
+        confusables=[],
+        excerpts=[],
+        false_accepts=[],
+    )
 
 
 def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -> None:
@@ -80,11 +108,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none-1/evaluate.json"
     text = path.read_text()
     path.write_text(text.replace("[3.0, 0.0, 5]", "[3.0, 0.0]"))
-    with pytest.raises(DataError, match=r"none-1/evaluate\.json: has no thresholds"):
+    with pytest.raises(DataError, match=r"none-1/evaluate\.json: rows\.0\.curve\.0\.2: missing"):
         table(tmp_path, "none", [0.5])
     path.write_text(text.replace("music", "radio"))
     with pytest.raises(DataError, match="other conditions than the runs before it"):
         table(tmp_path, "none", [0.5])
-    path.write_text(text.replace('{"rows"', '{"version": 2, "rows"'))
-    with pytest.raises(DataError, match=r"none-1/evaluate\.json: version 2 of evaluate\.json, and"):
+    path.write_text(text.replace('"schema_version": 4', '"version": 2'))
+    with pytest.raises(DataError, match=r"none-1/evaluate\.json: schema_version: given 2; this"):
         table(tmp_path, "none", [0.5])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from wakestate.tables import pipe
+from wakestate.train.evaluation.document import MissRate, Row
 
 Cell = tuple[str, str]  # what is said, and in small what qualifies it
 USUAL = "0.5"  # FA/h of what shows one rate
@@ -32,9 +32,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def frr(at: dict[str, float]) -> Cell:
+def frr(at: MissRate) -> Cell:
     """A miss rate in percent, and its interval."""
-    return percent(at["frr"]), f"[{percent(at['frr_low'])}, {percent(at['frr_high'])}]"
+    return percent(at.frr), f"[{percent(at.frr_low)}, {percent(at.frr_high)}]"
 
 
 def label(name: str) -> str:
@@ -46,6 +46,6 @@ def label(name: str) -> str:
     return re.sub(r"(?<!,) SER", ", SER", re.sub(r"\w+=\w+(,\w+=\w+)*", values, name))
 
 
-def row_name(row: dict[str, Any]) -> Cell:
+def row_name(row: Row) -> Cell:
     """The label of a row's condition."""
-    return label(row["condition"]["name"]), ""
+    return label(row.condition.name), ""

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +27,6 @@ from wakestate.words import Word
 
 NOISE_SNR_DB = 20.0
 RHVOICE_FOLDERS = (Path("/usr/share/RHVoice/voices"), Path("/usr/local/share/RHVoice/voices"))
-
-
-@dataclass
-class Near:
-    """How often a phrase set a listener off; `fired` by listener, then by threshold."""
-
-    phrase: str
-    source: str  # "synthetic"; said within the data: "recorded", or "clip" of a synthetic voice
-    tries: int = 0
-    fired: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def voices() -> list[tuple[str, str]]:

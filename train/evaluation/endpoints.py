@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wakestate.train.data.corpus import RATE, Corpus
 from wakestate.train.evaluation.device import Device, wakes
+from wakestate.train.evaluation.document import Endpoints
 from wakestate.train.evaluation.metrics import Listener, Scores
 from wakestate.words import Word
 
@@ -22,7 +23,7 @@ def endpoint_errors(
     ends: Sequence[Ends],
     threshold: int,
     spans: Sequence[tuple[int, int]],
-) -> dict[str, float] | None:
+) -> Endpoints | None:
     """Predicted minus true start and end, ms, at the first wake from each word's start to 1 s
     after its end: bias (mean) and standard error (standard deviation). None without two wakes.
     """
@@ -36,13 +37,13 @@ def endpoint_errors(
         return None
     ms = np.array(errors) * 1000 / RATE
     (start_bias, end_bias), (start_error, end_error) = ms.mean(axis=0), ms.std(axis=0, ddof=1)
-    return {
-        "wakes": len(ms),
-        "start_bias_ms": float(start_bias),
-        "end_bias_ms": float(end_bias),
-        "start_standard_error_ms": float(start_error),
-        "end_standard_error_ms": float(end_error),
-    }
+    return Endpoints(
+        wakes=len(ms),
+        start_bias_ms=float(start_bias),
+        end_bias_ms=float(end_bias),
+        start_standard_error_ms=float(start_error),
+        end_standard_error_ms=float(end_error),
+    )
 
 
 def lengths(device: Device, word: Word, corpus: Corpus) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wakestate.train.data.corpus import RATE
 from wakestate.train.evaluation.device import BARRED, wakes
+from wakestate.train.evaluation.document import At, MissRate
 from wakestate.train.evaluation.statistics import bootstrap
 
 Scores = NDArray[np.int16]
@@ -85,21 +86,21 @@ class Heard:
         i = threshold - int(self.accepts.thresholds[0])
         return np.asarray(~self.caught[:, min(max(i, 0), self.caught.shape[1] - 1)])
 
-    def at(self, threshold: int, seed: int) -> dict[str, float]:
+    def at(self, threshold: int, seed: int) -> At:
         """Threshold, false accepts, misses and FRR with its interval."""
         missed = self.missed(threshold)
-        return {
-            "threshold": threshold,
-            "false_accepts": sum(self.accepts.at(threshold)),
-            **miss_rate(missed, self.speakers, seed),
-        }
+        return At(
+            threshold=threshold,
+            false_accepts=sum(self.accepts.at(threshold)),
+            **miss_rate(missed, self.speakers, seed).model_dump(),
+        )
 
     def band(self, seed: int) -> list[tuple[float, float, float]]:
         """The interval of the FRR along the curve: FA/h of BAND, lowest FRR, highest."""
         found = []
         for rate in BAND:
             at = self.at(self.accepts.threshold(rate), seed)
-            found.append((rate, at["frr_low"], at["frr_high"]))
+            found.append((rate, at.frr_low, at.frr_high))
         return found
 
     def curve(self) -> list[tuple[float, float, int]]:
@@ -114,15 +115,10 @@ class Heard:
         return [p for i, p in enumerate(points) if i == 0 or p[:2] != points[i - 1][:2]]
 
 
-def miss_rate(missed: NDArray[np.bool_], speakers: Sequence[str], seed: int) -> dict[str, float]:
+def miss_rate(missed: NDArray[np.bool_], speakers: Sequence[str], seed: int) -> MissRate:
     """Misses and FRR with its interval."""
     low, high = bootstrap(np.random.default_rng([seed, 3]), missed, speakers)
-    return {
-        "misses": int(missed.sum()),
-        "frr": float(missed.mean()),
-        "frr_low": low,
-        "frr_high": high,
-    }
+    return MissRate(misses=int(missed.sum()), frr=float(missed.mean()), frr_low=low, frr_high=high)
 
 
 def first_within(rates: NDArray[np.float64], rate: float) -> int:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.cells import Cell, Table, percent, row_name
+from wakestate.train.evaluation.document import Evaluated
 from wakestate.train.evaluation.statistics import paired
 
 
-def check_same_trials(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
+def check_same_trials(found: Evaluated, name: str, other: Evaluated) -> None:
     """DataError unless both heard the same sound in the same conditions."""
-    theirs = {row["condition"]["name"]: row for row in other["rows"]}
-    for row in found["rows"]:
-        condition = row["condition"]["name"]
+    theirs = {row.condition.name: row for row in other.rows}
+    for row in found.rows:
+        condition = row.condition.name
         match = theirs.get(condition)
-        alike = match is not None and all(match[key] == row[key] for key in ("clips", "hours"))
-        if not alike or any(found[k] != other[k] for k in ("trials", "seed", "draws")):
+        alike = match is not None and (match.clips, match.hours) == (row.clips, row.hours)
+        if not alike or _drawn(found) != _drawn(other):
             raise DataError(
                 f"{name}: not measured as this was in '{condition}'; evaluate both with the same "
                 "data, split, seed, mixes and ratios"
             )
+
+
+def _drawn(found: Evaluated) -> tuple[str, int, int]:
+    return found.trials, found.seed, found.draws
 
 
 def versus(ours: Sequence[str], others: Sequence[str], voices: list[str]) -> tuple[Cell, ...]:
@@ -46,27 +50,25 @@ def _flags(missed: str) -> NDArray[np.bool_]:
     return np.frombuffer(missed.encode(), np.uint8) == ord("1")
 
 
-def comparison(
-    name: str, found: dict[str, Any], other_name: str, other: dict[str, Any]
-) -> list[Table]:
+def comparison(name: str, found: Evaluated, other_name: str, other: Evaluated) -> list[Table]:
     """A table for each rate: every row, and all but those of real life together."""
     check_same_trials(found, other_name, other)
-    theirs = {row["condition"]["name"]: row for row in other["rows"]}
-    rows = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state", "life")]
+    theirs = {row.condition.name: row for row in other.rows}
+    rows = found.of("sound", "state", "life")
     made = []
-    shared = rows[0]["crossed"].keys() & other["rows"][0]["crossed"].keys()
+    shared = rows[0].crossed.keys() & other.rows[0].crossed.keys()
     for rate in sorted(shared, key=float, reverse=True):
         pairs = [
             (
                 row,
-                row["crossed"][rate]["missed"],
-                theirs[row["condition"]["name"]]["crossed"][rate]["missed"],
+                row.crossed[rate].missed,
+                theirs[row.condition.name].crossed[rate].missed,
             )
             for row in rows
         ]
-        body = [(row_name(r), *versus([a], [b], found["voices"])) for r, a, b in pairs]
-        main = [(a, b) for r, a, b in pairs if r["condition"]["part"] != "life"]
-        both = versus([a for a, _ in main], [b for _, b in main], found["voices"])
+        body = [(row_name(r), *versus([a], [b], found.voices)) for r, a, b in pairs]
+        main = [(a, b) for r, a, b in pairs if r.condition.part != "life"]
+        both = versus([a for a, _ in main], [b for _, b in main], found.voices)
         body.append((("all but real life", ""), *both))
         note = "Thresholds from the other half; see docs/benchmark.md."
         head = (

@@ -4,30 +4,17 @@ sound without the word and reported on the other, and the reverse."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.document import Crossed, State
 from wakestate.train.evaluation.metrics import Accepts, Heard, miss_rate, pooled
 from wakestate.train.evaluation.statistics import poisson
 from wakestate.train.evaluation.trials import SETS, Condition, Sound
 from wakestate.words import Word
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """One listener in one condition, each half at the threshold that the other half set."""
-
-    thresholds: tuple[int, int]  # at which the first half is reported, and the second
-    false_accepts: int
-    misses: int
-    frr: float
-    frr_low: float
-    frr_high: float
-    missed: str  # "1" for each trial that was
 
 
 def crossed(
@@ -38,15 +25,11 @@ def crossed(
     accepts = sum(heard.accepts.at(limit)[half] for half, limit in enumerate(limits))
     missed = np.where(halves == 0, *(heard.missed(limit) for limit in limits))
     text = "".join("1" if m else "0" for m in missed)
-    found = miss_rate(missed, heard.speakers, seed)
     return Crossed(
-        limits,
-        accepts,
-        int(found["misses"]),
-        found["frr"],
-        found["frr_low"],
-        found["frr_high"],
-        text,
+        thresholds=limits,
+        false_accepts=accepts,
+        missed=text,
+        **miss_rate(missed, heard.speakers, seed).model_dump(),
     )
 
 
@@ -94,7 +77,7 @@ class Counts:
         over all its streams, both halves, are within the rate."""
         return {s: self.pooled(OURS, s).threshold(rate) for s in self.word.states}
 
-    def states(self, rates: Sequence[float]) -> list[dict[str, Any]]:
+    def states(self, rates: Sequence[float]) -> list[State]:
         """False accepts of each state on the half that did not set its threshold; and as shipped.
 
         `halves`: [threshold, false accepts, hours] of the first half, and of the second. The
@@ -113,22 +96,22 @@ class Counts:
                     limits["shipped"] = (ships, ships)
                 for rate, pair in limits.items():
                     halves = [
-                        [limit, of_state.at(limit)[half], of_state.hours[half]]
+                        (limit, of_state.at(limit)[half], of_state.hours[half])
                         for half, limit in enumerate(pair)
                     ]
-                    accepts = sum(int(half[1]) for half in halves)
+                    accepts = sum(count for _, count, _ in halves)
                     hours = sum(of_state.hours)
                     low, high = poisson(accepts, hours)
                     found.append(
-                        {
-                            "listener": name,
-                            "state": state,
-                            "rate": rate,
-                            "halves": halves,
-                            "false_accepts": accepts,
-                            "hours": hours,
-                            "low": low,
-                            "high": high,
-                        }
+                        State(
+                            listener=name,
+                            state=state,
+                            rate=rate,
+                            halves=halves,
+                            false_accepts=accepts,
+                            hours=hours,
+                            low=low,
+                            high=high,
+                        )
                     )
         return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from scipy.stats import t
 
 from wakestate.tables import pipe
 from wakestate.train.data.corpus import DataError
+from wakestate.train.evaluation.document import read
 from wakestate.train.evaluation.metrics import first_within
 from wakestate.train.evaluation.trials import fields
 
@@ -40,35 +40,24 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
     runs: dict[str, dict[int, dict[str, list[list[float]]]]] = {}
     names: list[str] = []
     plays: list[str] = []
-    versions: set[int] = set()
     for path in sorted(folder.glob("*-*/evaluate.json")):
         variant, seed = path.parent.name.rsplit("-", 1)
-        content = json.loads(path.read_text())
-        version = content.get("version", 1)
-        versions.add(version)
-        if len(versions) > 1:
-            raise DataError(
-                f"{path}: version {version} of evaluate.json, and runs before it have "
-                "another; evaluate the older ones again"
-            )
-        rows = [r for r in content["rows"] if r["condition"]["part"] in ("sound", "state")]
-        found = [row["condition"]["name"] for row in rows]
+        rows = read(path).of("sound", "state")
+        found = [row.condition.name for row in rows]
         if names and found != names:
             raise DataError(f"{path}: other conditions than the runs before it; evaluate it anew")
-        if any(len(point) != 3 for row in rows for point in row["curve"]):
-            raise DataError(f"{path}: has no thresholds; evaluate it anew")
         names = found
         plays = [
-            "" if c["ser_db"] is None else fields(c["state"]).get("player", c["state"])
-            for c in (row["condition"] for row in rows)
+            "" if c.ser_db is None else fields(c.state).get("player", c.state)
+            for c in (row.condition for row in rows)
         ]
-        states = [row["condition"]["state"] for row in rows]
+        states = [row.condition.state for row in rows]
         groups = {
             "row": names,
             "state": [state if p else "" for state, p in zip(states, plays, strict=True)],
             "all": ["all" if p else "" for p in plays],
         }
-        curves = [row["curve"] for row in rows]
+        curves = [row.curve for row in rows]
         runs.setdefault(variant, {})[int(seed)] = {
             way: [frr_at(curves, groups[way], rate) for rate in rates] for way in WAYS
         }

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from wakestate.files import replaced
 from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.document import Excerpt, Result, Row
 from wakestate.train.evaluation.float_baseline import FLOAT
 
 NONE_HEARD = 0.05  # FA/h at which "no false accept" is drawn
@@ -116,12 +116,12 @@ def _axes(axes: Axes, ink: Ink) -> None:
     axes.yaxis.label.set_color(ink.text)
 
 
-def listeners(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def listeners(row: Row) -> dict[str, Result]:
     """Ours and the others of one row, in the order of their colours; not our float twin."""
-    return {OURS: row, **{k: v for k, v in row["others"].items() if k != FLOAT}}
+    return {OURS: row, **{k: v for k, v in row.others.items() if k != FLOAT}}
 
 
-def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
+def det(rows: list[Row], columns: int, legend: bool) -> Draw:
     """Detection error trade-off: FRR over FA/h, a panel a condition, a line a listener."""
 
     def draw(ink: Ink) -> Figure:
@@ -148,10 +148,10 @@ def det(rows: list[dict[str, Any]], columns: int, legend: bool) -> Draw:
     return draw
 
 
-def _det(axes: Axes, row: dict[str, Any], ink: Ink) -> None:
+def _det(axes: Axes, row: Row, ink: Ink) -> None:
     for (name, found), colour in zip(listeners(row).items(), ink.series, strict=False):
-        rate, frr = np.array([point[:2] for point in found["curve"]]).T
-        at, low, high = np.array(found["band"]).T
+        rate, frr = np.array([point[:2] for point in found.curve]).T
+        at, low, high = np.array(found.band).T
         axes.fill_between(
             at,
             np.maximum(100 * low, LEAST),
@@ -176,26 +176,27 @@ def _det(axes: Axes, row: dict[str, Any], ink: Ink) -> None:
     axes.minorticks_off()
     axes.set_xlabel("false accepts per hour", fontsize=8)
     axes.set_ylabel("false rejects, %", fontsize=8)
-    axes.set_title(label(row["condition"]["name"]), fontsize=9, loc="left", color=ink.text)
+    axes.set_title(label(row.condition.name), fontsize=9, loc="left", color=ink.text)
     _axes(axes, ink)
     axes.axvline(0.5, color=ink.soft, linewidth=0.8, linestyle=(0, (3, 3)))
 
 
-def overview(rows: list[dict[str, Any]], rate: str) -> Draw:
+def overview(rows: list[Row], rate: str) -> Draw:
     """FRR of every condition at one rate, with intervals; a colour a listener."""
 
     def draw(ink: Ink) -> Figure:
         figure, axes = pyplot.subplots(figsize=(7, 0.31 * len(rows) + 1.0))
         names = list(listeners(rows[0]))
         for k, name in enumerate(names):
-            at = [listeners(row)[name]["at"][rate] for row in rows]
+            at = [listeners(row)[name].at[rate] for row in rows]
             y = np.arange(len(rows)) + (k - (len(names) - 1) / 2) * min(0.26, 0.6 / len(names))
             low, frr, high = (
-                np.array([100 * a[key] for a in at]) for key in ("frr_low", "frr", "frr_high")
+                np.array([100 * getattr(a, key) for a in at])
+                for key in ("frr_low", "frr", "frr_high")
             )
             axes.hlines(y, low, high, color=ink.series[k], linewidth=1.6, alpha=0.55)
             axes.plot(frr, y, "o", clip_on=False, color=ink.series[k], markersize=4.5, label=name)
-        axes.set_yticks(range(len(rows)), [label(row["condition"]["name"]) for row in rows])
+        axes.set_yticks(range(len(rows)), [label(row.condition.name) for row in rows])
         axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 100))
         axes.set_xlabel(f"false rejects, %, at {rate} false accepts per hour", fontsize=9)
         _axes(axes, ink)
@@ -216,12 +217,12 @@ def overview(rows: list[dict[str, Any]], rate: str) -> Draw:
     return draw
 
 
-def lfbe(quiet: dict[str, Any], playing: dict[str, Any], band_hz: list[float]) -> Draw:
+def lfbe(quiet: Row, playing: Row, band_hz: list[float]) -> Draw:
     """Mean energy of each band while the word is said, with and without the device's own sound."""
 
     def draw(ink: Ink) -> Figure:
         figure, axes = pyplot.subplots(figsize=(4.6, 3.0))
-        alone, both = quiet["lfbe_db"], playing["lfbe_db"]
+        alone, both = quiet.lfbe_db, playing.lfbe_db
         axes.fill_between(band_hz, alone, both, color=ink.series[1], alpha=0.15, linewidth=0)
         axes.plot(band_hz, both, color=ink.series[1], linewidth=2, label="device playing")
         axes.plot(band_hz, alone, color=ink.series[0], linewidth=2, label="device silent")
@@ -231,7 +232,7 @@ def lfbe(quiet: dict[str, Any], playing: dict[str, Any], band_hz: list[float]) -
         axes.minorticks_off()
         axes.set_xlabel("centre of the band, Hz", fontsize=8)
         axes.set_ylabel("mean band energy, dB", fontsize=8)
-        axes.set_title(label(playing["condition"]["name"]), fontsize=9, loc="left", color=ink.text)
+        axes.set_title(label(playing.condition.name), fontsize=9, loc="left", color=ink.text)
         _axes(axes, ink)
         axes.legend(fontsize=8, frameon=False, labelcolor=ink.text)
         figure.tight_layout()
@@ -240,34 +241,34 @@ def lfbe(quiet: dict[str, Any], playing: dict[str, Any], band_hz: list[float]) -
     return draw
 
 
-def excerpt(scene: dict[str, Any]) -> Draw:
+def excerpt(scene: Excerpt) -> Draw:
     """Level and every listener's score over a short scene; words shaded, wakes marked."""
 
     def draw(ink: Ink) -> Figure:
-        heard = {k: v for k, v in scene["listeners"].items() if k != FLOAT}
+        heard = {k: v for k, v in scene.listeners.items() if k != FLOAT}
         figure, grid = pyplot.subplots(
             1 + len(heard),
             sharex=True,
             figsize=(9.5, 1.2 + 1.35 * len(heard)),
             gridspec_kw={"height_ratios": [0.8] + [1.2] * len(heard)},
         )
-        seconds = len(scene["level_dbfs"]) * scene["frame_s"]
+        seconds = len(scene.level_dbfs) * scene.frame_s
         for axes in grid:
-            for start, end in scene["words_s"]:
+            for start, end in scene.words_s:
                 axes.axvspan(start, end, color=ink.word, linewidth=0)
-        t = np.arange(len(scene["level_dbfs"])) * scene["frame_s"]
-        level = np.array(scene["level_dbfs"])
+        t = np.arange(len(scene.level_dbfs)) * scene.frame_s
+        level = np.array(scene.level_dbfs)
         grid[0].fill_between(t, level, -80, color=ink.soft, alpha=0.6, linewidth=0)
         grid[0].set(ylim=(-80, 0), xlim=(0, seconds), yticks=[-60, -30, 0])
         grid[0].set_title("sound at the microphone, dBFS", fontsize=9, loc="left", color=ink.text)
         for (name, found), axes, colour in zip(heard.items(), grid[1:], ink.series, strict=False):
-            scores = np.array(found["scores"], float)
+            scores = np.array(found.scores, float)
             scores[scores <= -10000] = np.nan  # there it cannot wake
-            t = found["first_s"] + np.arange(len(scores)) * found["step_s"]
+            t = found.first_s + np.arange(len(scores)) * found.step_s
             axes.plot(t, scores, color=colour, linewidth=1.3)
-            axes.axhline(found["threshold"], color=ink.text, linewidth=0.9, linestyle=(0, (4, 3)))
-            for wake in found["wakes_s"]:
-                axes.plot([wake], [found["threshold"]], "v", color=ink.text, markersize=8)
+            axes.axhline(found.threshold, color=ink.text, linewidth=0.9, linestyle=(0, (4, 3)))
+            for wake in found.wakes_s:
+                axes.plot([wake], [found.threshold], "v", color=ink.text, markersize=8)
             gaps = " (none where the word is too short)" if np.isnan(scores).any() else ""
             title = f"{name}: score{gaps}, threshold, wakes"
             axes.set_title(title, fontsize=9, loc="left", color=ink.text)

@@ -6,16 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wakestate.convert.emit import compile_word
 from wakestate.files import write_whole
 from wakestate.render import render
-from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.cells import USUAL, Table, label
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
-from wakestate.train.evaluation.evaluate import VERSION, Options
+from wakestate.train.evaluation.document import Evaluated, Excerpt, Other, Ratio, Result, Row, read
 from wakestate.train.evaluation.float_baseline import FLOAT
+from wakestate.train.evaluation.listening import Options
 from wakestate.train.evaluation.paired import check_same_trials
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.report import figures
@@ -37,7 +36,7 @@ def stale(
     """Why evaluate.json cannot be used for what is asked; empty when it can."""
     if not results.is_file():
         return f"{results}: not there yet"
-    found = read_results(results)
+    found = read(results)
     wanted: dict[str, object] = {
         "split": split,
         "seed": options.seed,
@@ -48,30 +47,12 @@ def stale(
         "peers_absent": find_peers(word, cache)[1] if options.peers else "left out as asked",
     }
     for key, value in wanted.items():
-        given = found.get(key, False if key == "short" else None)  # it was never told before
+        given = getattr(found, key)
         if given != value:
             return f"{results}: {key} is {given}, wanted {value}"
-    if options.keras and FLOAT not in found["rows"][0]["others"]:
+    if options.keras and FLOAT not in found.rows[0].others:
         return f"{results}: made without the float model"
     return ""
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """The content of evaluate.json; DataError when it is none of this version."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["rows"][0]["condition"] and found.get("version") != VERSION:
-            raise DataError(
-                f"{path}: version {found.get('version', 1)}, and this tool reads {VERSION}; "
-                "remove it, and `wakestate evaluate` makes it again"
-            )
-        found["states"], found["false_accepts"], found["near"]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path}: not what `wakestate evaluate` writes ({error!r}); remove it, and it is made "
-            "again"
-        ) from None
-    return dict(found)
 
 
 def write_report(
@@ -83,22 +64,22 @@ def write_report(
     beside: Sequence[tuple[str, Path]],
 ) -> Path:
     """Write OUT/report.html and OUT/*.png; returns the page."""
-    found = read_results(results)
+    found = read(results)
     for name, path in beside:
-        join(found, name, read_results(path))
-    rows = [r for r in found["rows"] if r["condition"]["part"] in ("sound", "state")]
+        join(found, name, read(path))
+    rows = found.of("sound", "state")
     rate = USUAL
     out.mkdir(parents=True, exist_ok=True)
     figures.save_png(figures.overview(rows, rate), out / "overview.png")
     figures.save_png(figures.det(rows, 4, legend=True), out / "det.png")
-    quiet = [r for r in found["rows"] if r["condition"]["level_dbfs"] == -30.0]  # none if short
-    bands = _bands(rows, quiet[0], found["band_hz"], out) if quiet else []
+    quiet = [r for r in found.rows if r.condition.level_dbfs == -30.0]  # none if short
+    bands = _bands(rows, quiet[0], found.band_hz, out) if quiet else []
     scenes = []
-    for i, scene in enumerate(found["excerpts"]):
+    for i, scene in enumerate(found.excerpts):
         draw = figures.excerpt(scene)
         figures.save_png(draw, out / f"scores-{i + 1}.png")
         scenes.append(
-            (label(scene["condition"]), Picture(figures.svg(draw, f"scores{i}"), _alt_scene(scene)))
+            (label(scene.condition), Picture(figures.svg(draw, f"scores{i}"), _alt_scene(scene)))
         )
     page = render(
         "report.html.j2",
@@ -128,37 +109,35 @@ def write_report(
     return path
 
 
-def join(found: dict[str, Any], name: str, other: dict[str, Any]) -> None:
+def join(found: Evaluated, name: str, other: Evaluated) -> None:
     """Puts another model's own figures beside, where it was measured in the same condition."""
     check_same_trials(found, name, other)
-    by_name = {r["condition"]["name"]: r for r in other["rows"]}
-    for row in found["rows"]:
-        theirs = by_name[row["condition"]["name"]]
+    by_name = {r.condition.name: r for r in other.rows}
+    for row in found.rows:
+        theirs = by_name[row.condition.name]
         ratio = {
-            rate: {"ratio": row["at"][rate]["misses"] / at["misses"], "low": None, "high": None}
-            if at["misses"]
+            rate: Ratio(ratio=row.at[rate].misses / at.misses, low=None, high=None)
+            if at.misses
             else None
-            for rate, at in theirs["at"].items()
-            if rate in row["at"]
+            for rate, at in theirs.at.items()
+            if rate in row.at
         }
-        row["others"][name] = {
-            key: theirs[key] for key in ("hours", "at", "shipped", "crossed", "curve", "band")
-        }
-        row["others"][name]["ratio"] = ratio
-    found["states"] += [{**s, "listener": name} for s in other["states"] if s["listener"] == OURS]
+        own = {key: getattr(theirs, key) for key in Result.model_fields}
+        row.others[name] = Other(**own, ratio=ratio)
+    found.states += [
+        s.model_copy(update={"listener": name}) for s in other.states if s.listener == OURS
+    ]
 
 
-def _bands(
-    rows: list[dict[str, Any]], quiet: dict[str, Any], hz: list[float], out: Path
-) -> list[Picture]:
+def _bands(rows: list[Row], quiet: Row, hz: list[float], out: Path) -> list[Picture]:
     made: list[Picture] = []
     for row in rows:
-        if row["condition"]["ser_db"] == 0:
+        if row.condition.ser_db == 0:
             draw = figures.lfbe(quiet, row, hz)
             figures.save_png(draw, out / f"bands-{len(made) + 1}.png")
-            shift = [b - a for a, b in zip(quiet["lfbe_db"], row["lfbe_db"], strict=True)]
+            shift = [b - a for a, b in zip(quiet.lfbe_db, row.lfbe_db, strict=True)]
             most = max(range(len(shift)), key=lambda i: shift[i])
-            name = label(row["condition"]["name"])
+            name = label(row.condition.name)
             alt = (
                 f"{name}: the device's own sound raises the mean energy "
                 f"most at {hz[most]:.0f} Hz, by {shift[most]:.0f} dB, and least by "
@@ -168,29 +147,28 @@ def _bands(
     return made
 
 
-def _alt_overview(rows: list[dict[str, Any]], rate: str) -> str:
+def _alt_overview(rows: list[Row], rate: str) -> str:
     parts = []
     for row in rows:
         shares = ", ".join(
-            f"{name} {100 * r['at'][rate]['frr']:.1f} %"
-            for name, r in figures.listeners(row).items()
+            f"{name} {100 * r.at[rate].frr:.1f} %" for name, r in figures.listeners(row).items()
         )
-        parts.append(f"{label(row['condition']['name'])}: {shares}")
+        parts.append(f"{label(row.condition.name)}: {shares}")
     return f"False rejects at {rate} false accepts per hour. " + "; ".join(parts) + "."
 
 
-def _alt_det(row: dict[str, Any], rate: str) -> str:
+def _alt_det(row: Row, rate: str) -> str:
     return "Trade-off of false rejects and false accepts. " + _alt_overview([row], rate)
 
 
-def _alt_scene(scene: dict[str, Any]) -> str:
+def _alt_scene(scene: Excerpt) -> str:
     heard = "; ".join(
-        f"{name} wakes at " + (", ".join(f"{t:.1f} s" for t in found["wakes_s"]) or "no time")
-        for name, found in scene["listeners"].items()
+        f"{name} wakes at " + (", ".join(f"{t:.1f} s" for t in found.wakes_s) or "no time")
+        for name, found in scene.listeners.items()
         if name != FLOAT
     )
-    said = ", ".join(f"{start:.1f} s" for start, _ in scene["words_s"])
-    return f"{label(scene['condition'])}: the word is said at {said}; {heard}."
+    said = ", ".join(f"{start:.1f} s" for start, _ in scene.words_s)
+    return f"{label(scene.condition)}: the word is said at {said}; {heard}."
 
 
 def _size(word: Word, model: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wakestate.commands import options, train
+from wakestate.commands import evaluate, experiment, options
 from wakestate.commands.options import WordFile
 
 # As in convert/compile/kernels.py, which takes pydantic's time to load.
@@ -212,12 +212,12 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None
     Prints for each condition, and for all together, the difference of their misses with its
     interval over voices, and p.
     """
+    from wakestate.train.evaluation.document import read
     from wakestate.train.evaluation.paired import comparison
-    from wakestate.train.report.page import read_results
 
-    name, results = first[0], read_results(first[1])
+    name, results = first[0], read(first[1])
     for other_name, other in others:
-        for made in comparison(name, results, other_name, read_results(other)):
+        for made in comparison(name, results, other_name, read(other)):
             print(made.markdown(), end="\n\n")
 
 
@@ -245,5 +245,5 @@ def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
     print(table(folder, baseline, rate))
 
 
-for _command in (train.clips, train.endpoints, train.experiment):
+for _command in (evaluate.clips, experiment.endpoints, experiment.experiment):
     model.add_command(_command)

@@ -1,0 +1,355 @@
+"""One split heard by the device and by other engines, and counted, condition by condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wakestate.convert.hostlib import Extractor
+from wakestate.convert.manifest import never_fires
+from wakestate.train.data.corpus import RATE, Clip, voice
+from wakestate.train.evaluation.confusables import recorded, spoken
+from wakestate.train.evaluation.device import OURS, Device, wakes
+from wakestate.train.evaluation.document import (
+    Confusable,
+    Excerpt,
+    ExcerptScores,
+    Other,
+    Ratio,
+    Result,
+    Row,
+)
+from wakestate.train.evaluation.endpoints import Ends, endpoint_errors
+from wakestate.train.evaluation.metrics import Accepts, Heard, Scores, count_accepts, hear
+from wakestate.train.evaluation.peers import find_peers
+from wakestate.train.evaluation.statistics import miss_ratio
+from wakestate.train.evaluation.streams import Block, half_hours
+from wakestate.train.evaluation.thresholds import Counts, crossed
+from wakestate.train.evaluation.trials import SETS, Condition, Pcm, Sound, Trials, conditions
+from wakestate.words import Word
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and with what."""
+
+    seed: int = 1
+    draws: int = 3
+    ser_db: dict[str, tuple[float, ...]] = field(
+        default_factory=lambda: {"low": (10.0,), "high": (0.0, -5.0)}
+    )
+    rates: tuple[float, ...] = (0.5, 0.1)
+    peers: bool = True
+    keras: Path | None = None  # float model to hear as well
+    also: tuple[Path, ...] = ()  # more data folders whose split is heard
+    short: bool = False  # no wrong states, levels, near misses; of long streams the sample
+    set_thresholds: bool = False  # ship what is found here, not what is compiled in
+
+
+@dataclass
+class Played:
+    """Scores of one sound by listener and told state (-1: whatever the state)."""
+
+    sound: Sound
+    block: Block | None  # of a stream; None: the recordings
+    scores: dict[tuple[str, int], list[Scores]]
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    clips: list[Clip] = field(default_factory=list)  # of the word, a trial each
+    lfbe_db: list[float] = field(default_factory=list)
+    ends: dict[int, list[Ends]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Sounds to be heard, each told some states, `hours` in all: blocks of streams, or the
+    recordings."""
+
+    sounds: tuple[tuple[Sound, tuple[int, ...]], ...]
+    block: int | None
+    hours: float
+
+
+class Evaluation:
+    """One split heard by the device and by others, in every condition."""
+
+    def __init__(
+        self, word: Word, device: Device, trials: Trials, data: Path, cache: Path, options: Options
+    ) -> None:
+        self.word, self.device, self.trials = word, device, trials
+        self.data, self.cache, self.options = data, cache, options
+        self.conditions = [
+            c
+            for c in conditions(word, options.ser_db)
+            if not options.short
+            or c.part in ("sound", "state")
+            or (c.part == "life" and c.sound.stream == Sound())
+        ]
+
+    @cached_property
+    def others(self) -> dict[str, Any]:
+        """Peers and the float model, made where they are used: in each process anew."""
+        found: dict[str, Any] = {}
+        if self.options.peers:
+            found |= {peer.name: peer for peer in find_peers(self.word, self.cache)[0]}
+        if self.options.keras is not None:
+            from wakestate.train.evaluation.float_baseline import WholeWindow
+
+            found[WholeWindow.name] = WholeWindow(self.word, self.device, self.options.keras)
+        return found
+
+    def jobs(self) -> list[Job]:
+        """What is to be heard; each sound once. Of streams a block a job, in all sounds that have
+        the device's own sound in common.
+
+        A block of the sample is heard in all streams; one of the part once in each state, at one of
+        the state's ratios, which take turns; any other with the device silent.
+        """
+        streams: list[Job] = []
+        turns = {
+            s: list(
+                dict.fromkeys(
+                    c.sound.stream for c in self.conditions if c.part in SETS and c.state == s
+                )
+            )
+            for s in self.word.states
+        }
+        for block in self.trials.blocks:
+            told: dict[Sound, set[int]] = {}
+            place = self.trials.part.get(block.number)
+            for c in self.conditions:
+                turn = Sound() if place is None else turns[c.state][place % len(turns[c.state])]
+                if block.number in self.trials.sample or (
+                    c.part in SETS and c.sound.stream == turn
+                ):
+                    told.setdefault(c.sound.stream, set()).add(self.word.states.index(c.state))
+            groups: dict[tuple[str, str], list[tuple[Sound, tuple[int, ...]]]] = {}
+            for sound, states in told.items():
+                group = groups.setdefault((sound.player, sound.altered), [])
+                group.append((sound, tuple(sorted(states))))
+            streams += [
+                Job(tuple(group), block.number, len(group) * block.samples / RATE / 3600)
+                for group in groups.values()
+            ]
+        seconds = sum(clip.samples for clip in self.trials.positives) / RATE
+        told = {}
+        for c in self.conditions:
+            told.setdefault(c.sound, set()).add(self.word.states.index(c.state))
+        return [
+            Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
+            for sound, states in told.items()
+        ] + streams
+
+    def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
+        """One sound to every listener, the device told each of the states."""
+        if block is not None:
+            played = Played(sound, self.trials.block(block), {})
+            pcms = [self.trials.stream(sound, self.trials.block(block))]
+        else:
+            played = Played(sound, None, {})
+            pcms, extract, total, hops = [], Extractor(self.word.frontend), 0.0, 0
+            for clip, pcm, start, end in self.trials.recordings(sound):
+                pcms.append(pcm)
+                played.spans.append((start, end))
+                played.clips.append(clip)
+                features = extract.features(pcm[start:end])
+                total, hops = total + features.sum(axis=0, dtype=np.int64), hops + len(features)
+            f = self.word.frontend
+            mean = np.asarray(total) / max(hops, 1) + 128
+            played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
+        for state in states:
+            played.scores[OURS, state] = self._device_scores(pcms, state, played)
+        others = block is None or self._others_hear(sound, block)
+        for name, listener in self.others.items() if others else ():
+            if deaf(listener):
+                played.scores[name, -1] = listener.scores_of(pcms)
+            else:
+                for state in states:
+                    played.scores[name, state] = [listener.scores(pcm, state) for pcm in pcms]
+        return played
+
+    def _device_scores(self, pcms: list[Pcm], state: int, played: Played) -> list[Scores]:
+        steps = getattr(self.device, "steps", None)
+        if played.block is not None or steps is None:
+            return [self.device.scores(pcm, state) for pcm in pcms]
+        found = [steps(pcm, state) for pcm in pcms]
+        played.ends[state] = [(s.start, s.end) for s in found]
+        return [s.scores for s in found]
+
+    def listener(self, name: str) -> Any:
+        """The device or another by its name."""
+        return self.device if name == OURS else self.others[name]
+
+    def _others_hear(self, sound: Sound, block: int) -> bool:
+        """Other engines hear the part with the device silent, in playback the sample."""
+        if sound == Sound() and block in self.trials.part:
+            return True
+        return block in self.trials.sample and not sound.altered
+
+    def accepts(self, played: list[Played], sound: Sound, state: int, name: str) -> Accepts:
+        """False accepts of one listener on one stream."""
+        listener = self.listener(name)
+        key = name, -1 if deaf(listener) else state
+        heard = [
+            (p.block, p.scores[key][0])
+            for p in played
+            if p.block is not None
+            and p.sound == sound
+            and key in p.scores
+            and (name == OURS or self._others_hear(sound, p.block.number))
+        ]
+        highest = never_fires(self.word) if name == OURS else listener.highest
+        parts = [(block.half, scores) for block, scores in heard]
+        return count_accepts(listener, highest, parts, half_hours([b for b, _ in heard]))
+
+    def heard(
+        self, played: list[Played], condition: Condition, name: str, accepts: Accepts
+    ) -> Heard:
+        """One listener in one condition, at every threshold at which `accepts` was counted."""
+        trials = _trials(played, condition.sound)
+        listener = self.listener(name)
+        key = name, -1 if deaf(listener) else self.word.states.index(condition.state)
+        return hear(
+            listener,
+            accepts,
+            trials.scores[key],
+            trials.spans,
+            [voice(clip) for clip in trials.clips],
+        )
+
+    def row(self, played: list[Played], condition: Condition, counts: Counts) -> Row:
+        """One condition, counted; `counts`: false accepts on the streams of all conditions."""
+        seed, rates, state = self.options.seed, self.options.rates, condition.state
+        trials = _trials(played, condition.sound)
+        halves = np.array([self.trials.half[clip] for clip in trials.clips])
+        heard: dict[str, Heard] = {}
+        results: dict[str, Other] = {}
+        for name in (OURS, *self.others):
+            accepts = counts.of(name, condition)
+            found = heard[name] = self.heard(played, condition, name, accepts)
+            results[name] = Other(
+                hours=found.hours,
+                at={f"{r:g}": found.at(accepts.threshold(r), seed) for r in rates},
+                crossed={
+                    f"{r:g}": crossed(found, counts.pooled(name, state), r, halves, seed)
+                    for r in rates
+                },
+                curve=found.curve(),
+                band=found.band(seed),
+            )
+            shipped = counts.shipped(name, state)
+            if shipped is not None:
+                results[name].shipped = found.at(shipped, seed)
+        ours = heard[OURS]
+        for name in self.others:
+            theirs = heard[name]
+            for rate in rates:
+                ratio = miss_ratio(
+                    np.random.default_rng([seed, 5]),
+                    ours.missed(ours.accepts.threshold(rate)),
+                    theirs.missed(theirs.accepts.threshold(rate)),
+                    ours.speakers,
+                )
+                results[name].ratio[f"{rate:g}"] = None if ratio is None else Ratio(**ratio)
+        own = results.pop(OURS)
+        row = Row(
+            condition=condition,
+            clips=len(trials.clips),
+            speakers=len(set(ours.speakers)),
+            others=results,
+            lfbe_db=trials.lfbe_db,
+            **own.model_dump(exclude={"ratio"}),
+        )
+        number = self.word.states.index(state)
+        if number in trials.ends:
+            row.endpoints = endpoint_errors(
+                self.device,
+                trials.scores[OURS, number],
+                trials.ends[number],
+                row.ships.threshold,
+                trials.spans,
+            )
+        return row
+
+    def confusables(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
+        """Scores of every near miss, and of the word said by the same voices; device idle."""
+        if self.options.short:
+            return []
+        said = spoken(self.trials, (self.word.phrase, *self.word.data.near))
+        sounds = [("synthetic", phrase, pcms) for phrase, pcms in said.items()]
+        in_data = recorded(self.trials, self.data)
+        sounds += [(source, phrase, pcms) for (source, phrase), pcms in in_data.items()]
+        found = []
+        for source, phrase, pcms in sounds:
+            if not pcms:
+                continue
+            scores = {OURS: [self.device.scores(pcm, 0) for pcm in pcms]}
+            for name, listener in self.others.items():
+                scores[name] = [listener.scores(pcm, 0) for pcm in pcms]
+            found.append((phrase, source, scores))
+        return found
+
+    def count_confusables(
+        self, heard: list[tuple[str, str, dict[str, list[Scores]]]], clean: Row
+    ) -> list[Confusable]:
+        """How many fired: at the shipped threshold, and at those that clean sound was judged at."""
+        limits: dict[str, dict[str, int]] = {}
+        judged: dict[str, Result] = {OURS: clean, **clean.others}
+        for name, r in judged.items():
+            limits[name] = {rate: at.threshold for rate, at in r.at.items()}
+            if r.shipped:
+                limits[name]["shipped"] = r.shipped.threshold
+        out = []
+        for phrase, source, scores in heard:
+            item = Confusable(phrase=phrase, source=source, tries=len(scores[OURS]))
+            item.fired = {
+                name: {
+                    what: sum(bool((s >= t).any()) for s in scores[name])
+                    for what, t in limits[name].items()
+                }
+                for name in scores
+            }
+            out.append(item)
+        return out
+
+    def excerpt(self, condition: Condition, row: Row) -> Excerpt:
+        """A short scene with the word in it: every listener's scores, thresholds and wakes."""
+        pcm, spans = self.trials.scene(condition.sound)
+        state = self.word.states.index(condition.state)
+        frame = RATE // 50
+        whole = pcm[: len(pcm) // frame * frame].astype(np.float64).reshape(-1, frame)
+        level = 20 * np.log10(np.sqrt((whole**2).mean(axis=1)) / 32768 + 1e-5)
+        listeners: dict[str, ExcerptScores] = {}
+        for name in (OURS, *self.others):
+            listener = self.listener(name)
+            result = row if name == OURS else row.others[name]
+            threshold = (result.shipped or result.at["0.5"]).threshold
+            scores = listener.scores(pcm, state)
+            steps = wakes(scores, threshold, listener.refractory_steps)
+            listeners[name] = ExcerptScores(
+                first_s=listener.step_end(0) / RATE,
+                step_s=(listener.step_end(1) - listener.step_end(0)) / RATE,
+                scores=scores.tolist(),
+                threshold=threshold,
+                wakes_s=[round(listener.step_end(i) / RATE, 3) for i in steps],
+            )
+        return Excerpt(
+            condition=condition.name,
+            level_dbfs=[round(float(v), 1) for v in level],
+            frame_s=frame / RATE,
+            words_s=[(a / RATE, b / RATE) for a, b in spans],
+            listeners=listeners,
+        )
+
+
+def deaf(listener: Any) -> bool:
+    """Whether a listener knows nothing of the state, and so hears each sound once."""
+    return hasattr(listener, "scores_of")
+
+
+def _trials(played: list[Played], sound: Sound) -> Played:
+    return next(p for p in played if p.block is None and p.sound == sound)

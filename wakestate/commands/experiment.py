@@ -1,0 +1,114 @@
+"""Experiments over many runs of a word's training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile, data_folder, other_process
+from wakestate.commands.train import AMOUNT, convert
+
+
+@click.command(epilog="Example: wakestate model endpoints --word alexa --data data/alexa")
+@options.word
+@options.data
+@options.also
+@options.split
+@click.option(
+    "--run",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Of what was trained.  [default: runs/WORD]",
+)
+@options.needs("train")
+def endpoints(
+    word: WordFile, data: Path | None, also: tuple[Path, ...], split: str, run: Path | None
+) -> None:
+    """Two ways to tell where the word starts and ends.
+
+    Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
+    on the same pool; prints what both tell on a split.
+    """
+    from wakestate.train.experiments.aligned import go_on, measure
+
+    loaded, folder, run = word.load(), data_folder(data, word), run or Path("runs") / word.name
+    models = {
+        method: go_on(loaded, folder, also, run, options.CACHE, method)
+        for method in ("regression", "aligned")
+    }
+    print(measure(loaded, folder, split, options.CACHE, models))
+
+
+@click.command(
+    epilog="Example: wakestate model experiment --word alexa --data data/alexa "
+    "--variants 'none both' --seeds '1 2'"
+)
+@options.word
+@options.data
+@options.also
+@options.split
+@options.out("runs/experiment/WORD")
+@click.option(
+    "--variants", default="none join norm both", show_default=True, help="Of --conditioning."
+)
+@click.option("--seeds", default="1 2 3", show_default=True)
+@click.option("--rounds", type=options.POSITIVE, default=40, show_default=True)
+@click.option("--batches", type=options.POSITIVE, default=500, show_default=True)
+@click.option(
+    "--amount",
+    type=AMOUNT,
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the usual scenes.",
+)
+@options.needs("train")
+def experiment(
+    word: WordFile,
+    data: Path | None,
+    also: tuple[Path, ...],
+    split: str,
+    out: Path | None,
+    variants: str,
+    seeds: str,
+    **budget: Any,
+) -> None:
+    """Does knowing the device's state help? Variants and seeds on the same scenes.
+
+    What is there already is not done again.
+    """
+    from wakestate.train.experiments.variants import table
+
+    folder, place = data_folder(data, word), out or Path("runs/experiment") / word.name
+    more = [*(f"--also={path}" for path in also), *(f"--{k}={v}" for k, v in budget.items())]
+    for seed in seeds.split():
+        for variant in variants.split():
+            run = place / f"{variant}-{seed}"
+            if (run / "evaluate.json").is_file():
+                continue
+            other_process(
+                "train",
+                f"--word={word.path}",
+                f"--data={folder}",
+                f"--out={run}",
+                f"--pool={place / 'pool'}",
+                f"--conditioning={variant}",
+                f"--seed={seed}",
+                "--only-train",
+                *more,
+            )
+            convert(word, run)
+            other_process(
+                "evaluate",
+                f"--word={word.path}",
+                f"--model={run / 'model'}",
+                f"--data={folder}",
+                f"--split={split}",
+                "--short",
+                f"--out={run}",
+                tensorflow=True,
+            )
+    print(table(place, "none", (0.5, 1.0, 2.0, 4.0)))
