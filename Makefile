@@ -118,6 +118,7 @@ lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/vulture
 	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 clean: ## Remove what was built; the Python environment and downloads stay
 	rm -rf build

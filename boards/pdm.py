@@ -48,12 +48,6 @@ def taps() -> NDArray[np.int64]:
     return np.rint(design() * UNIT).astype(np.int64)
 
 
-def taps_response(hz: Float, h: Float) -> Float:
-    """Gain of the half-rate filter, at 32 kHz."""
-    phase = np.exp(-1j * np.pi * hz[:, None] / RATE * np.arange(len(h)))
-    return np.abs(phase @ h)
-
-
 def modulate(x: Float) -> NDArray[np.uint8]:
     """Bits of an ideal second-order sigma-delta modulator, one for each value of `x` (-1 .. 1)."""
     bits = np.empty(len(x), np.uint8)

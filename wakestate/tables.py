@@ -46,7 +46,7 @@ def pipe(head: Sequence[str], cells: Sequence[Sequence[str]], left: int | None =
     left = len(head) if left is None else left
     rule = "|" + "---|" * left + "---:|" * (len(head) - left)
     row = DataRow("|", "|", "|")
-    style = TableFormat(None, lambda widths, aligns: rule, None, None, row, row, 1, None)
+    style = TableFormat(None, lambda *_: rule, None, None, row, row, 1, None)
     return tabulate(
         [[cell.replace("|", "/") for cell in line] for line in cells],
         head,

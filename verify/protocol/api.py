@@ -33,11 +33,6 @@ class Settings:
     def samples(self) -> int:
         return round(self.seconds * self.word.frontend.sample_rate)
 
-    @property
-    def longest_s(self) -> float:
-        """How long one upload may take at most."""
-        return self.seconds + self.patience_s
-
 
 class About(BaseModel):
     """What the device says of the utterance. Indices count samples, as its START message does."""
