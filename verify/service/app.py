@@ -345,6 +345,12 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    _add_routes(app, service)
+    _add_error_answers(app, service)
+    return app
+
+
+def _add_routes(app: FastAPI, service: Service) -> None:
     guarded = [
         Depends(service.allowed),
         Depends(HTTPBearer(auto_error=False, description="needed where the service has keys")),
@@ -379,6 +385,10 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
 
     app.add_api_route("/docs", docs, include_in_schema=False)
 
+
+def _add_error_answers(app: FastAPI, service: Service) -> None:
+    """What cannot be answered is JSON as well: `Problems`."""
+
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
         return service.refuse(error.status, [error.problem], error.headers)
@@ -407,8 +417,6 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
             field="service", problem="it failed", mend="ask again; its log says why it failed"
         )
         return service.refuse(500, [problem])
-
-    return app
 
 
 def _problem(item: Any) -> Problem:
