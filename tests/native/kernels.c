@@ -1,5 +1,5 @@
-/* Runs single kernels on given shapes and values, on the host and on boards; tests/exact/test_kernels.py
- * writes IN and reads OUT.
+/* Runs single kernels on given shapes and values, on the host and on boards;
+ * tests/exact/test_kernels.py writes IN and reads OUT.
  *
  *     in:  records of u32 kind (0 dot, 1 conv, 2 depthwise), the kernel's shape as the C struct,
  * u32 counts of channels, weight bytes, inputs, outputs and scratch bytes, then bias, multiplier,
