@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
 # setup.sh speech: also the speech engines that make data. setup.sh fuzz: also clang and libFuzzer.
+# setup.sh web: also clang and its linker, for WebAssembly.
 set -eu
 
 fail() {
@@ -33,6 +34,10 @@ need qemu-system-arm command -v qemu-system-arm
 if [ "${1-}" = speech ]; then
     need espeak-ng command -v espeak-ng
     need flite command -v flite
+fi
+if [ "${1-}" = web ]; then
+    need clang command -v clang
+    need lld command -v wasm-ld
 fi
 finds_libfuzzer() { # and the sanitizers' libraries
     echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; return n < 0; }' |

@@ -18,6 +18,7 @@ from wakestate.commands import (
     service,
     train,
     verifier,
+    web,
     word,
 )
 from wakestate.errors import UserError
@@ -45,6 +46,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         verifier.verifier,
         gateway.gateway,
         service.service,
+        web.web,
     ),
 }
 

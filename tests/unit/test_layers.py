@@ -34,6 +34,7 @@ ORDER = (
     "verify/gateway",
     "verify/learning",
     "bench",
+    "web",
     "wakestate/commands",
     "wakestate/__main__.py",
 )

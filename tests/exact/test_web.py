@@ -1,0 +1,257 @@
+"""The engine as WebAssembly: the bits of the host emulator and of the references, in all states."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests.exact.test_exact import (
+    FRONTEND,
+    Expected,
+    audio_windows,
+    frontend_case,
+    layers_at_the_end,
+    random_pcm,
+    random_windows,
+    sample,
+)
+from tests.support.executors import ALEXA, ROOT
+from tests.support.firmware_build import build
+from wakestate.__main__ import main
+from wakestate.boards.vectors import Vectors, differences, read_results
+from wakestate.convert.frontend import frames, reference, to_int8
+from wakestate.errors import UserError
+from wakestate.web.module import build_module, check_tools, compile_to
+from wakestate.web.server import server
+
+wasmtime = pytest.importorskip("wasmtime")
+NAMES = ("score", "wake", "near")
+RATE = FRONTEND.sample_rate
+GENERATED = ROOT / "build/generated"
+
+
+def plain(word: str) -> Path:
+    """The C of a word, once it was built."""
+    return GENERATED / word / "plain"
+
+
+class Module:
+    """The shipped module, as web/page/engine.js uses it."""
+
+    def __init__(self, words: str, folder: Path) -> None:
+        self.words = words.split()
+        build(words, "host", program="emulator")
+        lists = plain(words) if len(self.words) == 1 else GENERATED / words.replace(" ", "_")
+        self.path = folder / f"{len(self.words)}.wasm"
+        build_module(self.words, [plain(word) for word in self.words], lists, self.path)
+        self.store = wasmtime.Store()
+        module = wasmtime.Module.from_file(self.store.engine, str(self.path))
+        assert not module.imports
+        self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
+        assert self("start") == 0
+
+    def __call__(self, name: str, *given: int) -> Any:
+        return self.exports[name](self.store, *given)
+
+    def read(self, at: int, size: int) -> bytes:
+        return bytes(self.exports["memory"].read(self.store, at, at + size))
+
+    def push(self, pcm: NDArray[np.int16]) -> tuple[NDArray[np.int8], list[tuple[float, ...]]]:
+        """Columns and events."""
+        columns, events, piece = b"", [], self("piece")
+        for at in range(0, len(pcm), piece):
+            part = pcm[at : at + piece]
+            self.exports["memory"].write(self.store, part.tobytes(), self("pcm"))
+            found = self.read(self("events"), 64 * self("push", len(part)))
+            events += struct.iter_unpack("<8d", found)
+            columns += self.read(self("columns"), self("column_count") * self("bands"))
+        return np.frombuffer(columns, np.int8).reshape(-1, self("bands")), events
+
+    def hear(self, state: int, pcm: NDArray[np.int16]) -> tuple[NDArray[np.int8], list[str]]:
+        """Columns, and lines as the host emulator prints them of a file."""
+        self("restart", state)
+        columns, events = self.push(pcm)
+        _, behind = self.push(np.zeros(RATE // 2, np.int16))
+        events += [event for event in behind if event[0] == NAMES.index("wake")]
+        return columns, [self.line(event) for event in events]
+
+    def line(self, event: Sequence[float]) -> str:
+        kind, word, state, _, q15, *times = map(int, event)
+        ms = [(sample * 1000 + RATE // 2) // RATE for sample in times]
+        t, start, end = (f"{one // 1000}.{one % 1000:03}" for one in ms)
+        p = (q15 * 10000 + 16384) >> 15
+        named = f'"word":"{self.words[word]}",' if len(self.words) > 1 else ""
+        if NAMES[kind] == "score":
+            return f'{{"type":"score",{named}"t":{t},"p":{p // 10000}.{p % 10000:04}}}'
+        return (
+            f'{{"type":"{NAMES[kind]}",{named}"file":"-","t":{t},"start":{start},"end":{end},'
+            f'"p":{p // 10000}.{p % 10000:04},"state":"{ALEXA.word.states[state]}"}}'
+        )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools() -> None:
+    """Skips where the compiler is not here."""
+    try:
+        check_tools()
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def alexa(tmp_path_factory: pytest.TempPathFactory) -> Module:
+    return Module("alexa", tmp_path_factory.mktemp("wasm"))
+
+
+def host_lines(words: str, state: int, pcm: NDArray[np.int16]) -> list[str]:
+    options = ["--scores", "--state", ALEXA.word.states[state], "-"]
+    done = build(words, "host", program="emulator").run("emulator", *options, stdin=pcm.tobytes())
+    return done.stdout.decode().splitlines()
+
+
+def assert_same(words: str, module: Module, pcm: NDArray[np.int16]) -> int:
+    """Line for line in every state; how many wakes there are."""
+    wakes = 0
+    for state in range(len(ALEXA.word.states)):
+        expected = host_lines(words, state, pcm)
+        assert module.hear(state, pcm)[1] == expected
+        wakes += sum('"wake"' in line for line in expected)
+    return wakes
+
+
+def synthetic() -> NDArray[np.int16]:
+    """The sample, noise at every level up to full scale, a square wave, silence; odd in length."""
+    square = np.where(np.arange(RATE) % 100 < 50, 32767, -32768).astype(np.int16)
+    noise = random_pcm().astype(np.int16)
+    return np.concatenate([sample(), noise, square, np.zeros(RATE + 77, np.int16)])
+
+
+def test_the_same_lines_as_the_host_emulator_in_all_states(alexa: Module) -> None:
+    assert assert_same("alexa", alexa, synthetic()) >= 8 * 2
+
+
+def test_two_words_at_once(tmp_path: Path) -> None:
+    both = "alexa computer"
+    assert assert_same(both, Module(both, tmp_path), sample()) >= 8
+
+
+def test_the_same_lines_on_recordings_of_people(alexa: Module, data: Path) -> None:
+    paths = sorted((data / "dev/alexa").rglob("*.flac"))[::16]
+    pcm = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in paths])
+    assert assert_same("alexa", alexa, pcm) >= len(paths)
+
+
+def test_columns_are_those_of_the_integer_reference(alexa: Module) -> None:
+    pcm = synthetic()
+    columns, _ = alexa.hear(0, pcm)
+    assert np.array_equal(columns, to_int8(reference(FRONTEND, frames(FRONTEND, pcm))))
+
+
+def test_sensitivity_and_state_change_while_it_hears(alexa: Module) -> None:
+    """A threshold that nothing reaches, and as shipped again; a word that is off."""
+    pcm = sample()
+    for sensitivity, off, count in ((-2000, 0, 0), (0, 1, 0), (0, 0, 3)):
+        alexa("configure", 0, sensitivity, 0, off)
+        assert sum('"wake"' in line for line in alexa.hear(0, pcm)[1]) == count
+    alexa("restart", 0)
+    alexa.push(pcm[:RATE])
+    alexa("set_state", 5)
+    assert {event[2] for event in alexa.push(pcm[RATE:])[1]} == {5}
+
+
+def test_one_word_is_small(alexa: Module) -> None:
+    assert alexa.path.stat().st_size <= 150_000
+
+
+def run(program: Path, vectors: Vectors, folder: Path) -> Expected:
+    """What a .wasm of firmware/test/vectors.c gives."""
+    vectors.write(folder / "in.bin")
+    given, written = (folder / "in.bin").read_bytes(), {2: b"", 4: b""}
+    at = 0
+
+    def read(caller: Any, to: int, count: int) -> int:
+        nonlocal at
+        part = given[at : at + count]
+        at += len(part)
+        caller["memory"].write(caller, part, to)
+        return len(part)
+
+    def write(caller: Any, file: int, start: int, count: int) -> None:
+        written[file] += bytes(caller["memory"].read(caller, start, start + count))
+
+    store = wasmtime.Store()
+    linker, i32 = wasmtime.Linker(store.engine), wasmtime.ValType.i32()
+    for name, function, count in (("read", read, 2), ("write", write, 3)):
+        kind = wasmtime.FuncType([i32] * count, [i32] if name == "read" else [])
+        linker.define_func("io", name, kind, function, access_caller=True)
+    module = wasmtime.Module.from_file(store.engine, str(program))
+    status = linker.instantiate(store, module).exports(store)["program"](store)
+    assert (status, written[2]) == (0, b"")
+    (folder / "out.bin").write_bytes(written[4])
+    return read_results(folder / "out.bin")
+
+
+def test_the_vector_corpus(tmp_path: Path) -> None:
+    """Front end and every layer, on audio and on noise; the network in all states."""
+    build("alexa", "host", program="emulator")
+    names = [f"firmware/test/{name}.c" for name in ("vectors", "records")]
+    names += ["firmware/programs/common/text.c", "tests/native/wasm_io.c"]
+    names += [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector")]
+    sources = [ROOT / name for name in names]
+    sources += [plain("alexa") / f"ws_{name}.c" for name in ("alexa", "frontend", "words")]
+    compile_to(tmp_path / "vectors.wasm", sources, [plain("alexa")], ["-DWS_TRACE"])
+    vectors, expected = frontend_case(sample())
+    windows = np.concatenate([audio_windows(sample())[::8], random_windows()[::8]])
+    for state in range(len(ALEXA.word.states)):
+        for window in windows:
+            vectors.network(state, window)
+        expected += layers_at_the_end(state, windows)
+    found = differences(expected, run(tmp_path / "vectors.wasm", vectors, tmp_path))
+    assert not found, "reference and WebAssembly differ:\n" + "\n".join(found)
+
+
+def test_the_page_is_a_folder_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that name each other and no foreign host, and the words' facts."""
+    monkeypatch.chdir(ROOT)
+    page = tmp_path / "page"
+    assert main(["web", "build", "--word", "alexa", "--out", str(page)]) == 0
+    assert capfd.readouterr().out == f"{page}\n"
+    for path in page.iterdir():
+        if path.suffix in (".html", ".css", ".js", ".json"):
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\w+://(?!www\.w3\.org/)\w", text), path.name
+            for name in re.findall(r"""(?:from|src=|href=|fetch\(|Module\()\s*"([^"]+)\"""", text):
+                assert (page / name).is_file(), f"{path.name}: {name}"
+    about = json.loads((page / "about.json").read_text(encoding="utf-8"))
+    [word] = about["words"]
+    assert (word["name"], word["label"], word["sample"]) == ("alexa", "alexa", "alexa.wav")
+    assert (page / word["sample"]).read_bytes() == (ALEXA.folder / "sample.wav").read_bytes()
+    assert {row["core"]: row["flash"] for row in about["costs"]}["Cortex-M4"] > 50_000
+
+
+def test_it_is_served_to_this_computer_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "engine.wasm").write_bytes(b"\0asm")
+    (tmp_path / "main.js").write_bytes(b"1")
+    with server(tmp_path, 0) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        assert made.server_address[0] == "127.0.0.1"
+        for name, kind in (("engine.wasm", "application/wasm"), ("main.js", "text/javascript")):
+            with urlopen(f"http://localhost:{made.server_port}/{name}") as answer:
+                assert answer.headers["Content-Type"] == kind
+                assert answer.read() == (tmp_path / name).read_bytes()
+        with pytest.raises(UserError, match="--port 0 takes a free one"):
+            server(tmp_path, made.server_port)
+        made.shutdown()

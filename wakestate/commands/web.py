@@ -1,0 +1,61 @@
+"""The emulator in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from wakestate.commands import options
+from wakestate.commands.options import WordFile
+
+
+@click.group()
+def web() -> None:
+    """The emulator in the browser: build, serve."""
+
+
+def _built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
+    """The page of the words, in `out`."""
+    from wakestate.commands.program import Programs
+    from wakestate.web.module import build_module, check_tools
+    from wakestate.web.site import MODULE, Shown, write_site
+
+    check_tools()
+    names = [word.name for word in words]
+    Programs("host", words, model).build("generated")
+    folders = [Path("build/generated") / name / "plain" for name in names]
+    lists = folders[0] if len(names) == 1 else Path("build/generated") / "_".join(names)
+    out = out or Path("build/web") / "_".join(names)
+    build_module(names, folders, lists, out / MODULE)
+    shown = [Shown(word.load(), next(map(Path, word.samples), None)) for word in words]
+    write_site(shown, out / MODULE, out)
+    return out
+
+
+@web.command(epilog="Example: wakestate web build --word alexa --word computer --out site")
+@options.words
+@options.model
+@options.out("build/web/WORDS")
+def build(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
+    """Write the page as a folder of static files, for any web server."""
+    print(_built(words, model, out))
+
+
+@web.command(epilog="Example: wakestate web serve --word alexa --word computer")
+@options.words
+@options.model
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8090,
+    show_default=True,
+    help="0: any that is free.",
+)
+@click.option("--open/--no-open", "open_browser", default=True, help="Open the browser.")
+def serve(words: Sequence[WordFile], model: Path | None, port: int, open_browser: bool) -> None:
+    """Build the page, serve it to this computer, and open it."""
+    from wakestate.web import server
+
+    server.serve(_built(words, model, None), port, open_browser)

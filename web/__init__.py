@@ -1,0 +1,1 @@
+"""The emulator in the browser: the engine as WebAssembly, and the page that hears with it."""

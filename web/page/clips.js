@@ -1,0 +1,69 @@
+// The panel that records labelled clips.
+import { element, find } from "./controls.js";
+import { kinds, zipped } from "./recorder.js";
+
+export class Clips {
+  /** `play` gets int16 samples; `say` a message and whether it is a problem. */
+  constructor(words, rate, play, say) {
+    Object.assign(this, { words, rate, play, say, list: [], from: null, kinds: kinds(words) });
+    find("clip-kind").append(...this.kinds.map(({ title }, i) => element("option", { value: i, textContent: title })));
+    find("train-command").textContent = `make train WORD=${words[0].name} DATA=recordings`;
+    find("record").addEventListener("click", () => this.#toggle());
+    find("download").addEventListener("click", () => this.#download());
+  }
+
+  /** `trace` that is live, or null. */
+  listen(trace) {
+    this.trace = trace;
+    this.from = null;
+    this.#show();
+  }
+
+  #toggle() {
+    if (!this.trace) {
+      this.say("Press Listen first: clips are cut from what the microphone hears.", true);
+      return;
+    }
+    if (this.from === null) {
+      this.from = this.trace.samples;
+    } else {
+      const pcm = this.trace.sound(this.from, this.trace.samples);
+      this.from = null;
+      this.add(pcm);
+    }
+    this.#show();
+  }
+
+  /** Keeps a clip; of which kind, unless `kind` says it, is as chosen. */
+  add(pcm, kind = this.kinds[find("clip-kind").value]) {
+    if (pcm.length === 0) return;
+    const speaker = find("clip-speaker").value.trim() || "unknown";
+    this.list.push({ pcm, kind, speaker, split: find("clip-split").value });
+    this.#show();
+  }
+
+  #show() {
+    const recording = this.from !== null;
+    find("record").setAttribute("aria-pressed", recording);
+    find("record").textContent = recording ? "Stop and keep" : "Record";
+    find("download").disabled = this.list.length === 0;
+    find("clips").replaceChildren(...this.list.map((clip, i) => {
+      const tool = (text, act) => {
+        const button = element("button", { type: "button", className: "small", textContent: text,
+          "aria-label": `${text} clip ${i + 1}` });
+        button.addEventListener("click", act);
+        return button;
+      };
+      return element("li", {}, element("span", { className: "name", textContent: clip.kind.title }),
+        element("span", { className: "time", textContent: `${(clip.pcm.length / this.rate).toFixed(1)} s, ${clip.speaker}, ${clip.split}` }),
+        element("span", { className: "tools" }, tool("Play", () => this.play(clip.pcm)),
+          tool("Remove", () => { this.list.splice(i, 1); this.#show(); })));
+    }));
+  }
+
+  #download() {
+    const url = URL.createObjectURL(zipped(this.list, this.rate));
+    element("a", { href: url, download: "recordings.zip" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  }
+}

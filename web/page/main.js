@@ -1,0 +1,340 @@
+// The page: what is heard goes to the worker, what it answers into the picture.
+import { Clips } from "./clips.js";
+import { DeviceState, Words, element, find, showCosts } from "./controls.js";
+import { WAKE, eachEvent } from "./engine.js";
+import { lineOf, probability } from "./lines.js";
+import { Microphone } from "./microphone.js";
+import { Picture } from "./picture.js";
+import { Loudspeaker } from "./sounds.js";
+import { Trace } from "./trace.js";
+import { decoded, plainWav, wavOf } from "./wav.js";
+
+const LONGEST_S = 1800; // of a recording
+const WOKEN_MS = 1500;
+
+const worker = new Worker("worker.js", { type: "module" });
+const about = await (await fetch("about.json")).json();
+const facts = await new Promise((ready) => {
+  worker.onmessage = ({ data }) => ready(data.facts);
+  fetch("engine.wasm").then((got) => got.arrayBuffer()).then((bytes) => worker.postMessage({ type: "load", bytes }, [bytes]));
+});
+
+const picture = new Picture(find("canvas"), facts);
+const device = new DeviceState(find("fields"), facts.states, stateChanged);
+const words = new Words(facts, about.words, picture, thresholdChanged);
+const clips = new Clips(about.words, facts.rate, playSound, say);
+const loudspeaker = new Loudspeaker();
+let trace = new Trace(facts, 0);
+let session = 0;
+let microphone = null;
+let recording = null; // { name, pcm }
+let playing = null; // { source, from, began }
+let output = null; // AudioContext of recordings
+let shown = null; // what the picture was drawn of
+let share = 0;
+let whole = null; // resolves where a recording was heard to its end
+let refresh = null;
+
+function say(text, wrong = false) {
+  find("message").textContent = text;
+  find("message").classList.toggle("wrong", wrong);
+}
+
+function status(text, kind = "") {
+  find("status").className = `status ${kind}`;
+  find("status-text").textContent = text;
+}
+
+const settings = () => ({ session, state: device.state, sensitivities: words.sensitivities, off: words.off });
+
+// What is heard
+
+function begin() {
+  session++;
+  trace = new Trace(facts, device.state);
+  find("wakes").replaceChildren();
+  find("no-wakes").hidden = false;
+  find("announce").textContent = "";
+}
+
+function hearRecording(keepView = false) {
+  const end = picture.end;
+  begin();
+  picture.end = keepView ? end : picture.span;
+  const heard = new Promise((done) => { whole = done; });
+  worker.postMessage({ type: "recording", pcm: recording.pcm, ...settings() });
+  return heard;
+}
+
+async function open(name, bytes) {
+  stopMicrophone();
+  stopPlaying();
+  const exact = plainWav(bytes, facts.rate);
+  try {
+    const pcm = exact ?? (await decoded(bytes, facts.rate));
+    recording = { name, pcm: pcm.slice(0, LONGEST_S * facts.rate) };
+  } catch (error) {
+    say(`${name}: ${error.message}`, true);
+    return;
+  }
+  say(`${name}, ${(recording.pcm.length / facts.rate).toFixed(1)} s` +
+    (exact ? "" : ": decoded and resampled by the browser") +
+    (recording.pcm.length < (exact ?? recording.pcm).length ? ": its first 30 minutes" : ""));
+  showRecording();
+  await hearRecording();
+}
+
+function showRecording() {
+  find("play").hidden = !recording;
+  const position = find("position");
+  position.hidden = !recording || recording.pcm.length <= picture.span;
+  if (recording) position.max = Math.max(0, recording.pcm.length - picture.span);
+}
+
+async function startMicrophone() {
+  stopPlaying();
+  find("microphone").disabled = true;
+  try {
+    microphone = await Microphone.start(facts.rate, { canceller: find("canceller").checked });
+  } catch (error) {
+    say(error.message, true);
+    return;
+  } finally {
+    find("microphone").disabled = false;
+  }
+  recording = null;
+  showRecording();
+  begin();
+  worker.postMessage({ type: "microphone", port: microphone.port, ...settings() }, [microphone.port]);
+  find("microphone").setAttribute("aria-pressed", "true");
+  find("microphone-text").textContent = "Stop";
+  clips.listen(trace);
+  playDevice();
+  say(microphone.resampled
+    ? `The browser gives ${microphone.context.sampleRate / 1000} kHz; this page resamples it to ${facts.rate / 1000} kHz.`
+    : `The browser gives ${facts.rate / 1000} kHz.`);
+}
+
+function stopMicrophone() {
+  if (!microphone) return;
+  microphone.stop();
+  microphone = null;
+  loudspeaker.stop();
+  worker.postMessage({ type: "stop", session: ++session });
+  find("microphone").setAttribute("aria-pressed", "false");
+  find("microphone-text").textContent = "Listen";
+  find("level").style.transform = "scaleX(0)";
+  clips.listen(null);
+}
+
+worker.onmessage = ({ data }) => {
+  if (data.session !== session) return;
+  share = data.share;
+  const wakes = trace.append(data);
+  if (microphone) trace.trim();
+  wakes.forEach(showWake);
+  if (data.done) whole?.();
+};
+
+// Device state and thresholds
+
+function stateChanged(state) {
+  words.setState(state);
+  if (microphone) {
+    worker.postMessage({ type: "state", state });
+    trace.setState(state);
+    playDevice();
+  } else if (recording) {
+    hearRecording(true);
+  }
+  trace.version++;
+}
+
+function thresholdChanged(word) {
+  trace.version++;
+  if (microphone) {
+    worker.postMessage({ type: "configure", word, sensitivity: words.sensitivities[word], off: words.off[word] });
+  } else if (recording) {
+    clearTimeout(refresh);
+    refresh = setTimeout(() => hearRecording(true), 60);
+  }
+}
+
+function playDevice() {
+  const { player, volume } = device.now;
+  if (microphone && find("loudspeaker").checked) loudspeaker.play(player, volume);
+  else loudspeaker.stop();
+}
+
+// Wakes
+
+function showWake(wake) {
+  const { name } = facts.words[wake.word], { phrase } = about.words[wake.word];
+  const seconds = (sample) => (sample / facts.rate).toFixed(2);
+  const tool = (text, label, act) => {
+    const button = element("button", { type: "button", className: "small", textContent: text, "aria-label": label });
+    button.addEventListener("click", act);
+    return button;
+  };
+  const around = () => trace.sound(wake.start - facts.rate / 2, wake.end + facts.rate / 2);
+  const keep = () => clips.add(around(), clips.kinds[wake.word]);
+  const row = element("li", {}, element("span", { className: "name", textContent: phrase }),
+    element("span", { className: "time", textContent: `${seconds(wake.start)}–${seconds(wake.end)} s, p ${probability(wake.probability)}` }),
+    element("span", { className: "tools" },
+      tool("Show", `Show ${name} at ${seconds(wake.start)} s`, () => { if (recording) picture.end = wake.end + picture.span / 2; trace.version++; }),
+      tool("Keep", `Keep ${name} at ${seconds(wake.start)} s as a clip`, keep)));
+  row.style.setProperty("--c", `var(--s${wake.word % 5})`);
+  find("wakes").prepend(row);
+  find("no-wakes").hidden = true;
+  if (!microphone) return;
+  find("announce").textContent = `${phrase} at ${seconds(wake.sample)} seconds`;
+  find("status").style.setProperty("--c", `var(--s${wake.word % 5})`);
+  trace.woken = performance.now();
+  trace.wokenBy = phrase;
+}
+
+// Playing
+
+async function playSound(pcm, from = 0) {
+  output ??= new AudioContext();
+  await output.resume();
+  const buffer = output.createBuffer(1, pcm.length, facts.rate);
+  buffer.copyToChannel(Float32Array.from(pcm, (x) => x / 32768), 0);
+  const source = new AudioBufferSourceNode(output, { buffer });
+  source.connect(output.destination);
+  source.start(0, from / facts.rate);
+  return source;
+}
+
+function stopPlaying() {
+  playing?.source.stop();
+  playing = null;
+  picture.playhead = null;
+  trace.version++;
+  find("play").setAttribute("aria-pressed", "false");
+}
+
+async function togglePlay() {
+  if (playing) {
+    stopPlaying();
+    return;
+  }
+  const from = Math.max(0, picture.end - picture.span);
+  const start = from + facts.rate >= recording.pcm.length ? 0 : from;
+  const source = await playSound(recording.pcm, start);
+  playing = { source, from: start, began: output.currentTime };
+  source.onended = () => { if (playing?.source === source) stopPlaying(); };
+  find("play").setAttribute("aria-pressed", "true");
+}
+
+// The picture
+
+function follow() {
+  if (microphone) {
+    picture.end = Math.max(trace.samples, picture.span);
+    find("level").style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + Math.log10(trace.level() + 1e-6) / 3))})`;
+  } else if (playing) {
+    picture.playhead = playing.from + (output.currentTime - playing.began) * facts.rate;
+    if (picture.playhead > picture.end - picture.span / 4) picture.end = picture.playhead + picture.span / 4;
+    trace.version++;
+  }
+  if (recording) {
+    const most = Math.max(picture.span, recording.pcm.length);
+    picture.end = Math.max(picture.span, Math.min(most, picture.end));
+    find("position").value = picture.end - picture.span;
+  }
+}
+
+function showStatus() {
+  const cost = share > 0 ? `, ${(100 * share).toFixed(1)} % of a core` : "";
+  if (microphone && performance.now() - (trace.woken ?? -1e9) < WOKEN_MS) status(`${trace.wokenBy}!`, "woken");
+  else if (microphone) status(`Listening${cost}`, "live");
+  else if (recording) status(`${trace.wakes.length === 1 ? "1 wake" : `${trace.wakes.length} wakes`}${cost}`);
+  else status("Ready");
+}
+
+function frame() {
+  follow();
+  showStatus();
+  const now = `${session} ${trace.version} ${picture.end}`;
+  if (picture.stale || now !== shown) {
+    picture.draw(trace, words.thresholds);
+    shown = now;
+  }
+  requestAnimationFrame(frame);
+}
+
+function moveBy(seconds) {
+  if (!recording) return;
+  picture.end += seconds * facts.rate;
+  trace.version++;
+}
+
+// Wiring
+
+find("microphone").addEventListener("click", () => (microphone ? stopMicrophone() : startMicrophone()));
+find("canceller").addEventListener("change", async () => {
+  if (microphone) { stopMicrophone(); await startMicrophone(); }
+});
+find("sample").addEventListener("click", openSample);
+find("file").addEventListener("change", ({ target }) => { if (target.files[0]) openFile(target.files[0]); target.value = ""; });
+find("play").addEventListener("click", togglePlay);
+find("loudspeaker").addEventListener("change", playDevice);
+find("own-sound").addEventListener("change", async ({ target }) => {
+  const [file] = target.files, { player } = device.now;
+  if (!file) return;
+  try {
+    await loudspeaker.choose(player, await file.arrayBuffer());
+    find("own-sound-text").textContent = `${file.name}, while ${player}`;
+    playDevice();
+  } catch {
+    say(`${file.name}: the browser cannot decode this file. Try WAV, FLAC, MP3, Ogg or M4A.`, true);
+  }
+});
+find("position").addEventListener("input", ({ target }) => { picture.end = target.valueAsNumber + picture.span; trace.version++; });
+find("canvas").addEventListener("keydown", (event) => {
+  const steps = { ArrowLeft: -0.5, ArrowRight: 0.5, PageUp: -5, PageDown: 5, Home: -1e6, End: 1e6 };
+  if (!(event.key in steps)) return;
+  event.preventDefault();
+  moveBy(steps[event.key]);
+});
+let grabbed = null;
+find("canvas").addEventListener("pointerdown", (event) => { grabbed = event.clientX; find("canvas").setPointerCapture(event.pointerId); });
+find("canvas").addEventListener("pointermove", (event) => {
+  if (grabbed === null || !recording) return;
+  moveBy(((grabbed - event.clientX) / picture.width) * (picture.span / facts.rate));
+  grabbed = event.clientX;
+});
+find("canvas").addEventListener("lostpointercapture", () => { grabbed = null; });
+for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+  addEventListener(type, (event) => {
+    event.preventDefault();
+    find("drop").hidden = type === "drop" || (type === "dragleave" && event.relatedTarget === null);
+    if (type === "drop" && event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
+  });
+}
+new ResizeObserver(() => { picture.resize(); words.place(); showRecording(); }).observe(find("canvas"));
+picture.dark.addEventListener("change", () => words.place());
+
+async function openFile(file) { await open(file.name, await file.arrayBuffer()); }
+
+async function openSample() {
+  const { sample } = about.words.find((word) => word.sample) ?? {};
+  if (sample) await open(sample, await (await fetch(sample)).arrayBuffer());
+}
+
+/** For the browser's console, and for tests: what was heard, as `wakestate emulate` prints it. */
+globalThis.wakestate = {
+  lines: () => [...eachEvent(trace.events.all.subarray(0, trace.events.length))].map((event) => lineOf(event, facts, recording?.name ?? "-")),
+  wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
+  open, share: () => share, wakes: () => trace.wakes.filter((event) => event.type === WAKE), clips,
+};
+
+showCosts(find("costs"), find("costs-note"), about);
+find("version").textContent = about.version;
+for (const id of ["microphone", "file"]) find(id).disabled = false;
+find("sample").disabled = !about.words.some((word) => word.sample);
+if (find("sample").disabled) status("Ready");
+else await openSample();
+requestAnimationFrame(frame);
+performance.mark("usable");

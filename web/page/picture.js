@@ -1,0 +1,236 @@
+// Draws a trace: the LFBE picture, below it each word's score and threshold, over both the wakes.
+
+const SCORE_SHARE = 0.38; // of the height
+const STATES = 18; // px: the strip of device states
+const AXIS = 20;
+const LOGITS = [-6, 9]; // of the score's axis
+const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
+const LEVELS = [-112, 60]; // int8 that the colors span
+const RAMPS = {
+  dark: ["#0b1020", "#1b2450", "#44307c", "#86397f", "#cf4f63", "#f58a4b", "#fcd27a", "#fffbe0"],
+  light: ["#ffffff", "#e6eefb", "#c2d6f3", "#93b4e6", "#5f8bd4", "#3a60b4", "#263a86", "#141f4d"],
+};
+
+function rampOf(colors) {
+  const stops = colors.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
+  const table = new Uint32Array(256);
+  for (let i = 0; i < 256; i++) {
+    const at = (i / 255) * (stops.length - 1), from = Math.min(stops.length - 2, Math.floor(at));
+    const [r, g, b] = stops[from].map((x, c) => Math.round(x + (stops[from + 1][c] - x) * (at - from)));
+    table[i] = (255 << 24) | (b << 16) | (g << 8) | r;
+  }
+  return table;
+}
+
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+export const percent = (p) => `${(100 * p).toFixed(p > 0.9895 || p < 0.0105 ? 1 : 0)} %`;
+
+export class Picture {
+  constructor(canvas, facts) {
+    this.canvas = canvas;
+    this.facts = facts;
+    this.image = document.createElement("canvas");
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.dark.addEventListener("change", () => this.restyle());
+    this.span = 8 * facts.rate; // samples across
+    this.end = this.span; // sample at the right edge
+    this.playhead = null;
+    this.restyle();
+    this.resize();
+  }
+
+  restyle() {
+    const style = getComputedStyle(document.documentElement);
+    const color = (name) => style.getPropertyValue(`--${name}`).trim();
+    this.colors = {
+      page: color("inset"), text: color("text"), soft: color("soft"), grid: color("grid"),
+      words: ["s0", "s1", "s2", "s3", "s4"].map(color),
+    };
+    this.ramp = rampOf(RAMPS[this.dark.matches ? "dark" : "light"]);
+    this.stale = true;
+  }
+
+  resize() {
+    const { width, height } = this.canvas.getBoundingClientRect(), scale = devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * scale);
+    this.canvas.height = Math.round(height * scale);
+    this.scale = scale;
+    this.width = width;
+    this.height = height;
+    this.span = Math.max(3.5, Math.min(10, width / 100)) * this.facts.rate;
+    const body = height - AXIS - STATES;
+    this.lfbe = { top: 0, height: Math.round(body * (1 - SCORE_SHARE)) };
+    this.strip = { top: this.lfbe.height, height: STATES };
+    this.score = { top: this.lfbe.height + STATES, height: body - this.lfbe.height };
+    this.stale = true;
+  }
+
+  color(word) { return this.colors.words[word % this.colors.words.length]; }
+
+  x(sample) { return this.width * (1 - (this.end - sample) / this.span); }
+
+  sampleAt(x) { return this.end - this.span * (1 - x / this.width); }
+
+  /** Height of a word's score: linear in its logit. */
+  y(word, score) {
+    const { scale, zero, smoothing } = this.facts.words[word];
+    return this.#yOfLogit(scale * (score / smoothing - zero));
+  }
+
+  scoreAt(word, y) {
+    const { scale, zero, smoothing } = this.facts.words[word];
+    const share = 1 - (y - this.score.top) / this.score.height;
+    const logit = LOGITS[0] + Math.max(0, Math.min(1, share)) * (LOGITS[1] - LOGITS[0]);
+    return Math.round((logit / scale + zero) * smoothing);
+  }
+
+  probability(word, score) {
+    const { scale, zero, smoothing } = this.facts.words[word];
+    return sigmoid(scale * (score / smoothing - zero));
+  }
+
+  #yOfLogit(logit) {
+    const share = (logit - LOGITS[0]) / (LOGITS[1] - LOGITS[0]);
+    return this.score.top + this.score.height * (1 - Math.max(0, Math.min(1, share)));
+  }
+
+  /** thresholds: of each word, or null where it is off. */
+  draw(trace, thresholds) {
+    const g = this.canvas.getContext("2d");
+    g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+    g.fillStyle = this.colors.page;
+    g.fillRect(0, 0, this.width, this.height);
+    g.font = "11px system-ui, sans-serif";
+    g.textBaseline = "middle";
+    this.#drawColumns(g, trace);
+    this.#drawAxes(g);
+    this.#drawStates(g, trace);
+    trace.scores.forEach((list, word) => {
+      if (thresholds[word] !== null) this.#drawScore(g, list, word);
+    });
+    thresholds.forEach((score, word) => { if (score !== null) this.#drawThreshold(g, word, score); });
+    for (const wake of trace.wakes) this.#drawWake(g, wake);
+    if (this.playhead !== null) this.#line(g, this.x(this.playhead), 0, this.height - AXIS, this.colors.text, 1);
+    this.stale = false;
+  }
+
+  #drawColumns(g, trace) {
+    const { hop, window, bands } = this.facts;
+    const middle = (window - hop) / 2; // a column is drawn at its window's middle
+    const from = Math.max(trace.first / hop, Math.floor((this.end - this.span - middle) / hop));
+    const kept = trace.first / hop + trace.columns.length / bands;
+    const to = Math.min(kept, Math.ceil((this.end - middle) / hop));
+    if (to <= from) return;
+    const width = to - from, image = new ImageData(width, bands);
+    const pixels = new Uint32Array(image.data.buffer), { all } = trace.columns;
+    for (let i = 0; i < width; i++) {
+      const at = (from + i - trace.first / hop) * bands;
+      for (let band = 0; band < bands; band++) {
+        const level = (255 * (all[at + band] - LEVELS[0])) / (LEVELS[1] - LEVELS[0]);
+        pixels[(bands - 1 - band) * width + i] = this.ramp[Math.max(0, Math.min(255, level | 0))];
+      }
+    }
+    this.image.width = width;
+    this.image.height = bands;
+    this.image.getContext("2d").putImageData(image, 0, 0);
+    const left = this.x(from * hop + middle), right = this.x(to * hop + middle);
+    g.imageSmoothingEnabled = true;
+    g.drawImage(this.image, left, this.lfbe.top, right - left, this.lfbe.height);
+  }
+
+  #drawAxes(g) {
+    g.textAlign = "left";
+    for (const p of TICKS) {
+      const y = this.#yOfLogit(Math.log(p / (1 - p)));
+      this.#line(g, 0, y, null, this.colors.grid, 1);
+      g.fillStyle = this.colors.soft;
+      g.fillText(percent(p), 6, y - 7);
+    }
+    g.textAlign = "center";
+    const { rate } = this.facts, first = Math.ceil((this.end - this.span) / rate);
+    for (let s = Math.max(0, first); s <= this.end / rate; s++) {
+      const x = this.x(s * rate);
+      this.#line(g, x, this.score.top, this.height - AXIS, this.colors.grid, 1);
+      g.fillStyle = this.colors.soft;
+      if (x > 12 && x < this.width - 12) g.fillText(`${s} s`, x, this.height - AXIS / 2);
+    }
+  }
+
+  #drawStates(g, trace) {
+    g.fillStyle = this.colors.page;
+    g.fillRect(0, this.strip.top, this.width, this.strip.height);
+    g.textAlign = "left";
+    trace.states.forEach(({ sample, state }, i) => {
+      const next = trace.states[i + 1]?.sample ?? Math.max(trace.samples, this.end);
+      const left = Math.max(0, this.x(sample)), right = Math.min(this.width, this.x(next));
+      if (right <= left) return;
+      const name = this.facts.states[state].replaceAll(/\w+=/g, "").replaceAll(",", ", ");
+      g.fillStyle = this.colors.grid;
+      g.fillRect(left, this.strip.top + 1, right - left - (i + 1 < trace.states.length ? 1 : 0), STATES - 2);
+      if (right - left > g.measureText(name).width + 12) {
+        g.fillStyle = this.colors.text;
+        g.fillText(name, left + 6, this.strip.top + STATES / 2);
+      }
+    });
+  }
+
+  #drawScore(g, list, word) {
+    const left = this.end - this.span * 1.05;
+    let low = 0, high = list.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (list[middle].sample < left) low = middle + 1;
+      else high = middle;
+    }
+    g.beginPath();
+    for (let i = low; i < list.length && list[i].sample <= this.end + this.facts.rate; i++) {
+      g.lineTo(this.x(list[i].sample), this.y(word, list[i].score));
+    }
+    g.strokeStyle = this.color(word);
+    g.lineWidth = 2;
+    g.lineJoin = "round";
+    g.stroke();
+  }
+
+  #drawThreshold(g, word, score) {
+    const y = this.y(word, score);
+    g.setLineDash([5, 4]);
+    this.#line(g, 0, y, null, this.color(word), 1.5);
+    g.setLineDash([]);
+  }
+
+  #drawWake(g, wake) {
+    const left = this.x(wake.start), right = this.x(wake.end), at = this.x(wake.sample);
+    if (at < -80 || left > this.width) return;
+    const color = this.color(wake.word);
+    g.fillStyle = color;
+    g.globalAlpha = 0.22;
+    g.fillRect(left, 0, right - left, this.lfbe.height);
+    g.globalAlpha = 1;
+    this.#line(g, left, 0, this.lfbe.height, color, 2);
+    this.#line(g, right, 0, this.lfbe.height, color, 2);
+    this.#line(g, at, this.score.top, this.height - AXIS, color, 1);
+    g.beginPath();
+    g.arc(at, this.y(wake.word, wake.score), 5, 0, 7);
+    g.fill();
+    const label = this.facts.words[wake.word].name.replaceAll("_", " ");
+    g.font = "600 12px system-ui, sans-serif";
+    g.textAlign = "left";
+    const width = g.measureText(label).width + 14;
+    g.beginPath();
+    g.roundRect(left, 6, width, 20, 5);
+    g.fill();
+    g.fillStyle = this.colors.page;
+    g.fillText(label, left + 7, 16.5);
+    g.font = "11px system-ui, sans-serif";
+  }
+
+  /** Vertical from `a` to `b` at x, or, `b` null, horizontal at y = a. */
+  #line(g, x, a, b, color, width) {
+    g.beginPath();
+    if (b === null) { g.moveTo(0, a); g.lineTo(this.width, a); } else { g.moveTo(x, a); g.lineTo(x, b); }
+    g.strokeStyle = color;
+    g.lineWidth = width;
+    g.stroke();
+  }
+}
