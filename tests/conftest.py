@@ -27,9 +27,11 @@ def began(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest -n), a file's tests stay together: they share fixtures."""
+    """Mark each test by its room. With several processes (pytest -n), a file's tests stay together:
+    they share fixtures."""
     items.sort(key=began)
     for item in items:
+        item.add_marker(item.path.parent.name)
         name = item.path.name
         group = "boards" if name in OF_ALL_BOARDS else name
         item.add_marker(pytest.mark.xdist_group(group))

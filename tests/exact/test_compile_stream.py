@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.exact.test_compile import columns, written
 from tests.support.compiled import TFLM, build, compare
-from tests.support.tflite_maker import Maker, schema
+from tests.support.models.networks import columns
+from tests.support.tflite_maker import Maker, schema, written
 from wakestate.__main__ import main
 from wakestate.convert.compile.emit import Compiled, compile_model
 from wakestate.convert.graph.errors import ConvertError

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.firmware_build import EMULATED, build
-from tests.unit.test_emulator import events
+from tests.support.firmware_build import EMULATED, build, events
 
 #: On all boards, and on these.
 SHORT, MINUTES, LONG = 2, 20, ("mps2-an386",)

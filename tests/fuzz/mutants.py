@@ -35,6 +35,8 @@ import numpy as np
 import tflite
 
 from tests.fuzz.targets import ROOT
+from tests.support.models import folds, moves, networks, operators, sequences, tables, weights
+from tests.support.tflite_maker import Maker
 from wakestate.__main__ import main as wakestate
 from wakestate.contract.kernels import KERNELS
 
@@ -209,28 +211,17 @@ def run_sanitized(folder: Path) -> str:
 
 def own_models(folder: Path) -> list[Path]:
     """Small models with all operators, from the tests' own makers."""
-    from tests.exact import (
-        test_compile,
-        test_compile_fold,
-        test_compile_moves,
-        test_compile_ops,
-        test_compile_sequence,
-        test_compile_tables,
-        test_compile_weights,
-    )
-    from tests.support.tflite_maker import Maker
-
-    kinds = dict(test_compile_ops.KINDS)
+    kinds = dict(operators.KINDS)
     for module, names in (
-        (test_compile, "golden_model feedback float_ends random_network"),
-        (test_compile_fold, "flattened dilated"),
-        (test_compile_moves, "reductions moves floats"),
-        (test_compile_sequence, "svdfs keyword lstms"),
-        (test_compile_tables, "alone with_constants conditions meetings channels pairs"),
-        (test_compile_weights, "zero_scales products matmuls batches transposed"),
+        (networks, "golden_model feedback float_ends random_network"),
+        (folds, "flattened dilated"),
+        (moves, "reductions moves floats"),
+        (sequences, "svdfs keyword lstms"),
+        (tables, "alone with_constants conditions meetings channels pairs"),
+        (weights, "zero_scales products matmuls batches transposed"),
     ):
         for name in names.split():
-            kinds[f"{module.__name__.split('_')[-1]}_{name}"] = getattr(module, name)
+            kinds[f"{module.__name__.split('.')[-1]}_{name}"] = getattr(module, name)
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for name, make in kinds.items():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.exact.test_compile import golden_model, written
 from tests.support.firmware_build import ROOT
+from tests.support.models.networks import golden_model
+from tests.support.tflite_maker import written
 from wakestate.convert.compile.emit import compile_model
 from wakestate.render import write_files
 

@@ -19,12 +19,12 @@ from tests.support.firmware_build import (
     REAL,
     ROOT,
     SEMIHOSTED,
-    Build,
     build,
+    hear,
     host_device,
     skip_without_qemu,
 )
-from tests.unit.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
+from tests.support.wav import LOUD, QUIET, SPEECH, pcm, wav
 from wakestate.boards.budget import taken, within
 from wakestate.boards.elf import Segment, symbols
 from wakestate.boards.gdb import Gdb
@@ -162,21 +162,6 @@ def test_it_tells_of_the_fault_before_and_of_what_did_not_come_up(device: Path) 
 
 
 # The whole image on emulated boards. 32 ns an instruction: a core of 31 MHz, busy for a quarter.
-
-
-def hear(made: Build, audio: Path, commands: bytes = b"") -> list[Event]:
-    """The events of the device image; commands are sent once it is ready."""
-    elf = made.program("device")
-    call = command(made.board, elf, [str(audio)], icount=5, serial=True)
-    # Unbuffered: communicate() would not see what readline() read ahead.
-    with subprocess.Popen(
-        call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        rest, _ = process.communicate(commands, timeout=300)
-        assert process.returncode == 0
-    return [json.loads(line) for line in (first + rest).splitlines()]
 
 
 SAMPLE = ROOT / "models/alexa/sample.wav"

@@ -23,7 +23,7 @@ from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
 from tests.support.firmware_build import EMULATED, REAL, ROOT, build
-from tests.unit.test_emulator import wav
+from tests.support.wav import wav
 from wakestate.boards import flash, gdb, serial
 from wakestate.boards.elf import Segment, segments
 from wakestate.boards.new import new_board

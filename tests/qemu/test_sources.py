@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.exact.test_compile import golden_model, written
 from tests.support.executors import CFLAGS, TOY
+from tests.support.models.networks import golden_model
+from tests.support.tflite_maker import written
 from wakestate.convert.compile.emit import emit_model
 from wakestate.convert.compile.sources import FIRMWARE
 from wakestate.convert.emit import emit

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.firmware_build import ROOT, Build, build, host_device
-from tests.unit.test_emulator import LOUD, QUIET, SPEECH, pcm, wav
+from tests.support.wav import LOUD, QUIET, SPEECH, pcm, wav
 from wakestate.boards.run import command
 from wakestate.verify.protocol.frames import (
     PREROLL,

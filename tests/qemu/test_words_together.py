@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.qemu.test_device import hear
 from tests.support.executors import ROOT
-from tests.support.firmware_build import build
-from tests.unit.test_emulator import pcm
+from tests.support.firmware_build import build, hear
+from tests.support.wav import pcm
 from wakestate import __version__
 from wakestate.__main__ import main
 from wakestate.bench.image import read_image

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pty
-import select
 import subprocess
 import sys
 import termios
-import time
 import tty
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,43 +18,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.firmware_build import ROOT, build, host_device
-from tests.unit.test_emulator import SPEECH, wav
+from tests.support.running_gateway import SOUND, Kept, message, read_until, running
+from tests.support.wav import SPEECH, wav
 from wakestate.__main__ import main
-from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway, Utterance
-from wakestate.verify.protocol.frames import Audio, End, Frame, Kind, Reader, Start, encode
+from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway
+from wakestate.verify.protocol.frames import Frame, Kind, Reader, encode
 from wakestate.verify.protocol.sensitivity import Sensitivity
-
-START = Start(1, 0, 16000, 8000, 17000, 17000, 41040, 0, 0.5, "alexa", "player=idle")
-SOUND = np.arange(20000, dtype=np.int16)
-
-
-class Kept:
-    """A sink that keeps what it gets, and has enough at a sample."""
-
-    def __init__(self, enough: int | None = None) -> None:
-        self.begun: list[Utterance] = []
-        self.ended: list[Utterance] = []
-        self.enough = enough
-
-    def begin(self, utterance: Utterance) -> None:
-        self.begun.append(utterance)
-
-    def more(self, utterance: Utterance) -> bool:
-        return self.enough is not None and utterance.samples >= self.enough
-
-    def end(self, utterance: Utterance) -> None:
-        self.ended.append(utterance)
-
-
-def message(number: int = 0, utterance: int = 1, reason: int = 0) -> list[bytes]:
-    """The frames of one message with all of SOUND."""
-    start = Start(**{**START.__dict__, "utterance": utterance})
-    payloads = [(Kind.START, start.payload())]
-    for at in range(0, len(SOUND), 160):
-        audio = Audio(utterance, at, SOUND[at : at + 160])
-        payloads.append((Kind.AUDIO, audio.payload()))
-    payloads.append((Kind.END, End(utterance, reason, len(SOUND), 0, 0).payload()))
-    return [encode(Frame(kind, number + i, data)) for i, (kind, data) in enumerate(payloads)]
 
 
 def fed(*parts: bytes, sink: Kept | None = None) -> Kept:
@@ -189,10 +154,10 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
     call += ["--out", str(tmp_path / "out"), "--follow", "0.05"]
     with running(call) as process:
         assert process.stderr is not None
-        told = _told(ours, b"uplink on\n")
+        told = read_until(ours, b"uplink on\n")
         assert termios.tcgetattr(theirs)[4] == termios.B1000000
         os.write(ours, before_stop)
-        told += _told(ours, b"stop 1\n")
+        told += read_until(ours, b"stop 1\n")
         os.write(ours, stream[len(before_stop) :])
         while b"stopped" not in (line := process.stderr.readline()):
             assert line
@@ -208,28 +173,6 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
     frames = [item for item in Reader().feed(stream) if isinstance(item, Frame)]
     assert len(pcm) == facts["samples"] == sum((len(f.payload) - 6) // 2 for f in frames[1:-1])
     assert facts["ended"] == "stopped" and facts["gaps"] == []
-
-
-@contextlib.contextmanager
-def running(call: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that is killed where the test fails."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(call, cwd=ROOT, stdout=pipe, stderr=pipe) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def _told(port: int, command: bytes) -> bytes:
-    """What the gateway says until it says `command`."""
-    said = b""
-    end = time.monotonic() + 60
-    while command not in said:
-        assert time.monotonic() < end, said
-        if select.select([port], [], [], 1)[0]:
-            said += os.read(port, 1000)
-    return said
 
 
 def test_sensitivity_is_said_until_the_device_has_it() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.test_gateway import SOUND, START, Kept, _told, message, running
+from tests.support.running_gateway import SOUND, START, Kept, message, read_until, running
 from wakestate.verify.gateway import posting
 from wakestate.verify.gateway.gateway import GAPS_MOST, Folder, Gateway, Utterance
 from wakestate.verify.gateway.lines import LINES_MOST, Lines
@@ -333,7 +333,7 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
         str(tmp_path),
     ]
     with running(call) as process:
-        _told(good, b"uplink on\n")
+        read_until(good, b"uplink on\n")
         for number, make in enumerate(HOSTILE.values(), 1):
             flood(bad, make, rng)
             for part in message(utterance=number)[:20]:
@@ -344,7 +344,7 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
             memory, threads, files = _state(process.pid)
             assert memory < 100 and threads <= 12 and files < 30
         process.terminate()
-        told = _told(good, b"uplink off\n")
+        told = read_until(good, b"uplink off\n")
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0 and b"Traceback" not in err and told.endswith(b"uplink off\n")
     assert b"\x1b" not in err and b"\0" not in err
@@ -399,7 +399,7 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
     ]
     with running([*call, "--follow", "9"]) as process:
         assert process.stderr is not None
-        _told(ends[0], b"uplink on\n")
+        read_until(ends[0], b"uplink on\n")
         os.write(ends[0], b"".join(message()[:9]) + b'{"type":"here"}\n')
         assert b"here" in process.stderr.readline()
         for end in ends:
@@ -408,7 +408,7 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
         said = process.stderr.readline() + process.stderr.readline()
         assert b"lost: " in said and b" s, lost" in said  # the device; its utterance
         ends = plug()
-        _told(ends[0], b"uplink on\n")
+        read_until(ends[0], b"uplink on\n")
         os.write(ends[0], b"".join(message()))
         while b", stopped" not in (line := process.stderr.readline()):
             assert line

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("fastapi")
 
-from tests.service.test_gateway import START
 from tests.support.firmware_build import ROOT, build, skip_without_qemu
+from tests.support.running_gateway import START
 from tests.support.running_service import CALL, Running, sound, started, until
 from wakestate.__main__ import main
 from wakestate.boards.schema import load_board

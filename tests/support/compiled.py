@@ -156,3 +156,28 @@ def compare(expected: Outputs, given: Results, who: str) -> None:
                     f"{who}: run {number}, output {output}, index {first}: expected "
                     f"{values[first]}, given {found[first]}; {len(differ)} of {values.size} differ"
                 )
+
+
+RUNS = 12
+
+
+def random_inputs(path: Path, runs: int = RUNS, seed: int = 3) -> Sequences:
+    """One sequence: every value once where there is room, then noise, then the ends."""
+    rng = np.random.default_rng(seed)
+    sequence = []
+    for run in range(runs):
+        given = []
+        for tensor in read_model(path).graphs[0].inputs:
+            x = rng.integers(-128, 128, tensor.size)
+            if run == 0:
+                x = np.resize(np.arange(-128, 128), tensor.size)
+            elif run in (1, 2):
+                x = np.full(tensor.size, -128 if run == 1 else 127)
+            if tensor.dtype in ("INT16", "INT32"):
+                least, most = np.iinfo(tensor.dtype.lower()).min, np.iinfo(tensor.dtype.lower()).max
+                x = np.interp(x, (-128, 127), (least, most)) + rng.integers(-99, 99, tensor.size)
+                given.append(np.clip(x, least, most).astype(tensor.dtype.lower()))
+                continue
+            given.append(x.astype(np.int8).view("u1" if tensor.dtype == "UINT8" else "i1"))
+        sequence.append(given)
+    return [sequence]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wakestate.boards import building
 from wakestate.boards.generate import generate
-from wakestate.boards.run import capture, check_qemu
+from wakestate.boards.run import capture, check_qemu, command
 from wakestate.boards.schema import Board, BoardError, board_names, load_board
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +120,24 @@ def build(
     done = building.build("firmware/build.mk", *variables, root=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return made
+
+
+def events(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
+    """What an emulator printed, without a word on stderr."""
+    assert (done.returncode, done.stderr) == (0, b"")
+    return [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+
+
+def hear(made: Build, audio: Path, commands: bytes = b"") -> list[dict[str, Any]]:
+    """The events of the device image; commands are sent once it is ready."""
+    elf = made.program("device")
+    call = command(made.board, elf, [str(audio)], icount=5, serial=True)
+    # Unbuffered: communicate() would not see what readline() read ahead.
+    with subprocess.Popen(
+        call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        rest, _ = process.communicate(commands, timeout=300)
+        assert process.returncode == 0
+    return [json.loads(line) for line in (first + rest).splitlines()]

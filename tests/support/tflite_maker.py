@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +322,9 @@ class Maker:
         elif name != "DEPTHWISE_CONV_2D":  # TFLM crashes on -1 there
             given.append(-1)
         return self.op(name, given, [y], kind, **options)
+
+
+def written(tmp_path: Path, make: Callable[[Maker], None], seed: int = 0, name: str = "") -> Path:
+    maker = Maker(seed)
+    make(maker)
+    return maker.write(tmp_path / f"{name or make.__name__}{seed}.tflite")

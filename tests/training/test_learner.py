@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.support.backends import QUICK
 from tests.support.executors import TOY
-
-#: JAX compiles in half the time.
-QUICK = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 # Learns 5 batches from random scenes; keeps losses, weights and what the network then says.
 LEARNING = """

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.backends import QUICK
 from tests.support.executors import TOY
 from tests.support.small_data import (
     Samples,
     beep,
 )
-from tests.training.test_learner import QUICK
 from wakestate.words import Word
 
 

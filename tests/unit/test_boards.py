@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.firmware_build import REAL, ROOT, SEMIHOSTED, build
-from tests.unit.test_emulator import SPEECH, wav
+from tests.support.wav import SPEECH, wav
 from wakestate.__main__ import main
 from wakestate.boards import generate, pages, svd, timeline
 from wakestate.boards.run import command

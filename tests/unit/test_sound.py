@@ -17,9 +17,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from tests.support.firmware_build import ROOT, build
-from tests.unit.test_emulator import SPEECH, riff, wav
-from tests.unit.test_emulator import chunk as chunk_of
-from tests.unit.test_emulator import fmt as fmt_of
+from tests.support.wav import SPEECH, riff, wav
+from tests.support.wav import chunk as chunk_of
+from tests.support.wav import fmt as fmt_of
 from wakestate.boards.sound import SoundError, is_plain, plain_wav
 
 PCM = np.frombuffer(SPEECH, "<i2")

@@ -1,0 +1,1 @@
+"""Small .tflite files, by subject: what the tests compile and the fuzzers mutate."""
