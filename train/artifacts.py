@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import multiprocessing
-import os
 import pickle
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -19,10 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from wakestate.files import replaced, write_whole
 from wakestate.train.data.corpus import RATE, DataError
+from wakestate.train.parallel import in_parallel
 
 Arrays = dict[str, NDArray[Any]]
 Make = Callable[[np.random.Generator], Arrays]
@@ -73,12 +70,6 @@ def recalled(path: Path, make: Callable[[], T]) -> T:
     return made
 
 
-def quiet() -> None:
-    """What a worker process begins with: Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def joined(parts: Sequence[T]) -> T:
     """Dataclasses of arrays as one, an array after the other."""
     kind = type(parts[0])
@@ -110,9 +101,5 @@ def make_shards(
         _make = begin()
         for stale in folder.glob(f".{part}-{kind}-*.partial.npz"):  # of a killed call
             stale.unlink(missing_ok=True)
-        workers = min(len(jobs), os.cpu_count() or 1)
-        with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
-            done = team.imap_unordered(_make_shard, jobs)
-            for _ in tqdm(done, total=len(jobs), desc=f"{what} {part} {kind}", unit="shard"):
-                pass
+        in_parallel(_make_shard, jobs, f"{what} {part} {kind}", "shards")
     return paths

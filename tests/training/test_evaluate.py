@@ -459,13 +459,13 @@ def test_evaluation_goes_on_after_a_kill(
         heard.append(sound)
         return whole(self, sound, block, states)
 
-    def serially(function: Any, todo: list[Any], what: str, hours: Any = None) -> list[Any]:
+    def serially(function: Any, todo: list[Any], *shown: Any) -> list[Any]:
         return [function(job) for job in todo]
 
     few = {name: ALTERATIONS[name] for name in ("band to 3.4 kHz", "clipped by 12 dB")}
     monkeypatch.setattr("wakestate.train.evaluation.trials.ALTERATIONS", few)
     monkeypatch.setattr(Evaluation, "play", play)
-    monkeypatch.setattr(evaluate, "_parallel", serially)
+    monkeypatch.setattr(evaluate, "in_parallel", serially)
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
     library = host.folder / "libwakestate.so"
 

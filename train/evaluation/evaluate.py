@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from wakestate.train.artifacts import quiet, recalled
+from wakestate.train.artifacts import recalled
 from wakestate.train.data.corpus import find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
 from wakestate.train.evaluation.document import Evaluated, Row
@@ -31,6 +27,7 @@ from wakestate.train.evaluation.metrics import Accepts, Scores
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.evaluation.thresholds import Counts
 from wakestate.train.evaluation.trials import Condition, Sound, Trials
+from wakestate.train.parallel import in_parallel
 from wakestate.words import Word
 
 # What worker processes inherit.
@@ -60,25 +57,6 @@ def _row(condition: Condition) -> Row:
     return _evaluation.row(_played, condition, _counts)
 
 
-def _parallel(
-    function: Callable[[Any], Any], todo: list[Any], what: str, hours: list[float] | None = None
-) -> list[Any]:
-    """The results in order, under a progress bar with the time left; `hours` of sound of each."""
-    workers = min(len(todo), os.cpu_count() or 1)
-    each = hours or [1.0] * len(todo)
-    count = "{n:.2f}/{total:.2f} h" if hours else "{n:.0f}/{total:.0f}"
-    shape = "{desc}: {percentage:3.0f}%|{bar}| " + count + " [{elapsed}, {remaining} left]"
-    with (
-        multiprocessing.get_context("fork").Pool(workers, quiet) as team,
-        tqdm(total=sum(each), desc=what, bar_format=shape) as bar,
-    ):
-        found = []
-        for result, done in zip(team.imap(function, todo), each, strict=True):
-            bar.update(done)
-            found.append(result)
-        return found
-
-
 def evaluate(
     word: Word, library: Path, data: Path, split: str, cache: Path, options: Options, kept: Path
 ) -> Evaluated:
@@ -103,14 +81,14 @@ def evaluate(
         f"{sum(job.block is None for job in jobs)} sounds with it",
         file=sys.stderr,
     )
-    heard = _parallel(_hear, jobs, "listen", [job.hours for job in jobs])
+    heard = in_parallel(_hear, jobs, "listen", "sounds", [job.hours for job in jobs])
     _played = [played for job in heard for played in job]
-    (confusables,) = _parallel(_confusables, [None], "confusables")
+    (confusables,) = in_parallel(_confusables, [None], "confusables", "time")
     _counts = _count(_evaluation)
     thresholds = _counts.thresholds(word.detector.false_accepts_per_hour)
     if options.set_thresholds:
         _counts.ships = thresholds
-    rows: list[Row] = _parallel(_row, _evaluation.conditions, "misses")
+    rows = in_parallel(_row, _evaluation.conditions, "misses", "conditions")
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]
     return Evaluated(
         split=split,
@@ -136,7 +114,7 @@ def _count(evaluation: Evaluation) -> Counts:
             if name == OURS or not c.sound.stream.altered
         )
     )
-    counted = _parallel(_accepts, keys, "false accepts")
+    counted = in_parallel(_accepts, keys, "false accepts", "streams")
     listeners = {name: evaluation.listener(name) for name in names}
     return Counts(word, evaluation.conditions, dict(zip(keys, counted, strict=True)), listeners)
 

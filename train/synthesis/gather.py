@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from wakestate.files import replaced, write_whole
 from wakestate.tables import markdown
-from wakestate.train.artifacts import quiet
 from wakestate.train.data.corpus import DataError
+from wakestate.train.parallel import in_parallel
 from wakestate.train.synthesis.recorded import Source, extract
 
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
@@ -38,17 +32,6 @@ def claim(data: Path) -> None:
     data.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
     write_whole(mark, '{"made": "wakestate data synthesize"}\n')
-
-
-def in_parallel(work: Callable[[Any], None], jobs: list[Any], what: str, unit: str) -> None:
-    """Do the jobs in parallel under a progress bar; the first error ends it."""
-    if not jobs:
-        return
-    workers = min(len(jobs), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers, quiet) as team:
-        done: Iterator[None] = team.imap_unordered(work, jobs)
-        for _ in tqdm(done, total=len(jobs), desc=what, unit=unit, smoothing=0.05):
-            pass
 
 
 def _stop(*_: object) -> None:
@@ -69,7 +52,7 @@ def _take(job: tuple[Path, Source, Path]) -> None:
 
 def take_recorded(taken: list[Source], debs: dict[str, Path], data: Path) -> list[dict[str, str]]:
     """Write what each source takes from its package, as far as that is not done; manifest rows."""
-    in_parallel(_take, [(debs[s.package], s, data) for s in taken], "recorded", "package")
+    in_parallel(_take, [(debs[s.package], s, data) for s in taken], "recorded", "packages")
     rows = []
     for source in taken:
         rows += json.loads(rows_file(data, source).read_text(encoding="utf-8"))

@@ -17,10 +17,11 @@ from pathlib import Path
 from wakestate.files import replaced, write_whole
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
+from wakestate.train.parallel import in_parallel
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite
-from wakestate.train.synthesis.gather import claim, finish, in_parallel, summary, take_recorded
+from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
 from wakestate.train.synthesis.kokoro import Kokoro
 from wakestate.train.synthesis.near import near_misses
 from wakestate.train.synthesis.piper import Piper
@@ -86,7 +87,7 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     _start(cast, data)
     rows = take_recorded(taken, debs, data)
     missing = [line for line in lines if not _record(data, line).is_file()]
-    in_parallel(_speak, missing, "speak", "clip")
+    in_parallel(_speak, missing, "speak", "clips")
     rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines}) + rows
     spoken = {data / _clip_path(line) for line in lines} | {_record(data, line) for line in lines}
     spoken |= {data / split / "tts/words.csv" for split in ("train", "dev")}

@@ -9,8 +9,6 @@ words, and the false accepts that it lets pass are counted. After Kumar et al. (
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -28,6 +26,7 @@ from wakestate.train.data.corpus import RATE, DataError, find_manifest, load_cor
 from wakestate.train.evaluation.device import Device, library_hash, wakes
 from wakestate.train.evaluation.metrics import first_within, sweep
 from wakestate.train.evaluation.trials import Condition, Trials, conditions
+from wakestate.train.parallel import in_parallel
 from wakestate.verify.learning.examples import LOWERED, WIDE, Cuts, columns_of, seen, wide
 from wakestate.verify.learning.fit import HMM
 from wakestate.verify.learning.fitter import OFF
@@ -139,16 +138,7 @@ def first_look(
                 jobs.append((condition, stream not in heard))
                 heard.add(stream)
         _look = FirstLook(word, library, data, split, cache, rate)
-        workers = min(len(jobs), os.cpu_count() or 1)
-        with multiprocessing.get_context("fork").Pool(workers) as team:
-            found = list(
-                tqdm(
-                    team.imap(_wakes, jobs),
-                    total=len(jobs),
-                    desc=f"wakes, {split}",
-                    unit="condition",
-                )
-            )
+        found = in_parallel(_wakes, jobs, f"wakes, {split}", "conditions")
         cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
         arrays = {name: getattr(cuts, name) for name in kept}
         save_arrays(path, {**arrays, "hours": np.array(hours)})

@@ -7,14 +7,11 @@ the device tells the word's start, and the verifier's answer counts.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.tables import pipe
@@ -23,6 +20,7 @@ from wakestate.train.data.corpus import RATE, load_corpus, voice
 from wakestate.train.evaluation.device import Device, Steps
 from wakestate.train.evaluation.statistics import bootstrap
 from wakestate.train.evaluation.trials import Condition, Pcm, Trials, conditions
+from wakestate.train.parallel import in_parallel
 from wakestate.verify.protocol.frames import PREROLL
 from wakestate.verify.protocol.window import Cut, needed
 from wakestate.verify.service.detector import SecondLook
@@ -134,9 +132,7 @@ def measure(system: System, out: Path) -> str:
     global _system
     _system = system
     todo = [c for c in conditions(system.word, SER_DB) if c.part in ("sound", "state")]
-    workers = min(len(todo), os.cpu_count() or 1)
-    with multiprocessing.get_context("fork").Pool(workers) as team:
-        found = list(tqdm(team.imap(_row, todo), total=len(todo), desc="measure", unit="condition"))
+    found = in_parallel(_row, todo, "measure", "conditions")
     rows = [row for row, _ in found]
     write_json(out, [asdict(row) for row in rows])
     head = ["condition", *(h for s in SYSTEMS for h in (f"{s}: false accepts", "misses %"))]

@@ -1,0 +1,56 @@
+"""Work in processes: its order, and how it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from wakestate.train.data.corpus import DataError
+from wakestate.train.parallel import in_parallel
+
+LONG_S = 600.0  # longer than the test may take
+
+
+def _square(number: int) -> int:
+    time.sleep(0.01 * (number % 3))  # so that they end in another order
+    return number * number
+
+
+def _ends(how: str) -> None:
+    if how == "error":
+        raise ValueError("the first error")
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "Ctrl-C":  # a terminal sends it to all of them
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(LONG_S)
+
+
+def test_results_are_in_order() -> None:
+    jobs = list(range(20))
+    assert in_parallel(_square, jobs, "squares", "numbers") == [n * n for n in jobs]
+    assert in_parallel(_square, jobs[:3], "squares", "", [0.5, 1.0, 2.0]) == [0, 1, 4]
+    assert in_parallel(_square, [], "squares", "numbers") == []
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "text"),
+    [
+        ("error", ValueError, "the first error"),
+        ("killed", DataError, "work: a process was killed, perhaps as memory ran out"),
+        ("Ctrl-C", KeyboardInterrupt, None),
+    ],
+)
+def test_the_first_that_fails_ends_the_others(
+    how: str, error: type[BaseException], text: str | None
+) -> None:
+    with pytest.raises(error, match=text):
+        in_parallel(_ends, [how, *["sleep"] * (os.cpu_count() or 1)], "work", "jobs")
+    for process in multiprocessing.active_children():
+        process.join()
+    assert not multiprocessing.active_children()
