@@ -16,8 +16,8 @@ def web() -> None:
     """The emulator in the browser: build, serve."""
 
 
-def _built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
-    """The page of the words, in `out`."""
+def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
+    """The folder of the words' page: `out`, or one below build/web."""
     from wakestate.commands.program import Programs
     from wakestate.web.module import build_module, check_tools
     from wakestate.web.site import MODULE, Shown, write_site
@@ -40,7 +40,7 @@ def _built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> P
 @options.out("build/web/WORDS")
 def build(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
     """Write the page as a folder of static files, for any web server."""
-    print(_built(words, model, out))
+    print(built(words, model, out))
 
 
 @web.command(epilog="Example: wakestate web serve --word alexa --word computer")
@@ -58,4 +58,4 @@ def serve(words: Sequence[WordFile], model: Path | None, port: int, open_browser
     """Build the page, serve it to this computer, and open it."""
     from wakestate.web import server
 
-    server.serve(_built(words, model, None), port, open_browser)
+    server.serve(built(words, model, None), port, open_browser)

@@ -54,15 +54,19 @@ export class Clips {
         button.addEventListener("click", act);
         return button;
       };
-      return element("li", {}, element("span", { className: "name", textContent: clip.kind.title }),
-        element("span", { className: "time", textContent: `${(clip.pcm.length / this.rate).toFixed(1)} s, ${clip.speaker}, ${clip.split}` }),
+      const text = element("span", {}, element("span", { className: "name", textContent: clip.kind.title }), ` ${(clip.pcm.length / this.rate).toFixed(1)} s`,
+        element("span", { className: "under", textContent: `${clip.speaker}, ${clip.split}` }));
+      return element("li", {}, text,
         element("span", { className: "tools" }, tool("Play", () => this.play(clip.pcm)),
           tool("Remove", () => { this.list.splice(i, 1); this.#show(); })));
     }));
   }
 
+  /** All of them as a Blob. */
+  zip() { return zipped(this.list, this.rate); }
+
   #download() {
-    const url = URL.createObjectURL(zipped(this.list, this.rate));
+    const url = URL.createObjectURL(this.zip());
     element("a", { href: url, download: "recordings.zip" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10000);
   }

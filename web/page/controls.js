@@ -67,9 +67,9 @@ export class Words {
       "aria-label": `Threshold of ${phrase} in the picture`, "aria-valuemin": low, "aria-valuemax": high }, grip);
     const row = element("div", { className: "word" },
       element("div", { className: "head" }, element("label", {}, on, phrase), value), slider,
-      element("div", { className: "ends" }, "wakes more readily", reset, "more rarely"));
+      element("div", { className: "ends" }, element("span", { textContent: "more readily" }), reset, element("span", { textContent: "more rarely" })));
     for (const one of [row, line]) one.style.setProperty("--c", color);
-    grip.style.right = `${0.5 + word * 5.2}rem`;
+    grip.style.right = `${0.5 + word * 4.6}rem`;
     on.addEventListener("change", () => { this.off[word] = !on.checked; this.#set(word, this.threshold(word)); });
     slider.addEventListener("input", () => this.#set(word, slider.valueAsNumber));
     reset.addEventListener("click", () => this.#set(word, this.facts.words[word].thresholds[this.state]));
@@ -127,20 +127,21 @@ export class Words {
   }
 }
 
-const number = (x) => x.toLocaleString("en");
+const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} KB`;
 
 /** What the words cost on each core, from bench/baseline.json. */
 export function showCosts(table, note, { costs, words }) {
-  const head = ["core", "instructions/s", "flash", "RAM", "stack"];
-  const cells = (row) => [`${(row.instructions / 1e6).toFixed(2)} M`, ...[row.flash, row.ram, row.stack].map((bytes) => `${number(bytes)} B`)];
-  table.append(element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col", textContent: text })))));
-  const body = element("tbody");
-  for (const row of costs) {
-    const name = words.length > 1 ? `${row.core}, ${row.word}` : row.core;
-    body.append(element("tr", {}, element("th", { scope: "row", textContent: name }), ...cells(row).map((text) => element("td", { textContent: text }))));
+  const head = ["Core", "Instructions/s", "Flash", "RAM"];
+  const cells = ({ instructions, flash, ram }) => [`${(instructions / 1e6).toFixed(2)} M`, kilobytes(flash), kilobytes(ram)];
+  const row = (kind, texts, scope) => element("tr", {}, ...texts.map((text, i) => element(i === 0 ? "th" : kind, { textContent: text, ...(i === 0 || kind === "th" ? { scope } : {}) })));
+  const body = element("tbody"), several = new Set(costs.map((one) => one.word)).size > 1;
+  for (const one of costs) {
+    const core = several ? `${one.core}, ${one.word}` : one.core;
+    body.append(row("td", [core, ...cells(one)], "row"));
   }
-  table.append(body);
-  const missing = words.filter((word) => !costs.some((row) => row.word === word.name)).map((word) => word.name);
-  note.textContent = "Counted in QEMU for one second of sound; flash, RAM and worst stack of the whole image." +
-    (missing.length ? ` Not counted yet: ${missing.join(", ")}; make bench WORD=${missing[0]} counts.` : "");
+  table.append(element("thead", {}, row("th", head, "col")), body);
+  const missing = words.filter((word) => !costs.some((one) => one.word === word.name)).map((word) => word.name);
+  const counted = [...new Set(costs.map((one) => one.word))].join(" or ");
+  note.textContent = counted ? `“${counted}” alone: instructions, counted in QEMU, for a second of sound; flash and RAM of the whole image, without its stack.` : "";
+  if (missing.length) note.append(` Not counted: ${missing.join(", ")}.`);
 }

@@ -1,7 +1,7 @@
 // The page: what is heard goes to the worker, what it answers into the picture.
 import { Clips } from "./clips.js";
 import { DeviceState, Words, element, find, showCosts } from "./controls.js";
-import { WAKE, eachEvent } from "./engine.js";
+import { eachEvent } from "./engine.js";
 import { lineOf, probability } from "./lines.js";
 import { Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
@@ -13,11 +13,15 @@ const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
 
 const worker = new Worker("worker.js", { type: "module" });
-const about = await (await fetch("about.json")).json();
-const facts = await new Promise((ready) => {
-  worker.onmessage = ({ data }) => ready(data.facts);
-  fetch("engine.wasm").then((got) => got.arrayBuffer()).then((bytes) => worker.postMessage({ type: "load", bytes }, [bytes]));
-});
+const [about, facts] = await Promise.all([fetch("about.json").then((got) => got.json()), loaded()]);
+
+/** The engine's facts, once the worker has it. */
+async function loaded() {
+  const bytes = await (await fetch("engine.wasm")).arrayBuffer();
+  const ready = new Promise((done) => { worker.onmessage = ({ data }) => done(data.facts); });
+  worker.postMessage({ type: "load", bytes }, [bytes]);
+  return ready;
+}
 
 const picture = new Picture(find("canvas"), facts);
 const device = new DeviceState(find("fields"), facts.states, stateChanged);
@@ -33,6 +37,7 @@ let output = null; // AudioContext of recordings
 let shown = null; // what the picture was drawn of
 let share = 0;
 let whole = null; // resolves where a recording was heard to its end
+let heard = null; // a promise of that
 let refresh = null;
 
 function say(text, wrong = false) {
@@ -61,7 +66,7 @@ function hearRecording(keepView = false) {
   const end = picture.end;
   begin();
   picture.end = keepView ? end : picture.span;
-  const heard = new Promise((done) => { whole = done; });
+  heard = new Promise((done) => { whole = done; });
   worker.postMessage({ type: "recording", pcm: recording.pcm, ...settings() });
   return heard;
 }
@@ -108,6 +113,7 @@ async function startMicrophone() {
   worker.postMessage({ type: "microphone", port: microphone.port, ...settings() }, [microphone.port]);
   find("microphone").setAttribute("aria-pressed", "true");
   find("microphone-text").textContent = "Stop";
+  find("meter").hidden = false;
   clips.listen(trace);
   playDevice();
   say(microphone.resampled
@@ -121,6 +127,7 @@ function stopMicrophone() {
   microphone = null;
   loudspeaker.stop();
   worker.postMessage({ type: "stop", session: ++session });
+  find("meter").hidden = true;
   find("microphone").setAttribute("aria-pressed", "false");
   find("microphone-text").textContent = "Listen";
   find("level").style.transform = "scaleX(0)";
@@ -178,8 +185,9 @@ function showWake(wake) {
   };
   const around = () => trace.sound(wake.start - facts.rate / 2, wake.end + facts.rate / 2);
   const keep = () => clips.add(around(), clips.kinds[wake.word]);
-  const row = element("li", {}, element("span", { className: "name", textContent: phrase }),
-    element("span", { className: "time", textContent: `${seconds(wake.start)}–${seconds(wake.end)} s, p ${probability(wake.probability)}` }),
+  const text = element("span", {}, element("span", { className: "name", textContent: phrase }), ` ${seconds(wake.start)}–${seconds(wake.end)} s`,
+    element("span", { className: "under", textContent: `p ${probability(wake.probability)}, ${facts.states[wake.state].replaceAll(/\w+=/g, "").replaceAll(",", ", ")}` }));
+  const row = element("li", {}, text,
     element("span", { className: "tools" },
       tool("Show", `Show ${name} at ${seconds(wake.start)} s`, () => { if (recording) picture.end = wake.end + picture.span / 2; trace.version++; }),
       tool("Keep", `Keep ${name} at ${seconds(wake.start)} s as a clip`, keep)));
@@ -327,14 +335,14 @@ async function openSample() {
 globalThis.wakestate = {
   lines: () => [...eachEvent(trace.events.all.subarray(0, trace.events.length))].map((event) => lineOf(event, facts, recording?.name ?? "-")),
   wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
-  open, share: () => share, wakes: () => trace.wakes.filter((event) => event.type === WAKE), clips,
+  wakes: () => trace.wakes, heard: () => heard, share: () => share, open, clips,
 };
 
 showCosts(find("costs"), find("costs-note"), about);
 find("version").textContent = about.version;
 for (const id of ["microphone", "file"]) find(id).disabled = false;
 find("sample").disabled = !about.words.some((word) => word.sample);
-if (find("sample").disabled) status("Ready");
-else await openSample();
 requestAnimationFrame(frame);
 performance.mark("usable");
+if (!find("sample").disabled) await openSample();
+performance.mark("heard");

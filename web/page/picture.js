@@ -1,11 +1,12 @@
 // Draws a trace: the LFBE picture, below it each word's score and threshold, over both the wakes.
 
-const SCORE_SHARE = 0.38; // of the height
+const SCORE_SHARE = 0.42; // of the height
 const STATES = 18; // px: the strip of device states
-const AXIS = 20;
-const LOGITS = [-6, 9]; // of the score's axis
+const AXIS = 22;
+const LABELS = 48; // px: the column of the score's labels
+const LOGITS = [-6.5, 10]; // of the score's axis
 const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
-const LEVELS = [-112, 60]; // int8 that the colors span
+const LEAST_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
 const RAMPS = {
   dark: ["#0b1020", "#1b2450", "#44307c", "#86397f", "#cf4f63", "#f58a4b", "#fcd27a", "#fffbe0"],
   light: ["#ffffff", "#e6eefb", "#c2d6f3", "#93b4e6", "#5f8bd4", "#3a60b4", "#263a86", "#141f4d"],
@@ -35,6 +36,7 @@ export class Picture {
     this.span = 8 * facts.rate; // samples across
     this.end = this.span; // sample at the right edge
     this.playhead = null;
+    this.levels = null; // int8 of the darkest and of the lightest color
     this.restyle();
     this.resize();
   }
@@ -91,7 +93,7 @@ export class Picture {
 
   #yOfLogit(logit) {
     const share = (logit - LOGITS[0]) / (LOGITS[1] - LOGITS[0]);
-    return this.score.top + this.score.height * (1 - Math.max(0, Math.min(1, share)));
+    return this.score.top + this.score.height * (1 - Math.max(-0.2, Math.min(1.2, share)));
   }
 
   /** thresholds: of each word, or null where it is off. */
@@ -105,9 +107,14 @@ export class Picture {
     this.#drawColumns(g, trace);
     this.#drawAxes(g);
     this.#drawStates(g, trace);
+    g.save();
+    g.beginPath();
+    g.rect(LABELS, this.score.top, this.width, this.score.height);
+    g.clip();
     trace.scores.forEach((list, word) => {
       if (thresholds[word] !== null) this.#drawScore(g, list, word);
     });
+    g.restore();
     thresholds.forEach((score, word) => { if (score !== null) this.#drawThreshold(g, word, score); });
     for (const wake of trace.wakes) this.#drawWake(g, wake);
     if (this.playhead !== null) this.#line(g, this.x(this.playhead), 0, this.height - AXIS, this.colors.text, 1);
@@ -123,10 +130,12 @@ export class Picture {
     if (to <= from) return;
     const width = to - from, image = new ImageData(width, bands);
     const pixels = new Uint32Array(image.data.buffer), { all } = trace.columns;
+    const first = (from - trace.first / hop) * bands;
+    const [low, high] = this.#fitted(all.subarray(first, first + width * bands));
     for (let i = 0; i < width; i++) {
       const at = (from + i - trace.first / hop) * bands;
       for (let band = 0; band < bands; band++) {
-        const level = (255 * (all[at + band] - LEVELS[0])) / (LEVELS[1] - LEVELS[0]);
+        const level = (255 * (all[at + band] - low)) / (high - low);
         pixels[(bands - 1 - band) * width + i] = this.ramp[Math.max(0, Math.min(255, level | 0))];
       }
     }
@@ -138,13 +147,28 @@ export class Picture {
     g.drawImage(this.image, left, this.lfbe.top, right - left, this.lfbe.height);
   }
 
+  /** The levels that the colors span: they follow what is seen, without haste. */
+  #fitted(values) {
+    const counts = new Uint32Array(256);
+    for (let i = 0; i < values.length; i += 5) counts[values[i] + 128]++;
+    const quantile = (share) => {
+      let left = share * Math.ceil(values.length / 5), level = 0;
+      while (level < 255 && (left -= counts[level]) > 0) level++;
+      return level - 128;
+    };
+    const low = quantile(0.35), high = Math.max(low + LEAST_RANGE, quantile(0.995));
+    this.levels ??= [low, high];
+    this.levels = [low, high].map((x, i) => this.levels[i] + 0.06 * (x - this.levels[i]));
+    return this.levels;
+  }
+
   #drawAxes(g) {
     g.textAlign = "left";
     for (const p of TICKS) {
       const y = this.#yOfLogit(Math.log(p / (1 - p)));
-      this.#line(g, 0, y, null, this.colors.grid, 1);
       g.fillStyle = this.colors.soft;
-      g.fillText(percent(p), 6, y - 7);
+      g.fillText(percent(p), 6, y);
+      this.#line(g, LABELS, y, null, this.colors.grid, 1);
     }
     g.textAlign = "center";
     const { rate } = this.facts, first = Math.ceil((this.end - this.span) / rate);
@@ -152,7 +176,7 @@ export class Picture {
       const x = this.x(s * rate);
       this.#line(g, x, this.score.top, this.height - AXIS, this.colors.grid, 1);
       g.fillStyle = this.colors.soft;
-      if (x > 12 && x < this.width - 12) g.fillText(`${s} s`, x, this.height - AXIS / 2);
+      if (x > LABELS / 2 && x < this.width - 12) g.fillText(`${s} s`, x, this.height - AXIS / 2);
     }
   }
 
@@ -182,20 +206,29 @@ export class Picture {
       if (list[middle].sample < left) low = middle + 1;
       else high = middle;
     }
+    let i = low;
     g.beginPath();
-    for (let i = low; i < list.length && list[i].sample <= this.end + this.facts.rate; i++) {
+    for (; i < list.length && list[i].sample <= this.end + this.facts.rate; i++) {
       g.lineTo(this.x(list[i].sample), this.y(word, list[i].score));
     }
     g.strokeStyle = this.color(word);
     g.lineWidth = 2;
     g.lineJoin = "round";
     g.stroke();
+    if (low === list.length) return;
+    const bottom = this.score.top + this.score.height;
+    g.lineTo(this.x(list[Math.min(i, list.length) - 1].sample), bottom);
+    g.lineTo(this.x(list[low].sample), bottom);
+    g.globalAlpha = 0.12;
+    g.fillStyle = this.color(word);
+    g.fill();
+    g.globalAlpha = 1;
   }
 
   #drawThreshold(g, word, score) {
     const y = this.y(word, score);
     g.setLineDash([5, 4]);
-    this.#line(g, 0, y, null, this.color(word), 1.5);
+    this.#line(g, LABELS, y, null, this.color(word), 1.5);
     g.setLineDash([]);
   }
 
@@ -211,7 +244,7 @@ export class Picture {
     this.#line(g, right, 0, this.lfbe.height, color, 2);
     this.#line(g, at, this.score.top, this.height - AXIS, color, 1);
     g.beginPath();
-    g.arc(at, this.y(wake.word, wake.score), 5, 0, 7);
+    g.arc(at, Math.max(this.score.top, this.y(wake.word, wake.score)), 5, 0, 7);
     g.fill();
     const label = this.facts.words[wake.word].name.replaceAll("_", " ");
     g.font = "600 12px system-ui, sans-serif";
@@ -225,10 +258,16 @@ export class Picture {
     g.font = "11px system-ui, sans-serif";
   }
 
-  /** Vertical from `a` to `b` at x, or, `b` null, horizontal at y = a. */
+  /** Vertical from `a` to `b` at x, or, `b` null, horizontal from x on at y = a. */
   #line(g, x, a, b, color, width) {
     g.beginPath();
-    if (b === null) { g.moveTo(0, a); g.lineTo(this.width, a); } else { g.moveTo(x, a); g.lineTo(x, b); }
+    if (b === null) {
+      g.moveTo(x, a);
+      g.lineTo(this.width, a);
+    } else {
+      g.moveTo(x, a);
+      g.lineTo(x, b);
+    }
     g.strokeStyle = color;
     g.lineWidth = width;
     g.stroke();

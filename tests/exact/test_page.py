@@ -1,0 +1,221 @@
+"""The page in headless Chromium: files bit for bit, a fake microphone, two words, clips, axe."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from tests.exact.test_exact import sample
+from tests.support.chromium import Tab, chromium, program
+from tests.support.executors import ALEXA, ROOT
+from tests.support.firmware_build import build
+from wakestate.commands.options import WordFile
+from wakestate.commands.web import built
+from wakestate.errors import UserError
+from wakestate.train.data.corpus import load_corpus
+from wakestate.web.module import check_tools
+from wakestate.web.server import server
+
+WORDS = ("alexa", "computer")
+BOTH = " ".join(WORDS)
+HOP = 160
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page of two words, served."""
+    if program() is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    try:
+        check_tools()
+    except UserError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("page")
+    words = [WordFile(name, ROOT / f"words/{name}.toml") for name in WORDS]
+    with server(built(words, None, folder), 0) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://localhost:{made.server_port}/"
+        made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def recording(request: pytest.FixtureRequest) -> NDArray[np.int16]:
+    """The sample, and where the data are here, people of the dev split who say either word."""
+    parts = [sample()]
+    try:
+        folder = request.getfixturevalue("data") / "dev"
+    except pytest.skip.Exception:
+        return parts[0]
+    for word in WORDS:
+        parts += [read(path) for path in sorted((folder / word).rglob("*.*"))[5:40:20]]
+    return np.concatenate([*parts, np.zeros(16000, np.int16)])
+
+
+def read(path: Path) -> NDArray[np.int16]:
+    """Of a file at 16 kHz."""
+    return soundfile.read(path, dtype="int16")[0]
+
+
+@pytest.fixture(scope="module")
+def tab(
+    url: str, recording: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Tab]:
+    folder = tmp_path_factory.mktemp("chromium")
+    soundfile.write(folder / "microphone.wav", recording, 16000)
+    fake = f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}%noloop"
+    with ExitStack() as stack:
+        made = stack.enter_context(chromium(folder / "profile", fake))
+        made.open(url)
+        yield made
+        assert not made.problems
+
+
+def host_lines(state: int, pcm: NDArray[np.int16]) -> list[str]:
+    """Of the host emulator, for both words."""
+    options = ["--scores", "--name", "x.wav", "--state", ALEXA.word.states[state], "-"]
+    done = build(BOTH, "host", program="emulator").run("emulator", *options, stdin=pcm.tobytes())
+    return done.stdout.decode().splitlines()
+
+
+def wav(pcm: NDArray[np.int16]) -> bytes:
+    with io.BytesIO() as file:
+        soundfile.write(file, pcm, 16000, format="WAV", subtype="PCM_16")
+        return file.getvalue()
+
+
+def lines_of_file(tab: Tab, pcm: NDArray[np.int16]) -> list[str]:
+    """What the page says of a WAV that it opens."""
+    text = base64.b64encode(wav(pcm)).decode()
+    bytes_of = f"Uint8Array.from(atob('{text}'), (c) => c.charCodeAt(0)).buffer"
+    tab.run(f"wakestate.open('x.wav', {bytes_of})")
+    return lines(tab)
+
+
+def lines(tab: Tab) -> list[str]:
+    return str(tab.run("wakestate.lines().join('\\n')")).split("\n")
+
+
+def choose(tab: Tab, state: int) -> None:
+    for item in ALEXA.word.states[state].split(","):
+        field, value = item.split("=")
+        tab.run(f"document.querySelector('input[name={field}][value={value}]').click()")
+
+
+def test_a_file_gives_the_host_emulators_lines_in_every_state(
+    tab: Tab, recording: NDArray[np.int16]
+) -> None:
+    lines_of_file(tab, recording)
+    wakes = 0
+    for state in range(len(ALEXA.word.states)):
+        choose(tab, state)
+        expected = host_lines(state, recording)
+        tab.run("wakestate.heard()")
+        assert lines(tab) == expected
+        wakes += sum('"wake"' in line for line in expected)
+    assert wakes > 8
+    choose(tab, 0)
+
+
+def events(printed: list[str]) -> list[dict[str, Any]]:
+    """The wakes."""
+    return [event for line in printed if (event := json.loads(line))["type"] == "wake"]
+
+
+def test_the_microphone_wakes_at_the_hosts_times(tab: Tab, recording: NDArray[np.int16]) -> None:
+    """What came from the microphone, resampled by the browser, gives the host's lines bit for bit;
+    its wakes are those of the file within two hops."""
+    expected = events(host_lines(0, recording))
+    tab.run("document.getElementById('microphone').click()")
+    tab.wait("document.querySelector('#microphone[aria-pressed=true]') !== null")
+    assert tab.run("wakestate.wakes().length") == 0
+    tab.wait(f"wakestate.wakes().length >= {len(expected)}", 60)
+    tab.run("document.getElementById('microphone').click()")
+    found = [line.replace('"-"', '"x.wav"') for line in lines(tab)]
+    heard = np.frombuffer(bytes(tab.run("[...wakestate.wav()]")), "<i2", offset=44)
+    again = host_lines(0, heard)
+    assert found == again[: len(found)] and len(again) - len(found) <= 2
+    wakes = events(found)
+    assert [event["word"] for event in wakes] == [event["word"] for event in expected]
+    late = [a["t"] - b["t"] for a, b in zip(wakes, expected, strict=True)]
+    assert max(late) - min(late) <= 2 * 0.030, late  # but for when it began
+
+
+def test_dragging_a_threshold_changes_what_wakes(tab: Tab) -> None:
+    lines_of_file(tab, sample())
+    assert len(events(lines(tab))) == 3
+    slider = "document.querySelector('.threshold[role=slider]')"
+    for key, count in (("End", 3), ("PageUp", 0)):
+        script = f"{slider}.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}' }}))"
+        tab.run("; ".join([script] * 20))
+        tab.wait(f"wakestate.wakes().length === {count}")
+    tab.run("document.querySelector('.word button').click()")
+    tab.wait("wakestate.wakes().length === 3")
+
+
+def test_clips_are_a_data_folder(tab: Tab, tmp_path: Path) -> None:
+    """A kept wake, and other speech, by a speaker with a comma in the name."""
+    lines_of_file(tab, sample())
+    tab.run("document.getElementById('clip-speaker').value = 'Ann, B.'")
+    tab.run("document.querySelectorAll('#wakes li')[0].querySelectorAll('button')[1].click()")
+    tab.run("document.getElementById('clip-kind').value = 2")
+    tab.run("wakestate.clips.add(new Int16Array(16000).map((_, i) => 300 * (i % 50)))")
+    zipped = tab.run("wakestate.clips.zip().arrayBuffer().then((b) => [...new Uint8Array(b)])")
+    with zipfile.ZipFile(io.BytesIO(bytes(zipped))) as archive:
+        assert archive.testzip() is None
+        archive.extractall(tmp_path / "data")
+    corpus = load_corpus(tmp_path / "data", "train", tmp_path / "cache", ALEXA.word.data)
+    assert [(c.label, c.speaker) for c in corpus.clips] == [
+        ("alexa", "Ann, B."),
+        ("speech", "Ann, B."),
+    ]
+    word = corpus.audio(corpus.clips[0])
+    at = np.flatnonzero(
+        np.all(np.lib.stride_tricks.sliding_window_view(sample(), 64) == word[:64], 1)
+    )
+    assert len(at) == 1 and np.array_equal(word, sample()[at[0] : at[0] + len(word)])
+    assert corpus.audio(corpus.clips[1])[49] == 14700
+
+
+def test_another_rate_is_resampled(tab: Tab) -> None:
+    """48 kHz and 44.1 kHz to 16 kHz in pieces: a tone keeps its level, one above 8 kHz is gone."""
+    script = """import('./resample.js').then(({ Resampler }) => {
+      const tone = (rate, hertz) => {
+        const made = new Resampler(rate, 16000), out = [];
+        for (let at = 0; at < rate; at += 128) {
+          const turn = 2 * Math.PI * hertz / rate;
+          const piece = Float32Array.from({ length: 128 }, (_, i) => Math.sin(turn * (at + i)));
+          out.push(...made.push(piece));
+        }
+        const power = out.slice(2000, 14000).reduce((sum, x) => sum + x * x / 12000, 0);
+        return [out.length, Math.sqrt(2 * power)];
+      };
+      return [48000, 44100].flatMap((rate) => [tone(rate, 1000), tone(rate, 9500)]);
+    })"""
+    found = tab.run(script)
+    for length, level in found[::2]:
+        assert abs(length - 16000) < 100 and level == pytest.approx(1, abs=1e-3)
+    for _, level in found[1::2]:
+        assert level < 1e-3
+
+
+def test_axe_finds_no_fault(tab: Tab) -> None:
+    hint = "axe is not installed: pip install --no-deps axe-playwright-python"
+    axe = pytest.importorskip("axe_playwright_python", reason=hint)
+    tab.run((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    for dark in (False, True):
+        tab.look(390, 844, dark)
+        for violation in tab.run("axe.run().then((found) => found.violations)"):
+            nodes = [node["html"][:90] for node in violation["nodes"]]
+            pytest.fail(f"{violation['impact']}: {violation['id']}: {nodes}")
