@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,14 +34,27 @@ def write_json(path: Path, content: Any) -> None:
 def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
     """Write a folder's settings; DataError where it has others. `what`: "this run was started"."""
     if path.is_file():
-        kept = json.loads(path.read_text())
-        other = [key for key in config if kept.get(key) != config[key]]
+        stored = json.loads(path.read_text())
+        other = list(_differing({key: stored.get(key) for key in config}, config))
         if other:
             raise DataError(
-                f"{path}: {what} with another {' and '.join(other)}; name another "
+                f"{path}: {what} with another {' and '.join(other[:3])}; name another "
                 "folder, or remove this one"
             )
     write_json(path, config)
+
+
+def _differing(stored: Any, given: Any, name: str = "") -> Iterator[str]:
+    """The keys that differ, "budget.batch (16, given 18)", of JSON as stored and as given."""
+    given = json.loads(json.dumps(given))  # tuples are lists there
+    if isinstance(stored, dict) and isinstance(given, dict):
+        for key in sorted(stored.keys() | given.keys()):
+            inner = f"{name}.{key}" if name else key
+            yield from _differing(stored.get(key), given.get(key), inner)
+    elif stored != given:
+        both = [json.dumps(value) for value in (stored, given)]
+        short = max(map(len, both)) <= 40
+        yield f"{name} ({both[0]}, given {both[1]})" if short else name
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:

@@ -46,6 +46,7 @@ def endpoints(
     epilog="Example: wakestate model experiment --word alexa --data data/alexa "
     "--variants 'none both' --seeds '1 2'"
 )
+@options.recipe_file("model experiment")
 @options.word
 @options.data
 @options.also
@@ -83,6 +84,7 @@ def experiment(
     from wakestate.train.experiments.variants import table
 
     folder, place = data_folder(data, word), out or Path("runs/experiment") / word.name
+    options.keep_recipe(place, "model experiment")
     more = [*(f"--also={path}" for path in also), *(f"--{k}={v}" for k, v in budget.items())]
     for seed in seeds.split():
         for variant in variants.split():

@@ -44,6 +44,7 @@ class WordFile:
 
     name: str
     path: Path
+    given: str
 
     def load(self) -> Word:
         """The word, checked. WordError."""
@@ -80,7 +81,7 @@ class _WordType(_Type):
         if not path.is_file():
             names = ", ".join(word_names())
             self.fail(f"{path}: no such word file; give a .toml file or one of: {names}")
-        return WordFile(path.stem, path)
+        return WordFile(path.stem, path, value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -194,6 +195,57 @@ def out(default: str) -> Decorator:
     return click.option(
         "--out", type=FOLDER, metavar="FOLDER", help=f"Where results go.  [default: {default}]"
     )
+
+
+def recipe_file(command: str) -> Decorator:
+    """`--recipe`: values of the other options of a command, from a file; what the command line
+    gives goes before them."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is None or ctx.resilient_parsing:
+            return
+        from wakestate.train.experiments.recipe import find, load
+
+        multiple = {one.name for one in ctx.command.params if getattr(one, "multiple", False)}
+        ctx.default_map = {
+            name: " ".join(map(str, given))
+            if isinstance(given, tuple) and name not in multiple
+            else given
+            for name, given in load(find(value), command).items()
+        }
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        from wakestate.train.experiments.recipe import names
+
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return click.option(
+        "--recipe",
+        is_eager=True,
+        expose_value=False,
+        callback=read,
+        shell_complete=complete,
+        metavar="NAME|FILE",
+        help="Values of the options, from train/recipes/NAME.toml or a .toml file; options given "
+        "go before them.",
+    )
+
+
+def keep_recipe(run: Path, command: str, **changed: Any) -> None:
+    """Write RUN/recipe.toml: how to make it again; RecipeError where another one began it.
+
+    Of the options of the command that runs, and of what it `changed`.
+    """
+    from wakestate.train.experiments.recipe import keep
+
+    given = click.get_current_context().params | changed
+    if isinstance(given.get("word"), WordFile):
+        given["word"] = given["word"].given
+    for name in ("variants", "kinds", "windows", "seeds"):
+        if name in given and command.endswith("experiment"):
+            values = given[name].split()
+            given[name] = [int(v) for v in values] if name == "seeds" else values
+    keep(run, command, given)
 
 
 def data_folder(given: Path | None, word: WordFile) -> Path:

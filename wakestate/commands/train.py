@@ -21,6 +21,7 @@ AMOUNT = click.FloatRange(0.001, 100)
 
 
 @click.command(epilog="Example: wakestate train --word alexa --data data/alexa --rounds 40")
+@options.recipe_file("train")
 @options.word
 @options.data
 @options.also
@@ -59,7 +60,9 @@ AMOUNT = click.FloatRange(0.001, 100)
     help="Of the rounds, the last that compute as int8 will.",
 )
 @click.option(
+    "--confusables",
     "--near-misses",
+    "confusables",
     type=options.NATURAL,
     default=0,
     show_default=True,
@@ -133,6 +136,7 @@ def train(
         find_manifest(each)  # before TensorFlow takes its seconds to load
     for each in () if only_train else (folder, *given["also_dev"]):
         split_rows(each, given["split"], loaded.data)  # before hours of training
+    options.keep_recipe(run, "train")
     from wakestate.train.learning.fit import Budget, fit
 
     warn_of_copies(word, loaded)
@@ -141,7 +145,7 @@ def train(
         rounds=given["rounds"],
         batches=given["batches"],
         rounded=given["quantization_aware"],
-        near=given["near_misses"],
+        near=given["confusables"],
         **({"rate": given["rate"]} if given["rate"] else {}),
     )
     if given["conditioning"]:

@@ -21,7 +21,7 @@ from wakestate.commands.program import built_library
 
 # As in verify/learning/networks.py and verify/learning/fit.py, which take Keras' seconds to load.
 _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
-_CUTS = ("aligned", "misaligned")
+_WINDOWS = ("aligned", "misaligned")
 _amount = click.option(
     "--amount",
     type=click.FloatRange(0, 100, min_open=True),
@@ -47,6 +47,7 @@ def _wakes(default: str) -> Any:
 
 
 @verifier.command(epilog="Example: wakestate verifier train --word alexa --data data/alexa")
+@options.recipe_file("verifier train")
 @options.word
 @options.model
 @options.verifier
@@ -65,8 +66,8 @@ def _wakes(default: str) -> Any:
     help="Network, by verify/learning/networks.py.",
 )
 @click.option(
-    "--cuts",
-    type=click.Choice(_CUTS),
+    "--windows",
+    type=click.Choice(_WINDOWS),
     default="misaligned",
     show_default=True,
     help="Feature windows at the start as placed, or off by 0.5 s.",
@@ -104,8 +105,11 @@ def train(
     from wakestate.verify.learning.fit import train as fit
     from wakestate.verify.learning.fitter import Recipe
 
-    recipe = Recipe(given["kind"], given["cuts"], given["seed"], given["epochs"], given["batches"])
+    recipe = Recipe(
+        given["kind"], given["windows"], given["seed"], given["epochs"], given["batches"]
+    )
     run = out or Path("runs/verify") / word.name
+    options.keep_recipe(run, "verifier train")
     wakes = wakes or Path("runs/verify") / f"{word.name}-wakes-{amount:g}"
     print(
         fit(
@@ -284,6 +288,7 @@ def _compare(
     epilog="Example: wakestate verifier experiment --data data/alexa "
     "--kinds 'cra dnn-hmm' --seeds 1"
 )
+@options.recipe_file("verifier experiment")
 @options.word
 @options.model
 @options.data
@@ -294,7 +299,7 @@ def _compare(
 @_amount
 @_epochs
 @click.option("--kinds", default=" ".join(_KINDS), show_default=True)
-@click.option("--cuts", default=" ".join(_CUTS), show_default=True)
+@click.option("--windows", default=" ".join(_WINDOWS), show_default=True)
 @click.option("--seeds", default="1 2 3", show_default=True)
 @click.option(
     "--rate",
@@ -316,15 +321,16 @@ def experiment(
     amount: float,
     epochs: int,
     kinds: str,
-    cuts: str,
+    windows: str,
     seeds: str,
     rate: float,
 ) -> None:
-    """CRA, CNNs and a DNN-HMM at equal misses: kinds x cuts x seeds.
+    """CRA, CNNs and a DNN-HMM at equal misses: kinds x windows x seeds.
 
     What is there already is not done again.
     """
     place = out or Path("runs/verify") / f"{word.name}-experiment"
+    options.keep_recipe(place, "verifier experiment")
     shared = [
         f"--word={word.path}",
         f"--model={model or word.model}",
@@ -335,9 +341,9 @@ def experiment(
         *([f"--wakes={wakes}"] if wakes else []),
     ]
     for seed in seeds.split():
-        for cut in cuts.split():
+        for window in windows.split():
             for kind in kinds.split():
-                run = place / f"{kind}-{cut}-{seed}"
+                run = place / f"{kind}-{window}-{seed}"
                 if list(run.glob("verifier/*.json")):
                     continue
                 other_process(
@@ -345,7 +351,7 @@ def experiment(
                     "train",
                     *shared,
                     f"--kind={kind}",
-                    f"--cuts={cut}",
+                    f"--windows={window}",
                     f"--seed={seed}",
                     f"--out={run}",
                 )
