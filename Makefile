@@ -113,7 +113,7 @@ fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for M
 	@$(WAKESTATE) model generate --without-copies --out build/generated/alexa/plain >&2
 	@$(WAKESTATE) board generate mps2-an386
 	@$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
-C_FILES = $(wildcard firmware/*/*.[ch] firmware/*/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard firmware/*/*.[ch] firmware/*/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.c* tests/native/*/*.[ch] tests/fuzz/*.[ch])
 lint: $(VENV)/.dev ## Style and types of all sources
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check .

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.firmware_build import Build, build
 from tests.support.small_data import write_data
+from tests.support.wav import SPEECH, wav
 from wakestate.train.data.corpus import Corpus, load_corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,3 +64,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(sounds: Path, cache: Path) -> Corpus:
     """Its train split."""
     return load_corpus(sounds, "train", cache)
+
+
+@pytest.fixture(scope="session")
+def host() -> Build:
+    """The scripted word on this computer, sanitized."""
+    return build("scripted", "host", sanitize=True)
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    """A file that wakes the scripted word at 1.065 and 2.565 s."""
+    path = tmp_path / "speech.wav"
+    path.write_bytes(wav(SPEECH))
+    return path

@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,38 +20,22 @@ from numpy.typing import NDArray
 
 from tests.support.executors import ALEXA, TFLM, Executor, Int8, LiteRT, Model, check_equal, heard
 from tests.support.firmware_build import EMULATED, Build, build
+from tests.support.vectors import (
+    FRONTEND,
+    Expected,
+    audio_windows,
+    frontend_case,
+    layers_at_the_end,
+    random_windows,
+    sample,
+)
 from wakestate.boards.schema import load_board
 from wakestate.boards.vectors import Vectors, differences, run_vectors
 from wakestate.convert.emit import generate
-from wakestate.convert.frontend import frames, reference, to_int8
-from wakestate.convert.reference import whole
 
-FRONTEND = ALEXA.word.frontend
-HOPS = ALEXA.word.model.receptive_hops
 STATES = [0, 3, 6]
-COUNT = 200
-Expected = list[dict[str, NDArray[Any]]]  # a record: stage -> values
 BUILDS = ["host", *EMULATED]
 INTERPRETERS: list[type[Executor]] = [LiteRT, TFLM]
-
-
-@cache
-def random_pcm() -> NDArray[np.int16]:
-    """Noise at every level from 0 to full scale."""
-    rng = np.random.default_rng(11)
-    x = rng.integers(-32768, 32768, COUNT * FRONTEND.window_samples).astype(np.int16)
-    return x >> np.repeat(np.arange(COUNT) % 16, FRONTEND.window_samples)
-
-
-@cache
-def random_windows() -> Int8:
-    rng = np.random.default_rng(12)
-    return rng.integers(-128, 128, (COUNT, HOPS, FRONTEND.bands)).astype(np.int8)
-
-
-def sample() -> NDArray[np.int16]:
-    """The bundled sample."""
-    return soundfile.read(ALEXA.folder / "sample.wav", dtype="int16")[0]
 
 
 @pytest.fixture(params=["sample", "recordings"], scope="module")
@@ -66,41 +48,11 @@ def pcm(request: pytest.FixtureRequest) -> NDArray[np.int16]:
     return np.concatenate([soundfile.read(path, dtype="int16")[0] for path in paths])
 
 
-def spread(items: NDArray[np.integer], count: int = COUNT) -> NDArray[np.integer]:
-    """`count` items, evenly over all of them."""
-    return items[np.linspace(0, len(items) - 1, count).astype(int)]
-
-
-def audio_windows(pcm: NDArray[np.int16]) -> Int8:
-    """int8[COUNT, HOPS, bands], evenly over the recording."""
-    columns = to_int8(reference(FRONTEND, frames(FRONTEND, pcm)))
-    view = np.lib.stride_tricks.sliding_window_view(columns, HOPS, axis=0)
-    return np.ascontiguousarray(spread(view).transpose(0, 2, 1))
-
-
-def layers_at_the_end(state: int, windows: Int8) -> Expected:
-    """What the firmware traces of each window: every layer's newest column, and the outputs."""
-    outputs = whole(ALEXA.network, state, windows)
-    last = ALEXA.network.layers[-1].name
-    return [
-        {**{name: v[i, -1] for name, v in outputs.items()}, "returned": outputs[last][i, 0]}
-        for i in range(len(windows))
-    ]
-
-
 def assert_equal(made: Build, vectors: Vectors, expected: Expected) -> None:
     """The firmware gives what the reference gives; else stage, index and both values."""
     given = run_vectors(made.board, made.program("vectors"), vectors)
     found = differences(expected, given, records=vectors.records)
     assert not found, f"reference and {made.board.name} differ:\n" + "\n".join(found)
-
-
-def frontend_case(pcm: NDArray[np.int16]) -> tuple[Vectors, Expected]:
-    vectors = Vectors()
-    windows = np.concatenate([spread(frames(FRONTEND, pcm)), random_pcm().reshape(COUNT, -1)])
-    vectors.frontend(windows)
-    q8 = reference(FRONTEND, windows)
-    return vectors, [{"features_q8": q8, "features": to_int8(q8)}]
 
 
 @pytest.mark.parametrize("board", BUILDS)

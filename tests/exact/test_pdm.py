@@ -158,46 +158,16 @@ def test_an_offset_goes(library: ctypes.CDLL) -> None:
 
 # What it costs, which the pages of the boards tell.
 
-COUNTING = """
-#include "programs/device/pdm.h"
-#include "programs/common/text.h"
-#define SYST(offset) (*(volatile uint32_t *)(0xE000E010u + (offset)))
-static uint16_t words[WS_PDM_WORDS];
-static int16_t pcm[WS_HOP];
-static ws_pdm pdm;
-static uint32_t ticks(void (*call)(void)) {
-    SYST(8) = 0;
-    call();
-    return 0xFFFFFFu - SYST(8);
-}
-static void whole(void) { ws_pdm_hop(&pdm, words, pcm); }
-static void half(void) { ws_half_hop(&pdm.half, pcm); }
-int ws_program(int argc, const char *const *argv) {
-    (void)argc, (void)argv;
-    for (unsigned i = 0; i < WS_PDM_WORDS; i++) words[i] = (uint16_t)(i * 40503u);
-    ws_pdm_reset(&pdm, 0);
-    SYST(4) = 0xFFFFFFu;
-    SYST(0) = 5;
-    ws_text text;
-    ws_text_begin(&text, ws_io_write, ws_io.out);
-    ws_text_number(&text, ticks(whole), 1);
-    ws_text_char(&text, ' ');
-    ws_text_number(&text, ticks(half), 1);
-    return !ws_text_flush(&text);
-}
-"""
-
 
 def test_the_filters_instructions_are_those_of_the_boards(tmp_path: Path) -> None:
     """Counted in QEMU on an M4F, as all costs; board.toml may be 5 % beside them."""
     board = load_board("mps2-an386")
     generate("mps2-an386", tmp_path)
-    (tmp_path / "count.c").write_text(COUNTING)
     sources = [f"firmware/{path}.c" for path in SEMIHOSTED]
     sources += [
         "firmware/programs/common/text.c",
         PDM,
-        str(tmp_path / "count.c"),
+        "tests/native/pdm_cost.c",
     ]
     call = ["arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O2", "-ffunction-sections"]
     call += [

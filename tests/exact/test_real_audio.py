@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.firmware_build import EMULATED, build, events
+from tests.support.emulator import events
+from tests.support.firmware_build import EMULATED, build
 
 #: On all boards, and on these.
 SHORT, MINUTES, LONG = 2, 20, ("mps2-an386",)

@@ -16,7 +16,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.exact.test_exact import (
+from tests.support.executors import ALEXA, ROOT
+from tests.support.firmware_build import build
+from tests.support.vectors import (
     FRONTEND,
     Expected,
     audio_windows,
@@ -26,8 +28,6 @@ from tests.exact.test_exact import (
     random_windows,
     sample,
 )
-from tests.support.executors import ALEXA, ROOT
-from tests.support.firmware_build import build
 from wakestate.__main__ import main
 from wakestate.boards.vectors import Vectors, differences, read_results
 from wakestate.convert.frontend import frames, reference, to_int8

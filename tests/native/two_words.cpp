@@ -19,7 +19,8 @@ int steps(void *engine, const std::vector<std::int16_t> &pcm) {
     ws_event event{};
     for (std::size_t used = 0; used < pcm.size();) {
         used += ws_push(engine, pcm.data() + used, pcm.size() - used);
-        while (ws_poll(engine, &event)) count += event.type == WS_EVENT_SCORE ? 1 : 0;
+        while (ws_poll(engine, &event))
+            count += event.type == WS_EVENT_SCORE ? 1 : 0;
     }
     return count;
 }

@@ -21,46 +21,7 @@ SOURCES = [f"firmware/engine/{name}.c" for name in ("engine", "word", "detector"
 SOURCES += [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
 SOURCES += [f"{ENGINE}/{name}.c" for name in ("ws_words", "ws_toy", "ws_frontend")]
 
-PROGRAM = r"""
-#include "programs/device/device.h"
-#include "tiny.h"
-#include "uplink/uplink.h"
-#include "wakestate/ring.h"
-#include "wakestate/wakestate.h"
-#include "ws_toy.h"
-
-static WS_ENGINE(toy) engine;
-static ws_uplink uplink;
-static tiny model;
-static const int16_t sound[16000] = {1};
-alignas(4) static int8_t in[TINY_IN_BYTES], out[TINY_OUT_BYTES];
-
-static size_t count(void *to, const uint8_t *, size_t bytes) {
-    *static_cast<size_t *>(to) += bytes;
-    return bytes;
-}
-
-int main() {
-    if (ws_init(&engine, &ws_toy, nullptr) != WS_OK || ws_set_state(&engine, 1) != WS_OK) return 1;
-    ws_uplink_reset(&uplink);
-    ws_uplink_switch(&uplink, true);
-    ws_event event = ws_event();
-    for (size_t used = 0; used < 16000;) {
-        size_t took = ws_push(&engine, sound + used, 16000 - used);
-        ws_uplink_hear(&uplink, sound + used, took);
-        used += took;
-        while (ws_poll(&engine, &event)) {
-        }
-    }
-    ws_uplink_wake(&uplink, &event);
-    size_t bytes = 0;
-    while (ws_uplink_pump(&uplink, count, &bytes)) {
-    }
-    tiny_reset(&model);
-    tiny_run(&model, in, out);
-    return event.sample > 0 && bytes > 0 && ws_toy.states[0] != nullptr ? 0 : 2;
-}
-"""
+PROGRAM = "tests/native/included.cpp"
 
 
 def includes(folder: Path) -> list[str]:
@@ -71,7 +32,6 @@ def includes(folder: Path) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C as objects, compiled as C11, and the program."""
     folder = tmp_path_factory.mktemp("cxx")
-    (folder / "user.cpp").write_text(PROGRAM)
     write_files(folder, compile_model(written(folder, golden_model), "tiny", "plain").files)
     for source in [*SOURCES, str(folder / "tiny.c")]:
         call = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", *includes(folder)]
@@ -91,7 +51,7 @@ def test_a_cxx_program_includes_and_links(compiler: str, standard: str, folder: 
         *f"-std={standard}".split(),
         *WARNINGS,
         *includes(folder),
-        str(folder / "user.cpp"),
+        PROGRAM,
     ]
     if compiler.startswith("arm"):
         subprocess.run([*call, "-fsyntax-only"], cwd=ROOT, check=True)

@@ -24,14 +24,8 @@ MARGIN = 16
 #: What the toy's layers are too short or too thin for; the computed worst holds it all the same.
 UNTAKEN = re.compile(r"\b(?:ws_long|ws_whole_groups)[\w.]* (\d+)$")
 
-#: Functions stay apart, `hold` keeps an array on the stack, `saves` pushes registers, `use` takes
-#: nothing.
-HEAD = """
-#define APART __attribute__((noipa))
-#define hold(array) __asm__ volatile("" ::"r"(array) : "memory")
-#define saves() __asm__ volatile("" ::: "r4", "r5", "r6", "r7", "r8", "r9")
-APART int use(int x) { return x + 1; }
-"""
+#: Programs whose first function is `top`.
+PROGRAMS = ROOT / "tests/native/stack"
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +33,15 @@ def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def linked(folder: Path, source: str, core: str = "cortex-m4", *flags: str) -> Stack:
-    """The C program whose first function is `top`."""
-    (folder / "x.c").write_text(HEAD + source, encoding="utf-8")
+def linked(folder: Path, program: str, core: str = "cortex-m4", *flags: str) -> Stack:
+    """A program of PROGRAMS."""
     fpu = ["-mfpu=fpv4-sp-d16"] if core == "cortex-m4" else []
     machine = [f"{PREFIX}gcc", f"-mcpu={core}", "-mthumb", *fpu]
     machine += ["-mfloat-abi=hard" if core != "cortex-m3" else "-mfloat-abi=soft"]
     elf = folder / "x.elf"
     link = ["-nostartfiles", "--specs=nano.specs", "-Wl,-e,top", f"-Wl,-Map={elf}.map", *flags]
     for command in (
-        [*machine, "-O2", "-fstack-usage", "-c", folder / "x.c", "-o", folder / "x.o"],
+        [*machine, "-O2", "-fstack-usage", "-c", PROGRAMS / f"{program}.c", "-o", folder / "x.o"],
         [*machine, *link, folder / "x.o", "-o", elf],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -60,17 +53,9 @@ def usage(folder: Path) -> dict[str, int]:
     return read_usage([folder / "x.su"])
 
 
-CHAIN = """
-APART int low(int x) { char array[200]; hold(array); return use(x) + 1; }
-APART int high(int x) { char array[64]; hold(array); return use(x) + 2; }
-APART int middle(int x) { char array[40]; hold(array); return high(x) + low(x); }
-int top(int x) { return middle(x) + high(x); }
-"""
-
-
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
 def test_the_deepest_of_a_chain_is_found(tmp_path: Path, core: str) -> None:
-    stack, said = linked(tmp_path, CHAIN, core), usage(tmp_path)
+    stack, said = linked(tmp_path, "chain", core), usage(tmp_path)
     worst = stack.worst("top")
     assert [name for name, _ in worst.calls] == ["top", "middle", "low"]
     assert worst.bytes == said["top"] + said["middle"] + said["low"]
@@ -82,36 +67,19 @@ def test_the_deepest_of_a_chain_is_found(tmp_path: Path, core: str) -> None:
 
 
 def test_a_tail_call_gives_its_frame_back_first(tmp_path: Path) -> None:
-    stack = linked(
-        tmp_path,
-        """
-        APART int last(int x) { char array[96]; hold(array); return use(x) + 1; }
-        APART int first(int x) { saves(); return last(use(x) + x); }
-        int top(int x) { return first(x) + 1; }
-        """,
-    )
+    stack = linked(tmp_path, "tail_call")
     said = usage(tmp_path)
     assert stack.worst("first").bytes == said["last"] > said["first"] >= 6 * 4
     assert stack.worst("top").bytes == said["top"] + said["last"]
 
 
 def test_saved_float_registers_count(tmp_path: Path) -> None:
-    stack = linked(
-        tmp_path,
-        'int top(int x) { __asm__ volatile("" ::: "d8", "d9", "d10"); return use(x) + x; }',
-    )
+    stack = linked(tmp_path, "saved_floats")
     assert stack.worst("top").bytes == usage(tmp_path)["top"] >= 3 * 8
 
 
 def test_a_switch_by_table_is_followed(tmp_path: Path) -> None:
-    cases = "".join(f"case {n}: hold(array); x = use(x + {n * n}); break;" for n in range(9))
-    deep = "case 9: return deep(x) + array[1];"
-    stack = linked(
-        tmp_path,
-        "APART int deep(int x) { char array[80]; hold(array); return use(x) + 1; }"
-        f"int top(int x) {{ char array[24]; hold(array); switch (x) {{ {cases} {deep} }}"
-        "  return x + array[0]; }",
-    )
+    stack = linked(tmp_path, "switch")
     listing = subprocess.run(
         [f"{PREFIX}objdump", "-d", tmp_path / "x.elf"], capture_output=True, text=True, check=True
     ).stdout
@@ -120,34 +88,14 @@ def test_a_switch_by_table_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_veneer_is_followed(tmp_path: Path) -> None:
-    stack = linked(
-        tmp_path,
-        """
-        __attribute__((noipa, section(".far")))
-        int far(int x) { char array[72]; hold(array); return x + 1; }
-        int top(int x) { return far(x) + use(x); }
-        """,
-        "cortex-m4",
-        "-Wl,--section-start=.far=0x20000000",
-    )
+    stack = linked(tmp_path, "veneer", "cortex-m4", "-Wl,--section-start=.far=0x20000000")
     worst, said = stack.worst("top"), usage(tmp_path)
     assert [name for name, _ in worst.calls] == ["top", "__far_veneer", "far"]
     assert worst.bytes == said["top"] + said["far"]
 
 
 def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> None:
-    stack = linked(
-        tmp_path,
-        """
-        void *memmove(void *, const void *, unsigned);
-        int top(int x) {
-            char array[64];
-            hold(array);
-            memmove(array + x, array, 40u);
-            return array[x];
-        }
-        """,
-    )
+    stack = linked(tmp_path, "library")
     assert "memmove" not in usage(tmp_path)
     library = stack.worst("memmove").bytes
     assert library > 0, "it saves registers"
@@ -155,46 +103,28 @@ def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("program", "says"),
     [
+        ("recursion", "recursion has no bound: odd -> even -> odd"),
+        ("pointer", "calls through a pointer at 0x"),
+        ("tail_pointer", "top: calls thro"),
         (
-            "APART int odd(int x); APART int even(int x) { return x ? odd(x - 1) + 1 : 7; }"
-            "APART int odd(int x) { return x ? even(x - 1) + 2 : 9; }"
-            "int top(int x) { return odd(x) + 1; }",
-            "recursion has no bound: odd -> even -> odd",
-        ),
-        (
-            "int (*volatile pointer)(int); int middle(int x) { return pointer(x) + 1; }"
-            "int top(int x) { return middle(x); }",
-            "calls through a pointer at 0x",
-        ),
-        ("int (*volatile pointer)(int); int top(int x) { return pointer(x); }", "top: calls thro"),
-        (
-            'int top(int x) { __asm__ volatile("push {%0}\\n pop {%0}" : "+r"(x)); return x; }',
+            "push",
             "top: takes 4 bytes of stack, 0 of them by the compiler's account; inline assembly",
         ),
-        (
-            'int top(int x) { __asm__ volatile("str %0, [sp, #-8]!\\n ldr %0, [sp], #8"'
-            ': "+r"(x)); return x; }',
-            "top: takes 8 bytes",
-        ),
-        (
-            'int top(int x) { __asm__ volatile("mov r12, sp\\n mov sp, %0\\n mov sp, r12"'
-            ' :: "r"(x) : "r12"); return x; }',
-            "top: sets sp at 0x",
-        ),
-        ("int top(int x) { char array[x]; hold(array); return array[0]; }", "its stack is dynamic"),
+        ("write_back", "top: takes 8 bytes"),
+        ("sets_sp", "top: sets sp at 0x"),
+        ("dynamic", "its stack is dynamic"),
     ],
-    ids=["recursion", "pointer", "tail pointer", "push", "write-back", "sets sp", "dynamic"],
 )
-def test_what_has_no_bound_is_refused_by_name(tmp_path: Path, source: str, says: str) -> None:
+def test_what_has_no_bound_is_refused_by_name(tmp_path: Path, program: str, says: str) -> None:
     with pytest.raises(BenchError) as error:
-        linked(tmp_path, source).worst("top")
+        linked(tmp_path, program).worst("top")
     assert says in str(error.value)
 
 
 def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
-    stack = linked(tmp_path, CHAIN)
+    stack = linked(tmp_path, "chain")
     with pytest.raises(BenchError, match="no function nowhere"):
         stack.worst("nowhere")
     with pytest.raises(BenchError, match="no call leads from low to high"):
@@ -206,7 +136,7 @@ def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
 def test_the_command_prints_bytes_and_calls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    low = linked(tmp_path, CHAIN).worst("low").bytes
+    low = linked(tmp_path, "chain").worst("low").bytes
     command = ["bench", "stack", "--board", "mps2-an386", "--elf", str(tmp_path / "x.elf")]
     assert main([*command, "low", "use"]) == 0
     assert capsys.readouterr().out == (

@@ -117,11 +117,6 @@ def expected(heard: NDArray[np.int16], starts: list[Start], *, number: int = 0) 
 
 
 @pytest.fixture(scope="module")
-def host() -> Build:
-    return build("scripted", "host", sanitize=True)
-
-
-@pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return host_device(tmp_path_factory.mktemp("device"))
 
@@ -301,38 +296,12 @@ def test_what_was_missed_is_not_in_the_sound(device: Path) -> None:
 
 SCRIPTED = ("words", "scripted", "frontend")
 
-MISSED_LONG = """
-#include <stdio.h>
-#include "uplink/uplink.h"
-
-static size_t out(void *to, const uint8_t *bytes, size_t count) {
-    (void)to;
-    return fwrite(bytes, 1, count, stdout);
-}
-
-int main(void) {
-    static ws_uplink uplink;
-    static int16_t pcm[20000];
-    ws_event wake = {.type = WS_EVENT_WAKE, .sample = 20000, .start = 12000, .end = 18000};
-    ws_uplink_reset(&uplink);
-    ws_uplink_switch(&uplink, true);
-    for (int i = 0; i < 2; i++) ws_uplink_missed(&uplink, UINT32_MAX);
-    ws_uplink_hear(&uplink, pcm, 20000);
-    ws_uplink_wake(&uplink, &wake);
-    ws_uplink_input_ended(&uplink);
-    while (ws_uplink_pump(&uplink, out, NULL)) {
-    }
-    return uplink.missed == 2 * (uint64_t)UINT32_MAX ? 0 : 1;
-}
-"""
-
 
 def test_more_missed_than_the_field_holds(tmp_path: Path) -> None:
     """2^33 samples, six days: the field of 32 bits stays at its most, the time stays true."""
-    (tmp_path / "missed.c").write_text(MISSED_LONG)
     call = ["gcc", "-std=c11", "-fsanitize=address,undefined", "-Itests/scripted"]
     call += ["-Ifirmware/include", "-Ifirmware"]
-    call += [str(tmp_path / "missed.c"), *(f"tests/scripted/ws_{n}.c" for n in SCRIPTED)]
+    call += ["tests/native/missed_long.c", *(f"tests/scripted/ws_{n}.c" for n in SCRIPTED)]
     call += [f"firmware/uplink/{name}.c" for name in ("frame", "uplink")]
     subprocess.run([*call, "-o", str(tmp_path / "missed")], cwd=ROOT, check=True)
     done = subprocess.run([str(tmp_path / "missed")], capture_output=True, check=True)

@@ -122,12 +122,6 @@ def build(
     return made
 
 
-def events(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
-    """What an emulator printed, without a word on stderr."""
-    assert (done.returncode, done.stderr) == (0, b"")
-    return [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
-
-
 def hear(made: Build, audio: Path, commands: bytes = b"") -> list[dict[str, Any]]:
     """The events of the device image; commands are sent once it is ready."""
     elf = made.program("device")

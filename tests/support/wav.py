@@ -39,3 +39,18 @@ def wav(data: bytes) -> bytes:
 QUIET, LOUD = -100, 60
 
 SPEECH = pcm((1.0, QUIET), (0.5, LOUD), (1.0, QUIET), (0.3, 110), (1.2, QUIET))
+
+
+def sized(size: int, data: bytes = SPEECH, after: bytes = b"") -> bytes:
+    """A WAV whose header says that its data are `size` bytes."""
+    return riff(chunk(b"fmt ", fmt())) + b"data" + struct.pack("<I", size) + data + after
+
+
+def wide(size: int, ds64: bool = True) -> bytes:
+    """RF64, the data's size in the ds64 chunk."""
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 0, size, 0, 0)) if ds64 else b""
+    head = b"RF64\xff\xff\xff\xffWAVE" + sizes
+    return head + chunk(b"fmt ", fmt()) + b"data\xff\xff\xff\xff" + SPEECH
+
+
+LIST = chunk(b"LIST", b"INFOISFT\x05\0\0\0sox 1\0")

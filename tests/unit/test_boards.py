@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.support.firmware_build import REAL, ROOT, SEMIHOSTED, build
+from tests.support.firmware_build import REAL, ROOT, build
 from tests.support.wav import SPEECH, wav
 from wakestate.__main__ import main
 from wakestate.boards import generate, pages, svd, timeline
@@ -210,40 +210,6 @@ def test_too_many_arguments_are_refused() -> None:
         done = made.run("emulator", *arguments)
         assert (done.returncode, done.stdout) == (2, b"")
         assert problem in done.stderr
-
-
-def test_a_fault_ends_the_run_with_an_error(tmp_path: Path) -> None:
-    """A program that overflows its stack does not end well."""
-    source = tmp_path / "fault.c"
-    source.write_text(
-        '#include "programs/common/io.h"\n'
-        "int ws_program(int argc, const char *const *argv) {\n"
-        "    (void)argc;\n    (void)argv;\n"
-        "    volatile char deep[100000];\n"
-        "    for (int i = 99999; i >= 0; i--) deep[i] = 1;\n"
-        "    return deep[5];\n}\n"
-    )
-    board = load_board("mps2-an385")
-    generate.generate("mps2-an385", tmp_path)
-    elf = tmp_path / "fault.elf"
-    sources = [ROOT / f"firmware/{path}.c" for path in SEMIHOSTED]
-    sources += [ROOT / "firmware/programs/common/text.c", source]
-    subprocess.run(
-        [
-            *("arm-none-eabi-gcc", *board.cflags, *board.ldflags, "-O1", "-ffunction-sections"),
-            *(
-                f"-I{ROOT / 'firmware'}",
-                "-T",
-                str(tmp_path / "linker.ld"),
-                *map(str, sources),
-            ),
-            *("-o", str(elf)),
-        ],
-        check=True,
-    )
-    done = subprocess.run(command(board, elf, []), capture_output=True, check=False, timeout=60)
-    assert done.returncode == 70
-    assert done.stderr.startswith(b"board: fault")
 
 
 def test_timeline_shows_builds_side_by_side(tmp_path: Path) -> None:

@@ -9,24 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.executors import TOY
+from tests.support.executors import ROOT, TOY
 from wakestate.convert.compile.sources import FIRMWARE
 from wakestate.convert.emit import generate
 from wakestate.render import write_files
 
-KERNEL = """
-#include "kernels/plain.h"
-#include "kernels/ops.h"
-int main(void) {
-    static int8_t in[4] = {127, 127, 127, 127}, weights[4] = {127, 127, 127, 127}, out[1];
-    const int32_t bias[1] = {BIAS}, multiplier[1] = {MULTIPLIER};
-    const int8_t shift[1] = {SHIFT};
-    const ws_row row = {bias, multiplier, shift};
-    const ws_dot_shape shape = {1, 4, 4, 1, {0, -128, 127}};
-    ws_dot(&shape, &row, weights, in, out, NULL);
-    return ws_divide(ws_high_mul(A, A), EXPONENT) == 123;
-}
-"""
+KERNEL = ROOT / "tests/native/checked_kernel.c"
 SOUND = {"BIAS": "0", "MULTIPLIER": "1 << 30", "SHIFT": "1", "A": "5", "EXPONENT": "3"}
 FAULTS = {
     "nothing": ({}, ""),
@@ -37,16 +25,7 @@ FAULTS = {
     "division": ({"EXPONENT": "32"}, "exponent < 32"),
 }
 
-FRONT = """
-int main(void) {
-    static const int32_t bins[2] = {RE, RE};
-    static const uint16_t rise[1] = {30000};
-    mel next = {bins, rise};
-    uint64_t rising = 0;
-    (void)falling_band(&next, 1, 1u << SCALE, &rising);
-    return (int)(steps_q8(rising, 0) + other(RE, SUM)) == 123;
-}
-"""
+FRONT = ROOT / "tests/native/checked_frontend.c"
 USUAL = {"RE": "1 << 20", "SCALE": "3", "SUM": "77"}
 BEYOND = {
     "nothing": ({}, ""),
@@ -55,10 +34,9 @@ BEYOND = {
 }
 
 
-def run(folder: Path, text: str, macros: dict[str, str], flags: list[str]) -> tuple[int, str]:
+def run(folder: Path, source: Path, macros: dict[str, str], flags: list[str]) -> tuple[int, str]:
     """The status of a program, and what it says."""
-    source, program = folder / "program.c", folder / "program"
-    source.write_text(text)
+    program = folder / "program"
     defined = [f"-D{name}=({value})" for name, value in macros.items()]
     call = ["gcc", "-std=c11", "-w", "-O1", *defined, *flags, f"-I{folder}", f"-I{FIRMWARE}"]
     call.append(f"-I{FIRMWARE / 'include'}")
@@ -67,14 +45,14 @@ def run(folder: Path, text: str, macros: dict[str, str], flags: list[str]) -> tu
     return done.returncode, done.stderr
 
 
-def judge(folder: Path, text: str, macros: dict[str, str], found: str) -> None:
+def judge(folder: Path, source: Path, macros: dict[str, str], found: str) -> None:
     """Refused where it is checked, if it is a fault; taken where it is not checked."""
-    status, said = run(folder, text, macros, ["-DWS_CHECKED"])
+    status, said = run(folder, source, macros, ["-DWS_CHECKED"])
     assert (status == 0) == (not found), said
     assert found in said and ("Assertion" in said) == bool(found)
-    assert run(folder, text, macros, []) == (0, "")
+    assert run(folder, source, macros, []) == (0, "")
     own = "-DWS_ASSERT(condition)=do { if (!(condition)) __builtin_exit(9); } while (0)"
-    assert run(folder, text, macros, ["-DWS_CHECKED", own])[0] == (9 if found else 0)
+    assert run(folder, source, macros, ["-DWS_CHECKED", own])[0] == (9 if found else 0)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -98,6 +76,5 @@ def test_a_words_network_is_checked_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", BEYOND)
 def test_the_front_end_out_of_range_is_seen(fault: str, tmp_path: Path) -> None:
     macros, found = BEYOND[fault]
-    texts = generate(TOY.word, TOY.word_path, TOY.folder)
-    write_files(tmp_path, texts)
-    judge(tmp_path, texts["ws_frontend.c"] + FRONT, {**USUAL, **macros}, found)
+    write_files(tmp_path, generate(TOY.word, TOY.word_path, TOY.folder))
+    judge(tmp_path, FRONT, {**USUAL, **macros}, found)

@@ -1,0 +1,7 @@
+#include "apart.h"
+
+int top(int x) {
+    char array[x];
+    hold(array);
+    return array[0];
+}
