@@ -92,9 +92,8 @@ evaluate: $(VENV)/.train $(PEERS_SETUP) ## Misses of MODEL on DATA at fixed fals
 	$(WAKESTATE) evaluate $(OF) --data $(DATA) $(ARGS)
 report: $(VENV)/.train $(PEERS_SETUP) ## All of that as one HTML page; evaluates first where it must
 	$(WAKESTATE) report $(OF) --data $(DATA) $(ARGS)
-demo: $(VENV)/.serve $(BOARD_SETUP) ## Device -> gateway -> service on this computer, on AUDIO or the samples
-	$(DECODER)
-	@$(WAKESTATE) demo $(ON) $(ARGS) $(HEARD)
+demo: $(VENV)/.base ## WORD in the browser, on this computer: microphone or files (docs/web.md)
+	@sh tools/setup.sh web && $(WAKESTATE) web serve $(OF) $(ARGS)
 
 BENCH = $(WAKESTATE) bench run $(OF) --peers $(or $(PEERS),../shared/peers) $(ARGS)
 bench: $(VENV)/.base ## Instructions, flash, RAM and stack of WORD on every core that QEMU has

@@ -19,7 +19,7 @@ for goal in $GOALS; do
         ;;
     esac
     case $goal in
-    size | data | train | evaluate | report | demo | bench | bench-diff)
+    size | data | train | evaluate | report | bench | bench-diff)
         [ "${WORD#* }" = "$WORD" ] || fail "WORD=\"$WORD\": make $goal takes one word"
         ;;
     esac
@@ -32,10 +32,6 @@ for goal in $GOALS; do
     case $goal in
     qemu | emulate) [ -n "$AUDIO" ] || fail "AUDIO is not given: make $goal AUDIO=x.wav" ;;
     compile) [ -n "$TFLITE" ] || fail "TFLITE is not given: make compile TFLITE=model.tflite" ;;
-    demo)
-        file=${MODEL:-models/$WORD}/verifier/verifier.json
-        [ -f "$file" ] || fail "$file: no such file; \`wakestate verifier train --word $WORD\` makes it"
-        ;;
     esac
     case $goal in
     run | qemu) [ "$BOARD" != host ] || fail "BOARD=host is this computer: take a board that QEMU has" \

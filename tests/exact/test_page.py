@@ -17,10 +17,10 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.exact.test_exact import sample
 from tests.support.chromium import Tab, chromium, program
 from tests.support.executors import ALEXA, ROOT
 from tests.support.firmware_build import build
+from tests.support.vectors import sample
 from wakestate.commands.options import WordFile
 from wakestate.commands.web import built
 from wakestate.errors import UserError

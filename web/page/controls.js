@@ -131,7 +131,7 @@ const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} KB`;
 
 /** What the words cost on each core, from bench/baseline.json. */
 export function showCosts(table, note, { costs, words }) {
-  const head = ["Core", "Instructions/s", "Flash", "RAM"];
+  const head = ["Core", "Instructions a second", "Flash", "RAM"];
   const cells = ({ instructions, flash, ram }) => [`${(instructions / 1e6).toFixed(2)} M`, kilobytes(flash), kilobytes(ram)];
   const row = (kind, texts, scope) => element("tr", {}, ...texts.map((text, i) => element(i === 0 ? "th" : kind, { textContent: text, ...(i === 0 || kind === "th" ? { scope } : {}) })));
   const body = element("tbody"), several = new Set(costs.map((one) => one.word)).size > 1;

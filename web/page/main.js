@@ -254,10 +254,9 @@ function follow() {
 }
 
 function showStatus() {
-  const cost = share > 0 ? `, ${(100 * share).toFixed(1)} % of a core` : "";
   if (microphone && performance.now() - (trace.woken ?? -1e9) < WOKEN_MS) status(`${trace.wokenBy}!`, "woken");
-  else if (microphone) status(`Listening${cost}`, "live");
-  else if (recording) status(`${trace.wakes.length === 1 ? "1 wake" : `${trace.wakes.length} wakes`}${cost}`);
+  else if (microphone) status(`Listening, ${(100 * share).toFixed(1)} % of a core`, "live");
+  else if (recording) status(trace.wakes.length === 1 ? "1 wake" : `${trace.wakes.length} wakes`);
   else status("Ready");
 }
 
