@@ -11,7 +11,7 @@ override AUDIO := $(value AUDIO)
 override TFLITE := $(value TFLITE)
 export AUDIO TFLITE
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/; WORD="alexa computer": both in
-#?                    one program, for run, build, emulate, qemu, flash, monitor and debug
+#?                    one program, for run, build, emulate, qemu, demo, flash, monitor, debug
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=data/alexa    recordings to train and evaluate on: a folder with manifest.csv
 #? MODEL=runs/alexa/model   a model folder instead of models/WORD

@@ -34,7 +34,6 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         program.monitor,
         program.debug,
         model.compile_tflite,
-        service.demo,
     ),
     "Train": (train.train, evaluate.evaluate, evaluate.report),
     "All commands, by noun": (

@@ -1,4 +1,4 @@
-"""From the gateway to the service, over real sockets: verify gateway --post, and demo."""
+"""From the gateway to the service, over real sockets: gateway run --post, and service demo."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def test_the_gateway_command(
 
 
 def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for call in (["service", "serve"], ["service", "bench"], ["demo", "--board", "host"]):
-        assert main([*call, "--verifier", str(tmp_path)]) == 1
+    for call in (["serve"], ["bench"], ["demo", "--board", "host"]):
+        assert main(["service", *call, "--verifier", str(tmp_path)]) == 1
         said = capsys.readouterr().err
         assert said == (
             f"{tmp_path}/verifier.json: no such file; "

@@ -40,7 +40,6 @@ def make(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProces
         (["build", "WORD=jarvis"], "words/jarvis.toml: no such word file; there are: alexa"),
         (["train", "DATA=none"], "none/manifest.csv: not found; name a folder with recordings: "),
         (["evaluate", "DATA=none"], "none/manifest.csv: not found; name a folder"),
-        (["demo", "MODEL=none"], "none/verifier/verifier.json: no such file; `wakestate verifier"),
         (["emulate"], "AUDIO is not given: make emulate AUDIO=x.wav"),
         (["qemu", "BOARD=host", "AUDIO=x"], "BOARD=host is this computer"),
         (["compile"], "TFLITE is not given"),

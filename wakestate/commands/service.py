@@ -17,7 +17,7 @@ from wakestate.commands.program import Programs
 
 @click.group()
 def service() -> None:
-    """The HTTP service that verifies wakes: serve, bench."""
+    """The HTTP service that verifies wakes: serve, bench, demo."""
 
 
 def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> list[str]:
@@ -163,7 +163,7 @@ def bench(
     return 1 if any(outcome.problem for outcome in outcomes) else 0
 
 
-@click.command(epilog="Example: wakestate demo --word alexa kitchen.wav")
+@service.command(epilog="Example: wakestate service demo --word alexa kitchen.wav")
 @options.word
 @options.model
 @options.verifier
