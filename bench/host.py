@@ -6,11 +6,11 @@ import resource
 import subprocess
 import tempfile
 import wave
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wakestate.bench.rows import BenchError
-from wakestate.tables import text
+from wakestate.tables import Printed, text
 from wakestate.train.data.manifest import DataError, read_manifest
 
 RATE = 16000
@@ -88,7 +88,7 @@ def hear(program: Path, audio: Audio, seconds: float) -> Heard:
     return Heard(seconds, cpu, peak, lines)
 
 
-def table(program: Path, audio: Audio, hours: float) -> str:
+def table(program: Path, audio: Audio, hours: float) -> Printed:
     """Measure `hours` and ten times as much."""
     short, long = (hear(program, audio, times * hours * 3600) for times in (1, 10))
     rows = [
@@ -102,12 +102,13 @@ def table(program: Path, audio: Audio, hours: float) -> str:
         for each in (short, long)
     ]
     times, memory = long.cpu_s / short.cpu_s, long.peak_kb / short.peak_kb
-    return "\n".join(
-        (
-            f"{program} on one core of this computer; {audio.origin}",
-            text(rows, left=0),
-            f"ten times the audio: {times:.2f} x the time, {memory:.2f} x the memory",
-        )
+    lines = (
+        f"{program} on one core of this computer; {audio.origin}",
+        text(rows, left=0),
+        f"ten times the audio: {times:.2f} x the time, {memory:.2f} x the memory",
+    )
+    return Printed(
+        "\n".join(lines), [asdict(each) | {"speed": each.speed} for each in (short, long)]
     )
 
 

@@ -44,18 +44,32 @@ def text(report: Report) -> str:
     return "\n".join(blocks)
 
 
-def sizes(elf: Path, word: str, board: Board) -> str:
+def printed(report: Report) -> tables.Printed:
+    """The same; as JSON its rows and sections."""
+    return tables.Printed(text(report), report.model_dump(exclude_none=True))
+
+
+def sizes(elf: Path, word: str, board: Board) -> tables.Printed:
     """For a terminal: the bytes of a word's least image, by object, and its stack."""
     stack = Stack(elf, board.prefix, POINTED)
     calls = max((stack.worst(call) for call in CALLS), key=lambda worst: worst.bytes)
-    return "\n".join(
-        (
-            _indented(size_rows(elf, word, board)),
-            "  The application's RAM is an engine and a hop of PCM: firmware/test/image.c",
-            f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
-            f"  {elf}",
-        )
+    rows = size_rows(elf, word, board)
+    lines = (
+        _indented(rows),
+        "  The application's RAM is an engine and a hop of PCM: firmware/test/image.c",
+        f"  stack of the deepest call, computed: {calls.bytes:,} ({calls})",
+        f"  {elf}",
     )
+    head = next(iter(rows[0]))
+    data = {
+        "board": board.name,
+        "image": str(elf),
+        "stack": calls.bytes,
+        "bytes": [
+            {"part" if key == head else key: value for key, value in row.items()} for row in rows
+        ],
+    }
+    return tables.Printed("\n".join(lines), data)
 
 
 def size_rows(elf: Path, word: str, board: Board) -> list[Cells]:

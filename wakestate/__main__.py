@@ -23,6 +23,7 @@ from wakestate.commands import (
 )
 from wakestate.errors import UserError
 
+NOUNS = "All others, by noun (wakestate NOUN --help)"
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Build and listen": (
         program.run,
@@ -36,7 +37,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         model.compile_tflite,
     ),
     "Train": (train.train, evaluate.evaluate, evaluate.report),
-    "All commands, by noun": (
+    NOUNS: (
         word.word,
         data.data,
         model.model,
@@ -54,7 +55,10 @@ class _Sections(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(c.name or "", c.get_short_help_str(68)) for c in commands])
+                if title == NOUNS:
+                    formatter.write_text(" ".join(c.name or "" for c in commands))
+                else:
+                    formatter.write_dl([(c.name or "", c.get_short_help_str(68)) for c in commands])
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

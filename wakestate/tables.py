@@ -8,10 +8,21 @@ round a float before, or give text. The same rows are what `--json` prints.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from tabulate import DataRow, TableFormat, tabulate
 
 Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a command prints: `text` for people, or `data`, plain values, as JSON."""
+
+    text: str
+    data: Any
+    status: int = 0
 
 
 def text(rows: Sequence[Row], left: int = 1) -> str:

@@ -240,7 +240,7 @@ def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> 
 def test_the_image_keeps_to_its_budget(board: str) -> None:
     """Built without a warning (they are errors), and no larger than board.toml says."""
     made = build("alexa", board)
-    assert "flash" in within(made.board, made.program("device"))
+    assert "flash" in within(made.board, made.program("device")).text
     found = taken(made.program("device"))
     assert made.board.memory is not None
     assert found.flash < made.board.memory.code.length

@@ -455,7 +455,7 @@ def test_the_whole_is_counted_with_and_without_the_second_look(
     device = Device(library, TOY.word)
     sure.wakes = [device.threshold(i) - 2 for i in range(len(TOY.word.states))]
     system = System(TOY.word, library, sure, sounds, "dev", tmp_path)
-    text = measure(system, tmp_path / "verify.json")
+    text = measure(system, tmp_path / "verify.json").text
     rows = json.loads((tmp_path / "verify.json").read_text())
     assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
     for row in rows:

@@ -62,7 +62,8 @@ def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -
     write(tmp_path, "none-2", 0.1, 0.2, 0.4)
     write(tmp_path, "both-1", 0.5, 0.2, 0.2)  # music -50 %, alarm 0 %
     write(tmp_path, "both-2", 0.5, 0.2, 0.2)  # 0 % and -50 %
-    found = table(tmp_path, "none", [0.5, 0.1])
+    made = table(tmp_path, "none", [0.5, 0.1])
+    found = made.text
     assert "| FRR % at 0.5 FA/h | none | both |" in found
     assert "| clean | 10.0 ± 0.0 | 50.0 ± 0.0 |" in found
     assert "| music | 30.0 ± 127.1 | 20.0 ± 0.0 |" in found
@@ -73,6 +74,10 @@ def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -
         part = found[found.index(f"| {title}") :]
         assert "| both | 0.5 | -25.0 ± 317.7 | -25.0 ± 317.7 | -25.0 ± 0.0 |" in part
     assert "77" not in found and "none: 1, 2" in found
+    none, both = sorted(made.data["variants"], key=lambda v: str(v["name"]), reverse=True)
+    assert (none["name"], both["name"], none["seeds"]) == ("none", "both", (1, 2))
+    assert none["frr"]["row"][0][0] == [0.1, 0.4, 0.2]  # of a seed, at a rate
+    assert none["frr"]["all"][0][0][0] is None  # silent
 
 
 def test_frr_is_taken_where_fewer_false_accepts_begin() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.executors import ROOT
 from wakestate.__main__ import cli, main
 from wakestate.commands import experiment
+from wakestate.tables import Printed
 from wakestate.train.experiments import recipe
 from wakestate.train.experiments.recipe import RECIPES, RecipeError, load, names
 
@@ -116,7 +117,8 @@ def test_an_experiment_runs_what_its_recipe_says_and_refuses_another(
         experiment, "other_process", lambda *given, **_: calls.append(list(map(str, given)))
     )
     monkeypatch.setattr(experiment, "convert", lambda *_: None)
-    monkeypatch.setattr("wakestate.train.experiments.variants.table", lambda *_: "the table")
+    monkeypatch.setattr("wakestate.train.experiments.variants.table", lambda *_: shown)
+    shown = Printed("the table", None)
     given = ["model", "experiment", "--recipe", "metadata", "--out", str(tmp_path)]
     given += ["--variants", "none both"]
     assert main([*given, "--seeds", "4"]) == 0

@@ -138,7 +138,8 @@ def make_small(monkeypatch: pytest.MonkeyPatch, folder: Path, counts: Counts = C
     text = path.read_text().replace("[data]", '[data]\nnear = ["bee", "peep"]\nstressed_core = "b"')
     path.write_text(text)
     data = folder / "data"
-    make_data(load_word(path), data, Recipe(counts, downloads=folder / "none", recorded="no"))
+    recipe = Recipe(counts, downloads=folder / "none", recorded="no")
+    print(make_data(load_word(path), data, recipe).text)
     return data
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from wakestate.tables import pipe
 from wakestate.train.evaluation.document import MissRate, Row
@@ -25,6 +26,11 @@ class Table:
         """As Markdown; what is small stands in the same cell."""
         cells = [[f"{text} {small}".strip() for text, small in row] for row in self.rows]
         return f"**{self.title}**\n\n{pipe(self.head, cells)}"
+
+    def data(self) -> dict[str, Any]:
+        """For JSON: title, note and rows of [value, what qualifies it] by heading."""
+        rows = [dict(zip(self.head, map(list, row), strict=True)) for row in self.rows]
+        return {"title": self.title, "note": self.note, "rows": rows}
 
 
 def percent(share: float) -> str:

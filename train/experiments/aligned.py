@@ -23,7 +23,7 @@ from tqdm import tqdm
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert.hostlib import Extractor
 from wakestate.files import replaced
-from wakestate.tables import pipe
+from wakestate.tables import Printed, pipe
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
 from wakestate.train.learning.fit import Trainer, trained
@@ -132,14 +132,14 @@ def hear(word: Word, trials: Trials, sound: Sound, state: int, model: Any) -> It
         yield Heard(out[0, :, 0, :], ends, start, end)
 
 
-def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, Path]) -> str:
+def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, Path]) -> Printed:
     """Start and end errors of every way in every condition, Markdown; ms, standard deviation and
     bias, over the recordings that woke."""
     trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=1)
     unit = ENDPOINT_HOPS * word.frontend.hop_samples
     smoothing = word.detector.smoothing_steps
     ways = [("regression", "newest"), ("regression", "mean"), ("aligned", "aligned")]
-    rows = []
+    rows, found = [], []
     loaded = {name: keras.saving.load_model(path, compile=False) for name, path in models.items()}
     todo = [
         c
@@ -160,4 +160,17 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
             cells = [f"{ms[:, i].std(ddof=1):.0f} bias {ms[:, i].mean():+.0f}" for i in (0, 1)]
             name = method if way == method else f"{method}, {way} step"
             rows.append([c.name, name, *cells, str(len(ms))])
-    return pipe(["condition", "way", "start, ms", "end, ms", "words"], rows)
+            (start, end), (wide_start, wide_end) = ms.mean(axis=0), ms.std(axis=0, ddof=1)
+            found.append(
+                {
+                    "condition": c.name,
+                    "method": method,
+                    "way": way,
+                    "words": len(ms),
+                    "start_bias_ms": float(start),
+                    "end_bias_ms": float(end),
+                    "start_standard_error_ms": float(wide_start),
+                    "end_standard_error_ms": float(wide_end),
+                }
+            )
+    return Printed(pipe(["condition", "way", "start, ms", "end, ms", "words"], rows), found)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from wakestate.tables import pipe
+from wakestate.tables import Printed, pipe
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.document import read
 from wakestate.train.evaluation.metrics import first_within
@@ -103,7 +104,7 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(np.mean(values)), float(wide)
 
 
-def table(folder: Path, baseline: str, rates: Sequence[float]) -> str:
+def table(folder: Path, baseline: str, rates: Sequence[float]) -> Printed:
     """FRR of every condition and variant at the first rate; and at each rate the relative change
     against `baseline` of the mean FRR while the device plays, by what it plays. Markdown.
 
@@ -129,7 +130,21 @@ def table(folder: Path, baseline: str, rates: Sequence[float]) -> str:
         blocks.append(_changes(title, plays, base, others, rates, way, of_base))
     seeds = ", ".join(f"{v.name}: {', '.join(map(str, v.seeds))}" for v in variants)
     blocks.append(f"Seeds: {seeds}. ±: 95 % interval over seeds (Student's t).")
-    return "\n\n".join(blocks)
+    data = {
+        "rates": list(rates),
+        "conditions": names,
+        "plays": plays,
+        "variants": [
+            {"name": v.name, "seeds": v.seeds, "frr": {w: _plain(f) for w, f in v.frr.items()}}
+            for v in variants
+        ],
+    }
+    return Printed("\n\n".join(blocks), data)
+
+
+def _plain(values: NDArray[np.float64]) -> Any:
+    """Lists [seed][rate][condition]; None for NaN, which JSON has not."""
+    return [_plain(v) if v.ndim else None if np.isnan(v) else float(v) for v in values]
 
 
 def _changes(

@@ -11,6 +11,7 @@ import os
 import time
 from pathlib import Path
 
+from wakestate.tables import Printed
 from wakestate.train.data.corpus import DataError
 from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
 from wakestate.train.synthesis.recorded import download, megabytes, sources
@@ -19,7 +20,7 @@ TABLE = Path(__file__).with_name("benchmark.toml")
 MINUTES = 40  # of a core, to read them all
 
 
-def make_benchmark(data: Path, downloads: Path) -> None:
+def make_benchmark(data: Path, downloads: Path) -> Printed:
     """Fill the folder `data` with manifest.csv and all it names; a file's hash is in its row.
 
     Raises DataError where a package cannot be had: with less in it, it is another benchmark.
@@ -47,6 +48,7 @@ def make_benchmark(data: Path, downloads: Path) -> None:
         package = row["source"].removeprefix("debian: ")
         row["source"] += f" {debs[package].name.split('_')[1]}"
     finish(data, rows, taken, set())
-    print(summary(rows, time.monotonic() - began))
+    made = summary(rows, time.monotonic() - began)
     digest = hashlib.sha256("".join(row["sha256"] for row in rows).encode()).hexdigest()
-    print(f"\n{data / 'manifest.csv'}: sha256 of all sound {digest}")
+    text = f"{made.text}\n\n{data / 'manifest.csv'}: sha256 of all sound {digest}"
+    return Printed(text, {"manifest": str(data / "manifest.csv"), "sha256": digest} | made.data)

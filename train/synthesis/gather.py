@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from wakestate.files import replaced, write_whole
-from wakestate.tables import markdown
+from wakestate.tables import Printed, markdown
 from wakestate.train.data.corpus import DataError
 from wakestate.train.parallel import in_parallel
 from wakestate.train.synthesis.recorded import Source, extract
@@ -81,7 +81,7 @@ def finish(data: Path, rows: list[dict[str, str]], taken: list[Source], more: se
                 path.unlink()
 
 
-def summary(rows: list[dict[str, str]], seconds: float) -> str:
+def summary(rows: list[dict[str, str]], seconds: float) -> Printed:
     """Clips, hours and voices of each kind and label, as a Markdown table."""
     table: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
     for row in rows:
@@ -104,4 +104,4 @@ def summary(rows: list[dict[str, str]], seconds: float) -> str:
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     rate = 3600 * hours / max(seconds, 1e-9)
     speed = f"{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time"
-    return f"{markdown(shown, left=3)}\n\n{speed}"
+    return Printed(f"{markdown(shown, left=3)}\n\n{speed}", {"sounds": shown})

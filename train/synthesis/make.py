@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.files import replaced, write_whole
+from wakestate.tables import Printed
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.parallel import in_parallel
@@ -71,7 +72,7 @@ def engines(recipe: Recipe) -> list[Engine]:
     return able
 
 
-def make_data(word: Word, data: Path, recipe: Recipe) -> None:
+def make_data(word: Word, data: Path, recipe: Recipe) -> Printed:
     """Fill the folder `data` with manifest.csv and all it names."""
     began = time.monotonic()
     said = speakable(word)
@@ -92,8 +93,9 @@ def make_data(word: Word, data: Path, recipe: Recipe) -> None:
     spoken = {data / _clip_path(line) for line in lines} | {_record(data, line) for line in lines}
     spoken |= {data / split / "tts/words.csv" for split in ("train", "dev")}
     finish(data, rows, taken, spoken)
-    print(summary(rows, time.monotonic() - began))
-    print(f"\n{data / 'manifest.csv'}: wakestate train --word {word.name} --data {data}")
+    made = summary(rows, time.monotonic() - began)
+    text = f"{data / 'manifest.csv'}: wakestate train --word {word.name} --data {data}"
+    return Printed(f"{made.text}\n\n{text}", {"manifest": str(data / "manifest.csv")} | made.data)
 
 
 def speakable(word: Word) -> str:

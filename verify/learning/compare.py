@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wakestate.convert.hostlib import Extractor
-from wakestate.tables import pipe
+from wakestate.tables import Printed, pipe
 from wakestate.train.artifacts import joined, save_arrays, write_json
 from wakestate.train.data.corpus import RATE, DataError, find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import Device, library_hash, wakes
@@ -251,8 +251,8 @@ def compare(
     folder: Path,
     rate: float,
     out: Path,
-) -> str:
-    """Every finished run in `folder`; writes JSON to `out`, returns Markdown. DataError."""
+) -> Printed:
+    """Every finished run in `folder`; writes the same as JSON to `out`. DataError."""
     runs = sorted({path.parent.parent for path in folder.glob("*/verifier/*.json")})
     if not runs:
         raise DataError(f"{folder}: holds no run of `wakestate verifier train`")
@@ -275,7 +275,7 @@ def compare(
         "rows": rows,
     }
     write_json(out, facts)
-    return markdown(facts)
+    return Printed(markdown(facts), facts)
 
 
 def markdown(facts: dict[str, Any]) -> str:

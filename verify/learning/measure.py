@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
-from wakestate.tables import pipe
+from wakestate.tables import Printed, pipe
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import RATE, load_corpus, voice
 from wakestate.train.evaluation.device import Device, Steps
@@ -127,7 +127,7 @@ def _row(condition: Condition) -> tuple[Row, Trialled]:
     return _system.row(condition)
 
 
-def measure(system: System, out: Path) -> str:
+def measure(system: System, out: Path) -> Printed:
     """Every condition; writes JSON to `out`, returns Markdown."""
     global _system
     _system = system
@@ -159,4 +159,4 @@ def measure(system: System, out: Path) -> str:
         f"Both miss {100 * more.mean():+.1f} points more than the one look "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]."
     )
-    return f"{pipe([*head, 'trials'], shown)}\n\n{said}"
+    return Printed(f"{pipe([*head, 'trials'], shown)}\n\n{said}", [asdict(row) for row in rows])

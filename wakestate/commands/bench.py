@@ -12,6 +12,7 @@ import click
 
 from wakestate.commands import options
 from wakestate.commands.options import WordFile
+from wakestate.tables import Printed
 
 if TYPE_CHECKING:
     from wakestate.bench.measure import Subject
@@ -62,9 +63,10 @@ def _subject(word: WordFile, model: Path | None) -> Subject:
     "--peers", type=options.FOLDER, metavar="FOLDER", help="Of .tflite files to compile and count."
 )
 @_out
+@options.table
 def run(
     word: WordFile, model: Path | None, boards: Sequence[str], peers: Path | None, out: Path
-) -> None:
+) -> Printed:
     """Build, count, and print the tables."""
     from wakestate.bench import measure, table
     from wakestate.bench.rows import merge, write_report
@@ -84,13 +86,14 @@ def run(
             report = merge(report, measure.measure(one, board))
     assert report is not None  # there is a board, or an error before
     write_report(out, report)
-    print(table.text(report))
+    return table.printed(report)
 
 
 @bench.command(epilog="Example: wakestate bench diff")
 @_out
 @_baseline
-def diff(out: Path, baseline: Path) -> int:
+@options.table
+def diff(out: Path, baseline: Path) -> Printed:
     """Fail where what was counted is worse than the baseline."""
     from wakestate.bench.rows import compare, read_report
 
@@ -99,14 +102,15 @@ def diff(out: Path, baseline: Path) -> int:
         read_report(baseline, made_by="wakestate bench accept"), counted, update=_ACCEPT
     )
     worse = [difference for difference in found if difference.regression]
-    for difference in found:
-        print(difference.text, file=sys.stderr if difference.regression else sys.stdout)
+    for difference in worse:
+        print(difference.text, file=sys.stderr)
     against = f"against {baseline}, {len(counted.measured)} cores"
+    lines = [difference.text for difference in found if not difference.regression]
     if worse:
         print(f"{len(worse)} worse {against}; if meant, {_ACCEPT}", file=sys.stderr)
-        return 1
-    print(f"no regression {against}" + ("" if found else ": nothing changed"))
-    return 0
+    else:
+        lines.append(f"no regression {against}" + ("" if found else ": nothing changed"))
+    return Printed("\n".join(lines), [one.model_dump() for one in found], 1 if worse else 0)
 
 
 @bench.command(epilog="Example: wakestate bench accept")
@@ -144,7 +148,8 @@ def accept(out: Path, baseline: Path, page: Path) -> None:
 )
 @options.data
 @click.option("--hours", type=float, default=0.1, show_default=True, help="And ten times as many.")
-def host(word: WordFile, program: Path | None, data: Path | None, hours: float) -> None:
+@options.table
+def host(word: WordFile, program: Path | None, data: Path | None, hours: float) -> Printed:
     """x real time and memory of the host emulator, on a data folder or the samples."""
     from wakestate.bench import host as timed
     from wakestate.commands.program import Programs
@@ -153,38 +158,40 @@ def host(word: WordFile, program: Path | None, data: Path | None, hours: float) 
     if program is None:
         programs.build("emulator")
     sounds = timed.recordings(data, [Path(sample) for sample in word.samples])
-    print(timed.table(program or programs.emulator, sounds, hours))
+    return timed.table(program or programs.emulator, sounds, hours)
 
 
 @bench.command(epilog="Example: wakestate bench model kws.tflite --board mps2-an386")
 @click.argument("tflite", type=options.FILE)
 @options.board
 @click.option("--stream", is_flag=True, help="Column by column.")
-def model(tflite: Path, board: str, stream: bool) -> None:
+@options.table
+def model(tflite: Path, board: str, stream: bool) -> Printed:
     """Compile one .tflite and count it."""
-    count_model(tflite, board, stream)
+    return count_model(tflite, board, stream)
 
 
-def count_model(tflite: Path, board: str, stream: bool) -> None:
-    """Print what a .tflite costs on a board."""
+def count_model(tflite: Path, board: str, stream: bool) -> Printed:
+    """What a .tflite costs on a board."""
     from wakestate.bench import table
     from wakestate.bench.measure import Model, measure
 
-    print(table.text(measure(Model(tflite, stream), board)))
+    return table.printed(measure(Model(tflite, stream), board))
 
 
 @bench.command(epilog="Example: wakestate bench size --word alexa --board mps2-an386")
 @options.word
 @options.model
 @options.board
-def size(word: WordFile, model: Path | None, board: str) -> None:
+@options.table
+def size(word: WordFile, model: Path | None, board: str) -> Printed:
     """Flash, RAM and stack of the least image, by object."""
     from wakestate.bench import table
     from wakestate.bench.measure import build_image
     from wakestate.boards.schema import load_board
 
     facts = load_board(board)
-    print(table.sizes(build_image(_subject(word, model), facts), word.name, facts))
+    return table.sizes(build_image(_subject(word, model), facts), word.name, facts)
 
 
 @bench.command(
@@ -196,12 +203,15 @@ def size(word: WordFile, model: Path | None, board: str) -> None:
     "--elf", type=options.FILE, required=True, metavar="FILE", help="With ELF.map and .su files."
 )
 @click.argument("entries", nargs=-1, required=True, metavar="FUNCTION...")
-def stack(board: str, elf: Path, entries: Sequence[str]) -> None:
+@options.table
+def stack(board: str, elf: Path, entries: Sequence[str]) -> Printed:
     """The worst stack of functions in a linked image; what calls them is not counted."""
     from wakestate.bench.stack import POINTED, Stack
     from wakestate.boards.schema import load_board
 
     image = Stack(elf, load_board(board).prefix, POINTED)
-    for entry in entries:
-        worst = image.worst(entry)
-        print(f"{entry}: {worst.bytes:,} bytes of stack: {worst}")
+    found = {entry: image.worst(entry) for entry in entries}
+    return Printed(
+        "\n".join(f"{name}: {w.bytes:,} bytes of stack: {w}" for name, w in found.items()),
+        [{"function": name, "bytes": w.bytes, "calls": str(w)} for name, w in found.items()],
+    )

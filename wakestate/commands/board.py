@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from wakestate.commands import options
 from wakestate.errors import UserError
+from wakestate.tables import Printed
 
 
 @click.group()
@@ -18,17 +18,19 @@ def board() -> None:
 
 
 @board.command("list", epilog="Example: wakestate board list")
-@options.as_json
-def list_boards(as_json: bool) -> None:
+@options.table
+def list_boards() -> Printed:
     """The names of all boards, with their cores."""
     from wakestate.boards.schema import board_names, load_board
 
     boards = [load_board(name) for name in board_names()]
-    if as_json:
-        print(json.dumps([{"name": b.name, "kind": b.kind, "core": b.core} for b in boards]))
-        return
-    for one in boards:
-        print(f"{one.name:28} {one.core_title if one.kind != 'host' else 'this computer'}")
+    return Printed(
+        "\n".join(
+            f"{one.name:28} {one.core_title if one.kind != 'host' else 'this computer'}"
+            for one in boards
+        ),
+        [{"name": one.name, "kind": one.kind, "core": one.core} for one in boards],
+    )
 
 
 @board.command(epilog="Example: wakestate board check")
@@ -87,12 +89,13 @@ def udev() -> None:
 @board.command(epilog="Example: wakestate board budget build/mps2-an386/alexa/device.elf")
 @options.board
 @click.argument("elf", type=options.FILE)
-def budget(board: str, elf: Path) -> None:
+@options.table
+def budget(board: str, elf: Path) -> Printed:
     """What an image takes, against the board's budget."""
     from wakestate.boards.budget import within
     from wakestate.boards.schema import load_board
 
-    print(within(load_board(board), elf))
+    return within(load_board(board), elf)
 
 
 @board.command(epilog="Example: wakestate board connected --board b-l475e-iot01a")

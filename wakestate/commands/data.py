@@ -9,6 +9,7 @@ import click
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder
 from wakestate.commands.word import need_synthesis, warn_of_copies
+from wakestate.tables import Printed
 
 _downloads = click.option(
     "--downloads",
@@ -63,6 +64,7 @@ def data() -> None:
     help="Take sound from Debian packages "
     "(train/synthesis/recorded.toml); few: the smallest that have each kind.",
 )
+@options.table
 @options.needs("synth")
 def synthesize(
     word: WordFile,
@@ -74,7 +76,7 @@ def synthesize(
     engines: str,
     downloads: Path,
     recorded: str,
-) -> None:
+) -> Printed:
     """A data folder to train a word on: nothing is needed for it.
 
     The phrase, near misses and sentences spoken by every engine that is here, and recorded speech,
@@ -91,7 +93,7 @@ def synthesize(
     recipe = Recipe(counts, seed, tuple(engines.split(",")), downloads, recorded)
     loaded = word.load()
     warn_of_copies(word, loaded)
-    make_data(loaded, data_folder(data, word), recipe)
+    return make_data(loaded, data_folder(data, word), recipe)
 
 
 @data.command(epilog="Example: wakestate data benchmark")
@@ -104,8 +106,9 @@ def synthesize(
     help="To fill.",
 )
 @_downloads
+@options.table
 @options.needs("synth")
-def benchmark(data: Path, downloads: Path) -> None:
+def benchmark(data: Path, downloads: Path) -> Printed:
     """Hours of recorded sound to count false accepts in.
 
     What Debian packages carry of acted dialogue, prompts, music and noise that no training reads
@@ -114,7 +117,7 @@ def benchmark(data: Path, downloads: Path) -> None:
     need_synthesis()
     from wakestate.train.synthesis.benchmark import make_benchmark
 
-    make_benchmark(data, downloads)
+    return make_benchmark(data, downloads)
 
 
 @data.command(epilog="Example: wakestate data voices")

@@ -16,6 +16,7 @@ from wakestate import ROOT
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder
 from wakestate.commands.program import built_library
+from wakestate.tables import Printed
 
 if TYPE_CHECKING:
     from wakestate.train.evaluation.document import Evaluated
@@ -67,6 +68,9 @@ _MEASURING: tuple[Callable[..., Any], ...] = (
     ),
     click.option("--no-float", is_flag=True, help="Without the float model."),
 )
+
+
+_LONG = {"excerpts", "false_accepts"}  # of evaluate.json; not in what `--json` prints
 
 
 def measuring(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,8 +165,9 @@ def _measure(
     help="Write the thresholds found at the word "
     "file's false_accepts_per_hour into MODEL/model.json.",
 )
+@options.table
 @options.needs("train")
-def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> None:
+def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     """Misses at fixed false accepts an hour, as the device hears.
 
     Streams the split through the compiled pipeline, and through other engines where they are
@@ -186,6 +191,7 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> None:
         print(f"thresholds at {meant:g} FA/h written to {model / 'model.json'}")
     elif min(r.ships.threshold for r in measured.rows) >= manifest.never_fires(loaded):
         print("the model has no thresholds yet, so nothing wakes it: --set-thresholds")
+    return Printed("", measured.model_dump(mode="json", exclude=_LONG))
 
 
 @click.command(epilog="Example: wakestate report --word alexa --data data/alexa --short")

@@ -10,6 +10,7 @@ import click
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder, other_process
 from wakestate.commands.train import AMOUNT, convert
+from wakestate.tables import Printed
 
 
 @click.command(epilog="Example: wakestate model endpoints --word alexa --data data/alexa")
@@ -23,10 +24,11 @@ from wakestate.commands.train import AMOUNT, convert
     metavar="FOLDER",
     help="Of what was trained.  [default: runs/WORD]",
 )
+@options.table
 @options.needs("train")
 def endpoints(
     word: WordFile, data: Path | None, also: tuple[Path, ...], split: str, run: Path | None
-) -> None:
+) -> Printed:
     """Two ways to tell where the word starts and ends.
 
     Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
@@ -39,7 +41,7 @@ def endpoints(
         method: go_on(loaded, folder, also, run, options.CACHE, method)
         for method in ("regression", "aligned")
     }
-    print(measure(loaded, folder, split, options.CACHE, models))
+    return measure(loaded, folder, split, options.CACHE, models)
 
 
 @click.command(
@@ -66,6 +68,7 @@ def endpoints(
     metavar="SHARE",
     help="Of the usual scenes.",
 )
+@options.table
 @options.needs("train")
 def experiment(
     word: WordFile,
@@ -76,7 +79,7 @@ def experiment(
     variants: str,
     seeds: str,
     **budget: Any,
-) -> None:
+) -> Printed:
     """Does knowing the device's state help? Variants and seeds on the same scenes.
 
     What is there already is not done again.
@@ -113,4 +116,4 @@ def experiment(
                 f"--out={run}",
                 tensorflow=True,
             )
-    print(table(place, "none", (0.5, 1.0, 2.0, 4.0)))
+    return table(place, "none", (0.5, 1.0, 2.0, 4.0))

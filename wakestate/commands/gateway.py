@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, verifier_folder
+from wakestate.tables import Printed
 
 if TYPE_CHECKING:
     from wakestate.verify.protocol.sensitivity import Sensitivity
@@ -139,7 +141,8 @@ def run(
     show_default=True,
     help="The firmware's, compiled here, or the one in Python, which is slower.",
 )
-def fuzz(frames: int, seed: int, codec: str) -> int:
+@options.table
+def fuzz(frames: int, seed: int, codec: str) -> Printed:
     """Frames over a bad line: none wrong accepted, none whole refused.
 
     Writes frames, damages the stream and reads it again. Ends with 1 when a frame was accepted that
@@ -154,12 +157,14 @@ def fuzz(frames: int, seed: int, codec: str) -> int:
 
     counts = fuzzing.fuzz(frames, seed, codec, progress)
     untouched = counts.sent - counts.touched
-    print(f"sent                  {counts.sent:10} frames, {counts.sent_bytes} bytes")
-    print(f"touched by damage     {counts.touched:10}")
-    print(f"  accepted, as sent   {counts.accepted_touched:10}")
-    print(f"came whole            {untouched:10}")
-    print(f"  accepted            {counts.accepted - counts.accepted_touched:10}")
-    print(f"  NOT accepted        {counts.whole_not_accepted:10}")
-    print(f"refused pieces        {counts.refused:10}, which began as a frame")
-    print(f"WRONG accepted        {counts.wrong:10}")
-    return 0 if counts.good else 1
+    lines = (
+        f"sent                  {counts.sent:10} frames, {counts.sent_bytes} bytes",
+        f"touched by damage     {counts.touched:10}",
+        f"  accepted, as sent   {counts.accepted_touched:10}",
+        f"came whole            {untouched:10}",
+        f"  accepted            {counts.accepted - counts.accepted_touched:10}",
+        f"  NOT accepted        {counts.whole_not_accepted:10}",
+        f"refused pieces        {counts.refused:10}, which began as a frame",
+        f"WRONG accepted        {counts.wrong:10}",
+    )
+    return Printed("\n".join(lines), asdict(counts), 0 if counts.good else 1)

@@ -11,6 +11,7 @@ import click
 
 from wakestate.commands import evaluate, experiment, options
 from wakestate.commands.options import WordFile
+from wakestate.tables import Printed
 
 # As in convert/compile/kernels.py, which takes pydantic's time to load.
 _kernels = click.option(
@@ -170,7 +171,8 @@ def only_compile(
 @click.argument("tflite", type=options.FILE)
 @options.board
 @_stream
-def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
+@options.table
+def compile_tflite(tflite: Path, board: str, stream: bool) -> Printed:
     """Any int8 .tflite to C for a board, and what it costs there."""
     from wakestate.boards.building import build_aloud, check_tools
     from wakestate.boards.schema import load_board
@@ -191,11 +193,15 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
         f"STREAM={'yes' if stream else ''}",
     )
     generated = Path("build/generated/compiled") / name / facts.kernels
-    print(generated / f"{name}.h", generated / f"{name}.c", sep="\n")
     program = "compiled" if board == "host" else "compiled.elf"
-    print(Path("build") / board / "compiled" / name / program)
-    if board != "host":
-        count_model(tflite, board, stream)
+    files = {
+        "header": str(generated / f"{name}.h"),
+        "source": str(generated / f"{name}.c"),
+        "program": str(Path("build") / board / "compiled" / name / program),
+    }
+    costs = Printed("", {}) if board == "host" else count_model(tflite, board, stream)
+    text = "\n".join(filter(None, (*files.values(), costs.text)))
+    return Printed(text, files | {"costs": costs.data})
 
 
 @model.command(
@@ -205,8 +211,9 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> None:
 )
 @click.argument("first", type=options.NAMED_FILE, metavar="NAME=FILE")
 @click.argument("others", type=options.NAMED_FILE, nargs=-1, required=True, metavar="NAME=FILE...")
+@options.table
 @options.needs("train")
-def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None:
+def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> Printed:
     """A paired test between models' evaluate.json, of the same data and options.
 
     Prints for each condition, and for all together, the difference of their misses with its
@@ -216,9 +223,14 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None
     from wakestate.train.evaluation.paired import comparison
 
     name, results = first[0], read(first[1])
-    for other_name, other in others:
-        for made in comparison(name, results, other_name, read(other)):
-            print(made.markdown(), end="\n\n")
+    made = [
+        table
+        for other_name, other in others
+        for table in comparison(name, results, other_name, read(other))
+    ]
+    return Printed(
+        "\n\n".join(table.markdown() for table in made), [table.data() for table in made]
+    )
 
 
 @model.command(epilog="Example: wakestate model variants runs/experiment/alexa --rate 0.5")
@@ -233,8 +245,9 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> None
     show_default=True,
     help="False accepts an hour to compare at.",
 )
+@options.table
 @options.needs("train")
-def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
+def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> Printed:
     """Variants of a model, over seeds: FOLDER/VARIANT-SEED/evaluate.json.
 
     Prints the FRR of every variant, and the mean relative change against the baseline, with
@@ -242,7 +255,7 @@ def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> None:
     """
     from wakestate.train.experiments.variants import table
 
-    print(table(folder, baseline, rate))
+    return table(folder, baseline, rate)
 
 
 for _command in (evaluate.clips, experiment.endpoints, experiment.experiment):

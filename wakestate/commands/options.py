@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from wakestate import ROOT
 from wakestate.errors import UserError
+from wakestate.tables import Printed
 
 if TYPE_CHECKING:
     from wakestate.words import Word
@@ -187,7 +190,27 @@ library = click.option(
 state = click.option(
     "--state", metavar="KEY=VALUE,...", help="State of the device, as player=music,volume=high."
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def table(function: Callable[..., Printed]) -> Callable[..., int]:
+    """A command that prints a table, and with `--json` the same as JSON.
+
+    Of JSON nothing else is on stdout: progress, notes and what other programs say go to stderr.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON; all else goes to stderr.")
+    @functools.wraps(function)
+    def call(*arguments: Any, as_json: bool, **given: Any) -> int:
+        if not as_json:
+            made = function(*arguments, **given)
+            print(made.text, end="" if made.text.endswith("\n") or not made.text else "\n")
+            return made.status
+        with contextlib.redirect_stdout(sys.stderr):
+            made = function(*arguments, **given)
+        print(json.dumps(made.data, default=str))
+        return made.status
+
+    return call
 
 
 def out(default: str) -> Decorator:
@@ -270,13 +293,18 @@ def trained_verifier(word: WordFile, model: Path | None, given: Path | None) -> 
     return folder
 
 
+def subprocess_stdout() -> int | None:
+    """Where other programs print: stderr, while `table` keeps stdout for JSON."""
+    return 2 if sys.stdout is sys.stderr else None
+
+
 def other_process(*arguments: str, tensorflow: bool = False) -> None:
     """A command in a process of its own, `tensorflow`: whatever backend trains; it says itself what
     is wrong, and ends us."""
     backend = {"KERAS_BACKEND": "tensorflow"} if tensorflow else {}
-    done = subprocess.run(
-        [sys.executable, "-m", "wakestate", *arguments], env={**os.environ, **backend}, check=False
-    )
+    to = subprocess_stdout()
+    call = [sys.executable, "-m", "wakestate", *arguments]
+    done = subprocess.run(call, env={**os.environ, **backend}, stdout=to, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

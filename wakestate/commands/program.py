@@ -15,6 +15,7 @@ import click
 from wakestate.commands import options
 from wakestate.commands.options import WordFile
 from wakestate.errors import UserError
+from wakestate.tables import Printed
 
 _program = click.option(
     "--program",
@@ -204,7 +205,8 @@ def build(words: Sequence[WordFile], model: Path | None, board: str) -> None:
 @options.word
 @options.model
 @options.board
-def size(word: WordFile, model: Path | None, board: str) -> None:
+@options.table
+def size(word: WordFile, model: Path | None, board: str) -> Printed:
     """Flash, RAM and stack of a board's images, by object."""
     from wakestate.bench import table
     from wakestate.bench.measure import Subject, build_image
@@ -213,12 +215,13 @@ def size(word: WordFile, model: Path | None, board: str) -> None:
 
     programs, facts = Programs(board, [word], model), load_board(board)
     if board == "host":
-        programs.build("size")
-        return
+        programs.build("emulator")
+        return budget.host(programs.emulator)
     programs.build("device")
-    print(budget.within(facts, programs.device))
+    device = budget.within(facts, programs.device)
     image = build_image(Subject(word.name, word.path, model or word.model), facts)
-    print(table.sizes(image, word.name, facts))
+    least = table.sizes(image, word.name, facts)
+    return Printed(f"{device.text}\n{least.text}", {"device": device.data, "least": least.data})
 
 
 def _on_board(

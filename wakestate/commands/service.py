@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 from wakestate.commands import gateway, options
 from wakestate.commands.options import WordFile, trained_verifier, verifier_folder
 from wakestate.commands.program import Programs
+from wakestate.tables import Printed
 
 
 @click.group()
@@ -123,6 +125,7 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
 )
 @click.option("--together", is_flag=True, help="All end at the same time.")
 @click.option("--audio", type=options.FILE, metavar="FILE", help="WAV.  [default: the sample]")
+@options.table
 @options.needs("serve")
 def bench(
     word: WordFile,
@@ -132,7 +135,7 @@ def bench(
     key_file: Path | None,
     audio: Path | None,
     **given: Any,
-) -> int:
+) -> Printed:
     """How long after the sound's end the service answers.
 
     Uploads sound in real time, many streams at once, and prints percentiles of the time from the
@@ -158,9 +161,12 @@ def bench(
         url = url or stack.enter_context(running(_own_service(word, model, verifier)))
         outcomes = asyncio.run(timing.run(url, word.load(), key, load, pieces, progress))
     how = "all together" if given["together"] else "begun at random"
-    print(f"{streams} streams, {how}, {rounds} uploads each, {piece} ms a chunk")
-    print(timing.report(outcomes))
-    return 1 if any(outcome.problem for outcome in outcomes) else 0
+    text = f"{streams} streams, {how}, {rounds} uploads each, {piece} ms a chunk"
+    return Printed(
+        f"{text}\n{timing.report(outcomes)}",
+        [asdict(outcome) for outcome in outcomes],
+        1 if any(outcome.problem for outcome in outcomes) else 0,
+    )
 
 
 @service.command(epilog="Example: wakestate service demo --word alexa kitchen.wav")

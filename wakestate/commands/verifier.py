@@ -18,6 +18,7 @@ from wakestate.commands.options import (
     verifier_folder,
 )
 from wakestate.commands.program import built_library
+from wakestate.tables import Printed
 
 # As in verify/learning/networks.py and verify/learning/fit.py, which take Keras' seconds to load.
 _KINDS = ("cra", "cnn195", "cnn100", "cnn76", "dnn-hmm")
@@ -190,6 +191,7 @@ def recalibrate(
 @click.option(
     "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: build/WORD/verify.json]"
 )
+@options.table
 @options.needs("train")
 def measure(
     word: WordFile,
@@ -199,7 +201,7 @@ def measure(
     split: str,
     library: Path | None,
     out: Path | None,
-) -> None:
+) -> Printed:
     """Misses and false accepts with and without the verifier.
 
     Streams a split through the compiled first network, as it ships and at the lower thresholds of
@@ -214,7 +216,7 @@ def measure(
     loaded = word.load()
     network = SecondLook.load(target, loaded, model or word.model)
     system = System(loaded, library, network, data_folder(data, word), split, options.CACHE)
-    print(measured(system, out or Path("build") / word.name / "verify.json"))
+    return measured(system, out or Path("build") / word.name / "verify.json")
 
 
 @verifier.command(
@@ -237,6 +239,7 @@ def measure(
 @click.option(
     "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: FOLDER/compare.json]"
 )
+@options.table
 @options.needs("train")
 def compare(
     folder: Path,
@@ -247,14 +250,14 @@ def compare(
     library: Path | None,
     rate: float,
     out: Path | None,
-) -> None:
+) -> Printed:
     """Verifiers and the DNN-HMM, at equal misses.
 
     Lets the compiled device hear a split at a low threshold, asks every run in FOLDER about each
     wake, cut as placed and cut up to 0.5 s off, and counts the false accepts that are left where as
     many words are rejected. Intervals: bootstrap over speakers.
     """
-    _compare(folder, word, model, data, split, library, rate, out)
+    return _compare(folder, word, model, data, split, library, rate, out)
 
 
 def _compare(
@@ -266,21 +269,19 @@ def _compare(
     library: Path | None,
     rate: float,
     out: Path | None,
-) -> None:
+) -> Printed:
     library = built_library(word, model, library)
     from wakestate.verify.learning.compare import compare as compared
 
-    print(
-        compared(
-            word.load(),
-            data_folder(data, word),
-            split,
-            options.CACHE,
-            library,
-            folder,
-            rate,
-            out or folder / "compare.json",
-        )
+    return compared(
+        word.load(),
+        data_folder(data, word),
+        split,
+        options.CACHE,
+        library,
+        folder,
+        rate,
+        out or folder / "compare.json",
     )
 
 
@@ -309,6 +310,7 @@ def _compare(
     metavar="FA/H",
     help="Of the first network, in each condition.",
 )
+@options.table
 @options.needs("train")
 def experiment(
     word: WordFile,
@@ -324,7 +326,7 @@ def experiment(
     windows: str,
     seeds: str,
     rate: float,
-) -> None:
+) -> Printed:
     """CRA, CNNs and a DNN-HMM at equal misses: kinds x windows x seeds.
 
     What is there already is not done again.
@@ -355,4 +357,4 @@ def experiment(
                     f"--seed={seed}",
                     f"--out={run}",
                 )
-    _compare(place, word, model, data, split, None, rate, None)
+    return _compare(place, word, model, data, split, None, rate, None)

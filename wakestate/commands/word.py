@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import click
 from wakestate.commands import options
 from wakestate.commands.options import WordFile
 from wakestate.errors import UserError
+from wakestate.tables import Printed
 
 
 @click.group()
@@ -21,8 +21,8 @@ def word() -> None:
 
 
 @word.command("list", epilog="Example: wakestate word list")
-@options.as_json
-def list_words(as_json: bool) -> None:
+@options.table
+def list_words() -> Printed:
     """The word files here and in the package."""
     found = [options.WORD.convert(name, None, None) for name in options.word_names()]
     rows = [
@@ -34,21 +34,19 @@ def list_words(as_json: bool) -> None:
         }
         for w in found
     ]
-    if as_json:
-        print(json.dumps(rows))
-        return
-    for row in rows:
-        print(
-            f"{row['name']:16} {row['phrase']:16} {'' if row['model'] else '(no model)'}".rstrip()
-        )
+    lines = (
+        f"{row['name']:16} {row['phrase']:16} {'' if row['model'] else '(no model)'}".rstrip()
+        for row in rows
+    )
+    return Printed("\n".join(lines), rows)
 
 
 @word.command(epilog="Example: wakestate word confusables --word alexa --limit 20")
 @options.word
 @click.option("--limit", type=options.POSITIVE, default=50, show_default=True, help="How many.")
-@options.as_json
+@options.table
 @options.needs("synth")
-def confusables(word: WordFile, limit: int, as_json: bool) -> None:
+def confusables(word: WordFile, limit: int) -> Printed:
     """What sounds like the phrase, the nearest first; 1.0 is one phone too many.
 
     Words, pairs and triples of words. `wakestate data synthesize` speaks them as near misses;
@@ -59,14 +57,11 @@ def confusables(word: WordFile, limit: int, as_json: bool) -> None:
 
     loaded = word.load()
     found = near_misses(loaded.phrase, limit)
-    if as_json:
-        print(json.dumps([{"distance": round(n.distance, 2), "text": n.text} for n in found]))
-        return
-    print(f"{loaded.phrase}: {' '.join(pronounce(loaded.phrase))}")
-    for near in found:
-        print(f"{near.distance:6.2f}  {near.text}")
-    for text in loaded.data.near:
-        print(f"  [data] near  {text}")
+    lines = [f"{loaded.phrase}: {' '.join(pronounce(loaded.phrase))}"]
+    lines += [f"{near.distance:6.2f}  {near.text}" for near in found]
+    lines += [f"  [data] near  {text}" for text in loaded.data.near]
+    rows = [{"distance": round(n.distance, 2), "text": n.text} for n in found]
+    return Printed("\n".join(lines), rows)
 
 
 def need_synthesis() -> None:
@@ -92,6 +87,7 @@ def warn_of_copies(word: WordFile, loaded: Any) -> None:
 @options.also
 @click.option("--split", default="train", show_default=True, help="Split to hear.")
 @options.library
+@options.table
 @options.needs("train")
 def lengths(
     word: WordFile,
@@ -100,7 +96,7 @@ def lengths(
     also: tuple[Path, ...],
     split: str,
     library: Path | None,
-) -> None:
+) -> Printed:
     """How long people say the word, as the model places it.
 
     What [detector] shortest_s of the word file is chosen by.
@@ -119,6 +115,8 @@ def lengths(
     found = measured(Device(library, loaded), loaded, corpus)
     if not len(found):
         raise DataError(f"{folder}: no recording of the {split} split wakes the device")
-    print(f"{len(found)} recordings wake it; share of them that is shorter, and than what:")
-    for share in (0, 1, 2, 5, 10, 50):
-        print(f"{share:4} %  {np.percentile(found, share):.2f} s")
+    lines = [f"{len(found)} recordings wake it; share of them that is shorter, and than what:"]
+    shorter = {share: float(np.percentile(found, share)) for share in (0, 1, 2, 5, 10, 50)}
+    lines += [f"{share:4} %  {seconds:.2f} s" for share, seconds in shorter.items()]
+    rows = [{"percent": share, "seconds": round(s, 4)} for share, s in shorter.items()]
+    return Printed("\n".join(lines), {"recordings": len(found), "shorter": rows})

@@ -1,0 +1,94 @@
+"""`--json`: each command that prints a table has it, and then prints nothing but JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from tests.support.executors import ROOT
+from wakestate.__main__ import cli, main
+from wakestate.commands.options import subprocess_stdout, table
+from wakestate.tables import Printed
+
+TABLES = """size, compile, evaluate, word list, word confusables, word lengths, data synthesize,
+data benchmark, model compare, model variants, model endpoints, model experiment, board list,
+board budget, bench run, bench diff, bench host, bench model, bench size, bench stack,
+verifier measure, verifier compare, verifier experiment, gateway fuzz, service bench"""
+#: What prints events, names of files or nothing, or is for people alone.
+OTHERS = """run, emulate, qemu, build, flash, monitor, debug, demo, train, report, data voices,
+data scenes, data sample, data plain, model convert, model generate, model generate-words,
+model compile, model clips, board check, board new, board generate, board docs, board udev,
+board connected, board run, board pdm, bench accept, verifier train, verifier recalibrate,
+gateway run, service serve, web build, web serve"""
+
+
+def names(text: str) -> set[str]:
+    return {" ".join(name.split()) for name in text.split(",")}
+
+
+def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+        else:
+            yield " ".join((*above, name)), command
+
+
+def test_each_command_with_a_table_has_it() -> None:
+    found = dict(commands(cli))
+    with_json = {name for name, one in found.items() if any("--json" in p.opts for p in one.params)}
+    assert with_json == names(TABLES)
+    assert set(found) - with_json == names(OTHERS)
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
+    assert main([*arguments, "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def test_of_words_and_boards(capsys: pytest.CaptureFixture[str]) -> None:
+    words = {row["name"]: row for row in printed(capsys, "word", "list")}
+    assert words["alexa"]["phrase"] == "alexa" and words["alexa"]["model"] is True
+    boards = printed(capsys, "board", "list")
+    assert {"name": "mps2-an386", "kind": "cortex-m", "core": "cortex-m4"} in boards
+    rows = printed(capsys, "word", "confusables", "--limit", "3")
+    assert len(rows) == 3 and all(0 < row["distance"] < 3 and row["text"] for row in rows)
+
+
+def test_of_costs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    baseline = ROOT / "bench/baseline.json"
+    given = ["bench", "diff", "--baseline", str(baseline), "--out"]
+    assert printed(capsys, *given, str(baseline)) == []
+    content = json.loads(baseline.read_text())
+    content["rows"][0]["flash"] *= 2
+    worse = tmp_path / "bench.json"
+    worse.write_text(json.dumps(content))
+    (row,) = printed(capsys, *given, str(worse), status=1)
+    assert row["regression"] is True and "flash" in row["text"]
+
+
+def test_of_damaged_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = printed(capsys, "gateway", "fuzz", "--frames", "200", "--codec", "python")
+    assert counts["sent"] == 200 and counts["wrong"] == 0 < counts["accepted"]
+
+
+def test_all_else_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    @table
+    def noisy() -> Printed:
+        print("aside")
+        assert (subprocess_stdout() == 2) == (sys.stdout is sys.stderr)
+        return Printed("text", {"path": Path("x"), "word": "ä"}, 1)
+
+    for arguments, out, err in (
+        ([], "aside\ntext\n", ""),
+        (["--json"], '{"path": "x", "word": "\\u00e4"}\n', "aside\n"),
+    ):
+        assert noisy.main(arguments, standalone_mode=False) == 1
+        assert capsys.readouterr() == (out, err)
