@@ -21,11 +21,11 @@ data benchmark, model compare, model variants, model endpoints, model experiment
 board budget, bench run, bench diff, bench host, bench model, bench size, bench stack,
 verifier measure, verifier compare, verifier experiment, gateway fuzz, service bench"""
 #: What prints events, names of files or nothing, or is for people alone.
-OTHERS = """run, emulate, qemu, build, flash, monitor, debug, demo, train, report, data voices,
+OTHERS = """run, emulate, qemu, build, flash, monitor, debug, train, report, data voices,
 data scenes, data sample, data plain, model convert, model generate, model generate-words,
 model compile, model clips, board check, board new, board generate, board docs, board udev,
 board connected, board run, board pdm, bench accept, verifier train, verifier recalibrate,
-gateway run, service serve, web build, web serve"""
+gateway run, service serve, service demo, web build, web serve"""
 
 
 def names(text: str) -> set[str]:
