@@ -69,7 +69,7 @@ export class Words {
       element("div", { className: "head" }, element("label", {}, on, phrase), value), slider,
       element("div", { className: "ends" }, element("span", { textContent: "more readily" }), reset, element("span", { textContent: "more rarely" })));
     for (const one of [row, line]) one.style.setProperty("--c", color);
-    grip.style.right = `${0.5 + word * 4.6}rem`;
+    grip.style.right = `${0.5 + word * 5}rem`;
     on.addEventListener("change", () => { this.off[word] = !on.checked; this.#set(word, this.threshold(word)); });
     slider.addEventListener("input", () => this.#set(word, slider.valueAsNumber));
     reset.addEventListener("click", () => this.#set(word, this.facts.words[word].thresholds[this.state]));
@@ -111,7 +111,7 @@ export class Words {
   place() {
     this.rows.forEach(({ value, slider, reset, line, grip }, word) => {
       const score = this.threshold(word), p = this.picture.probability(word, score);
-      const text = `${(100 * p).toFixed(p > 0.99 ? 2 : 1)} %`;
+      const text = `${(100 * p).toFixed(p > 0.9999 ? 3 : p > 0.99 ? 2 : 1)} %`;
       const given = this.sensitivities[word];
       slider.value = score;
       slider.disabled = this.off[word];

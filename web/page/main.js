@@ -11,6 +11,7 @@ import { decoded, plainWav, wavOf } from "./wav.js";
 
 const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
+const FRAME_MS = 40; // the picture is drawn as often
 
 const worker = new Worker("worker.js", { type: "module" });
 const [about, facts] = await Promise.all([fetch("about.json").then((got) => got.json()), loaded()]);
@@ -35,6 +36,7 @@ let recording = null; // { name, pcm }
 let playing = null; // { source, from, began }
 let output = null; // AudioContext of recordings
 let shown = null; // what the picture was drawn of
+let drawn = 0; // when
 let share = 0;
 let whole = null; // resolves where a recording was heard to its end
 let heard = null; // a promise of that
@@ -46,6 +48,7 @@ function say(text, wrong = false) {
 }
 
 function status(text, kind = "") {
+  if (find("status-text").textContent === text) return;
   find("status").className = `status ${kind}`;
   find("status-text").textContent = text;
 }
@@ -260,15 +263,16 @@ function showStatus() {
   else status("Ready");
 }
 
-function frame() {
+function frame(now) {
+  requestAnimationFrame(frame);
+  if (now - drawn < FRAME_MS) return;
+  drawn = now;
   follow();
   showStatus();
-  const now = `${session} ${trace.version} ${picture.end}`;
-  if (picture.stale || now !== shown) {
-    picture.draw(trace, words.thresholds);
-    shown = now;
-  }
-  requestAnimationFrame(frame);
+  const seen = `${session} ${trace.version} ${picture.end}`;
+  if (!picture.stale && seen === shown) return;
+  picture.draw(trace, words.thresholds);
+  shown = seen;
 }
 
 function moveBy(seconds) {

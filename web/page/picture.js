@@ -4,7 +4,8 @@ const SCORE_SHARE = 0.42; // of the height
 const STATES = 18; // px: the strip of device states
 const AXIS = 22;
 const LABELS = 48; // px: the column of the score's labels
-const LOGITS = [-6.5, 10]; // of the score's axis
+const LOWEST = -5.5, HIGHEST = [9, 12]; // logits of the score's axis; it goes up to most thresholds
+const FONT = "11px system-ui, sans-serif";
 const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
 const LEAST_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
 const RAMPS = {
@@ -23,8 +24,9 @@ function rampOf(colors) {
   return table;
 }
 
+const logitOf = ({ scale, zero, smoothing }, score) => scale * (score / smoothing - zero);
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-export const percent = (p) => `${(100 * p).toFixed(p > 0.9895 || p < 0.0105 ? 1 : 0)} %`;
+const percent = (p) => `${(100 * p).toFixed(p > 0.9895 || p < 0.0105 ? 1 : 0)} %`;
 
 export class Picture {
   constructor(canvas, facts) {
@@ -36,6 +38,8 @@ export class Picture {
     this.span = 8 * facts.rate; // samples across
     this.end = this.span; // sample at the right edge
     this.playhead = null;
+    const logits = facts.words.flatMap((word) => word.thresholds.map((score) => logitOf(word, score)));
+    this.top = Math.min(HIGHEST[1], Math.max(HIGHEST[0], ...logits.map((logit) => logit + 1)));
     this.levels = null; // int8 of the darkest and of the lightest color
     this.restyle();
     this.resize();
@@ -74,49 +78,45 @@ export class Picture {
   sampleAt(x) { return this.end - this.span * (1 - x / this.width); }
 
   /** Height of a word's score: linear in its logit. */
-  y(word, score) {
-    const { scale, zero, smoothing } = this.facts.words[word];
-    return this.#yOfLogit(scale * (score / smoothing - zero));
-  }
+  y(word, score) { return this.#yOfLogit(logitOf(this.facts.words[word], score)); }
 
   scoreAt(word, y) {
     const { scale, zero, smoothing } = this.facts.words[word];
     const share = 1 - (y - this.score.top) / this.score.height;
-    const logit = LOGITS[0] + Math.max(0, Math.min(1, share)) * (LOGITS[1] - LOGITS[0]);
+    const logit = LOWEST + Math.max(0, Math.min(1, share)) * (this.top - LOWEST);
     return Math.round((logit / scale + zero) * smoothing);
   }
 
-  probability(word, score) {
-    const { scale, zero, smoothing } = this.facts.words[word];
-    return sigmoid(scale * (score / smoothing - zero));
-  }
+  probability(word, score) { return sigmoid(logitOf(this.facts.words[word], score)); }
 
   #yOfLogit(logit) {
-    const share = (logit - LOGITS[0]) / (LOGITS[1] - LOGITS[0]);
-    return this.score.top + this.score.height * (1 - Math.max(-0.2, Math.min(1.2, share)));
+    const share = (logit - LOWEST) / (this.top - LOWEST);
+    return this.score.top + this.score.height * (1 - Math.max(-0.2, Math.min(1, share)));
   }
 
   /** thresholds: of each word, or null where it is off. */
   draw(trace, thresholds) {
-    const g = this.canvas.getContext("2d");
+    const g = this.canvas.getContext("2d", { alpha: false });
     g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
     g.fillStyle = this.colors.page;
     g.fillRect(0, 0, this.width, this.height);
-    g.font = "11px system-ui, sans-serif";
+    g.font = FONT;
     g.textBaseline = "middle";
     this.#drawColumns(g, trace);
-    this.#drawAxes(g);
     this.#drawStates(g, trace);
+    for (const wake of trace.wakes) this.#drawWord(g, wake);
+    this.#drawLabels(g);
     g.save();
     g.beginPath();
     g.rect(LABELS, this.score.top, this.width, this.score.height);
     g.clip();
+    this.#drawGrid(g);
     trace.scores.forEach((list, word) => {
       if (thresholds[word] !== null) this.#drawScore(g, list, word);
     });
-    g.restore();
     thresholds.forEach((score, word) => { if (score !== null) this.#drawThreshold(g, word, score); });
-    for (const wake of trace.wakes) this.#drawWake(g, wake);
+    for (const wake of trace.wakes) this.#drawDecision(g, wake);
+    g.restore();
     if (this.playhead !== null) this.#line(g, this.x(this.playhead), 0, this.height - AXIS, this.colors.text, 1);
     this.stale = false;
   }
@@ -162,21 +162,29 @@ export class Picture {
     return this.levels;
   }
 
-  #drawAxes(g) {
+  /** Whole seconds that are seen. */
+  #seconds() {
+    const { rate } = this.facts, first = Math.max(0, Math.ceil((this.end - this.span) / rate));
+    return Array.from({ length: Math.max(0, Math.floor(this.end / rate) - first + 1) }, (_, i) => first + i);
+  }
+
+  #drawLabels(g) {
+    g.fillStyle = this.colors.soft;
     g.textAlign = "left";
-    for (const p of TICKS) {
-      const y = this.#yOfLogit(Math.log(p / (1 - p)));
-      g.fillStyle = this.colors.soft;
-      g.fillText(percent(p), 6, y);
-      this.#line(g, LABELS, y, null, this.colors.grid, 1);
-    }
+    for (const p of TICKS) g.fillText(percent(p), 6, this.#yOfLogit(Math.log(p / (1 - p))));
     g.textAlign = "center";
-    const { rate } = this.facts, first = Math.ceil((this.end - this.span) / rate);
-    for (let s = Math.max(0, first); s <= this.end / rate; s++) {
-      const x = this.x(s * rate);
-      this.#line(g, x, this.score.top, this.height - AXIS, this.colors.grid, 1);
-      g.fillStyle = this.colors.soft;
+    for (const s of this.#seconds()) {
+      const x = this.x(s * this.facts.rate);
       if (x > LABELS / 2 && x < this.width - 12) g.fillText(`${s} s`, x, this.height - AXIS / 2);
+    }
+  }
+
+  #drawGrid(g) {
+    for (const p of TICKS) {
+      this.#line(g, 0, this.#yOfLogit(Math.log(p / (1 - p))), null, this.colors.grid, 1);
+    }
+    for (const s of this.#seconds()) {
+      this.#line(g, this.x(s * this.facts.rate), this.score.top, this.height - AXIS, this.colors.grid, 1);
     }
   }
 
@@ -228,13 +236,14 @@ export class Picture {
   #drawThreshold(g, word, score) {
     const y = this.y(word, score);
     g.setLineDash([5, 4]);
-    this.#line(g, LABELS, y, null, this.color(word), 1.5);
+    this.#line(g, 0, y, null, this.color(word), 1.5);
     g.setLineDash([]);
   }
 
-  #drawWake(g, wake) {
-    const left = this.x(wake.start), right = this.x(wake.end), at = this.x(wake.sample);
-    if (at < -80 || left > this.width) return;
+  /** Where the word was: its start, its end, and its name. */
+  #drawWord(g, wake) {
+    const left = this.x(wake.start), right = this.x(wake.end);
+    if (right < -80 || left > this.width) return;
     const color = this.color(wake.word);
     g.fillStyle = color;
     g.globalAlpha = 0.22;
@@ -242,20 +251,25 @@ export class Picture {
     g.globalAlpha = 1;
     this.#line(g, left, 0, this.lfbe.height, color, 2);
     this.#line(g, right, 0, this.lfbe.height, color, 2);
-    this.#line(g, at, this.score.top, this.height - AXIS, color, 1);
-    g.beginPath();
-    g.arc(at, Math.max(this.score.top, this.y(wake.word, wake.score)), 5, 0, 7);
-    g.fill();
     const label = this.facts.words[wake.word].name.replaceAll("_", " ");
     g.font = "600 12px system-ui, sans-serif";
     g.textAlign = "left";
-    const width = g.measureText(label).width + 14;
     g.beginPath();
-    g.roundRect(left, 6, width, 20, 5);
+    g.roundRect(left, 6, g.measureText(label).width + 14, 20, 5);
     g.fill();
     g.fillStyle = this.colors.page;
     g.fillText(label, left + 7, 16.5);
-    g.font = "11px system-ui, sans-serif";
+    g.font = FONT;
+  }
+
+  /** When it woke, on the score. */
+  #drawDecision(g, wake) {
+    const at = this.x(wake.sample), y = this.y(wake.word, wake.score), color = this.color(wake.word);
+    this.#line(g, at, this.score.top, this.height - AXIS, color, 1);
+    g.fillStyle = color;
+    g.beginPath();
+    g.arc(at, Math.max(this.score.top + 5, y), 5, 0, 7);
+    g.fill();
   }
 
   /** Vertical from `a` to `b` at x, or, `b` null, horizontal from x on at y = a. */
