@@ -60,6 +60,21 @@ def test_each_command_has_an_example_that_can_be_typed(
     parse(example.partition(" | ")[0])
 
 
+def test_an_option_means_the_same_in_every_command() -> None:
+    """Of one type, with one placeholder, and, where that is given, with one default."""
+    seen: dict[str, set[tuple[str, str | None]]] = {}
+    for names in commands(cli):
+        for one in command(*names).params:
+            for name in one.opts:
+                kind = type(one.type).__name__
+                seen.setdefault(name, set()).add((kind, one.metavar))
+    for name in ("--word", "--model", "--data", "--also", "--board", "--out", "--seed", "--split"):
+        assert len(seen[name]) == 1, f"{name}: {seen[name]}"
+    for name in ("--model", "--data", "--also", "--out"):
+        assert seen[name] == {("Path", "FOLDER")}
+    assert seen["--word"] == {("_WordType", "NAME|FILE")} and "--words" not in seen
+
+
 def written(path: Path) -> list[str]:
     """Commands in code blocks and `...` of a page; those with placeholders are left out."""
     text = re.sub(r" \\\n +", " ", path.read_text(encoding="utf-8"))

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from wakestate.bench.rows import Report
 
 _COUNTED = "`make bench`"
+_COUNTS = "bench.json"
 _ACCEPT = "`wakestate bench accept` accepts it"
 _out = click.option(
     "--out",
-    type=options.FILE,
-    default="build/bench.json",
+    type=options.FOLDER,
+    default="build",
     show_default=True,
-    metavar="FILE",
-    help="Where counts are.",
+    metavar="FOLDER",
+    help="Where counts are: FOLDER/bench.json.",
 )
 _baseline = click.option(
     "--baseline",
@@ -85,7 +86,7 @@ def run(
         for one in subjects:
             report = merge(report, measure.measure(one, board))
     assert report is not None  # there is a board, or an error before
-    write_report(out, report)
+    write_report(out / _COUNTS, report)
     return table.printed(report)
 
 
@@ -97,7 +98,7 @@ def diff(out: Path, baseline: Path) -> Printed:
     """Fail where what was counted is worse than the baseline."""
     from wakestate.bench.rows import compare, read_report
 
-    counted = read_report(out, made_by=_COUNTED.strip("`"))
+    counted = read_report(out / _COUNTS, made_by=_COUNTED.strip("`"))
     found = compare(
         read_report(baseline, made_by="wakestate bench accept"), counted, update=_ACCEPT
     )
@@ -129,7 +130,7 @@ def accept(out: Path, baseline: Path, page: Path) -> None:
     from wakestate.bench import table
     from wakestate.bench.rows import merge, read_report, write_report
 
-    counted = read_report(out, made_by=_COUNTED.strip("`"))
+    counted = read_report(out / _COUNTS, made_by=_COUNTED.strip("`"))
     report = merge(read_report(baseline, made_by="") if baseline.exists() else None, counted)
     write_report(baseline, report)
     print(f"{baseline}: {len(counted.rows)} rows of {len(counted.measured)} cores written")

@@ -155,14 +155,16 @@ def scenes(
         print(path)
 
 
-@data.command(epilog="Example: wakestate data sample --word alexa --out sample.wav")
+@data.command(epilog="Example: wakestate data sample --word alexa --out models/alexa")
 @options.word
-@click.option("--out", type=options.FILE, required=True, metavar="FILE", help="The WAV to write.")
-def sample(word: WordFile, out: Path) -> None:
-    """Speak the bundled sample with flite's voices."""
+@options.out("build/WORD")
+def sample(word: WordFile, out: Path | None) -> None:
+    """Speak the bundled sample, OUT/sample.wav, with flite's voices."""
     from wakestate.train.synthesis.sample import write_sample
 
-    write_sample(word.load().phrase, out)
+    path = (out or Path("build") / word.name) / "sample.wav"
+    write_sample(word.load().phrase, path)
+    print(path)
 
 
 @data.command(hidden=True, epilog="Example: wakestate data plain x.flac")

@@ -188,9 +188,7 @@ def recalibrate(
 @options.data
 @options.split
 @options.library
-@click.option(
-    "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: build/WORD/verify.json]"
-)
+@options.out("build/WORD")
 @options.table
 @options.needs("train")
 def measure(
@@ -216,7 +214,7 @@ def measure(
     loaded = word.load()
     network = SecondLook.load(target, loaded, model or word.model)
     system = System(loaded, library, network, data_folder(data, word), split, options.CACHE)
-    return measured(system, out or Path("build") / word.name / "verify.json")
+    return measured(system, (out or Path("build") / word.name) / "verify.json")
 
 
 @verifier.command(
@@ -236,9 +234,7 @@ def measure(
     metavar="FA/H",
     help="Of the first network, in each condition.",
 )
-@click.option(
-    "--out", type=options.FILE, metavar="FILE", help="JSON.  [default: FOLDER/compare.json]"
-)
+@options.out("FOLDER itself")
 @options.table
 @options.needs("train")
 def compare(
@@ -281,7 +277,7 @@ def _compare(
         library,
         folder,
         rate,
-        out or folder / "compare.json",
+        (out or folder) / "compare.json",
     )
 
 
