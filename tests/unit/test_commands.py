@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from tests.support.executors import ROOT
+from tests.support.executors import ROOT, TOY
 from wakestate.__main__ import cli, main
 from wakestate.commands.options import other_process
 from wakestate.train.experiments import recipe
@@ -58,6 +59,29 @@ def test_each_command_has_an_example_that_can_be_typed(
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     parse(example.partition(" | ")[0])
+
+
+#: Examples that take a second or two, run in an empty folder. The others need hours of training,
+#: data, a compiler or hardware: the tests of what they do run them on small inputs.
+RUN = """word list, model generate, model generate-words, model compile, board list, board check,
+board generate, board docs, board udev, board pdm, bench diff, bench accept"""
+
+
+@pytest.mark.parametrize("name", [" ".join(name.split()) for name in RUN.split(",")])
+def test_each_cheap_example_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(TOY.folder / "toy_idle.tflite", "kws.tflite")
+    for copy in (Path("build/bench.json"), Path("bench/baseline.json")):
+        copy.parent.mkdir()
+        shutil.copy(ROOT / "bench/baseline.json", copy)
+    example = (command(*name.split()).epilog or "").removeprefix("Example: wakestate ")
+    status = main(shlex.split(example.partition(" | ")[0]))
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    made = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert out or len(made) > 3 or name == "board check"
 
 
 def test_an_option_means_the_same_in_every_command() -> None:

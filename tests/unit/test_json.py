@@ -57,8 +57,6 @@ def test_of_words_and_boards(capsys: pytest.CaptureFixture[str]) -> None:
     assert words["alexa"]["phrase"] == "alexa" and words["alexa"]["model"] is True
     boards = printed(capsys, "board", "list")
     assert {"name": "mps2-an386", "kind": "cortex-m", "core": "cortex-m4"} in boards
-    rows = printed(capsys, "word", "confusables", "--limit", "3")
-    assert len(rows) == 3 and all(0 < row["distance"] < 3 and row["text"] for row in rows)
 
 
 def test_of_costs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
