@@ -24,7 +24,7 @@ def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Pa
 
     check_tools()
     names = [word.name for word in words]
-    Programs("host", words, model).build("generated")
+    Programs("host", words, model).build("awake")  # of models that something can wake
     folders = [Path("build/generated") / name / "plain" for name in names]
     lists = folders[0] if len(names) == 1 else Path("build/generated") / "_".join(names)
     out = out or Path("build/web") / "_".join(names)

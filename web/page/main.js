@@ -81,13 +81,13 @@ async function open(name, bytes) {
   try {
     const pcm = exact ?? (await decoded(bytes, facts.rate));
     recording = { name, pcm: pcm.slice(0, LONGEST_S * facts.rate) };
+    const cut = pcm.length > recording.pcm.length ? `, the first ${LONGEST_S / 60} minutes` : "";
+    const how = exact ? "" : ": decoded and resampled by the browser";
+    say(`${name}, ${(pcm.length / facts.rate).toFixed(1)} s${cut}${how}`);
   } catch (error) {
     say(`${name}: ${error.message}`, true);
     return;
   }
-  say(`${name}, ${(recording.pcm.length / facts.rate).toFixed(1)} s` +
-    (exact ? "" : ": decoded and resampled by the browser") +
-    (recording.pcm.length < (exact ?? recording.pcm).length ? ": its first 30 minutes" : ""));
   showRecording();
   await hearRecording();
 }
@@ -120,8 +120,8 @@ async function startMicrophone() {
   clips.listen(trace);
   playDevice();
   say(microphone.resampled
-    ? `The browser gives ${microphone.context.sampleRate / 1000} kHz; this page resamples it to ${facts.rate / 1000} kHz.`
-    : `The browser gives ${facts.rate / 1000} kHz.`);
+    ? `The microphone, at ${microphone.context.sampleRate / 1000} kHz; this page resamples it to ${facts.rate / 1000} kHz.`
+    : `The microphone, at ${facts.rate / 1000} kHz.`);
 }
 
 function stopMicrophone() {
@@ -135,6 +135,10 @@ function stopMicrophone() {
   find("microphone-text").textContent = "Listen";
   find("level").style.transform = "scaleX(0)";
   clips.listen(null);
+  recording = { name: "microphone", pcm: trace.sound(trace.first, trace.samples) };
+  if (trace.first > 0) hearRecording(); // the beginning is gone
+  showRecording();
+  say("What the microphone gave is kept until you listen again or open a file: play it, move in it, try other thresholds.");
 }
 
 worker.onmessage = ({ data }) => {
@@ -334,9 +338,12 @@ async function openSample() {
   if (sample) await open(sample, await (await fetch(sample)).arrayBuffer());
 }
 
+const events = () => [...eachEvent(trace.events.all.subarray(0, trace.events.length))];
+
 /** For the browser's console, and for tests: what was heard, as `wakestate emulate` prints it. */
 globalThis.wakestate = {
-  lines: () => [...eachEvent(trace.events.all.subarray(0, trace.events.length))].map((event) => lineOf(event, facts, recording?.name ?? "-")),
+  lines: () => events().map((event) => lineOf(event, facts, recording?.name ?? "microphone")),
+  state: () => events().at(-1).state,
   wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
   wakes: () => trace.wakes, heard: () => heard, share: () => share, open, clips,
 };
