@@ -102,11 +102,11 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 	@$(BENCH)
 	@$(WAKESTATE) bench diff
 
-check: lint $(BOARD_SETUP) ## Lint, the quick tests, and one word heard in QEMU: two minutes
-	@$(PYTHON) -m pytest -q tests/unit/test_words.py tests/unit/test_commands.py tests/unit/test_compile_names.py
-	@$(WAKESTATE) run --board $(BOARD)
+PYTEST = $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+check: lint $(BOARD_SETUP) ## Lint, the unit tests, and one word heard in QEMU: two minutes
+	@$(PYTEST) -q tests/unit && $(WAKESTATE) run --board $(BOARD)
 test: lint ## Lint, then all tests
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(PYTEST)
 fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
 	@sh tools/setup.sh fuzz
 	@$(WAKESTATE) model generate --without-copies --out build/generated/alexa/plain >&2

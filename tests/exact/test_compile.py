@@ -144,72 +144,83 @@ def lowest_reads(step: Step) -> tuple[list[int], int] | None:
     return None
 
 
-def check_plan(program: Program, kernels: Kernels) -> None:
-    """Run the program on bytes that say who wrote them."""
-    spaces = {
-        "arena": np.full(program.arena_bytes, -1, np.int64),
-        "state": np.full(program.state_bytes, -1, np.int64),
-    }
+Span = tuple[str, int, int]  # kind of buffer, first byte, bytes
 
-    def span(tensor: Any) -> tuple[str, int, int]:
-        place = program.places[tensor]
+
+class Plan:
+    """Bytes that say which step wrote them, and whose tensor they are."""
+
+    def __init__(self, program: Program, kernels: Kernels) -> None:
+        self.program, self.kernels = program, kernels
+        self.spaces = {
+            "arena": np.full(program.arena_bytes, -1, np.int64),
+            "state": np.full(program.state_bytes, -1, np.int64),
+        }
+        self.written: set[tuple[Any, int]] = set()
+        self.stamp = 0
+        for buffer in program.of_kind("state"):
+            self.spaces["state"][buffer.offset : buffer.offset + buffer.size] = 1 << 40
+
+    def span(self, tensor: Any) -> Span:
+        place = self.program.places[tensor]
         return place.buffer.kind, place.buffer.offset + place.offset, tensor.size
 
-    owner: dict[Any, int] = {}
-    for buffer in program.of_kind("state"):
-        spaces["state"][buffer.offset : buffer.offset + buffer.size] = 1 << 40
-    stamp = 0
-    for step in program.steps:
-        kind, at, size = span(step.result)
+    def check_reads(self, step: Step) -> None:
+        """Each source is there as it was written, and is read before it is written over."""
         for number, source in enumerate(step.sources):
-            source_kind, begin, length = span(source)
-            assert begin % 4 == 0 or source_kind not in spaces
-            if source_kind not in spaces:
+            kind, begin, length = self.span(source)
+            if kind not in self.spaces:
                 continue
-            bytes_read = spaces[source_kind][begin : begin + length]
-            assert begin + length <= len(spaces[source_kind])
-            if source_kind == "arena":
-                wrong = [b for b in np.unique(bytes_read) if b < 0 or (source, int(b)) not in owner]
+            assert begin % 4 == 0 and begin + length <= len(self.spaces[kind])
+            if kind == "arena":
+                stamps = np.unique(self.spaces[kind][begin : begin + length])
+                wrong = [b for b in stamps if b < 0 or (source, int(b)) not in self.written]
                 assert not wrong, f"{step.name}: source {number} was written over by {wrong}"
-            if kind == source_kind and at < begin + length and begin < at + size:
-                if step.kernel == "ws_slide":
-                    assert at <= begin
-                    continue
-                reads = lowest_reads(step)
-                if reads is None:
-                    assert at <= begin and step.distance.get(number) is not None
-                    continue
-                lowest, pixel = reads
-                aside = (
-                    1
-                    if step.kernel.startswith("ws_conv")
-                    or (
-                        step.kernel.startswith("ws_dot")
-                        and step.kernel != "ws_dot_one"
-                        and kernels != "plain"
-                    )
-                    else 0
-                )
-                for p in range(len(lowest)):
-                    later = min(lowest[p + aside :], default=1 << 30)
-                    assert at + (p + 1) * pixel <= begin + later, f"{step.name}: pixel {p}"
-        stamp += 1
-        if kind in spaces:
-            assert at % 4 == 0 and at + size <= len(spaces[kind])
-            spaces[kind][at : at + size] = stamp
-            for tensor, place in program.places.items():
-                if place.buffer is program.places[step.result].buffer:
-                    owner[tensor, stamp] = 1
-        if step in program.scratch:
-            scratch = program.scratch[step]
+            target, at, size = self.span(step.result)
+            if kind == target and at < begin + length and begin < at + size:
+                self.check_overlap(step, number, at, begin)
+
+    def check_overlap(self, step: Step, number: int, at: int, begin: int) -> None:
+        """A result over its source: no byte is written that is still to be read."""
+        reads = lowest_reads(step)
+        if step.kernel == "ws_slide" or reads is None:
+            assert at <= begin
+            assert step.kernel == "ws_slide" or step.distance.get(number) is not None
+            return
+        lowest, pixel = reads
+        pairs = step.kernel.startswith("ws_dot") and step.kernel != "ws_dot_one"
+        aside = int(step.kernel.startswith("ws_conv") or (pairs and self.kernels != "plain"))
+        for p in range(len(lowest)):
+            later = min(lowest[p + aside :], default=1 << 30)
+            assert at + (p + 1) * pixel <= begin + later, f"{step.name}: pixel {p}"
+
+    def write(self, step: Step) -> None:
+        kind, at, size = self.span(step.result)
+        self.stamp += 1
+        if kind in self.spaces:
+            assert at % 4 == 0 and at + size <= len(self.spaces[kind])
+            self.spaces[kind][at : at + size] = self.stamp
+            buffer = self.program.places[step.result].buffer
+            places = self.program.places.items()
+            self.written |= {(t, self.stamp) for t, place in places if place.buffer is buffer}
+        if step in self.program.scratch:
+            scratch = self.program.scratch[step]
             assert scratch.offset % 4 == 0
-            stamp += 1
+            self.stamp += 1
             mine = slice(scratch.offset, scratch.offset + scratch.size)
             for tensor in [*step.sources, step.result]:
-                other, begin, length = span(tensor)
+                other, begin, length = self.span(tensor)
                 clash = other == "arena" and begin < mine.stop and mine.start < begin + length
                 assert not clash, f"{step.name}: scratch over {tensor.name}"
-            spaces["arena"][mine] = stamp
+            self.spaces["arena"][mine] = self.stamp
+
+
+def check_plan(program: Program, kernels: Kernels) -> None:
+    """Run the program on bytes that say who wrote them."""
+    plan = Plan(program, kernels)
+    for step in program.steps:
+        plan.check_reads(step)
+        plan.write(step)
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

@@ -169,6 +169,17 @@ VARIANTS = [
 ]
 
 
+def shape_bytes(case: Case, length: int, fill: int, scale_range: tuple[int, int, int]) -> bytes:
+    """The kernel's shape as the C struct; `length` inputs of an output."""
+    ends = struct.pack("<hhh", *scale_range)
+    if case.kind == "dot":
+        return struct.pack("<4H", case.size[0], length, length, case.outputs) + ends
+    before, after = padding(case)
+    counts = (*case.size, *after, case.outputs)
+    steps = (*case.kernel, *case.stride, *case.dilation, *before)
+    return struct.pack("<6H8Bbx", *counts, *steps, fill) + ends
+
+
 def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArray[np.int8]]:
     """The driver's input for one case with random values, and what must come out."""
     rng = np.random.default_rng([*case.size, case.outputs, *case.kernel])
@@ -198,26 +209,6 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
     )
     data = packed.values.astype("<i2" if packed.ctype == "int16_t" else "<i1").tobytes()
     (top, left), (height, width) = padding(case)
-    scale_range = struct.pack("<hhh", zero_point, low, high)
-    if case.kind == "dot":
-        head = struct.pack("<4H", case.size[0], length, length, case.outputs) + scale_range
-    else:
-        head = (
-            struct.pack(
-                "<6H8Bbx",
-                *case.size,
-                height,
-                width,
-                case.outputs,
-                *case.kernel,
-                *case.stride,
-                *case.dilation,
-                top,
-                left,
-                fill,
-            )
-            + scale_range
-        )
     pixels = height * width
     gathers = case.kind == "conv"
     scratch = scratch_bytes(kernels, length, case.outputs, pixels, gathers=gathers)
@@ -236,6 +227,7 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
         case, x.astype(int) - fill, weights, (bias, multiplier, shift), (zero_point, low, high)
     )
     kind = struct.pack("<I", KINDS[case.kind])
+    head = shape_bytes(case, length, fill, (zero_point, low, high))
     return kind + head + counts + rows + data + x.tobytes(), want
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from pathlib import Path
 from typing import Any
+
+from tests.support.firmware_build import ROOT
 
 
 def events(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
@@ -35,3 +39,13 @@ USAGE = [
     (["--name", "x", "x", "y"], b"--name: names one file"),
     (["--change", "2:volume=low", "--change", "1:volume=low", "x"], b"in the order of time"),
 ]
+
+
+def check_names(call: list[str], path: Path, cwd: Path) -> None:
+    """The program wakes at SPEECH's words, and its events name the recording as it was given."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*call, path], capture_output=True, cwd=cwd, check=True, env=env)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["t"] for event in found] == [1.065, 2.565]
+    # Before "-" stands "./", or it would be an option.
+    assert {event["file"].removeprefix("./") for event in found} == {str(path)}

@@ -1,3 +1,3 @@
 """The rooms: folders of tests/, by what their tests need. docs/testing.md describes them."""
 
-ROOMS = ("unit", "exact", "qemu", "training", "service")
+ROOMS = ("unit", "exact", "qemu", "training", "service", "install")

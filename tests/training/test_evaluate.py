@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +15,13 @@ from tests.support.executors import ROOT, TOY
 from tests.support.firmware_build import Build, build
 from tests.support.small_data import beep
 from wakestate.convert.emit import probability
-from wakestate.convert.manifest import check_manifest, never_fires, read_manifest, set_thresholds
+from wakestate.convert.manifest import never_fires, read_manifest
 from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip, DataError, load_corpus, voice
 from wakestate.train.evaluation import evaluate
-from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import BARRED, OURS, Device, DeviceError
+from wakestate.train.evaluation.document import Row
 from wakestate.train.evaluation.listening import Evaluation, Options
 from wakestate.train.evaluation.metrics import caught, sweep
 from wakestate.train.evaluation.thresholds import Counts
@@ -272,65 +269,79 @@ def test_a_scene_has_the_word_where_it_says(trials: Trials) -> None:
     assert not np.array_equal(pcm, trials.scene(Sound(plays="player=music", ser_db=0.0))[0])
 
 
-def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
-    """False accepts and misses at the threshold found, counted over again."""
-    condition = Condition("noise", "player=idle", "noise", 10.0)
-    told = Condition("told", "player=music", "noise", 10.0)
-    rates, trials = evaluation.options.rates, list(evaluation.trials.recordings(condition.sound))
-    device, blocks = evaluation.device, evaluation.trials.blocks
-    played = [evaluation.play(Sound(), block.number, [0, 1]) for block in blocks]
-    played.append(evaluation.play(condition.sound, None, [0, 1]))
-    counted = {
-        (Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS) for state in (0, 1)
-    }
-    counts = Counts(TOY.word, [condition, told], counted, {OURS: device})
-    counts.ships["player=idle"] = counted[Sound(), 0, OURS].threshold(200.0)
-    row = evaluation.row(played, condition, counts)
-    assert row.shipped == row.at["200"] and row.endpoints is None
-    streams = [device.scores(evaluation.trials.stream(Sound(), block), 0) for block in blocks]
+class Recount:
+    """False accepts and misses of the recordings at any threshold, counted over again."""
 
-    def accepts(threshold: float, half: int | None = None) -> int:
+    def __init__(self, evaluation: Evaluation, sound: Sound) -> None:
+        self.device, self.blocks = evaluation.device, evaluation.trials.blocks
+        self.recordings = list(evaluation.trials.recordings(sound))
+        streams = [evaluation.trials.stream(Sound(), block) for block in self.blocks]
+        self.streams = [self.device.scores(stream, 0) for stream in streams]
+
+    def accepts(self, threshold: float, half: int | None = None) -> int:
         return sum(
-            len(device.detections(scores, int(threshold)))
-            for scores, block in zip(streams, blocks, strict=True)
+            len(self.device.detections(scores, int(threshold)))
+            for scores, block in zip(self.streams, self.blocks, strict=True)
             if half in (None, block.half)
         )
 
-    def missed(threshold: float) -> list[bool]:
+    def missed(self, threshold: float) -> list[bool]:
         return [
             not any(
-                start <= device.step_end(i) <= end + RATE
-                for i in device.detections(device.scores(pcm, 0), int(threshold))
+                start <= self.device.step_end(i) <= end + RATE
+                for i in self.device.detections(self.device.scores(pcm, 0), int(threshold))
             )
-            for _, pcm, start, end in trials
+            for _, pcm, start, end in self.recordings
         ]
 
-    assert (row.clips, row.speakers) == (14, 4)
-    for rate, found in row.at.items():
-        assert found.false_accepts == accepts(found.threshold)
-        assert found.false_accepts / row.hours <= float(rate)
-        misses = sum(missed(found.threshold))
-        assert found.misses == misses and found.frr == pytest.approx(misses / 14)
-        assert found.frr_low <= found.frr <= found.frr_high
-    loose, strict, never = row.at.values()
-    assert strict.threshold > loose.threshold
-    assert accepts(strict.threshold - 1) / row.hours > 200.0
-    assert never.false_accepts == 0 and never.threshold <= never_fires(TOY.word)
-    # Each half at the threshold that holds the rate on the other.
-    hours, half = evaluation.trials.half_hours, evaluation.trials.half
+
+def check_crossed(evaluation: Evaluation, recount: Recount, row: Row) -> None:
+    """Each half at the threshold that holds the rate on the other."""
+    rates, half = evaluation.options.rates, evaluation.trials.half
+    hours = evaluation.trials.half_hours
     assert min(hours) > 0 and {half[clip] for clip in evaluation.trials.positives} == {0, 1}
     for rate in rates:
         found = row.crossed[f"{rate:g}"]
         for side, limit in enumerate(found.thresholds):
-            assert accepts(limit, 1 - side) / hours[1 - side] <= rate
-            assert accepts(limit - 1, 1 - side) / hours[1 - side] > rate or rate == rates[0]
+            assert recount.accepts(limit, 1 - side) / hours[1 - side] <= rate
+            above = recount.accepts(limit - 1, 1 - side) / hours[1 - side] > rate
+            assert above or rate == rates[0]
         at = found.thresholds
-        assert found.false_accepts == accepts(at[0], 0) + accepts(at[1], 1)
-        each = [missed(limit) for limit in at]
-        expected = [each[half[clip]][i] for i, (clip, *_) in enumerate(trials)]
+        assert found.false_accepts == recount.accepts(at[0], 0) + recount.accepts(at[1], 1)
+        each = [recount.missed(limit) for limit in at]
+        expected = [each[half[clip]][i] for i, (clip, *_) in enumerate(recount.recordings)]
         assert found.missed == "".join("01"[m] for m in expected)
         assert found.misses == sum(expected)
-    of_states = {(s.state, s.rate): s.false_accepts for s in counts.states(rates)}
+
+
+def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
+    condition = Condition("noise", "player=idle", "noise", 10.0)
+    told = Condition("told", "player=music", "noise", 10.0)
+    played = [evaluation.play(Sound(), b.number, [0, 1]) for b in evaluation.trials.blocks]
+    played.append(evaluation.play(condition.sound, None, [0, 1]))
+    counted = {
+        (Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS) for state in (0, 1)
+    }
+    counts = Counts(TOY.word, [condition, told], counted, {OURS: evaluation.device})
+    counts.ships["player=idle"] = counted[Sound(), 0, OURS].threshold(200.0)
+    row = evaluation.row(played, condition, counts)
+    assert row.shipped == row.at["200"] and row.endpoints is None
+    recount = Recount(evaluation, condition.sound)
+    assert (row.clips, row.speakers) == (14, 4)
+    for rate, found in row.at.items():
+        assert found.false_accepts == recount.accepts(found.threshold)
+        assert found.false_accepts / row.hours <= float(rate)
+        misses = sum(recount.missed(found.threshold))
+        assert found.misses == misses and found.frr == pytest.approx(misses / 14)
+        assert found.frr_low <= found.frr <= found.frr_high
+    loose, strict, never = row.at.values()
+    assert strict.threshold > loose.threshold
+    assert recount.accepts(strict.threshold - 1) / row.hours > 200.0
+    assert never.false_accepts == 0 and never.threshold <= never_fires(TOY.word)
+    check_crossed(evaluation, recount, row)
+    of_states = {
+        (s.state, s.rate): s.false_accepts for s in counts.states(evaluation.options.rates)
+    }
     assert of_states["player=idle", "200"] == row.crossed["200"].false_accepts
     # Another state told: the same sound, other scores.
     wrong = evaluation.row(played, told, counts)
@@ -354,96 +365,6 @@ def test_unknown_speakers_are_not_one(evaluation: Evaluation) -> None:
     ]
     evaluation.trials = Trials(TOY.word, corpus.only(nameless), 1, 1)
     assert len({voice(c) for c in evaluation.play(Sound(), None, [0]).clips}) == 7
-
-
-def test_evaluate_from_end_to_end(host: Build, sounds: Path, tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    shutil.copytree(TOY.folder, model)
-    before = {p.name: p.read_bytes() for p in model.iterdir()}
-    set_thresholds(model, TOY.word, dict.fromkeys(TOY.word.states, never_fires(TOY.word)))
-    command = [sys.executable, "-m", "wakestate", "evaluate", "--word", TOY.word_path]
-    command += ["--data", sounds, "--split", "dev", "--library", host.folder / "libwakestate.so"]
-    command += [
-        "--out",
-        tmp_path / "out",
-        "--draws",
-        "2",
-        "--echo",
-        "high=3,high=-2",
-        "--seed",
-        "4",
-    ]
-    command += ["--model", model, "--set-thresholds", "--no-float"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-    plays = [f"player=music SER {ratio} dB" for ratio in (3, -2)]
-    told = ["music plays, player=idle told, SER 3 dB", "nothing plays, player=music told"]
-    levels = [f"{level} dBFS" for level in (-50, -40, -30, -20, -15)]
-    names = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB", *plays]
-    life = list(ALTERATIONS)
-    found = json.loads((tmp_path / "out/evaluate.json").read_text())
-    assert (found["word"], found["split"], found["seed"], found["draws"]) == ("toy", "dev", 4, 2)
-    assert found["signal_to_echo_db"] == {"high": [3.0, -2.0]}
-    for engine in ("microWakeWord v2", "openWakeWord"):
-        assert f"{engine} has no model for 'toy'" in found["peers_absent"] or (
-            f"{engine} is not installed" in found["peers_absent"]
-        )
-    assert f"not beside: {found['peers_absent']}" in done.stdout
-    rows = found["rows"]
-    assert [row["condition"]["name"] for row in rows] == [*names, *life, *told, *levels]
-    clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]
-    assert [row["clips"] for row in rows] == clips
-    for row in rows:
-        assert row["hours"] * 3600 == pytest.approx(6 * 2.5 + 3 + 5 + 5, abs=0.01)
-        at = row["at"]["0.5"]
-        assert at["frr"] == at["misses"] / row["clips"] and at["false_accepts"] == 0
-        frr = [point[1] for point in row["curve"]]
-        assert frr[0] == min(frr) and frr[-1] == 1.0
-    tables = done.stdout.split("\n\n| condition")
-    lines = [line.split(" | ") for line in tables[1].split("\n\n")[0].splitlines()]
-    assert lines[0][1:] == [f"{OURS}, 0.1 FA/h", f"{OURS}, 0.5 FA/h", "trials |"]
-    for row, cells in zip(rows, lines[2:], strict=False):
-        assert cells[0] == f"| {label(row['condition']['name'])}"
-        assert cells[2].startswith(f"{100 * row['at']['0.5']['frr']:.1f} [")
-    assert len(lines) == 2 + len(names)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"evaluate.json"}
-
-    manifest = check_manifest(model, TOY.word)
-    assert manifest.thresholds == {
-        "player=idle": rows[0]["at"]["0.5"]["threshold"],
-        # 0.5 FA/h of so little sound is none at all, in both of its rows.
-        "player=music": max(rows[i]["at"]["0.5"]["threshold"] for i in (4, 5)),
-    }
-    assert found["thresholds"] == manifest.thresholds
-    # Told wrongly, the device acts by the threshold of what it tells.
-    wrong = rows[len(names) + len(life) :]
-    assert wrong[0]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
-    assert wrong[1]["shipped"]["threshold"] == manifest.thresholds["player=music"]
-    assert set(manifest.thresholds.values()) != {never_fires(TOY.word)}
-    assert {p.name: p.read_bytes() for p in model.iterdir() if p.name != "model.json"} == {
-        name: data for name, data in before.items() if name != "model.json"
-    }
-    assert (TOY.folder / "model.json").read_bytes() == before["model.json"]
-
-    clips_of = [*command[:-2], "--no-float"]
-    clips_of[3:4] = ["model", "clips"]
-    done = subprocess.run(clips_of, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    made = sorted((tmp_path / "out/clips").iterdir())
-    named = found["false_accepts"]
-    assert len(made) == len(named) > 0
-    for path, accept in zip(made, named, strict=True):
-        assert Path(accept["file"]).stem in path.name and f"{accept['at_s']:.2f}s" in path.name
-    more = [*command[:-2], "--also", sounds, "--short", "--no-peers"]
-    done = subprocess.run(more, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    short = json.loads((tmp_path / "out/evaluate.json").read_text())
-    whole = [name for name, a in ALTERATIONS.items() if not a.stream]
-    assert [row["condition"]["name"] for row in short["rows"]] == [*names, *whole]
-    assert not short["confusables"]
-    assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
-    assert short["rows"][0]["hours"] == pytest.approx(2 * rows[0]["hours"])
 
 
 def test_evaluation_goes_on_after_a_kill(

@@ -35,56 +35,39 @@ def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float
     }
 
 
+def crossed(misses: int) -> dict[str, Any]:
+    found = {key: value for key, value in at(50, 1, misses, 20).items() if key != "threshold"}
+    found |= {"thresholds": [50, 51], "missed": ("1" * misses).ljust(20, "0")}
+    return {"0.5": found, "0.1": found}
+
+
+SOUND: dict[str, Any] = {"state": "player=idle", "noise": "", "snr_db": 0.0, "ser_db": None}
+SOUND |= {"level_dbfs": None, "plays": "", "altered": ""}
+ENDPOINTS = {"wakes": 9, "start_bias_ms": 12.0, "end_bias_ms": -3.0}
+ENDPOINTS |= {"start_standard_error_ms": 40.0, "end_standard_error_ms": 20.0}
+
+
 def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
-    own = {"0.5": at(50, 1, misses, 20), "1": at(40, 2, misses // 2, 20)}
-    peer = {"0.5": at(900, 1, 2 * misses, 20), "1": at(800, 2, misses, 20)}
-
-    def crossed(misses: int) -> dict[str, Any]:
-        missed = ("1" * misses).ljust(20, "0")
-        return {
-            rate: {key: value for key, value in at(50, 1, misses, 20).items() if key != "threshold"}
-            | {"thresholds": [50, 51], "missed": missed}
-            for rate in ("0.5", "0.1")
-        }
-
     curve = [[9.0, 0.0], [1.0, misses / 40], [0.5, misses / 20], [0.0, 1.0]]
-    given = {
-        "name": name,
-        "state": "player=idle",
-        "noise": "",
-        "snr_db": 0.0,
-        "ser_db": None,
-        "level_dbfs": None,
-        "plays": "",
-        "altered": "",
-        "part": part,
-        **condition,
-    }
     band = [[0.1, 0.2, 0.9], [1.0, 0.0, 0.4]]
     curve = [[*point, 100 * i] for i, point in enumerate(curve)]
     ratio = {"ratio": 0.5, "low": 0.25, "high": 1e9} if misses else None
     return {
-        "condition": given,
+        "condition": {**SOUND, "name": name, "part": part, **condition},
         "clips": 20,
         "speakers": 5,
         "hours": 2.0,
-        "at": own,
+        "at": {"0.5": at(50, 1, misses, 20), "1": at(40, 2, misses // 2, 20)},
         "shipped": at(55, 1, misses, 20),
         "crossed": crossed(misses),
         "curve": curve,
         "band": band,
         "lfbe_db": [30.0 + misses] * TOY.word.frontend.bands,
-        "endpoints": {
-            "wakes": 9,
-            "start_bias_ms": 12.0,
-            "end_bias_ms": -3.0,
-            "start_standard_error_ms": 40.0,
-            "end_standard_error_ms": 20.0,
-        },
+        "endpoints": ENDPOINTS,
         "others": {
             "a <peer>": {
                 "hours": 1.0,
-                "at": peer,
+                "at": {"0.5": at(900, 1, 2 * misses, 20), "1": at(800, 2, misses, 20)},
                 "shipped": at(999, 0, misses, 20),
                 "curve": curve,
                 "band": band,
@@ -104,6 +87,53 @@ def row(name: str, part: str, misses: int, **condition: Any) -> dict[str, Any]:
     }
 
 
+SCORES = {
+    "first_s": 0.1,
+    "step_s": 0.03,
+    "scores": [0, 60, 0] * 20,
+    "threshold": 50,
+    "wakes_s": [0.13],
+}
+SCENE = {
+    "condition": "clean",
+    "level_dbfs": [-40.0] * 100,
+    "frame_s": 0.02,
+    "words_s": [[0.1, 0.5]],
+    "listeners": {OURS: SCORES, "a <peer>": SCORES},
+}
+FIRED = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
+STATES = [
+    {
+        "listener": name,
+        "state": state,
+        "rate": rate,
+        "hours": 4.0,
+        "low": 0.1,
+        "high": 2.0,
+        "false_accepts": 3,
+        "halves": [[50, 1, 2.0], [51, 2, 2.0]],
+    }
+    for name in (OURS, "a <peer>")
+    for state in ("player=idle", "player=music")
+    for rate in ("0.5", "0.1", "shipped")
+]
+ACCEPT = {
+    "file": "dev/x.opus",
+    "folder": 0,
+    "at_s": 1.25,
+    "score": 61,
+    "state": "player=music",
+    "plays": "player=music",
+    "ser_db": 0.0,
+    "altered": "",
+    "kind": "speech",
+    "half": 1,
+    "text": "a <toy> in the shop",
+    "block": 0,
+    "sample": 52000,
+}
+
+
 @pytest.fixture
 def found() -> Evaluated:
     rows = [
@@ -115,58 +145,13 @@ def found() -> Evaluated:
         row("nothing plays, music told", "told", 8, state="player=music"),
         row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
     ]
-    scores = {
-        "first_s": 0.1,
-        "step_s": 0.03,
-        "scores": [0, 60, 0] * 20,
-        "threshold": 50,
-        "wakes_s": [0.13],
-    }
-    scene = {
-        "condition": "clean",
-        "level_dbfs": [-40.0] * 100,
-        "frame_s": 0.02,
-        "words_s": [[0.1, 0.5]],
-        "listeners": {OURS: scores, "a <peer>": scores},
-    }
-    fired = {OURS: {"shipped": 1, "0.5": 2}, "a <peer>": {"shipped": 8, "0.5": 5}}
-    states = [
-        {
-            "listener": name,
-            "state": state,
-            "rate": rate,
-            "hours": 4.0,
-            "low": 0.1,
-            "high": 2.0,
-            "false_accepts": 3,
-            "halves": [[50, 1, 2.0], [51, 2, 2.0]],
-        }
-        for name in (OURS, "a <peer>")
-        for state in ("player=idle", "player=music")
-        for rate in ("0.5", "0.1", "shipped")
-    ]
-    accept = {
-        "file": "dev/x.opus",
-        "folder": 0,
-        "at_s": 1.25,
-        "score": 61,
-        "state": "player=music",
-        "plays": "player=music",
-        "ser_db": 0.0,
-        "altered": "",
-        "kind": "speech",
-        "half": 1,
-        "text": "a <toy> in the shop",
-        "block": 0,
-        "sample": 52000,
-    }
     return Evaluated.model_validate(
         {
             "schema_version": SCHEMA_VERSION,
             "voices": [f"v{i // 4}" for i in range(20)],
             "trials": "abc",
-            "states": states,
-            "false_accepts": [accept],
+            "states": STATES,
+            "false_accepts": [ACCEPT],
             "word": "toy",
             "split": "dev",
             "seed": 1,
@@ -179,9 +164,9 @@ def found() -> Evaluated:
             "band_hz": list(range(100, 100 + 100 * TOY.word.frontend.bands, 100)),
             "thresholds": {},
             "rows": rows,
-            "excerpts": [scene],
+            "excerpts": [SCENE],
             "confusables": [
-                {"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": fired}
+                {"phrase": "toil & boil", "source": "synthetic", "tries": 10, "fired": FIRED}
             ],
         }
     )

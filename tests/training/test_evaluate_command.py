@@ -1,0 +1,128 @@
+"""`wakestate evaluate` and `wakestate model clips` on a small data folder, from end to end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.executors import TOY
+from tests.support.firmware_build import build
+from wakestate.convert.manifest import check_manifest, never_fires, set_thresholds
+from wakestate.train.acoustics.conditions import ALTERATIONS
+from wakestate.train.evaluation.cells import label
+from wakestate.train.evaluation.device import OURS
+
+#: The names of the rows that the command below gives.
+SOUNDS = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB"]
+SOUNDS += [f"player=music SER {ratio} dB" for ratio in (3, -2)]
+TOLD = ["music plays, player=idle told, SER 3 dB", "nothing plays, player=music told"]
+LEVELS = [f"{level} dBFS" for level in (-50, -40, -30, -20, -15)]
+
+
+@dataclass
+class Ran:
+    """`wakestate evaluate` on a copy of the toy, from end to end."""
+
+    folder: Path
+    options: list[str | Path]
+    said: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, *arguments: str | Path) -> str:
+        call = [sys.executable, "-m", "wakestate", *arguments]
+        done = subprocess.run(call, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def written(self) -> dict[str, Any]:
+        return json.loads((self.folder / "out/evaluate.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def ran(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("evaluate")
+    shutil.copytree(TOY.folder, folder / "model")
+    never = dict.fromkeys(TOY.word.states, never_fires(TOY.word))
+    set_thresholds(folder / "model", TOY.word, never)
+    options: list[str | Path] = ["--word", TOY.word_path, "--data", sounds, "--split", "dev"]
+    library = build("toy", "host").folder / "libwakestate.so"
+    options += ["--library", library, "--out", folder / "out"]
+    options += ["--draws", "2", "--echo", "high=3,high=-2", "--seed", "4"]
+    options += ["--model", folder / "model"]
+    ran = Ran(folder, options)
+    ran.said = ran.run("evaluate", *options, "--set-thresholds", "--no-float")
+    ran.found = ran.written()
+    return ran
+
+
+def test_the_command_measures_all_conditions(ran: Ran) -> None:
+    found, life = ran.found, list(ALTERATIONS)
+    assert (found["word"], found["split"], found["seed"], found["draws"]) == ("toy", "dev", 4, 2)
+    assert found["signal_to_echo_db"] == {"high": [3.0, -2.0]}
+    for engine in ("microWakeWord v2", "openWakeWord"):
+        assert f"{engine} has no model for 'toy'" in found["peers_absent"] or (
+            f"{engine} is not installed" in found["peers_absent"]
+        )
+    assert f"not beside: {found['peers_absent']}" in ran.said
+    rows = found["rows"]
+    assert [row["condition"]["name"] for row in rows] == [*SOUNDS, *life, *TOLD, *LEVELS]
+    clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]
+    assert [row["clips"] for row in rows] == clips
+    for row in rows:
+        assert row["hours"] * 3600 == pytest.approx(6 * 2.5 + 3 + 5 + 5, abs=0.01)
+        at = row["at"]["0.5"]
+        assert at["frr"] == at["misses"] / row["clips"] and at["false_accepts"] == 0
+        frr = [point[1] for point in row["curve"]]
+        assert frr[0] == min(frr) and frr[-1] == 1.0
+    tables = ran.said.split("\n\n| condition")
+    lines = [line.split(" | ") for line in tables[1].split("\n\n")[0].splitlines()]
+    assert lines[0][1:] == [f"{OURS}, 0.1 FA/h", f"{OURS}, 0.5 FA/h", "trials |"]
+    for row, cells in zip(rows, lines[2:], strict=False):
+        assert cells[0] == f"| {label(row['condition']['name'])}"
+        assert cells[2].startswith(f"{100 * row['at']['0.5']['frr']:.1f} [")
+    assert len(lines) == 2 + len(SOUNDS)
+    assert {p.name for p in (ran.folder / "out").iterdir()} == {"evaluate.json"}
+
+
+def test_the_command_sets_the_thresholds_and_nothing_else(ran: Ran) -> None:
+    found, model = ran.found, ran.folder / "model"
+    rows, manifest = found["rows"], check_manifest(model, TOY.word)
+    assert manifest.thresholds == {
+        "player=idle": rows[0]["at"]["0.5"]["threshold"],
+        # 0.5 FA/h of so little sound is none at all, in both of its rows.
+        "player=music": max(rows[i]["at"]["0.5"]["threshold"] for i in (4, 5)),
+    }
+    assert found["thresholds"] == manifest.thresholds
+    # Told wrongly, the device acts by the threshold of what it tells.
+    wrong = rows[len(SOUNDS) + len(ALTERATIONS) :]
+    assert wrong[0]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
+    assert wrong[1]["shipped"]["threshold"] == manifest.thresholds["player=music"]
+    assert set(manifest.thresholds.values()) != {never_fires(TOY.word)}
+    assert {p.name: p.read_bytes() for p in model.iterdir() if p.name != "model.json"} == {
+        p.name: p.read_bytes() for p in TOY.folder.iterdir() if p.name != "model.json"
+    }
+    assert (model / "model.json").read_bytes() != (TOY.folder / "model.json").read_bytes()
+
+
+def test_clips_of_false_accepts_and_a_short_evaluation(ran: Ran, sounds: Path) -> None:
+    found = ran.found
+    ran.run("model", "clips", *ran.options, "--no-float")
+    made = sorted((ran.folder / "out/clips").iterdir())
+    named = found["false_accepts"]
+    assert len(made) == len(named) > 0
+    for path, accept in zip(made, named, strict=True):
+        assert Path(accept["file"]).stem in path.name and f"{accept['at_s']:.2f}s" in path.name
+    ran.run("evaluate", *ran.options, "--also", sounds, "--short", "--no-peers")
+    short = ran.written()
+    whole = [name for name, a in ALTERATIONS.items() if not a.stream]
+    assert [row["condition"]["name"] for row in short["rows"]] == [*SOUNDS, *whole]
+    assert not short["confusables"]
+    assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
+    assert short["rows"][0]["hours"] == pytest.approx(2 * found["rows"][0]["hours"])
