@@ -26,7 +26,7 @@ import json, os, signal, sys
 from pathlib import Path
 import tensorflow as tf
 tf.config.run_functions_eagerly(True)  # each of these short runs would trace graphs of its own
-from wakestate.train.learning import fit, pool
+from wakestate.train.learning import fit, loop, pool
 from wakestate.train.learning.fit import Budget, Trainer
 from wakestate.words import load_word
 
@@ -56,7 +56,7 @@ KILLS = {
     "curve": (signal.SIGKILL, lambda self, row: "after" if row["round"] == 3 else "",
               Trainer, "_write_curve"),
     "state": (signal.SIGKILL, lambda path, content: "after" if content.get("round") == 4 else "",
-              fit, "write_json"),
+              loop, "write_json"),
     "result": (signal.SIGKILL, lambda path, content: "after" if path.name == "result.json" else "",
                fit, "write_json"),
 }

@@ -28,6 +28,7 @@ from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
 from wakestate.train.learning.fit import Trainer, trained
 from wakestate.train.learning.learner import FEATURE_SCALE
+from wakestate.train.learning.loop import cosine_decay
 from wakestate.train.learning.pool import render_pool
 from wakestate.train.model.network import window_loss
 from wakestate.words import Word
@@ -73,7 +74,7 @@ def go_on(
         for part, kind, clips, seed in budget.pools(corpus, word)[:2]
     )
     trainer = Trainer(word, run / "unused", budget)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, BATCHES)
+    schedule = cosine_decay(LEARNING_RATE, BATCHES)
     loss = aligned_loss if method == "aligned" else window_loss
     model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
     model.optimizer.build(model.trainable_variables)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import signal
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,6 +20,7 @@ from wakestate.train.data.corpus import Corpus, DataError, find_manifest, load_c
 from wakestate.train.learning.augment import draw
 from wakestate.train.learning.distillation import identities, taught
 from wakestate.train.learning.learner import Drawn, learner
+from wakestate.train.learning.loop import Training, cosine_decay
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
 from wakestate.words import Word
@@ -150,7 +146,7 @@ def fit(
             taught(word, learned, teachers, run / f"soft-{part}.npy")
     held = (pool["held", "positive"], pool["held", "negative"])
     trainer = Trainer(word, run, budget, taught=bool(teachers), start=start)
-    trainer.run_rounds(positive, negative, held)
+    trainer.train_on(positive, negative, held)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
     trainer.finish(final, held)
     return final
@@ -169,8 +165,8 @@ def save_calibration(word: Word, path: Path, pools: tuple[Pool, Pool], seed: int
         np.save(made, np.stack(windows))
 
 
-class Trainer:
-    """Optimizer, weights and their average, and the state that a checkpoint keeps."""
+class Trainer(Training):
+    """The network, and what its rounds train on."""
 
     def __init__(
         self,
@@ -180,23 +176,20 @@ class Trainer:
         taught: bool = False,
         start: Sequence[Path] = (),
     ) -> None:
-        self.word, self.run, self.budget, self.taught = word, run, budget, taught
-        model = self._compiled(rounded=budget.rounded >= budget.rounds)
-        self.use(started(model, start) if start else model)
+        self.word, self.budget, self.taught = word, budget, taught
         self.begun = bool(start)  # knows something before the first round
-        self.round = 0
-        self._resume()
+        model = self._compiled(rounded=budget.rounded >= budget.rounds)
+        super().__init__(run, budget.rounds, started(model, start) if start else model)
 
     def use(self, model: keras.Model) -> None:
         """Go on with this network."""
-        self.model, self.learner = model, learner(self.word, model, self.taught)
+        super().use(model)
+        self.learner = learner(self.word, model, self.taught)
 
     def _compiled(self, rounded: bool) -> keras.Model:
         model = build_model(self.word, rounded=rounded)
         total = max(1, self.budget.rounds * self.budget.batches)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, total, warmup_target=self.budget.rate, warmup_steps=total // 20, alpha=0.01
-        )
+        schedule = cosine_decay(self.budget.rate, total, warmup=total // 20, alpha=0.01)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0)
         model.compile(optimizer, loss=window_loss)
         optimizer.build(model.trainable_variables)
@@ -210,38 +203,39 @@ class Trainer:
         for variable in self.model.optimizer.variables:
             variable.assign(kept[variable.name])
 
-    def _resume(self) -> None:
-        state = self.run / "state.json"
-        if state.is_file():
-            kept = json.loads(state.read_text())
-            self.use(keras.saving.load_model(self.run / kept["checkpoint"]))
-            self.round = kept["round"]
-            print(f"resume after round {self.round}")
-
     def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """Logits of every clip, or of the given ones, float32[n, steps]."""
         every = np.arange(len(pool)) if clips is None else clips
         return self.learner.outputs(pool, every)[:, :, 0]
 
-    def run_rounds(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
+    def train_on(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
         """All rounds that are left; each mines, trains, judges and checkpoints."""
-        with _StopFlag() as stop:
-            for number in range(self.round, self.budget.rounds):
-                rng = np.random.default_rng([self.budget.seed, number])
-                if number == self.budget.rounds - self.budget.rounded:
-                    self._round()
-                began = time.monotonic()
-                hard = self._mine(number, negative)
-                losses = self.learner.learn(
-                    partial(self.draw, rng, positive, negative, hard),
-                    self.budget.batches,
-                    positive,
-                    negative,
-                    f"round {number + 1}",
-                    partial(stop.obey, number),
-                )
-                self._judge(number + 1, float(np.mean(losses)), held, time.monotonic() - began)
-                stop.obey(number + 1)
+        self._positive, self._negative, self._held = positive, negative, held
+        self.run_rounds()
+
+    def learn(self, number: int, on_batch: Callable[[], None]) -> list[float]:
+        """See Training."""
+        rng = np.random.default_rng([self.budget.seed, number])
+        if number == self.budget.rounds - self.budget.rounded:
+            self._round()
+        hard = self._mine(number, self._negative)
+        return self.learner.learn(
+            partial(self.draw, rng, self._positive, self._negative, hard),
+            self.budget.batches,
+            self._positive,
+            self._negative,
+            f"round {number + 1}",
+            on_batch,
+        )
+
+    def measured(self) -> dict[str, float]:
+        """Misses of held-out words."""
+        return self._rates(self._held)
+
+    def averaged(self) -> range:
+        """The rounds whose weights are kept for the end."""
+        rounds = self.budget.rounds
+        return range(max(1, rounds - max(SPANS) + 1), rounds + 1)
 
     def _mine(self, number: int, negative: Pool) -> NDArray[np.intp]:
         """The twentieth of the negatives that came nearest to firing when last scored."""
@@ -272,37 +266,6 @@ class Trainer:
         hops = positive.features.shape[1]
         return Drawn(ours, np.concatenate(theirs), draw(rng, b, hops, self.word.frontend))
 
-    def _judge(self, number: int, loss: float, held: tuple[Pool, Pool], seconds: float) -> None:
-        """Score the held-out clips, write the curve and the checkpoint."""
-        row = {"round": number, "loss": round(loss, 5), "seconds": round(seconds, 1)}
-        row |= self._rates(held)
-        print(row)
-        self._write_curve(row)
-        checkpoint = _checkpoint(self.run, number)
-        with replaced(checkpoint) as made:
-            self.model.save(made)
-        write_json(self.run / "state.json", {"round": number, "checkpoint": checkpoint.name})
-        kept = {_checkpoint(self.run, n) for n in (*self._averaged(), number)}
-        for path in set(self.run.glob("round-*.keras")) - kept:
-            path.unlink()
-
-    def _averaged(self) -> range:
-        """The rounds whose weights are kept for the end."""
-        rounds = self.budget.rounds
-        return range(max(1, rounds - max(SPANS) + 1), rounds + 1)
-
-    def _write_curve(self, row: dict[str, float]) -> None:
-        """One more row; a row of the same round, judged before a kill, makes way."""
-        curve = self.run / "curve.csv"
-        rows: list[dict[str, Any]] = []
-        if curve.is_file() and row["round"] > 1:
-            with curve.open(newline="") as file:
-                rows = [r for r in csv.DictReader(file) if int(r["round"]) < row["round"]]
-        with replaced(curve) as made, made.open("w", newline="") as file:
-            writer = csv.DictWriter(file, row)
-            writer.writeheader()
-            writer.writerows([*rows, row])
-
     def _rates(self, held: tuple[Pool, Pool]) -> dict[str, float]:
         """Share of held-out words that score below what fires so often on held-out clips."""
         wake = np.where(held[0].labels == 1, self.scores(held[0]), -np.inf).max(axis=1)
@@ -320,7 +283,7 @@ class Trainer:
         words; write result.json and the model."""
         begun, model = self.model, build_model(self.word)
         self.use(model)
-        paths = [_checkpoint(self.run, n) for n in self._averaged()]
+        paths = [self.checkpoint_path(n) for n in self.averaged()]
         networks = (keras.saving.load_model(p, compile=False) for p in paths) if paths else [begun]
         weights = [take_weights(model, network).get_weights() for network in networks]
         tried = []
@@ -361,29 +324,3 @@ def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:
 def _mean(weights: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
     """Of several networks' weights, array by array."""
     return [np.mean(ws, axis=0) for ws in zip(*weights, strict=True)]
-
-
-def _checkpoint(run: Path, number: int) -> Path:
-    return run / f"round-{number:03d}.keras"
-
-
-class _StopFlag:
-    """Raised by SIGTERM or Ctrl-C, so that a batch is finished first."""
-
-    def __enter__(self) -> _StopFlag:
-        self._raised = False
-        self._before = {n: signal.signal(n, self._raise) for n in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _raise(self, *_: Any) -> None:
-        self._raised = True
-
-    def obey(self, rounds: int) -> None:
-        """End the program if the flag is up, with `rounds` whole rounds in the checkpoint."""
-        if self._raised:
-            print(f"stopped; the same command goes on after round {rounds}", file=sys.stderr)
-            raise SystemExit(130)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.train.data.corpus import RATE
 from wakestate.train.learning.augment import Changes, change, warp_matrices
+from wakestate.train.learning.loop import train_batches
 from wakestate.train.learning.pool import Pool, window_ends
 from wakestate.train.learning.prefetch import ahead
 from wakestate.words import Word
@@ -79,12 +80,8 @@ class Learner:
     ) -> list[float]:
         """Learn from `count` batches; their losses. `what` stands at the progress bar; `look` is
         called now and then, and may raise."""
-        losses = []
         make = lambda: self._batch(draw(), positive, negative)  # noqa: E731
-        for x, y in tqdm(ahead(make, count), what, count, unit="batch"):
-            losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
-            look()
-        return losses
+        return train_batches(self.model, make, count, what, look)
 
     def _batch(
         self, drawn: Drawn, positive: Pool, negative: Pool

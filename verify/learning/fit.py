@@ -26,7 +26,7 @@ from wakestate.verify.service.infer import FACTS, SCALE, WEIGHTS
 from wakestate.verify.service.stored import STRIDES
 from wakestate.words import Word
 
-TRIED, KEPT = 3, 8  # an epoch tries a third of what is no word, and keeps an eighth of that as hard
+TRIED, KEPT = 3, 8  # a round tries a third of what is no word, and keeps an eighth of that as hard
 PLACE_WEIGHT = 0.1
 HMM = "dnn-hmm"
 
@@ -57,7 +57,7 @@ def train(
     """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
     the folder `model`, which `cuts` keeps for several runs; returns the folder of what was trained.
 
-    Each epoch ends with a checkpoint; the same call goes on after a kill. DataError.
+    Each round ends with a checkpoint; the same call goes on after a kill. DataError.
     """
     first, lows = first_look(word, model, library)
     corpus = load_corpus(data, "train", cache, word.data, also)
@@ -76,7 +76,7 @@ def train(
         fitter = HmmFitter(word, run, recipe)
     else:
         fitter = VerifierFitter(word, run, recipe, first, lows)
-    fitter.run_epochs(mined["train"])
+    fitter.train_on(mined["train"])
     return fitter.export(mined["train"], mined["held"])
 
 
@@ -93,10 +93,10 @@ class VerifierFitter(Fitter):
         return build(self.recipe.kind, self.word.frontend.bands), verify_loss
 
     def begin(self, cuts: Cuts) -> None:
-        """From the second epoch on the hard ones are those that it takes for words itself."""
+        """From the second round on the hard ones are those that it takes for words itself."""
         hard = None
-        if self.epoch:
-            rng = np.random.default_rng([self.recipe.seed, self.epoch, 6])
+        if self.round:
+            rng = np.random.default_rng([self.recipe.seed, self.round, 6])
             others = np.flatnonzero(~cuts.is_word)
             tried = rng.permutation(others)[: -(-len(others) // TRIED)]
             logit = self.logits(cuts, tried, moved(rng, self.recipe, len(tried)))

@@ -1,4 +1,4 @@
-"""How a network of the second look is trained in epochs, and what a checkpoint keeps."""
+"""How a network of the second look is trained: what it draws, and how long."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from wakestate.files import replaced, write_whole
-from wakestate.train.learning.prefetch import ahead
+from wakestate.train.learning.loop import Training, cosine_decay, train_batches
 from wakestate.verify.learning.examples import NEAREST, Cuts
 from wakestate.words import Word
 
@@ -59,37 +57,26 @@ def draw(
     return pick
 
 
-class Fitter:
-    """A network, its optimizer, and the epochs that are done. A subclass says what it learns."""
+class Fitter(Training):
+    """A network on the wakes of the device. A subclass says what it learns."""
 
-    rounds = 1  # epochs of the recipe in one of this fitter
+    epochs_in_round = 1  # of the recipe
 
     def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
-        self.word, self.run, self.recipe = word, run, recipe
-        self.epochs = max(1, recipe.epochs // self.rounds)
-        self.model, loss = self.build()
-        schedule = keras.optimizers.schedules.CosineDecay(
-            recipe.rate, self.epochs * self.rounds * recipe.batches, alpha=0.02
-        )
-        self.model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
-        self._batches = self.rounds * recipe.batches
-        self._state = run / "checkpoint.keras"
-        self._curve = run / "curve.csv"
-        if self._state.is_file():
-            self.model = keras.saving.load_model(self._state)
-            print(f"resume after epoch {self.epoch}")
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that are done."""
-        return int(self.model.optimizer.iterations) // self._batches
+        self.word, self.recipe = word, recipe
+        self._batches = self.epochs_in_round * recipe.batches
+        rounds = max(1, recipe.epochs // self.epochs_in_round)
+        model, loss = self.build()
+        schedule = cosine_decay(recipe.rate, rounds * self._batches, alpha=0.02)
+        model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
+        super().__init__(run, rounds, model)
 
     def build(self) -> tuple[keras.Model, Any]:
         """The untrained network and its loss."""
         raise NotImplementedError
 
     def begin(self, cuts: Cuts) -> None:
-        """Before each epoch; what it makes follows from the cuts and the checkpoint alone."""
+        """Before each round; what it makes follows from the cuts and the checkpoint alone."""
         raise NotImplementedError
 
     def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
@@ -100,29 +87,14 @@ class Fitter:
         """Write what was learned into the folder `run`/verifier."""
         raise NotImplementedError
 
-    def run_epochs(self, cuts: Cuts) -> None:
-        """All epochs that are left, each with a checkpoint."""
-        while (epoch := self.epoch) < self.epochs:
-            self.begin(cuts)
-            rng = np.random.default_rng([self.recipe.seed, epoch])
-            losses = []
-            for x, y in tqdm(
-                ahead(partial(self.batch, rng, cuts), self._batches),
-                f"epoch {epoch + 1}",
-                self._batches,
-                unit="batch",
-            ):
-                losses.append(float(np.asarray(self.model.train_on_batch(x, y))))
-            self.checkpoint(epoch + 1)
-            self._write_curve(epoch + 1, float(np.mean(losses)))
+    def train_on(self, cuts: Cuts) -> None:
+        """All rounds that are left, each with a checkpoint."""
+        self._cuts = cuts
+        self.run_rounds()
 
-    def checkpoint(self, epoch: int) -> None:
-        """Written whole or not at all."""
-        with replaced(self._state) as made:
-            self.model.save(made)
-
-    def _write_curve(self, epoch: int, loss: float) -> None:
-        """One more line; a kill may have taken that of an epoch before."""
-        lines = self._curve.read_text().splitlines() if self._curve.is_file() else ["epoch,loss"]
-        write_whole(self._curve, "\n".join([*lines, f"{epoch},{loss:.5f}"]) + "\n")
-        print(f"epoch {epoch}: loss {loss:.4f}")
+    def learn(self, number: int, on_batch: Callable[[], None]) -> list[float]:
+        """See Training."""
+        self.begin(self._cuts)
+        rng = np.random.default_rng([self.recipe.seed, number])
+        make = partial(self.batch, rng, self._cuts)
+        return train_batches(self.model, make, self._batches, f"round {number + 1}", on_batch)

@@ -161,7 +161,7 @@ class DnnHmm:
 class HmmFitter(Fitter):
     """Trains the network of phone states, then the second stage."""
 
-    rounds = 2  # epochs of a Recipe that are one here: the states are aligned in between
+    epochs_in_round = 2  # the states are aligned in between
 
     def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
         self.states = PER_PHONE * len(phones(word.phrase))
@@ -180,7 +180,7 @@ class HmmFitter(Fitter):
         share = np.linspace(0, 1, self.states + 1)
         paths = np.rint(place[:, :1] + share * (place[:, 1:] - place[:, :1])).astype(np.int16)
         self._stay = 1 - self.states / float(np.diff(place).mean())
-        if self.epoch:
+        if self.round:
             for rows in np.array_split(np.arange(len(words)), -(-len(words) // AT_ONCE)):
                 paths[rows] = self._aligned(cuts, words[rows], place[rows], paths[rows])
         column = np.arange(WIDE)
@@ -188,7 +188,7 @@ class HmmFitter(Fitter):
             inside = (column >= path[0]) & (column < path[-1])
             state = np.searchsorted(path, column[inside], side="right") - 1
             self._labels[row, inside] = np.clip(state, 0, self.states - 1)
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, 7])
+        rng = np.random.default_rng([self.recipe.seed, self.round, 7])
         labels = np.concatenate([self._draw_frames(rng, cuts)[2].ravel() for _ in range(50)])
         counts = np.bincount(labels, minlength=self.states + BACKGROUND) + 1.0
         self._prior = (counts / counts.sum()).astype(np.float32)
@@ -205,12 +205,12 @@ class HmmFitter(Fitter):
 
     def _prior_kept(self) -> Floats:
         """Of the labels that the network was last trained on."""
-        path = self.run / f"prior-{self.epoch}.json"
+        path = self.run / f"prior-{self.round}.json"
         return np.array(json.loads(path.read_text()), np.float32)
 
-    def checkpoint(self, epoch: int) -> None:
-        write_json(self.run / f"prior-{epoch}.json", [float(p) for p in self._prior])
-        super().checkpoint(epoch)
+    def checkpoint(self, number: int) -> None:
+        write_json(self.run / f"prior-{number}.json", [float(p) for p in self._prior])
+        super().checkpoint(number)
 
     def _draw_frames(
         self, rng: np.random.Generator, cuts: Cuts
