@@ -59,13 +59,19 @@ def about(shown: Sequence[Shown]) -> dict[str, Any]:
     }
 
 
-def write_site(shown: Sequence[Shown], module: Path, out: Path) -> None:
-    """Write the folder `out`: any web server may serve it, and nothing else is needed."""
+def _copied(shown: Sequence[Shown], module: Path, out: Path) -> list[str]:
+    """Copy what the page is made of; the names of the files."""
     shutil.copytree(PAGE, out, dirs_exist_ok=True)
     if module != out / MODULE:
         shutil.copyfile(module, out / MODULE)
-    for one in shown:
-        if one.sample:
-            shutil.copyfile(one.sample, out / f"{one.word.name}.wav")
-    text = json.dumps(about(shown), ensure_ascii=False, indent=1)
+    samples = {f"{one.word.name}.wav": one.sample for one in shown if one.sample}
+    for name, sample in samples.items():
+        shutil.copyfile(sample, out / name)
+    return sorted([*(path.name for path in PAGE.iterdir()), MODULE, *samples])
+
+
+def write_site(shown: Sequence[Shown], module: Path, out: Path) -> None:
+    """Write the folder `out`: any web server may serve it, and nothing else is needed."""
+    facts = about(shown) | {"files": [*_copied(shown, module, out), "about.json"]}
+    text = json.dumps(facts, ensure_ascii=False, indent=1)
     (out / "about.json").write_text(text + "\n", encoding="utf-8")

@@ -33,18 +33,24 @@ HOP = 160
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page of two words, served."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two words."""
     if program() is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
     try:
         check_tools()
     except UserError as error:
         pytest.skip(str(error))
-    folder = tmp_path_factory.mktemp("page")
+    made = tmp_path_factory.mktemp("page")
     words = [part for name in WORDS for part in ("--word", str(ROOT / f"words/{name}.toml"))]
     with contextlib.chdir(ROOT):
-        assert main(["web", "build", *words, "--out", str(folder)]) == 0
+        assert main(["web", "build", *words, "--out", str(made)]) == 0
+    return made
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Its address."""
     with server(folder, 0) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield f"http://localhost:{made.server_port}/"
@@ -71,13 +77,12 @@ def read(path: Path) -> NDArray[np.int16]:
 
 @pytest.fixture(scope="module")
 def tab(
-    url: str, recording: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory
+    folder: Path, recording: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tab]:
-    folder = tmp_path_factory.mktemp("chromium")
-    soundfile.write(folder / "microphone.wav", recording, 16000)
-    fake = f"--use-file-for-fake-audio-capture={folder / 'microphone.wav'}%noloop"
-    with contextlib.ExitStack() as stack:
-        made = stack.enter_context(chromium(folder / "profile", fake))
+    place = tmp_path_factory.mktemp("chromium")
+    soundfile.write(place / "microphone.wav", recording, 16000)
+    fake = f"--use-file-for-fake-audio-capture={place / 'microphone.wav'}%noloop"
+    with served(folder) as url, chromium(place / "profile", fake) as made:
         made.open(url)
         yield made
         assert not made.problems
@@ -237,3 +242,14 @@ def test_axe_finds_no_fault(tab: Tab) -> None:
         for violation in tab.run("axe.run().then((found) => found.violations)"):
             nodes = [node["html"][:90] for node in violation["nodes"]]
             pytest.fail(f"{violation['impact']}: {violation['id']}: {nodes}")
+
+
+def test_it_works_without_a_network(folder: Path, tmp_path: Path) -> None:
+    """Once seen, from its own copy."""
+    with chromium(tmp_path / "profile") as tab:
+        with served(folder) as url:
+            tab.open(url)
+            tab.run("navigator.serviceWorker.ready.then(() => true)")
+        assert tab.run("fetch('none').catch(() => 'no network')") == "no network"
+        tab.open(url)
+        tab.wait("wakestate.wakes().length === 3")

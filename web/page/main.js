@@ -356,3 +356,4 @@ requestAnimationFrame(frame);
 performance.mark("usable");
 if (!find("sample").disabled) await openSample();
 performance.mark("heard");
+navigator.serviceWorker?.register("offline.js").catch(() => {}); // a copy for later: it does without
