@@ -28,7 +28,7 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Heard:
+class EmulatorRun:
     """One run of the emulator."""
 
     seconds: float
@@ -60,7 +60,7 @@ def recordings(data: Path | None, samples: list[Path]) -> Audio:
     return Audio(pcm, f"{origin}, {len(pcm) / _SECOND:,.0f} s, again and again")
 
 
-def hear(program: Path, audio: Audio, seconds: float) -> Heard:
+def run_emulator(program: Path, audio: Audio, seconds: float) -> EmulatorRun:
     """Stream `audio` to the emulator until it has heard `seconds`."""
     left = round(seconds * RATE) * 2
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,12 +85,12 @@ def hear(program: Path, audio: Audio, seconds: float) -> Heard:
         lines = sum(1 for _ in events)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return Heard(seconds, cpu, peak, lines)
+    return EmulatorRun(seconds, cpu, peak, lines)
 
 
 def table(program: Path, audio: Audio, hours: float) -> Printed:
     """Measure `hours` and ten times as much."""
-    short, long = (hear(program, audio, times * hours * 3600) for times in (1, 10))
+    short, long = (run_emulator(program, audio, times * hours * 3600) for times in (1, 10))
     rows = [
         {
             "audio": f"{each.seconds / 3600:g} h",

@@ -59,11 +59,11 @@ def read_map(text: str) -> dict[Part, dict[Kind, int]]:
 def read_objects(text: str) -> dict[str, dict[Kind, int]]:
     """The same by object file, or archive(member), in the order of the map."""
     objects: dict[str, dict[Kind, int]] = {}
-    _, separator, kept = text.partition("Linker script and memory map")
+    _, separator, map_text = text.partition("Linker script and memory map")
     if not separator:
         raise BenchError("the linker's map has no memory map; build anew")
-    kept = re.sub(r"^( \.\S+)\n +0x", r"\1 0x", kept, flags=re.MULTILINE)
-    for line in kept.splitlines():
+    map_text = re.sub(r"^( \.\S+)\n +0x", r"\1 0x", map_text, flags=re.MULTILINE)
+    for line in map_text.splitlines():
         found = _INPUT.match(line)
         if found is None or found[4] is None:
             continue

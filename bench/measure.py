@@ -94,8 +94,8 @@ class Counter:
 
     times: int
     ticks: int
-    least: int
-    most: int
+    minimum: int
+    maximum: int
 
 
 def counting_boards() -> list[str]:
@@ -137,7 +137,7 @@ def measure(subject: Subject | Model, board_name: str) -> Report:
     rows.append(row(REST, round(step) - sum(r.instructions or 0 for r in rows)))
     rows.append(row("step", step, sum(macs.values())))
     rows.append(row("front end", engine.mean("front end")))
-    rows.append(row("worst hop", engine.most("engine")))
+    rows.append(row("worst hop", engine.maximum("engine")))
     rows.append(row("state change", engine.mean("state change")))
     own = image.parts["engine"]
     flash = own["code"] + own["constants"] + own["data"]
@@ -231,13 +231,13 @@ def stacks(elf: Path, prefix: str, calls: Sequence[str], painted: int) -> tuple[
         Worst(stack.way(RESET, call).calls + worst.calls)
         for call, worst in zip(calls, own, strict=True)
     ]
-    own_most, whole_most = (max(each, key=lambda worst: worst.bytes) for each in (own, whole))
-    if painted > whole_most.bytes:
+    own_max, whole_max = (max(each, key=lambda worst: worst.bytes) for each in (own, whole))
+    if painted > whole_max.bytes:
         raise BenchError(
-            f"{elf}: a run used {painted} bytes of stack where {whole_most.bytes} is the computed "
-            f"worst ({whole_most}); does something else run before the stack is read?"
+            f"{elf}: a run used {painted} bytes of stack where {whole_max.bytes} is the computed "
+            f"worst ({whole_max}); does something else run before the stack is read?"
         )
-    return own_most, whole_most
+    return own_max, whole_max
 
 
 def _report(model: str, board: Board, rows: list[Row], image: Image) -> Report:
@@ -263,8 +263,8 @@ class Counts:
             if b"a smaller shift helps" not in done.stderr:
                 break
         if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            raise BenchError(f"{board.name}: {program.name}: status {done.returncode}: {said}")
+            message = done.stderr.decode(errors="replace").strip()
+            raise BenchError(f"{board.name}: {program.name}: status {done.returncode}: {message}")
         self.counters, self.values = parse(done.stdout.decode())
         self._per_tick = 1e9 / board.clock_hz / 2**shift
         loop = self.mean("loop")
@@ -279,9 +279,9 @@ class Counts:
         """Instructions a time, without those of the counting."""
         return self._per_tick * (self._ticks(name) - self._ticks(overhead))
 
-    def most(self, name: str) -> float:
+    def maximum(self, name: str) -> float:
         """Instructions of the dearest time."""
-        return self._per_tick * (self._counter(name).most - self._ticks("empty"))
+        return self._per_tick * (self._counter(name).maximum - self._ticks("empty"))
 
     def _ticks(self, name: str) -> float:
         counter = self._counter(name)

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wakestate.errors import UserError
 from wakestate.explain import explain
-from wakestate.files import write_whole
+from wakestate.files import write_atomically
 
 #: What of a row may not grow; in bytes but the first.
 COSTS = ("instructions", "flash", "ram", "stack", "stack_computed")
@@ -122,7 +122,7 @@ def write_report(path: Path, report: Report) -> None:
             parts.append(f' "{key}": [\n{lines}\n ]')
         else:
             parts.append(f' "{key}": {json.dumps(value)}')
-    write_whole(path, "{\n" + ",\n".join(parts) + "\n}\n")
+    write_atomically(path, "{\n" + ",\n".join(parts) + "\n}\n")
 
 
 def merge(old: Report | None, new: Report) -> Report:

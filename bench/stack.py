@@ -85,7 +85,7 @@ class Stack:
         self._elf = elf
         listing = _disassembled(elf, f"{prefix}objdump")
         self._names, self._code, self._words = _read(listing)
-        self._said = read_usage(_usage_files(elf))
+        self._usage = read_usage(_usage_files(elf))
         self._pointed = [at for at, name in self._names.items() if _plain(name) in pointed]
         self._functions: dict[int, Function] = {}
         self._worst: dict[int, Worst] = {}
@@ -158,13 +158,13 @@ class Stack:
         except BenchError as error:
             broken = str(error)
         name = self._names[start]
-        said = self._said.get(_plain(name), flow.deepest)
-        if flow.deepest > said:
+        reported = self._usage.get(_plain(name), flow.deepest)
+        if flow.deepest > reported:
             broken = broken or (
-                f"takes {flow.deepest} bytes of stack, {said} of them by the compiler's account; "
+                f"takes {flow.deepest} bytes, {reported} of them as the compiler reports; "
                 "inline assembly must leave sp alone"
             )
-        return Function(name, max(flow.deepest, said), flow.calls, broken, flow.refusals)
+        return Function(name, max(flow.deepest, reported), flow.calls, broken, flow.refusals)
 
 
 class _Flow:

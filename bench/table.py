@@ -14,7 +14,7 @@ from wakestate.bench.measure import CALLS, counting_boards, floor, macs_per_inst
 from wakestate.bench.rows import BenchError, Report, Row
 from wakestate.bench.stack import POINTED, Stack
 from wakestate.boards.schema import Board, load_board
-from wakestate.files import write_whole
+from wakestate.files import write_atomically
 
 #: What a row's name does not say.
 _NOTES = {
@@ -113,10 +113,10 @@ def markdown(report: Report, model: str) -> str:
     for core in (core for core in cores if core == "cortex-m4"):
         blocks.append("Whose the bytes are, on the Cortex-M4F:")
         blocks.append(tables.markdown(_sections(report, model, core)))
-    beside = _peers(report, model, cores)
-    if beside:
+    peers = _peers(report, model, cores)
+    if peers:
         blocks.append("Beside other engines, counted the same way:")
-        blocks.append(tables.markdown(beside))
+        blocks.append(tables.markdown(peers))
     return "\n\n".join(blocks)
 
 
@@ -147,11 +147,11 @@ def fill(path: Path, report: Report) -> None:
     def table(found: re.Match[str]) -> str:
         return f"<!-- bench {found[1]} -->\n\n{markdown(report, found[1])}\n\n<!-- end -->"
 
-    marks = r"<!-- bench (\w+) -->\n.*?<!-- end -->"
-    page = re.sub(marks, table, page, flags=re.DOTALL)
-    marks = r"<!-- bench-prices -->\n.*?<!-- end -->"
+    pattern = r"<!-- bench (\w+) -->\n.*?<!-- end -->"
+    page = re.sub(pattern, table, page, flags=re.DOTALL)
+    pattern = r"<!-- bench-prices -->\n.*?<!-- end -->"
     text = f"<!-- bench-prices -->\n\n{prices(report)}\n\n<!-- end -->"
-    write_whole(path, re.sub(marks, lambda _: text, page, flags=re.DOTALL))
+    write_atomically(path, re.sub(pattern, lambda _: text, page, flags=re.DOTALL))
 
 
 def _board(core: str) -> Board:

@@ -77,7 +77,7 @@ def build(
         )
 
 
-def build_aloud(makefile: str, *arguments: str) -> None:
+def build_verbosely(makefile: str, *arguments: str) -> None:
     """Run make here, what it prints on stderr. BoardError where it fails."""
     with locked():
         done = subprocess.run(

@@ -10,7 +10,7 @@ from typing import Any
 from wakestate import ROOT, __version__
 from wakestate.boards import svd
 from wakestate.boards.schema import FOLDER, Board, BoardError, load_board
-from wakestate.files import write_whole
+from wakestate.files import write_atomically
 from wakestate.render import render
 
 _INCLUDE = re.compile(r'^#include "([\w./-]+)"', re.MULTILINE)
@@ -45,7 +45,7 @@ def generate(name: str, out: Path, folder: Path = FOLDER) -> list[Path]:
             handlers[number] = f"ws_on_{handler}"
         texts["board_vectors.c"] = render("board_vectors.c.j2", handlers=handlers, **facts)
     for file, text in texts.items():
-        write_whole(out / file, text)
+        write_atomically(out / file, text)
     return [out / file for file in texts]
 
 
@@ -79,6 +79,6 @@ def driver_texts(board: Board) -> list[tuple[Path, str]]:
         if not path.is_file():
             raise BoardError(f"{board.name}: sources: {path}: no such file")
         found[path] = path.read_text(encoding="utf-8")
-        beside = [(path.parent / name).resolve() for name in _INCLUDE.findall(found[path])]
-        waiting += [p for p in beside if p.is_file() and p.parent.parent == FOLDER]
+        included = [(path.parent / name).resolve() for name in _INCLUDE.findall(found[path])]
+        waiting += [p for p in included if p.is_file() and p.parent.parent == FOLDER]
     return list(found.items())

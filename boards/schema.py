@@ -138,11 +138,11 @@ class Microphone(_Section):
     ua: int = Field(0, ge=0, description="what it draws, typical")
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_complete(self) -> Self:
         for key in ("clock_hz", "clock", "data"):
             if (getattr(self, key) is None) != (self.kind == "semihosting"):
-                says = "takes none" if self.kind == "semihosting" else "needs it"
-                raise ValueError(f"{key}: microphone.kind = '{self.kind}' {says}")
+                requirement = "takes none" if self.kind == "semihosting" else "needs it"
+                raise ValueError(f"{key}: microphone.kind = '{self.kind}' {requirement}")
         return self
 
 
@@ -175,10 +175,10 @@ class Interrupts(_Section):
 
     @model_validator(mode="after")
     def _order(self) -> Self:
-        least = 2**self.priority_bits - 1
+        lowest = 2**self.priority_bits - 1
         for key in ("uart", "microphone"):
-            if getattr(self, key) > least:
-                raise ValueError(f"{key}: given {getattr(self, key)}; allowed: 0 to {least}")
+            if getattr(self, key) > lowest:
+                raise ValueError(f"{key}: given {getattr(self, key)}; allowed: 0 to {lowest}")
         if self.uart >= self.microphone:
             raise ValueError(
                 f"uart: given {self.uart}; allowed: less than microphone, {self.microphone}: "
@@ -252,7 +252,7 @@ class Board(_Section):
     links: Links | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_complete(self) -> Self:
         if self.fpu != "none" and not self.dsp:
             raise ValueError("dsp: given false; allowed with an FPU: true")
         if self.fpu not in CORE_FPUS[self.core]:

@@ -46,7 +46,7 @@ def is_plain(audio: str) -> bool:
         return False
 
 
-def hear(board: Board, program: Path, options: list[str], audio: str) -> int:
+def run_emulator(board: Board, program: Path, options: list[str], audio: str) -> int:
     """Run the emulator, built for `board`, on a recording; its exit status, 1 where the recording
     cannot be decoded. What is printed names the recording itself."""
     with plain_wav(audio) as path:
@@ -117,17 +117,19 @@ def _decoded(audio: str) -> Iterator[bytes]:
                 if file.samplerate != RATE:
                     mono = convert.resample_chunk(mono, last=not more)
                 yield _to_bytes(audio, mono)
-            _check_whole(audio, file.extra_info, file.frames, found)
+            _check_complete(audio, file.extra_info, file.frames, found)
 
 
-def _check_whole(audio: str, about: str, promised: int, found: int) -> None:
+def _check_complete(audio: str, about: str, promised: int, found: int) -> None:
     """All samples are there that the header promises. `about`: what libsndfile says of the file;
     of a WAV or AIFF that is cut off, that its data "should be" fewer bytes."""
     unit = "samples"
-    if cut := re.search(r"^ *(?:data|SSND) +: (\d+) \(should be (\d+)\)", about, re.MULTILINE):
-        size, held = map(int, cut.groups())
-        if held < size < _UNKNOWN:
-            promised, found, unit = size, held, "bytes"
+    if truncated := re.search(
+        r"^ *(?:data|SSND) +: (\d+) \(should be (\d+)\)", about, re.MULTILINE
+    ):
+        size, present = map(int, truncated.groups())
+        if present < size < _UNKNOWN:
+            promised, found, unit = size, present, "bytes"
     if found < promised:
         raise SoundError(
             f"{audio}: truncated: its header promises {promised} {unit}, it holds {found}; record "
@@ -139,14 +141,14 @@ def _check_whole(audio: str, about: str, promised: int, found: int) -> None:
 def _quiet_libraries() -> Iterator[None]:
     """What C libraries write to stderr is dropped: libsndfile's MP3 decoder comments on frames."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _to_bytes(audio: str, samples: Any) -> bytes:
@@ -181,9 +183,9 @@ def _by_ffmpeg(audio: str, problem: str) -> Iterator[bytes]:
         "s16le",
         "-",
     ]
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as log:
         try:
-            process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=said)
+            process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=log)
         except FileNotFoundError:
             raise SoundError(
                 f"{audio}: cannot be decoded: {problem} Where ffmpeg is installed, it is tried too"
@@ -192,8 +194,8 @@ def _by_ffmpeg(audio: str, problem: str) -> Iterator[bytes]:
         with process:
             while block := process.stdout.read(2 * _BLOCK):
                 yield block
-        said.seek(0)
-        lines = said.read().decode(errors="replace").split("\n")
+        log.seek(0)
+        lines = log.read().decode(errors="replace").split("\n")
     if process.returncode or lines[0]:
         reason = lines[0].rpartition("] ")[2].replace(f"file:{audio}: ", "") or "unknown"
         raise SoundError(f"{audio}: cannot be decoded: {problem} ffmpeg says: {reason}")

@@ -68,8 +68,10 @@ def load_chip(svd: str) -> Chip:
     """Read NAME.svd."""
     with zipfile.ZipFile(_archive()) as archive:
         if svd not in archive.namelist():
-            near = difflib.get_close_matches(svd, archive.namelist(), 5, 0.3)
-            raise BoardError(f"chip.svd: given '{svd}'; pyocd has the like of: {', '.join(near)}")
+            similar = difflib.get_close_matches(svd, archive.namelist(), 5, 0.3)
+            raise BoardError(
+                f"chip.svd: given '{svd}'; pyocd has the like of: {', '.join(similar)}"
+            )
         root = ElementTree.fromstring(archive.read(svd))
     chip = Chip(svd, priority_bits=_number(root.findtext("cpu/nvicPrioBits", "0")))
     peripherals = {_text(p, "name"): p for p in root.iter("peripheral")}
@@ -163,10 +165,10 @@ def named(chip: Chip, board: Board, sources: Iterable[str]) -> Named:
                 fields[name] = _field(chip, name)
         for name in sorted(set(_INTERRUPT.findall(code))):
             if name not in chip.interrupts:
-                near = difflib.get_close_matches(name, chip.interrupts, 3, 0.3)
+                similar = difflib.get_close_matches(name, chip.interrupts, 3, 0.3)
                 raise BoardError(
                     f"{board.name}: ws_on_{name}: {chip.svd} has no such interrupt; "
-                    f"near: {', '.join(near)}"
+                    f"near: {', '.join(similar)}"
                 )
             interrupts[name] = chip.interrupts[name]
     return Named(registers, fields, interrupts)
@@ -174,13 +176,13 @@ def named(chip: Chip, board: Board, sources: Iterable[str]) -> Named:
 
 def _field(chip: Chip, name: str) -> tuple[int, int]:
     parts = name.split("_")
-    for cut in range(len(parts) - 1, 1, -1):
-        register = chip.registers.get("_".join(parts[:cut]))
-        if register is not None and (found := register.fields.get("_".join(parts[cut:]))):
+    for split in range(len(parts) - 1, 1, -1):
+        register = chip.registers.get("_".join(parts[:split]))
+        if register is not None and (found := register.fields.get("_".join(parts[split:]))):
             return found
     known = [n for n in chip.registers if n.split("_")[0] == parts[0]]
-    near = difflib.get_close_matches(name, known, 3, 0.3)
-    raise BoardError(f"{name}: no register or field of {chip.svd}; near: {', '.join(near)}")
+    similar = difflib.get_close_matches(name, known, 3, 0.3)
+    raise BoardError(f"{name}: no register or field of {chip.svd}; near: {', '.join(similar)}")
 
 
 def port(pin: str) -> str:

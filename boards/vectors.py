@@ -101,7 +101,7 @@ def differences(
     given: Sequence[Mapping[str, npt.NDArray[np.integer]]],
     *,
     records: Sequence[str] | None = None,
-    most: int = 10,
+    maximum: int = 10,
 ) -> list[str]:
     """One line a difference, up to `most`; only the stages of `expected` are compared."""
     lines = []
@@ -117,9 +117,9 @@ def differences(
             if flat.size != other.size:
                 lines.append(f"{where}: stage {stage}: {flat.size} values expected, {other.size}")
                 continue
-            for index in np.flatnonzero(flat != other)[:most]:
+            for index in np.flatnonzero(flat != other)[:maximum]:
                 lines.append(
                     f"{where}: stage {stage}, index {index}: "
                     f"expected {flat[index]}, given {other[index]}"
                 )
-    return lines[:most]
+    return lines[:maximum]

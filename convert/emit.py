@@ -24,8 +24,8 @@ from wakestate.convert.manifest import (
     Logit,
     Manifest,
     check_manifest,
-    deaf,
     never_fires,
+    never_wakes,
     state_file,
 )
 from wakestate.files import sha256
@@ -70,7 +70,7 @@ def generate(
         "frontend_hash": manifest.frontend_hash[:8],
         "thresholds": [manifest.thresholds[state] for state in word.states],
         "never": never_fires(word),
-        "deaf": deaf(word, manifest),
+        "never_wakes": never_wakes(word, manifest),
         "logit": manifest.logit,
         "probability": probability(manifest.logit),
         "endpoint_q16": endpoint_q16(word, manifest),

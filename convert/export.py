@@ -211,9 +211,9 @@ def _rename(model: Any, word: Word) -> None:
 def _drop_unused_buffers(model: Any) -> None:
     used = {0} | {t.buffer for t in model.subgraphs[0].tensors}
     used |= {m.buffer for m in model.metadata or []}
-    kept = sorted(used)
-    place = {old: new for new, old in enumerate(kept)}
-    model.buffers = [model.buffers[old] for old in kept]
+    remaining = sorted(used)
+    place = {old: new for new, old in enumerate(remaining)}
+    model.buffers = [model.buffers[old] for old in remaining]
     for owner in [*model.subgraphs[0].tensors, *(model.metadata or [])]:
         owner.buffer = place[owner.buffer]
 

@@ -14,14 +14,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from wakestate.convert.frontend import frontend_hash
 from wakestate.convert.graph.errors import ConvertError
-from wakestate.files import FileError, inside, plain, plain_name, sha256, shown, sized, write_whole
+from wakestate.files import (
+    FileError,
+    inside,
+    plain,
+    plain_name,
+    sha256,
+    shown,
+    sized,
+    write_atomically,
+)
 from wakestate.words import Word
 
 NAME = "model.json"
 SCHEMA = 2  # of model.json
-FILES_MOST = 256  # a model has one file for each state, of which there are up to 64
-_BYTES_MOST = 1 << 20  # of model.json
-FILE_MOST = 64 << 20  # bytes of a file that it names
+FILES_MAX = 256  # a model has one file for each state, of which there are up to 64
+_BYTES_MAX = 1 << 20  # of model.json
+FILE_MAX = 64 << 20  # bytes of a file that it names
 _AGAIN = "write the folder again with `wakestate model convert`"
 
 FileName = Annotated[str, AfterValidator(plain_name)]
@@ -54,7 +63,7 @@ class Manifest(_Part):
     logit: Logit
     endpoint_hops: int = Field(gt=0)  # hops that 1.0 of an endpoint stands for
     thresholds: dict[str, int]
-    files: dict[FileName, Sha256] = Field(max_length=FILES_MOST)  # of this folder, no other
+    files: dict[FileName, Sha256] = Field(max_length=FILES_MAX)  # of this folder, no other
 
 
 def never_fires(word: Word) -> int:
@@ -62,7 +71,7 @@ def never_fires(word: Word) -> int:
     return 127 * word.detector.smoothing_steps + 1
 
 
-def deaf(word: Word, manifest: Manifest) -> bool:
+def never_wakes(word: Word, manifest: Manifest) -> bool:
     """Whether nothing wakes the model in any state: a conversion that evaluation has not ended."""
     return all(value >= never_fires(word) for value in manifest.thresholds.values())
 
@@ -86,7 +95,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{plain(path)}: no such file; a model folder is written by `wakestate model convert`"
         )
     try:
-        return Manifest.model_validate_json(sized(path, _BYTES_MOST).read_bytes())
+        return Manifest.model_validate_json(sized(path, _BYTES_MAX).read_bytes())
     except (FileError, OSError) as error:
         raise ConvertError(plain(error)) from None
     except ValidationError as error:
@@ -106,17 +115,17 @@ def _explain(path: Path, error: ValidationError) -> str:
             )
     first = items[0]
     field = plain(".".join(str(part) for part in first["loc"] if part != "[key]"), 200) or "(file)"
-    told = first["type"] in ("missing", "value_error")  # by the message itself
-    given = "" if told else f" given {shown(first['input'])};"
-    said = plain(first["msg"].removeprefix("Value error, "))
+    self_explained = first["type"] in ("missing", "value_error")  # by the message itself
+    given = "" if self_explained else f" given {shown(first['input'])};"
+    message = plain(first["msg"].removeprefix("Value error, "))
     more = f" ({len(items) - 1} more)" if len(items) > 1 else ""
-    return f"{plain(path)}: {field}:{given} {said}{more}; {_AGAIN}"
+    return f"{plain(path)}: {field}:{given} {message}{more}; {_AGAIN}"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write model.json in one step. FileError."""
     text = json.dumps(manifest.model_dump(by_alias=True, mode="json"), indent=1)
-    write_whole(folder / NAME, text + "\n")
+    write_atomically(folder / NAME, text + "\n")
 
 
 def check_manifest(folder: Path, word: Word) -> Manifest:
@@ -125,9 +134,9 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
     path = folder / NAME
     again = "convert the model anew with `wakestate model convert`"
 
-    def differ(field: str, given: object, wanted: object, mend: str) -> ConvertError:
+    def differ(field: str, given: object, wanted: object, hint: str) -> ConvertError:
         return ConvertError(
-            f"{plain(path)}: {field}: is {plain(given, 300)}, the word file has {wanted}; {mend}"
+            f"{plain(path)}: {field}: is {plain(given, 300)}, the word file has {wanted}; {hint}"
         )
 
     if manifest.word != word.name:
@@ -152,7 +161,7 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
             raise ConvertError(f"{path}: files: lacks {state_file(word, state)}; {again}")
     for name, wanted in manifest.files.items():
         try:
-            file = inside(folder, name, FILE_MOST)
+            file = inside(folder, name, FILE_MAX)
         except FileError as error:
             raise ConvertError(f"{error}, but {NAME} names it; {again}") from None
         if sha256(file) != wanted:

@@ -139,12 +139,12 @@ def run_layer(layer: Layer, state: int, x: Int8) -> Int8:
     """One layer on columns int8[n, time, inputs] -> int8[n, time', outputs], time not padded."""
     steps = (x.shape[1] - layer.span) // layer.stride + 1
     # Doubles hold sums of int8 products exactly, and NumPy multiplies their matrices faster.
-    centred = x.astype(np.float64) - layer.source.zero_point
+    centered = x.astype(np.float64) - layer.source.zero_point
     weights = layer.weights.astype(np.float64)
     total = np.zeros((x.shape[0], steps, layer.outputs))
     for tap in range(layer.taps):
         begin = tap * layer.dilation
-        columns = centred[:, begin : begin + (steps - 1) * layer.stride + 1 : layer.stride]
+        columns = centered[:, begin : begin + (steps - 1) * layer.stride + 1 : layer.stride]
         if layer.kind == "conv":
             total += columns @ weights[:, tap].T
         else:
@@ -182,11 +182,11 @@ def endpoints(
     of what the `smoothing` newest steps say, every one counted from its own window's end, rounded
     to a sample (halves to the earlier), then clipped: 0 <= start < end <= ends.
     """
-    centred = steps.astype(np.int64) - zero_point
+    centered = steps.astype(np.int64) - zero_point
     total = np.zeros((len(ends), 2), np.int64)
     for age in range(smoothing):
         newest = smoothing - 1 - age
-        total += centred[newest : newest + len(ends), 1:] * q16
+        total += centered[newest : newest + len(ends), 1:] * q16
     ages = sum(range(smoothing)) * step_samples * 65536
     ago = (total + ages // smoothing + 32768) // 65536
     end = np.clip(ends - ago[:, 1], 1, ends)
@@ -203,7 +203,7 @@ class Stream:
     def reset(self, state: int) -> None:
         """As after digital silence; a step is due after `taps` hops, then every `stride`."""
         self.state = state
-        self.kept: list[list[Int8]] = [[] for _ in self.network.layers]
+        self.history: list[list[Int8]] = [[] for _ in self.network.layers]
         self.due = self.network.layers[0].taps
         silence = np.full(self.network.bands, -128, np.int8)
         stride = self.network.stride
@@ -215,7 +215,7 @@ class Stream:
 
         In the first steps after a reset, layers that have not enough columns yet are left out.
         """
-        self.kept[0].append(column)
+        self.history[0].append(column)
         self.due -= 1
         if self.due:
             return None
@@ -223,10 +223,10 @@ class Stream:
         newest, outputs = column, {}
         for i, layer in enumerate(self.network.layers):
             if i:
-                self.kept[i].append(newest)
-            if len(self.kept[i]) < layer.span:
+                self.history[i].append(newest)
+            if len(self.history[i]) < layer.span:
                 break
-            self.kept[i] = self.kept[i][-layer.span :]
-            x = np.stack(self.kept[i])[None]
+            self.history[i] = self.history[i][-layer.span :]
+            x = np.stack(self.history[i])[None]
             outputs[layer.name] = newest = run_layer(layer, self.state, x)[0, 0]
         return outputs

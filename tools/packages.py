@@ -27,7 +27,7 @@ SIZES = {
     "dev": (900, 3100),
 }
 # Prints what is not as its package wrote it; an interrupted pip leaves a package without RECORD.
-LOOK = """
+CHECK_FILES = """
 import importlib.metadata, json, pathlib, pip
 damaged = []
 for package in importlib.metadata.distributions():
@@ -54,9 +54,9 @@ def names(extra: str) -> str:
     return " ".join(sorted({re.split(r"[<>=]", requirement)[0] for requirement in wanted}))
 
 
-def damage(venv: Path, look: bool) -> str:
+def damage(venv: Path, check_files: bool) -> str:
     """Why an environment cannot be gone on with; empty when it can. `look`: at every file."""
-    code = LOOK if look else "import pip; print([])"
+    code = CHECK_FILES if check_files else "import pip; print([])"
     try:
         done = subprocess.run([venv / "bin/python", "-c", code], capture_output=True, text=True)
     except OSError:
@@ -101,7 +101,9 @@ def install(venv: Path, extra: str) -> int:
         print("setup: pip failed, see above; is PyPI reached from here?", file=sys.stderr)
     else:
         (venv / f".{extra or 'base'}").touch()
-    if not done.returncode or not damage(venv, look=True):  # pip takes back what it cannot end
+    if not done.returncode or not damage(
+        venv, check_files=True
+    ):  # pip takes back what it cannot end
         busy.unlink()
     return done.returncode
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from wakestate.files import replaced, write_whole
+from wakestate.files import replaced, write_atomically
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.parallel import in_parallel
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 def write_json(path: Path, content: Any) -> None:
     """`content` as JSON; the folder is made where it is missing. FileError."""
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def keep_config(path: Path, config: dict[str, Any], what: str) -> None:
@@ -68,7 +68,7 @@ def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
     """int16[samples] at RATE as a WAV file. FileError."""
     made = io.BytesIO()  # soundfile itself tells a full disk from nothing else
     soundfile.write(made, pcm, RATE, format="WAV", subtype="PCM_16")
-    write_whole(path, made.getvalue())
+    write_atomically(path, made.getvalue())
 
 
 def recalled(path: Path, make: Callable[[], T]) -> T:

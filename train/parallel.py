@@ -42,9 +42,9 @@ def in_parallel(
     shape = "{desc}: {percentage:3.0f}%|{bar}| " + count + " [{elapsed}, {remaining} left]"
     fork = multiprocessing.get_context("fork")
     workers = min(len(jobs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, fork, _leave_signals) as team:
+    with ProcessPoolExecutor(workers, fork, _leave_signals) as pool:
         try:
-            futures = [team.submit(work, job) for job in jobs]
+            futures = [pool.submit(work, job) for job in jobs]
             size = dict(zip(futures, sizes, strict=True))
             with tqdm(total=sum(sizes), desc=what, bar_format=shape, smoothing=0.05) as bar:
                 for done in as_completed(futures):
@@ -58,7 +58,7 @@ def in_parallel(
         except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()
-            team.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 

@@ -30,7 +30,7 @@ def explain(path: Path, model: type[BaseModel], error: ValidationError) -> str:
             continue  # only since what is wrong with its elements leaves none
         key = ".".join(str(part) for part in item["loc"] if part != "[key]") or "(top level)"
         if item["type"] == "extra_forbidden":
-            allowed = ", ".join(_keys_beside(model, item["loc"])) or "no such key"
+            allowed = ", ".join(_sibling_keys(model, item["loc"])) or "no such key"
             lines.append(f"{path}: {key}: unknown key; allowed: {allowed}")
         elif item["type"] == "missing":
             lines.append(f"{path}: {key}: missing; the key is required")
@@ -47,7 +47,7 @@ def _below(loc: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
     return len(other) > len(loc) and other[: len(loc)] == loc
 
 
-def _keys_beside(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def _sibling_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """The keys allowed in the table that holds the one at `loc`."""
     here: Any = model
     for part in loc[:-1]:

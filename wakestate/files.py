@@ -18,7 +18,7 @@ from typing import Any
 from wakestate.errors import UserError
 from wakestate.explain import one_line
 
-NAME_MOST = 150  # bytes; file systems allow 255, and what is beside it has a longer one
+NAME_MAX = 150  # bytes; file systems allow 255, and what is beside it has a longer one
 _FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices elsewhere
 _SHOWN = 200  # characters of what came from outside
@@ -28,10 +28,10 @@ class FileError(UserError):
     """A file cannot be read or written; the text is one line that names it, and what to do."""
 
 
-def plain(text: object, most: int = 10_000) -> str:
+def plain(text: object, limit: int = 10_000) -> str:
     """The text as one printable line: control characters and the like are escaped."""
     line = one_line(str(text))
-    return line if len(line) <= most else line[: most - 2] + ".."
+    return line if len(line) <= limit else line[: limit - 2] + ".."
 
 
 def shown(value: object) -> str:
@@ -50,8 +50,8 @@ def plain_name(name: str) -> str:
         problem = "has separators"
     elif name.startswith(".") or name.endswith((".", " ")) or name != name.strip():
         problem = "begins with a dot, or ends with a dot or a blank"
-    elif len(name.encode(errors="surrogateescape")) > NAME_MOST:
-        problem = f"is longer than {NAME_MOST} bytes"
+    elif len(name.encode(errors="surrogateescape")) > NAME_MAX:
+        problem = f"is longer than {NAME_MAX} bytes"
     elif _RESERVED.fullmatch(name):
         problem = "is reserved"
     if problem:
@@ -59,7 +59,7 @@ def plain_name(name: str) -> str:
     return name
 
 
-def inside(folder: Path, name: str, most: int) -> Path:
+def inside(folder: Path, name: str, limit: int) -> Path:
     """The file `name` of `folder`, which lies in it and has up to `most` bytes. FileError, which
     says "no such file" where it is missing."""
     path = folder / name
@@ -73,17 +73,17 @@ def inside(folder: Path, name: str, most: int) -> Path:
         raise FileError(f"{plain(folder)}: {plain(_why(error))}") from None
     if not path.is_file():
         raise FileError(f"{plain(path)}: is no file; put the file itself there")
-    return sized(path, most)
+    return sized(path, limit)
 
 
-def sized(path: Path, most: int) -> Path:
+def sized(path: Path, limit: int) -> Path:
     """`path`, if it is a file of up to `most` bytes. FileError."""
     with reading(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
         size = path.stat().st_size
-    if size > most:
-        raise FileError(f"{plain(path)}: {size} bytes; allowed: up to {most}")
+    if size > limit:
+        raise FileError(f"{plain(path)}: {size} bytes; allowed: up to {limit}")
     return path
 
 
@@ -129,15 +129,15 @@ def replaced(path: Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file, text in UTF-8 with line feeds, whole or not at all. FileError."""
     with replaced(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def read_json(path: Path, most: int = 1 << 20) -> Any:
+def read_json(path: Path, limit: int = 1 << 20) -> Any:
     """A JSON file of up to `most` bytes, without NaN and infinities. FileError."""
-    with reading(sized(path, most)):
+    with reading(sized(path, limit)):
         data = path.read_bytes()
     try:
         return json.loads(data, parse_constant=_no_constant)

@@ -38,10 +38,10 @@ def _same(word: Word, theirs: Word) -> list[str]:
         same.append("[data] positive")
     if mine.stressed_core and mine.stressed_core == other.stressed_core:
         same.append("[data] stressed_core")
-    for key in ("say", "near"):
+    for key in ("say", "confusables"):
         if len(set(getattr(mine, key)) & set(getattr(other, key))) > 1:
             same.append(f"[data] {key}")
-    for key in ("places", "near_recordings"):
+    for key in ("places", "confusable_recordings"):
         shared = len(set(getattr(mine, key)) & set(getattr(other, key)))
         if shared:
             same.append(f"[data.{key}] ({shared} recordings)")

@@ -174,13 +174,13 @@ class Data(_Section):
     carriers: tuple[Carrier, ...] = Field(
         default=CARRIERS, min_length=1, exclude=True, description="sentences around the phrase"
     )
-    near: tuple[Text, ...] = Field(
+    confusables: tuple[Text, ...] = Field(
         default=(),
         exclude=True,
         description="phrases that must not wake: said beside those found by phonetic distance, and "
         "measured",
     )
-    near_recordings: dict[str, str] = Field(
+    confusable_recordings: dict[str, str] = Field(
         default={},
         exclude=True,
         description="recordings, by file name without ending, in which such a phrase is said",
@@ -237,11 +237,13 @@ class Word(_Section):
                 )
         if len(self.states) > 64:
             raise ValueError(f"metadata gives {len(self.states)} states; at most 64 are allowed")
-        heard = self.model.receptive_hops * self.frontend.hop_samples / self.frontend.sample_rate
-        if self.detector.shortest_s >= heard:
+        receptive_s = (
+            self.model.receptive_hops * self.frontend.hop_samples / self.frontend.sample_rate
+        )
+        if self.detector.shortest_s >= receptive_s:
             raise ValueError(
                 f"detector.shortest_s: given {self.detector.shortest_s:g}; allowed: below the "
-                f"{heard:g} s that the network hears"
+                f"{receptive_s:g} s that the network hears"
             )
         if "volume" in self.metadata:
             volumes = self.metadata["volume"]

@@ -20,11 +20,11 @@
 _Static_assert(BOARD_MIC_HZ / SUM_BITS == 2 * WS_SAMPLE_RATE, "stage 2 halves the rate");
 _Static_assert(BOARD_CLOCK_HZ % BOARD_MIC_HZ == 0, "a whole divider");
 
-static ws_half half;
-static int32_t left[2][WS_HALF_SAMPLES], right[2][WS_HALF_SAMPLES]; /* two buffers each */
+static ws_halfband half;
+static int32_t left[2][WS_HALFBAND_SAMPLES], right[2][WS_HALFBAND_SAMPLES]; /* two buffers each */
 
 void ws_driver_listen(void) {
-    ws_half_reset(&half, BOARD_MIC_GAIN_DB);
+    ws_halfband_reset(&half, BOARD_MIC_GAIN_DB);
     pin_function(BOARD_MIC_CLOCK_PORT, BOARD_MIC_CLOCK_PIN, CLOCK_FUNCTION);
     pin_function(BOARD_MIC_DATA_PORT, BOARD_MIC_DATA_PIN, CLOCK_FUNCTION);
     reg_set(RCC_AHB1ENR, RCC_AHB1ENR_DMA1EN);
@@ -36,12 +36,12 @@ void ws_driver_listen(void) {
     reg_change(DMA1_CSELR, DMA1_CSELR_C5S, 0);
     reg_write(DMA1_CPAR4, DFSDM_DFSDM0_RDATAR);
     reg_write(DMA1_CMAR4, (uint32_t)(uintptr_t)left);
-    reg_write(DMA1_CNDTR4, 2u * WS_HALF_SAMPLES);
+    reg_write(DMA1_CNDTR4, 2u * WS_HALFBAND_SAMPLES);
     reg_write(DMA1_CCR4, reg_field(DMA1_CCR4_MSIZE, WORD) | reg_field(DMA1_CCR4_PSIZE, WORD) |
                              DMA1_CCR4_MINC | DMA1_CCR4_CIRC | DMA1_CCR4_EN);
     reg_write(DMA1_CPAR5, DFSDM_DFSDM1_RDATAR);
     reg_write(DMA1_CMAR5, (uint32_t)(uintptr_t)right);
-    reg_write(DMA1_CNDTR5, 2u * WS_HALF_SAMPLES);
+    reg_write(DMA1_CNDTR5, 2u * WS_HALFBAND_SAMPLES);
     reg_write(DMA1_CCR5, reg_field(DMA1_CCR5_MSIZE, WORD) | reg_field(DMA1_CCR5_PSIZE, WORD) |
                              DMA1_CCR5_MINC | DMA1_CCR5_CIRC | DMA1_CCR5_HTIE | DMA1_CCR5_TCIE |
                              DMA1_CCR5_EN);
@@ -77,12 +77,12 @@ void ws_driver_listen(void) {
 /* The data stand in the upper 24 bits, the channel in the lowest. */
 static void take(const int32_t *first, const int32_t *second) {
     static int16_t pcm[WS_HOP];
-    int32_t *input = ws_half_input(&half);
+    int32_t *input = ws_halfband_input(&half);
     reg_barrier();
-    for (unsigned i = 0; i < WS_HALF_SAMPLES; i++) {
+    for (unsigned i = 0; i < WS_HALFBAND_SAMPLES; i++) {
         input[i] = (first[i] >> 8) + (second[i] >> 8);
     }
-    ws_half_hop(&half, pcm);
+    ws_halfband_hop(&half, pcm);
     (void)ws_device_hear(pcm);
 }
 

@@ -6,11 +6,11 @@
 
 #include "wakestate/ring.h"
 
-#define BYTES_MOST 128u
+#define BYTES_MAX 128u
 
 typedef struct {
     ws_ring ring;
-    uint8_t bytes[BYTES_MOST];
+    uint8_t bytes[BYTES_MAX];
     bool lost; /* bytes, since the last one put; the producer's */
 } byte_queue;
 

@@ -21,7 +21,7 @@ const char *ws_driver_reset_reason(void) {
     return "power-on"; /* QEMU keeps nothing over a reset */
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     (void)lit; /* there is none to see */
 }
 

@@ -35,7 +35,7 @@ const char *ws_driver_start(void) {
         problem = "the crystal does not start";
     }
 
-    ws_driver_lamp(false);
+    ws_driver_led(false);
     pin_configure(BOARD_LED_PORT, BOARD_LED_PIN, PIN_OUTPUT);
 #define INPUT(port, pin) pin_configure(port, pin, PIN_PULLED_DOWN);
     BOARD_STATE_PINS(INPUT)
@@ -72,7 +72,7 @@ const char *ws_driver_reset_reason(void) {
     return reset_flags == 0 ? "power-on or brown-out" : "wake-up";
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 

@@ -79,7 +79,7 @@ const char *ws_driver_reset_reason(void) {
     return "pin";
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, lit == (BOARD_LED_LIT != 0));
 }
 

@@ -23,7 +23,7 @@ from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.graph.tflite_graph import Op, Tensor
 
 #: Of a layer with groups, spread to one without.
-MOST_WEIGHTS = 1 << 22
+MAX_WEIGHTS = 1 << 22
 
 
 def lower_dense(op: Op, name: str, kernels: Kernels) -> Step:
@@ -165,10 +165,10 @@ def _spread(own: NDArray[np.int8], inputs: int) -> NDArray[np.int8]:
     """[outputs, taps, inputs of a group] as [outputs, taps * inputs], zeros elsewhere."""
     outputs, taps, inside = own.shape
     groups = inputs // inside
-    if groups > 1 and outputs * taps * inputs > MOST_WEIGHTS:
+    if groups > 1 and outputs * taps * inputs > MAX_WEIGHTS:
         raise ConvertError(
             f"as a convolution without groups it has {outputs * taps * inputs} weights; "
-            f"{MOST_WEIGHTS} is the most; hint: a depthwise multiplier of 1, or fewer channels"
+            f"{MAX_WEIGHTS} is the most; hint: a depthwise multiplier of 1, or fewer channels"
         )
     dense = np.zeros((outputs, taps, groups, inside), np.int8)
     for o in range(outputs):

@@ -261,10 +261,10 @@ def _types(program: Program) -> dict[str, str]:
         if name not in ("fill", "range")
     ]
     windows = ("kernel", "stride", "dilation", "pad")
-    most = max((value for name, value in shapes if name.startswith(windows)), default=0)
+    maximum = max((value for name, value in shapes if name.startswith(windows)), default=0)
     largest = max((value for name, value in shapes if not name.startswith(windows)), default=0)
     return {
-        "window_type": "uint8_t" if most < 1 << 8 else "int32_t",
+        "window_type": "uint8_t" if maximum < 1 << 8 else "int32_t",
         "size_type": "uint16_t" if largest < 1 << 16 else "int32_t",
     }
 

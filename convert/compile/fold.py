@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work
 
 #: Larger constants are not made here.
-MOST = 1 << 24
+MAX_ELEMENTS = 1 << 24
 _INTEGERS = ("INT32", "INT64")
 
 
 def fold_constants(work: Work) -> None:
     """Operators whose results are known become constants."""
-    kept = []
+    remaining = []
     for op in work.ops:
         made = None
         if not any(tensor in work.outputs for tensor in op.outputs):
@@ -36,13 +36,13 @@ def fold_constants(work: Work) -> None:
             except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
                 raise work.fail(op, f"its constants do not fit: {error}") from None
         if made is None:
-            kept.append(op)
+            remaining.append(op)
             continue
         for tensor, values in zip(op.outputs, made, strict=True):
             if values.size != tensor.size:
                 raise work.fail(op, f"makes {list(values.shape)}, not {list(tensor.shape)}")
             tensor.data = values.astype(NUMPY[tensor.dtype]).reshape(tensor.shape)
-    work.ops = kept
+    work.ops = remaining
 
 
 def _results(op: Op) -> list[Values] | None:
@@ -55,7 +55,7 @@ def _results(op: Op) -> list[Values] | None:
     if not (moves or counts) or not op.outputs or not op.given:
         return None
     data = [t.data for t in op.given if t.data is not None]
-    if len(data) < len(op.given) or max(t.size for t in op.outputs) > MOST:
+    if len(data) < len(op.given) or max(t.size for t in op.outputs) > MAX_ELEMENTS:
         return None
     # Quantized values: moved only, and only where none has another scale.
     values = [t for t in (*op.given, *op.outputs) if t.dtype not in _INTEGERS]

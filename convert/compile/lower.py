@@ -123,7 +123,7 @@ def _slide(window: Window, program: Program) -> None:
     """Before the first step that touches a window, it slides; after the last, where the caller
     writes its newest columns."""
     buffer = program.places[window.whole].buffer
-    kept = window.whole.size - window.slide
+    retained = window.whole.size - window.slide
     first = next(
         number
         for number, step in enumerate(program.steps)
@@ -135,7 +135,7 @@ def _slide(window: Window, program: Program) -> None:
         "ws_slide",
         [window.whole],
         window.whole,
-        ["{out}", f"{{0}} + {window.slide}", str(kept)],
+        ["{out}", f"{{0}} + {window.slide}", str(retained)],
         traced=False,
     )
     given = any(program.places[t].buffer is buffer for t in program.inputs)

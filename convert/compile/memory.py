@@ -16,12 +16,12 @@ from wakestate.convert.compile.program import Buffer, Program, Step
 
 ALIGN = 4
 #: Orders of placing that are tried, and how many pairs of buffers are looked at in all of them.
-TRIES, MOST_LOOKS = 400, 4_000_000
+TRIES, MAX_VISITS = 400, 4_000_000
 
 #: Start of b less start of a must not lie strictly between these two.
 Forbidden = tuple[int, int]
 #: For each buffer the others that live at the same time, and where it must not start from theirs.
-Near = list[list[tuple[int, int, int]]]
+Neighbors = list[list[tuple[int, int, int]]]
 
 
 @dataclass(eq=False)
@@ -44,14 +44,14 @@ def plan(program: Program) -> None:
         if step.scratch:
             program.scratch[step] = Buffer(f"{step.name}_SCRATCH".upper(), step.scratch, "arena")
     lives = lifetimes(program)
-    near: Near = [[] for _ in lives]
+    neighbors: Neighbors = [[] for _ in lives]
     for i, a in enumerate(lives):
         for j, b in enumerate(lives[i + 1 :], i + 1):
             if a.first <= b.last and b.first <= a.last:
                 low, high = forbidden(program, a, b)
-                near[j].append((i, low, high))
-                near[i].append((j, -high, -low))
-    offsets = _search(lives, near)
+                neighbors[j].append((i, low, high))
+                neighbors[i].append((j, -high, -low))
+    offsets = _search(lives, neighbors)
     for life, offset in zip(lives, offsets, strict=True):
         life.buffer.offset = offset
     program.arena_bytes = _end(lives, offsets)
@@ -99,12 +99,12 @@ def _overlap(program: Program, step: Step, old: Buffer, new: Buffer) -> Forbidde
     return low, high
 
 
-def _search(lives: Sequence[Life], near: Near) -> list[int]:
+def _search(lives: Sequence[Life], neighbors: Neighbors) -> list[int]:
     """Place one after another at the lowest offset; of many orders the best."""
     if not lives:
         return []
     count = len(lives)
-    least = max(
+    lower_bound = max(
         sum(life.buffer.size for life in lives if life.first < step < life.last)
         for step in range(max(life.last for life in lives) + 1)
     )
@@ -113,26 +113,28 @@ def _search(lives: Sequence[Life], near: Near) -> list[int]:
         sorted(range(count), key=lambda i: (lives[i].first, lives[i].last)),
         sorted(range(count), key=lambda i: (-lives[i].buffer.size, -lives[i].last)),
     ]
-    order = min(orders, key=lambda o: _end(lives, _place(o, near)))
-    best = _place(order, near)
+    order = min(orders, key=lambda o: _end(lives, _place(o, neighbors)))
+    best = _place(order, neighbors)
     chance = random.Random(0)  # the same plan on every machine
-    tries = min(TRIES, MOST_LOOKS // max(sum(len(pairs) for pairs in near), count))
+    tries = min(TRIES, MAX_VISITS // max(sum(len(pairs) for pairs in neighbors), count))
     for _ in range(tries if count > 1 else 0):
-        if _end(lives, best) <= least:
+        if _end(lives, best) <= lower_bound:
             break
         tried = list(order)
         tried.insert(chance.randrange(count), tried.pop(chance.randrange(count)))
-        offsets = _place(tried, near)
+        offsets = _place(tried, neighbors)
         if _end(lives, offsets) <= _end(lives, best):
             best, order = offsets, tried
     return best
 
 
-def _place(order: Sequence[int], near: Near) -> list[int]:
-    offsets = [-1] * len(near)
+def _place(order: Sequence[int], neighbors: Neighbors) -> list[int]:
+    offsets = [-1] * len(neighbors)
     for i in order:
         taken = [
-            (offsets[j] + low, offsets[j] + high) for j, low, high in near[i] if offsets[j] >= 0
+            (offsets[j] + low, offsets[j] + high)
+            for j, low, high in neighbors[i]
+            if offsets[j] >= 0
         ]
         at = 0
         for low, high in sorted(taken):

@@ -30,19 +30,19 @@ stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath t
 unistd wchar wctype
 """
 RESERVED = frozenset(_WORDS.split())
-MOST = 60
+MAX_LENGTH = 60
 
 
 def model_name(path: Path) -> str:
     """A C name made of a file's: its letters and digits, with model_ where it would be none."""
     plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[: MOST - 10].strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[: MAX_LENGTH - 10].strip("_")
     return name if fits(name) else f"model_{name}".strip("_")
 
 
 def fits(name: str) -> bool:
     """It can be the name of C files, a struct and functions."""
-    plain = re.fullmatch(rf"[a-z][a-z0-9_]{{0,{MOST - 1}}}", name)
+    plain = re.fullmatch(rf"[a-z][a-z0-9_]{{0,{MAX_LENGTH - 1}}}", name)
     return plain is not None and not name.startswith("ws_") and name not in RESERVED
 
 
@@ -50,8 +50,8 @@ def check_name(name: str) -> None:
     """ConvertError where it does not fit."""
     if not fits(name):
         raise ConvertError(
-            f"name {name[:80]!r}: a C name of a-z, 0-9 and _, {MOST} at most, is needed, no word "
-            "of C or C++, none of its headers or types and not ws_...; hint: --name my_model"
+            f"name {name[:80]!r}: a C name of a-z, 0-9 and _, {MAX_LENGTH} at most, is needed, no "
+            "word of C or C++, none of its headers or types and not ws_...; hint: --name my_model"
         )
 
 

@@ -75,7 +75,7 @@ class Placer:
             with self.work.at(op):
                 self._alias(op)
         self._states()
-        self._kept()
+        self._constant_states()
         self._inputs()
         self._outputs()
         for tensor in tensors:
@@ -200,11 +200,11 @@ class Placer:
             last = min((ops.index(op) for op in assigns), default=len(ops))
             for read in reads:
                 result = read.outputs[0]
-                kept = result not in self.work.outputs and self._last_look(result) <= last
-                if self.root(result)[0] is result and kept:
+                reusable = result not in self.work.outputs and self._last_use(result) <= last
+                if self.root(result)[0] is result and reusable:
                     self._roots[result] = buffer
 
-    def _kept(self) -> None:
+    def _constant_states(self) -> None:
         """States of operators that keep some."""
         for op in self.work.ops:
             for number, tensor in enumerate(states(op)):
@@ -213,7 +213,7 @@ class Placer:
                     raise self.work.fail(op, f"its state, tensor {tensor.name}, is used elsewhere")
                 buffer = Buffer(f"{step_name(op)}_state{number}".upper(), tensor.bytes, "state")
                 first = int(tensor.zero_points[0]) if tensor.dtype == "INT8" else 0
-                buffer.initial, buffer.note = np.full(tensor.bytes, first, np.int8), "kept"
+                buffer.initial, buffer.note = np.full(tensor.bytes, first, np.int8), "state"
                 self._buffer(tensor, buffer)
 
     def _window(self, reads: list[Op], assigns: list[Op]) -> Window | None:
@@ -227,16 +227,16 @@ class Placer:
             return None
         return Window(whole, whole.size - old.size)
 
-    def _last_look(self, tensor: Tensor) -> int:
+    def _last_use(self, tensor: Tensor) -> int:
         """The last operator that reads the memory of a tensor."""
         root = self.root(tensor)[0]
-        looks = [
+        uses = [
             number
             for number, op in enumerate(self.work.ops)
             for t in op.given
             if self.root(t)[0] is root
         ]
-        return max(looks, default=-1)
+        return max(uses, default=-1)
 
     def _inputs(self) -> None:
         for number, tensor in enumerate(self.work.inputs):

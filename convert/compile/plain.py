@@ -24,7 +24,7 @@ from wakestate.convert.graph.tflite_graph import Op, Quantization, Tensor
 #: Dimensions that a loop nest of ops.h has.
 DIMENSIONS = 4
 #: More exponentials could overflow their sum, which has 12 integer bits.
-SOFTMAX_MOST = 4095
+SOFTMAX_MAX = 4095
 
 
 def lower_table(op: TableOp, name: str) -> Step:
@@ -73,8 +73,8 @@ def lower_softmax(op: Op, name: str) -> Step:
             f"output scale {out.scale}, zero point {out.zero_point}; 1/256 and -128 are supported"
         )
     depth = source.shape[-1]
-    if depth > SOFTMAX_MOST:
-        raise ConvertError(f"{depth} classes; {SOFTMAX_MOST} is the most")
+    if depth > SOFTMAX_MAX:
+        raise ConvertError(f"{depth} classes; {SOFTMAX_MAX} is the most")
     # Five integer bits; a difference beyond the radius counts as nothing.
     beta = min(float(op.options["beta"]) * into.scale * (1 << 26), (1 << 31) - 1.0)
     multiplier, shift = quantize_multiplier(beta)

@@ -27,7 +27,7 @@ def lower_reduction(op: Op, name: str) -> Step:
     count = math.prod(source.shape[axis] for axis in axes)
     kind = REDUCTIONS[op.name]
     title = f"{op.name.lower().removeprefix('reduce_')} of {count}"
-    if kind == "sum" and (found := _neighbours(source, axes)) is not None:
+    if kind == "sum" and (found := _neighbors(source, axes)) is not None:
         outer, inner = found
         fields: dict[str, object] = {"outer": outer, "count": count, "inner": inner}
         lowest = np.arange(outer) * count * inner
@@ -48,8 +48,8 @@ def lower_reduction(op: Op, name: str) -> Step:
             "put a QUANTIZE behind it"
         )
     strides = dense_strides(source.shape)
-    kept = [axis for axis in range(rank) if axis not in axes]
-    over = walk([source.shape[a] for a in kept], [[strides[a] for a in kept]])
+    remaining = [axis for axis in range(rank) if axis not in axes]
+    over = walk([source.shape[a] for a in remaining], [[strides[a] for a in remaining]])
     made_of = walk([source.shape[a] for a in axes], [[strides[a] for a in axes]])
     fields = dict(zip(("n", "step", "m", "apart"), map(braces, [*over, *made_of]), strict=True))
     struct = "ws_op_reduce_shape"
@@ -72,7 +72,7 @@ def lower_reduction(op: Op, name: str) -> Step:
     )
 
 
-def _neighbours(source: Tensor, axes: list[int]) -> tuple[int, int] | None:
+def _neighbors(source: Tensor, axes: list[int]) -> tuple[int, int] | None:
     """(results before, values behind) where what is added lies evenly apart."""
     real = [axis for axis in axes if source.shape[axis] > 1]
     if not real:

@@ -97,14 +97,14 @@ def make_row(op: Op, dense: NDArray[np.int8], limits: Range) -> Row:
     negative = np.minimum(dense, 0).sum(axis=1, dtype=np.int64)
     # From the least and to the most that inputs are, less their zero point; a tap beyond the edge
     # counts as 0, which lies between.
-    least, last = -128 - into.zero_point, 127 - into.zero_point
-    low = row.bias + positive * least + negative * last
-    high = row.bias + positive * last + negative * least
-    most = np.abs(row.bias) + (positive - negative) * (128 + abs(into.zero_point))
+    lowest, last = -128 - into.zero_point, 127 - into.zero_point
+    low = row.bias + positive * lowest + negative * last
+    high = row.bias + positive * last + negative * lowest
+    bound = np.abs(row.bias) + (positive - negative) * (128 + abs(into.zero_point))
     reach = np.minimum(np.maximum(np.abs(low), np.abs(high)), INT32) << np.maximum(row.shift, 0)
     # Shifted left until it wraps, and scaled by almost 1: the zero point may make it wrap again.
     wraps = (reach >= INT32 - 256) & (row.multiplier >= INT32 - 256)
-    odd = (most >= ACCUMULATOR) | (row.multiplier == 0) | wraps
+    odd = (bound >= ACCUMULATOR) | (row.multiplier == 0) | wraps
     for channel in np.flatnonzero(odd).tolist():
         value = _one_value(row, channel, int(low[channel]), int(high[channel]), limits)
         if value is None:

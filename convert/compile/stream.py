@@ -1,7 +1,7 @@
 """A whole-window model as a stream: each run takes the newest columns and keeps what it needs.
 
 Time is axis 1 of the input, [1, columns, ...], and some axis of what is made of it
-(convert/compile/looks.py). For each operator that looks at several columns its input becomes a
+(convert/compile/footprints.py). For each operator that looks at several columns its input becomes a
 window: the columns kept from before, then the new ones.
 
     whole window, 3 taps over 5 columns       streaming, one new column a run
@@ -22,7 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wakestate.convert.compile.looks import WHOLE, Look, Time, cut, look_at
+from wakestate.convert.compile.footprints import WHOLE, Footprint, Time, footprint_of, slice_ranges
 from wakestate.convert.compile.place import step_name
 from wakestate.convert.compile.sequence import states
 from wakestate.convert.compile.simplify import Work
@@ -42,7 +42,7 @@ def streaming(work: Work) -> int:
     if work.variables or any(states(op) for op in work.ops):
         raise ConvertError(f"{work.path}: --stream: the model streams already: it has variables")
     rewrite = _Rewrite(work)
-    rewrite.look()
+    rewrite.footprint()
     return rewrite.run()
 
 
@@ -50,22 +50,22 @@ class _Rewrite:
     def __init__(self, work: Work) -> None:
         self.work = work
         (self.input,) = work.inputs
-        self.looks: dict[Op, Look] = {}
+        self.footprints: dict[Op, Footprint] = {}
         self.times: dict[Tensor, Time] = {self.input: Time(TIME, 1)}
         self.index = itertools.count(max((op.index for op in work.ops), default=0) + 1)
 
-    def look(self) -> None:
+    def footprint(self) -> None:
         """Find which tensors have time, and what each operator needs of them."""
         for op in self.work.ops:
             timed = [t for t in op.given if t in self.times]
             if not timed:
                 continue
             with self.work.at(op, "--stream: "):
-                look = look_at(op, self.times)
-            self.looks[op] = look
-            if look.out:
-                period = self.times[timed[0]].period * look.stride
-                self.times |= dict.fromkeys(op.outputs, Time(look.axis, period))
+                footprint = footprint_of(op, self.times)
+            self.footprints[op] = footprint
+            if footprint.out:
+                period = self.times[timed[0]].period * footprint.stride
+                self.times |= dict.fromkeys(op.outputs, Time(footprint.axis, period))
         self.hop = math.lcm(*(time.period for time in self.times.values()))
 
     def run(self) -> int:
@@ -76,16 +76,16 @@ class _Rewrite:
             for tensor, time in self.times.items()
         }
         needs: dict[Tensor, int] = {}
-        for op, look in self.looks.items():
+        for op, footprint in self.footprints.items():
             for source in op.given:
                 if source in self.times:
-                    needs[source] = max(needs.get(source, 0), self._columns(source, look))
+                    needs[source] = max(needs.get(source, 0), self._columns(source, footprint))
         ops: list[Op] = []
         windows: dict[Tensor, Tensor] = {}
         windows[self.input] = self._window(ops, self.input, new[self.input], needs, "in")
         for op in work.ops:
-            look_at = self.looks.get(op)
-            if look_at is None:
+            footprint_of = self.footprints.get(op)
+            if footprint_of is None:
                 ops.append(op)
                 continue
             inputs: list[Tensor | None] = []
@@ -94,11 +94,13 @@ class _Rewrite:
                     inputs.append(given)
                     continue
                 axis = self.times[given].axis
-                last, windowed = self._columns(given, look_at), windows[given]
+                last, windowed = self._columns(given, footprint_of), windows[given]
                 begin = windowed.shape[axis] - last
-                inputs.append(self._cut(ops, windowed, axis, begin, last - look_at.unused))
+                inputs.append(
+                    self._slice_columns(ops, windowed, axis, begin, last - footprint_of.unused)
+                )
             outputs = [new.get(t, t) for t in op.outputs]
-            ops.append(self._moved(op, look_at, inputs, outputs))
+            ops.append(self._moved(op, footprint_of, inputs, outputs))
             for number, result in enumerate(op.outputs):
                 if result in self.times:
                     name = step_name(op) + (f"_{number}" if number else "")
@@ -108,12 +110,12 @@ class _Rewrite:
         work.outputs = [new.get(t, t) for t in work.outputs]
         return -(-self.input.shape[TIME] // hop)
 
-    def _columns(self, tensor: Tensor, look: Look) -> int:
+    def _columns(self, tensor: Tensor, footprint: Footprint) -> int:
         """How many of the newest columns one run looks at."""
-        if look is WHOLE:
+        if footprint is WHOLE:
             return tensor.shape[self.times[tensor].axis]
         here = self.hop // self.times[tensor].period
-        return look.columns(here // look.stride if look.out else 1)
+        return footprint.columns(here // footprint.stride if footprint.out else 1)
 
     def _resized(self, tensor: Tensor, axis: int, columns: int) -> Tensor:
         shape = (*tensor.shape[:axis], columns, *tensor.shape[axis + 1 :])
@@ -124,20 +126,22 @@ class _Rewrite:
     ) -> Tensor:
         """The kept columns and the new ones, if any are kept; appends the operators."""
         axis = self.times[old].axis
-        kept = needs.get(old, 0) - new.shape[axis]
-        if kept <= 0:
+        history = needs.get(old, 0) - new.shape[axis]
+        if history <= 0:
             return new
-        before = self._resized(new, axis, kept)
-        whole = self._resized(new, axis, kept + new.shape[axis])
+        before = self._resized(new, axis, history)
+        whole = self._resized(new, axis, history + new.shape[axis])
         self.work.variables[name] = None
         options: dict[str, Option] = {"axis": axis, "name": f"{name}_window"}
         ops.append(Op(next(self.index), "READ_VARIABLE", {"variable": name}, [], [before]))
         ops.append(Op(next(self.index), "CONCATENATION", options, [before, new], [whole]))
-        after = self._cut(ops, whole, axis, new.shape[axis], kept)
+        after = self._slice_columns(ops, whole, axis, new.shape[axis], history)
         ops.append(Op(next(self.index), "ASSIGN_VARIABLE", {"variable": name}, [None, after], []))
         return whole
 
-    def _cut(self, ops: list[Op], tensor: Tensor, axis: int, begin: int, count: int) -> Tensor:
+    def _slice_columns(
+        self, ops: list[Op], tensor: Tensor, axis: int, begin: int, count: int
+    ) -> Tensor:
         """`count` columns from `begin` on."""
         if count == tensor.shape[axis]:
             return tensor
@@ -147,15 +151,22 @@ class _Rewrite:
         ops.append(_slice(next(self.index), tensor, result, start, end))
         return result
 
-    def _moved(self, op: Op, look: Look, inputs: list[Tensor | None], outputs: list[Tensor]) -> Op:
+    def _moved(
+        self, op: Op, footprint: Footprint, inputs: list[Tensor | None], outputs: list[Tensor]
+    ) -> Op:
         """The operator on the columns of one run."""
         old, new = op.inputs[0], inputs[0]
-        if op.name not in ("SLICE", "STRIDED_SLICE") or look is WHOLE or old is None or new is None:
+        if (
+            op.name not in ("SLICE", "STRIDED_SLICE")
+            or footprint is WHOLE
+            or old is None
+            or new is None
+        ):
             return replace(op, inputs=inputs, outputs=outputs)
         if new.size == outputs[0].size:  # cut already
             return Op(op.index, "RESHAPE", {}, [new], outputs)
-        axis, taken = self.times[old].axis, cut(op, old)
-        taken[axis] = range(0, new.shape[axis], look.stride)
+        axis, taken = self.times[old].axis, slice_ranges(op, old)
+        taken[axis] = range(0, new.shape[axis], footprint.stride)
         end = [r[-1] + (1 if r.step > 0 else -1) for r in taken]
         begin, step = [r.start for r in taken], [r.step for r in taken]
         return _slice(op.index, new, outputs[0], begin, end, step)

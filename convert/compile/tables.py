@@ -41,7 +41,7 @@ class Value:
         return np.float32(self.quantization.scale)
 
     @property
-    def centred(self) -> Ints:
+    def centered(self) -> Ints:
         """Less the zero point."""
         return self.q - self.quantization.zero_point
 
@@ -62,15 +62,15 @@ def below_one(real: float) -> tuple[int, int]:
 
 def add_multipliers(a: float, b: float, out: float) -> list[tuple[int, int]]:
     """Of both inputs and of their sum or difference, for ADD and SUB."""
-    most = 2 * max(a, b)
-    return [below_one(real) for real in (a / most, b / most, most / ((1 << 20) * out))]
+    maximum = 2 * max(a, b)
+    return [below_one(real) for real in (a / maximum, b / maximum, maximum / ((1 << 20) * out))]
 
 
 def difference_multipliers(a: float, b: float, out: float) -> list[tuple[int, int]]:
     """Of both inputs and of the result, for SQUARED_DIFFERENCE."""
-    most = 2 * max(a, b)
-    last = most * most / float(np.float32(1 << 14) * np.float32(out))
-    return [below_one(a / most), below_one(b / most), quantize_multiplier(last)]
+    maximum = 2 * max(a, b)
+    last = maximum * maximum / float(np.float32(1 << 14) * np.float32(out))
+    return [below_one(a / maximum), below_one(b / maximum), quantize_multiplier(last)]
 
 
 def quotient_multiplier(a: float, b: float, out: float) -> tuple[int, int]:
@@ -91,14 +91,14 @@ def _sum(op: Op, given: list[Value], out: Quantization) -> Ints:
     a, b = given
     scales = (a.quantization.scale, b.quantization.scale, out.scale)
     first, second, last = add_multipliers(*scales)
-    p, q = multiply(a.centred << 20, *first), multiply(b.centred << 20, *second)
+    p, q = multiply(a.centered << 20, *first), multiply(b.centered << 20, *second)
     return _clamped(op, multiply(p - q if op.name == "SUB" else p + q, *last), out)
 
 
 def _product(op: Op, given: list[Value], out: Quantization) -> Ints:
     a, b = given
     pair = quantize_multiplier(a.quantization.scale * b.quantization.scale / out.scale)
-    return _clamped(op, multiply(a.centred * b.centred, *pair), out)
+    return _clamped(op, multiply(a.centered * b.centered, *pair), out)
 
 
 def _squared_difference(op: Op, given: list[Value], out: Quantization) -> Ints:
@@ -106,7 +106,7 @@ def _squared_difference(op: Op, given: list[Value], out: Quantization) -> Ints:
     first, second, last = difference_multipliers(
         a.quantization.scale, b.quantization.scale, out.scale
     )
-    difference = multiply(a.centred << 7, *first) - multiply(b.centred << 7, *second)
+    difference = multiply(a.centered << 7, *first) - multiply(b.centered << 7, *second)
     return multiply(difference * difference, *last) + out.zero_point
 
 
@@ -114,9 +114,9 @@ def _quotient(op: Op, given: list[Value], out: Quantization) -> Ints:
     a, b = given
     pair = quotient_multiplier(a.quantization.scale, b.quantization.scale, out.scale)
     table = np.array([reciprocal(n) for n in range(256)])
-    divisor = np.abs(b.centred)
+    divisor = np.abs(b.centered)
     inverse, down = table[divisor, 0], table[divisor, 1]
-    dividend = np.where(b.centred < 0, -a.centred, a.centred)
+    dividend = np.where(b.centered < 0, -a.centered, a.centered)
     return _clamped(op, quotient(dividend, inverse, down, *pair), out)
 
 
@@ -133,9 +133,9 @@ def quotient(x: Ints, inverse: Ints, down: Ints, multiplier: int, shift: int) ->
 def _prelu(op: Op, given: list[Value], out: Quantization) -> Ints:
     a, alpha = given
     above, below = prelu_multipliers(a.quantization.scale, alpha.quantization.scale, out.scale)
-    positive = multiply(np.maximum(a.centred, 0), *above)
-    negative = multiply(np.minimum(a.centred, 0) * alpha.centred, *below)
-    return np.where(a.centred >= 0, positive, negative) + out.zero_point
+    positive = multiply(np.maximum(a.centered, 0), *above)
+    negative = multiply(np.minimum(a.centered, 0) * alpha.centered, *below)
+    return np.where(a.centered >= 0, positive, negative) + out.zero_point
 
 
 def _clamped(op: Op, x: Ints, out: Quantization) -> Ints:
@@ -145,7 +145,7 @@ def _clamped(op: Op, x: Ints, out: Quantization) -> Ints:
 
 def _quantize(op: Op, given: list[Value], out: Quantization) -> Ints:
     pair = quantize_multiplier(given[0].quantization.scale / out.scale)
-    return multiply(given[0].centred, *pair) + out.zero_point
+    return multiply(given[0].centered, *pair) + out.zero_point
 
 
 def _relu(op: Op, given: list[Value], out: Quantization) -> Ints:
@@ -164,13 +164,13 @@ def _leaky_relu(op: Op, given: list[Value], out: Quantization) -> Ints:
     alpha, scale = float(op.options["alpha"]), x.quantization.scale
     above = quantize_multiplier(scale / out.scale)
     below = quantize_multiplier(abs(scale * alpha / out.scale))
-    negative = multiply(np.minimum(x.centred, 0), *below) * (-1 if alpha < 0 else 1)
-    positive = multiply(np.maximum(x.centred, 0), *above)
-    return np.where(x.centred >= 0, positive, negative) + out.zero_point
+    negative = multiply(np.minimum(x.centered, 0), *below) * (-1 if alpha < 0 else 1)
+    positive = multiply(np.maximum(x.centered, 0), *above)
+    return np.where(x.centered >= 0, positive, negative) + out.zero_point
 
 
 def _absolute(op: Op, given: list[Value], out: Quantization) -> Ints:
-    x, scale = np.abs(given[0].centred), given[0].quantization.scale
+    x, scale = np.abs(given[0].centered), given[0].quantization.scale
     if scale != out.scale:
         x = multiply(x, *quantize_multiplier(scale / out.scale))
     return x + out.zero_point
@@ -180,9 +180,9 @@ def _inverse_root(op: Op, given: list[Value], out: Quantization) -> Ints:
     """Below the zero point, where TFLM ends with an error, and at it: the most."""
     scale = math.sqrt(given[0].quantization.scale) * out.scale
     multiplier, shift = quantize_multiplier(1 / scale)
-    found = np.full(given[0].centred.shape, 127, np.int64)
-    for at in np.argwhere(given[0].centred > 0):
-        root, down = inverse_square_root(int(given[0].centred[tuple(at)]))
+    found = np.full(given[0].centered.shape, 127, np.int64)
+    for at in np.argwhere(given[0].centered > 0):
+        root, down = inverse_square_root(int(given[0].centered[tuple(at)]))
         value = multiply(np.array(1), root, 20 - down)
         found[tuple(at)] = multiply(value, multiplier, shift - 20) + out.zero_point
     return found
@@ -194,9 +194,9 @@ def _saturating(x: Value, function: Callable[[Ints, int], Ints], bits: int, add:
     mantissa, shift = math.frexp(x.quantization.scale * (1 << 27))
     radius = math.floor(15 * (1 << 27) / 2.0**shift)
     multiplier = math.floor(mantissa * (1 << 31) + 0.5)
-    inside = multiply(np.clip(x.centred, -radius, radius), multiplier, shift)
+    inside = multiply(np.clip(x.centered, -radius, radius), multiplier, shift)
     middle = divide_by_power(function(inside, 4), bits) + add
-    return np.where(x.centred <= -radius, -128, np.where(x.centred >= radius, 127, middle))
+    return np.where(x.centered <= -radius, -128, np.where(x.centered >= radius, 127, middle))
 
 
 def _logistic(op: Op, given: list[Value], out: Quantization) -> Ints:
@@ -220,7 +220,7 @@ def _hard_swish(op: Op, given: list[Value], out: Quantization) -> Ints:
             f"input scale {given[0].quantization.scale:.6g} is more than 128 times the output's "
             f"{out.scale:.6g}, which TFLM does not take; quantize with another output scale"
         )
-    x, up = given[0].centred << 7, to_three[1]
+    x, up = given[0].centered << 7, to_three[1]
     value = _high_mul16(x, to_output[0])
     gate = _saturate16(x << (up - 1)) if up > 0 else x
     gate = _high_mul16(gate, to_three[0])
@@ -249,7 +249,7 @@ def _divide16(x: Ints, exponent: int) -> Ints:
 
 
 def _elu(op: Op, given: list[Value], out: Quantization) -> Ints:
-    x = given[0].scale * given[0].centred.astype(np.float32)
+    x = given[0].scale * given[0].centered.astype(np.float32)
     below = np.exp(np.minimum(x, 0).astype(np.float64)).astype(np.float32) - np.float32(1)
     scaled = np.where(x < 0, below, x) * (np.float32(1) / np.float32(out.scale))
     rounded = np.trunc(scaled + np.copysign(0.5, scaled.astype(np.float64)))

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from wakestate.convert.compile.simplify import Work
 
 #: More tables than this, 256 bytes each, are not made of one operator.
-MOST_TABLES = 16
+MAX_TABLES = 16
 #: Where values meet that were one tensor, it is looked for so many tensors of bytes back.
-MOST_LINKS = 12
+MAX_LINKS = 12
 #: Least values of the types whose bytes a table can hold.
-_LEAST = {"INT8": -128, "UINT8": 0}
+_LOWEST = {"INT8": -128, "UINT8": 0}
 POINTWISE = {*INTEGER, *ONE, *TWO, *COMPARISONS, *LOGIC, "CAST", "DEQUANTIZE", "SELECT_V2"}
 #: TFLM has no int8 of these.
 FLOAT_ONLY = set(ONE) - set(INTEGER)
@@ -132,12 +132,12 @@ class _Folder:
     def _replace(self, op: Op, view: View) -> None:
         result = op.outputs[0]
         at = self.work.ops.index(op)
-        if result.dtype not in _LEAST:
+        if result.dtype not in _LOWEST:
             self.views[result] = view
             del self.work.ops[at]
             return
-        least = _LEAST[result.dtype]
-        values = np.clip(view.values, least, least + 255).astype(np.int64)
+        lowest = _LOWEST[result.dtype]
+        values = np.clip(view.values, lowest, lowest + 255).astype(np.int64)
         table = values.astype(np.uint8).astype(np.int8).astype(np.int64)
         self.views[result] = View(view.base, table, view.inner)
         self.work.ops[at] = TableOp(
@@ -159,10 +159,10 @@ class _Folder:
                     return view
         return None
 
-    def _chain(self, tensor: Tensor, links: int = MOST_LINKS) -> dict[Tensor, View]:
+    def _chain(self, tensor: Tensor, links: int = MAX_LINKS) -> dict[Tensor, View]:
         """By tensor of bytes what this one is of it, the nearest first."""
         found = {}
-        if tensor.dtype in _LEAST:
+        if tensor.dtype in _LOWEST:
             found[tensor] = View(tensor, _all_values(tensor))
         view = self.views.get(tensor)
         if view is not None and links:
@@ -252,7 +252,7 @@ def _constant(tensor: Tensor, base: Tensor, result: Tensor) -> View | None:
     if len(np.unique(data)) == 1:
         return View(base, data[:1, None])
     shape = (1,) * (len(result.shape) - len(tensor.shape)) + tensor.shape
-    if len(data) > MOST_TABLES or len(shape) != len(result.shape):
+    if len(data) > MAX_TABLES or len(shape) != len(result.shape):
         return None
     axes = [axis for axis, size in enumerate(shape) if size > 1]
     if shape[axes[0] : axes[-1] + 1] != result.shape[axes[0] : axes[-1] + 1]:

@@ -21,9 +21,9 @@ _ANY_WIDTH = ("REQUANTIZE", "SOFTMAX", *RESHAPES)
 
 def check_widths(op: Op) -> None:
     """ConvertError where an operator would take values of more than a byte for bytes."""
-    kept = states(op)
+    state_tensors = states(op)
     for tensor in activations(op):
-        if tensor.dtype not in BYTES and tensor not in kept and op.name not in _ANY_WIDTH:
+        if tensor.dtype not in BYTES and tensor not in state_tensors and op.name not in _ANY_WIDTH:
             raise ConvertError(f"tensor {tensor.name} is {tensor.dtype}; INT8 is supported")
 
 

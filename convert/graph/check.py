@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # which reads files with this
     from wakestate.convert.graph.tflite_graph import Graph, Model, Op, Tensor
 
 #: Elements of one tensor, of all results, and of all constants as often as they are read.
-MOST_ELEMENTS = 1 << 22
-MOST_RESULTS = 1 << 25
-MOST_CONSTANTS = 1 << 22
+MAX_ELEMENTS = 1 << 22
+MAX_RESULTS = 1 << 25
+MAX_CONSTANTS = 1 << 22
 #: Scales of activations, so that no product of three is beyond a float; weights may have less.
-LEAST_SCALE, MOST_SCALE = 1e-12, 1e12
+MIN_SCALE, MAX_SCALE = 1e-12, 1e12
 _ZERO_POINTS = {
     "INT8": (-128, 127),
     "UINT8": (0, 255),
@@ -84,7 +84,7 @@ class _Checker:
             self._tensor(tensor)
             if tensor.data is not None:
                 self.constants += tensor.size
-                _check_most("constants", self.constants, MOST_CONSTANTS)
+                _check_max("constants", self.constants, MAX_CONSTANTS)
             elif tensor not in self.there and tensor.dtype in _TYPES:
                 self._state(tensor, rule)
         for tensor in op.outputs:
@@ -98,7 +98,7 @@ class _Checker:
         for tensor in op.outputs:
             self._tensor(tensor)
             self.results += tensor.size
-        _check_most("results", self.results, MOST_RESULTS)
+        _check_max("results", self.results, MAX_RESULTS)
 
     def _state(self, tensor: Tensor, rule: Rule | None) -> None:
         """What nobody writes is there from run to run, for one operator alone."""
@@ -118,18 +118,18 @@ class _Checker:
         name = f"tensor {tensor.name}"
         if any(size < 1 for size in tensor.shape):
             raise ConvertError(f"{name}: shape {list(tensor.shape)}; sizes of 1 and up are needed")
-        if tensor.size > MOST_ELEMENTS and tensor.data is None:
+        if tensor.size > MAX_ELEMENTS and tensor.data is None:
             raise ConvertError(
                 f"{name}: shape {list(tensor.shape)} has {tensor.size} elements; "
-                f"{MOST_ELEMENTS} is the most"
+                f"{MAX_ELEMENTS} is the most"
             )
         if tensor.dtype not in _ZERO_POINTS:
             return
-        least = LEAST_SCALE if tensor.data is None else 0.0
-        wrong = ~((tensor.scales >= least) & (tensor.scales <= MOST_SCALE))
+        minimum = MIN_SCALE if tensor.data is None else 0.0
+        wrong = ~((tensor.scales >= minimum) & (tensor.scales <= MAX_SCALE))
         if np.any(wrong):
             raise ConvertError(
-                f"{name}: scale {tensor.scales[wrong][0]:g}; {least:g} to {MOST_SCALE:g} is "
+                f"{name}: scale {tensor.scales[wrong][0]:g}; {minimum:g} to {MAX_SCALE:g} is "
                 "supported"
             )
         low, high = _ZERO_POINTS[tensor.dtype]
@@ -141,17 +141,17 @@ class _Checker:
             )
 
 
-def _check_most(what: str, count: int, most: int) -> None:
-    if count > most:
-        raise ConvertError(f"{what} up to here have {count} elements; {most} is the most")
+def _check_max(what: str, count: int, maximum: int) -> None:
+    if count > maximum:
+        raise ConvertError(f"{what} up to here have {count} elements; {maximum} is the most")
 
 
 def _arguments(op: Op, rule: Rule) -> None:
     """How many inputs and outputs, their types, and the options' ranges."""
     ends = (("inputs", len(op.inputs), rule.inputs), ("outputs", len(op.outputs), rule.outputs))
-    for what, count, (least, most) in ends:
-        if not least <= count <= most:
-            raise ConvertError(f"{count} {what}; {least} to {most} are needed")
+    for what, count, (minimum, maximum) in ends:
+        if not minimum <= count <= maximum:
+            raise ConvertError(f"{count} {what}; {minimum} to {maximum} are needed")
     for number, tensor in enumerate(op.inputs):
         if tensor is None and number not in rule.optional:
             raise ConvertError(f"input {number} is left out; it is needed")
@@ -187,8 +187,8 @@ def _settle(tensor: Tensor, derived: Shape) -> None:
     """Compare with what the file says; a free dimension takes the derived size."""
     free = tensor.free or (False,) * len(tensor.shape)
     fits = len(derived) == len(tensor.shape) and all(
-        is_free or size == said
-        for size, said, is_free in zip(derived, tensor.shape, free, strict=True)
+        is_free or size == declared
+        for size, declared, is_free in zip(derived, tensor.shape, free, strict=True)
     )
     if not fits:
         raise ConvertError(

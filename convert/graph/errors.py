@@ -10,7 +10,7 @@ class ConvertError(UserError):
     """A file cannot be converted; the text names the file, what is wrong and what to do."""
 
 
-def shown(text: str, most: int = 256) -> str:
+def shown(text: str, limit: int = 256) -> str:
     """Foreign text for one line: escaped so that it stays unique, and cut where it is long."""
-    cut = text if len(text) <= most else f"{text[:most]}..."
-    return one_line(cut.replace("\\", "\\\\"))
+    shortened = text if len(text) <= limit else f"{text[:limit]}..."
+    return one_line(shortened.replace("\\", "\\\\"))

@@ -59,8 +59,8 @@ def _problem(op: Op, graph: Graph) -> str | None:
 def _kind(op: Op, graph: Graph) -> str | None:
     """Of what its activations are, if not of int8."""
     given = op.given
-    kept = given if op.name in ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM") else []
-    activations = [t for t in given if t.data is None and t not in kept[1:]]
+    state_inputs = given if op.name in ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM") else []
+    activations = [t for t in given if t.data is None and t not in state_inputs[1:]]
     if op.name != "SOFTMAX":  # which may write int16 for the caller
         activations += op.outputs
     types = {t.dtype for t in activations}

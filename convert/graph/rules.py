@@ -154,7 +154,7 @@ RULES: dict[str, Rule] = {
     "SPACE_TO_BATCH_ND": Rule(shapes.space_to_batch, (3, 3), integers=(1, 2)),
     "BATCH_TO_SPACE_ND": Rule(shapes.batch_to_space, (3, 3), integers=(1, 2)),
     "CALL_ONCE": Rule(shapes.nothing, (0, 0), (0, 0), options={"init_subgraph_index": (1, ANY)}),
-    "VAR_HANDLE": Rule(shapes.as_said, (0, 0), typed=False),
-    "READ_VARIABLE": Rule(shapes.as_said, typed=False),
+    "VAR_HANDLE": Rule(shapes.as_declared, (0, 0), typed=False),
+    "READ_VARIABLE": Rule(shapes.as_declared, typed=False),
     "ASSIGN_VARIABLE": Rule(shapes.nothing, (2, 2), (0, 0), typed=False),
 }

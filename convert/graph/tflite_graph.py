@@ -57,13 +57,13 @@ class Quantization:
 
 
 #: Bytes of a file.
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 #: Dimensions of a tensor, as TFLM has them at most.
-MOST_RANK = 6
+MAX_RANK = 6
 #: Of all graphs together.
-MOST_TENSORS, MOST_OPERATORS = 1 << 14, 1 << 11
+MAX_TENSORS, MAX_OPERATORS = 1 << 14, 1 << 11
 #: Entries of all lists and bytes of all names together.
-MOST_WORK = 1 << 22
+MAX_WORK = 1 << 22
 #: What flatbuffers' accessors raise where a file is damaged: they check nothing.
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError)
 
@@ -178,13 +178,13 @@ def read_model(path: Path) -> Model:
     """Read a file and check it; a ConvertError says in one line what is wrong with it."""
     try:
         size = path.stat().st_size if path.is_file() else -1
-        data = path.read_bytes() if 0 <= size <= MOST_BYTES else b""
+        data = path.read_bytes() if 0 <= size <= MAX_BYTES else b""
     except OSError as error:
         raise ConvertError(f"{path}: {error.strerror}") from None
     if size < 0:
         raise ConvertError(f"{path}: no such file")
-    if size > MOST_BYTES:
-        raise ConvertError(f"{path}: {size} bytes; {MOST_BYTES} is the most")
+    if size > MAX_BYTES:
+        raise ConvertError(f"{path}: {size} bytes; {MAX_BYTES} is the most")
     if data[4:8] != b"TFL3":
         raise ConvertError(f"{path}: not a .tflite file (its identifier is not TFL3)")
     try:
@@ -206,10 +206,8 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.model = tflite.Model.GetRootAsModel(data, 0)
         self.work = 0
-        self.codes = self._length(
-            "operator codes", self.model.OperatorCodesLength(), MOST_OPERATORS
-        )
-        self.buffers = self._length("buffers", self.model.BuffersLength(), 4 * MOST_TENSORS)
+        self.codes = self._length("operator codes", self.model.OperatorCodesLength(), MAX_OPERATORS)
+        self.buffers = self._length("buffers", self.model.BuffersLength(), 4 * MAX_TENSORS)
 
     def graphs(self) -> list[Graph]:
         """All of them."""
@@ -220,14 +218,14 @@ class _Reader:
 
     def _spend(self, amount: int) -> None:
         self.work += amount
-        if self.work > MOST_WORK:
+        if self.work > MAX_WORK:
             raise ConvertError(
-                f"damaged: its lists and names together have more than {MOST_WORK} entries"
+                f"damaged: its lists and names together have more than {MAX_WORK} entries"
             )
 
-    def _length(self, what: str, count: int, most: int) -> int:
-        if count > most:
-            raise ConvertError(f"{count} {what}; {most} is the most")
+    def _length(self, what: str, count: int, maximum: int) -> int:
+        if count > maximum:
+            raise ConvertError(f"{count} {what}; {maximum} is the most")
         self._spend(count)
         return count
 
@@ -236,13 +234,13 @@ class _Reader:
         return shown((raw or b"").decode("utf-8", "backslashreplace"))
 
     def _graph(self, graph: Any) -> Graph:
-        count = self._length("tensors", graph.TensorsLength(), MOST_TENSORS)
+        count = self._length("tensors", graph.TensorsLength(), MAX_TENSORS)
         self._spend(64 * count)
         tensors = [self._tensor(i, graph.Tensors(i)) for i in range(count)]
 
         def pick(who: str, count: int, index: Callable[[int], int]) -> list[Tensor | None]:
             found: list[Tensor | None] = []
-            for i in range(self._length(f"tensors of {who}", count, MOST_TENSORS)):
+            for i in range(self._length(f"tensors of {who}", count, MAX_TENSORS)):
                 number = int(index(i))
                 if not -1 <= number < len(tensors):
                     raise ConvertError(f"{who}: tensor {number}; there are {len(tensors)}")
@@ -259,7 +257,7 @@ class _Reader:
             given("the graph's inputs", graph.InputsLength(), graph.Inputs),
             given("the graph's outputs", graph.OutputsLength(), graph.Outputs),
         )
-        for i in range(self._length("operators", graph.OperatorsLength(), MOST_OPERATORS)):
+        for i in range(self._length("operators", graph.OperatorsLength(), MAX_OPERATORS)):
             self._spend(256)
             op = graph.Operators(i)
             name = self._operator(i, op.OpcodeIndex())
@@ -305,7 +303,7 @@ class _Reader:
         scales, zeros = np.zeros(0), np.zeros(0, np.int64)
         quantization = tensor.Quantization()
         if quantization is not None and quantization.ScaleLength():
-            self._length(f"scales of tensor {name}", quantization.ScaleLength(), MOST_WORK)
+            self._length(f"scales of tensor {name}", quantization.ScaleLength(), MAX_WORK)
             with np.errstate(invalid="ignore"):  # of a signaling NaN, which is refused later
                 scales = quantization.ScaleAsNumpy().astype(np.float64)
             zeros = np.zeros(len(scales), np.int64)
@@ -324,7 +322,7 @@ class _Reader:
             )
         ranks = (tensor.ShapeLength(), tensor.ShapeSignatureLength())
         for rank in ranks:
-            self._length(f"dimensions of tensor {name}", rank, MOST_RANK)
+            self._length(f"dimensions of tensor {name}", rank, MAX_RANK)
         shape = tuple(int(tensor.Shape(i)) for i in range(ranks[0]))
         free = tuple(int(tensor.ShapeSignature(i)) == -1 for i in range(ranks[1]))
         found = Tensor(

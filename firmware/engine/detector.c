@@ -26,7 +26,7 @@ static int threshold_of(const ws_word_state *word, unsigned state) {
 }
 
 void ws_detector_reset(ws_word_state *word, const int8_t silence[WS_OUTPUTS]) {
-    for (int i = 0; i < WS_SMOOTHING_MOST; i++) {
+    for (int i = 0; i < WS_SMOOTHING_MAX; i++) {
         memcpy(word->outputs[i], silence, sizeof word->outputs[i]);
     }
     word->newest = 0;
@@ -42,7 +42,7 @@ static int sum_of(const ws_word_state *word, int output) {
     const int8_t *at = word->outputs[word->newest];
     for (unsigned left = ws_detector_smoothing(word); left > 0; left--) {
         sum += at[output];
-        at = (at == first ? first + WS_SMOOTHING_MOST * WS_OUTPUTS : at) - WS_OUTPUTS;
+        at = (at == first ? first + WS_SMOOTHING_MAX * WS_OUTPUTS : at) - WS_OUTPUTS;
     }
     return sum;
 }
@@ -54,9 +54,9 @@ static int32_t endpoint_q16(const ws_word_state *word) {
 }
 
 bool ws_detector_long_enough(const ws_word_state *word) {
-    const int64_t least = shortest(word);
+    const int64_t minimum = shortest(word);
     const int64_t steps = sum_of(word, WS_OUT_START) - sum_of(word, WS_OUT_END);
-    return least == 0 || steps * endpoint_q16(word) >= least * 65536;
+    return minimum == 0 || steps * endpoint_q16(word) >= minimum * 65536;
 }
 
 /* Samples from the end of the newest window back to an endpoint. The steps' ages are 0 .. smoothing
@@ -114,7 +114,7 @@ static bool track_near(ws_word_state *word, int score, unsigned state, bool is_n
 
 ws_decision ws_detector_push(ws_word_state *word, const int8_t out[WS_OUTPUTS], unsigned state,
                              bool muted) {
-    word->newest = (uint8_t)((word->newest + 1u) % WS_SMOOTHING_MOST);
+    word->newest = (uint8_t)((word->newest + 1u) % WS_SMOOTHING_MAX);
     memcpy(word->outputs[word->newest], out, sizeof word->outputs[0]);
 
     /* The refractory time belongs to the listener, not to a state: it runs on through changes. */

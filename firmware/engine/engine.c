@@ -35,8 +35,8 @@ static ws_status check(const ws_model *const *models, unsigned count, const ws_c
         for (unsigned state = 0; state < model->state_count; state++) {
             if (!same_name(model->states[state], first->states[state])) return WS_ERROR_WORD;
         }
-        if (model->smoothing > WS_SMOOTHING_MOST ||
-            (configs != NULL && configs[i].smoothing > WS_SMOOTHING_MOST)) {
+        if (model->smoothing > WS_SMOOTHING_MAX ||
+            (configs != NULL && configs[i].smoothing > WS_SMOOTHING_MAX)) {
             return WS_ERROR_CONFIG;
         }
     }
@@ -99,7 +99,7 @@ static ws_word_state *word_at(const ws_engine *engine, unsigned number) {
 ws_status ws_configure(void *engine, unsigned number, const ws_config *config) {
     ws_word_state *word = word_at(engine, number);
     if (word == NULL || config == NULL) return WS_ERROR_WORD;
-    if (config->smoothing > WS_SMOOTHING_MOST) return WS_ERROR_CONFIG;
+    if (config->smoothing > WS_SMOOTHING_MAX) return WS_ERROR_CONFIG;
     if (word->config.off && !config->off) {
         word->refractory = (uint32_t)word->model->receptive_hops * word->model->lfbe->hop;
     }

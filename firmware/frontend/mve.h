@@ -54,7 +54,7 @@ INLINE complex4 shifted_down(complex4 z, const int shift) {
 
 /* No instruction. Loads after it stay after it: fewer values at a time, and they fit in eight
  * vector registers. */
-INLINE void later(void) {
+INLINE void compiler_barrier(void) {
     __asm__("" ::: "memory");
 }
 
@@ -75,13 +75,13 @@ INLINE complex4 products(const int16_t *pcm, const int16_t *weights, int left) {
 /* How far the windowed block can be shifted up: its largest magnitude comes to lie in
  * [2^29, 2^30). That of negative values is less one; products are negative, as the window is. */
 static int headroom(const int16_t *pcm) {
-    int32_t least = -1, most = 0;
+    int32_t lowest = -1, highest = 0;
     for (int i = 0; i < WS_WINDOW; i += 8) {
         const complex4 product = products(pcm + i, hann + i, WS_WINDOW - i);
-        least = vminvq_s32(vminvq_s32(least, product.re), product.im);
-        most = vmaxvq_s32(vmaxvq_s32(most, product.re), product.im);
+        lowest = vminvq_s32(vminvq_s32(lowest, product.re), product.im);
+        highest = vmaxvq_s32(vmaxvq_s32(highest, product.re), product.im);
     }
-    return leading_zeros((uint32_t)(-least > most - 1 ? -least : most - 1)) - 2;
+    return leading_zeros((uint32_t)(-lowest > highest - 1 ? -lowest : highest - 1)) - 2;
 }
 
 /* Points i .. i + 3, windowed. A shift by 3 leaves three stages room to grow by 2 and one by 1;
@@ -106,7 +106,7 @@ INLINE void first_butterflies(const int16_t *pcm, int32_t *z, int32_t scale, int
             u = plus(b, d);
             v = minus(b, d);
         }
-        later();
+        compiler_barrier();
         if (legs > 0) {
             s = t = windowed(pcm, i, scale);
         }
@@ -133,7 +133,7 @@ static void first_stage(const int16_t *pcm, int32_t *z, int shift) {
 
 /* z times a twiddle factor, halved, each product by itself. VQDMULH doubles, so it takes the
  * factors halved. */
-INLINE complex4 turned(complex4 z, uint32_t twiddle) {
+INLINE complex4 complex_multiply(complex4 z, uint32_t twiddle) {
     const int32_t c = (int32_t)(twiddle << 16) >> 1, s = (int32_t)(twiddle & 0xFFFF0000) >> 1;
     return (complex4){vqdmlahq_n_s32(vqdmulhq_n_s32(z.re, c), z.im, s),
                       vsubq_s32(vqdmulhq_n_s32(z.im, c), vqdmulhq_n_s32(z.re, s))};
@@ -149,12 +149,12 @@ INLINE void middle_stage(int32_t *z, const int quarter) {
         const uint32_t w3 = twiddles[2][k * step];
         uint32x4_t at = every_64th(z + 8 * (k / 4) + k % 4);
         for (int i = 0; i < POINTS / 4; i += 4 * quarter) {
-            const complex4 b = turned(gather(at, q), w1);
-            const complex4 d = turned(gather(at, 3 * q), w3);
+            const complex4 b = complex_multiply(gather(at, q), w1);
+            const complex4 d = complex_multiply(gather(at, 3 * q), w3);
             const complex4 u = plus(b, d), v = minus(b, d);
-            later();
-            const complex4 c = turned(gather(at, 2 * q), w2);
-            later();
+            compiler_barrier();
+            const complex4 c = complex_multiply(gather(at, 2 * q), w2);
+            compiler_barrier();
             const complex4 a = shifted_down(gather(at, 0), 1);
             const complex4 s = plus(a, c), t = minus(a, c);
             scatter(at, 0, vaddq_s32(s.re, u.re), vaddq_s32(s.im, u.im));
@@ -172,7 +172,7 @@ INLINE complex4 factors(const uint32_t *twiddle) {
     return (complex4){vshllbq_n_s16(w, 16), vshlltq_n_s16(w, 16)};
 }
 
-INLINE complex4 turned_each(complex4 z, const uint32_t *twiddle) {
+INLINE complex4 complex_multiply_each(complex4 z, const uint32_t *twiddle) {
     const complex4 w = factors(twiddle);
     return (complex4){vaddq_s32(vmulhq_s32(z.re, w.re), vmulhq_s32(z.im, w.im)),
                       vsubq_s32(vmulhq_s32(z.im, w.re), vmulhq_s32(z.re, w.im))};
@@ -182,13 +182,13 @@ INLINE complex4 turned_each(complex4 z, const uint32_t *twiddle) {
 static void last_stage(int32_t *z) {
     int32_t *zb = z + POINTS / 2, *zc = z + POINTS, *zd = z + POINTS / 2 * 3;
     for (int k = 0; k < POINTS / 4; k += 4, z += 8, zb += 8, zc += 8, zd += 8) {
-        const complex4 b = turned_each(load(zb), twiddles[0] + k);
-        later();
-        const complex4 d = turned_each(load(zd), twiddles[2] + k);
+        const complex4 b = complex_multiply_each(load(zb), twiddles[0] + k);
+        compiler_barrier();
+        const complex4 d = complex_multiply_each(load(zd), twiddles[2] + k);
         const complex4 u = plus(b, d), v = minus(b, d);
-        later();
-        const complex4 c = turned_each(load(zc), twiddles[1] + k);
-        later();
+        compiler_barrier();
+        const complex4 c = complex_multiply_each(load(zc), twiddles[1] + k);
+        compiler_barrier();
         const complex4 a = shifted_down(load(z), 1);
         const complex4 s = plus(a, c), t = minus(a, c);
         store(z, vaddq_s32(s.re, u.re), vaddq_s32(s.im, u.im));
@@ -322,8 +322,8 @@ INLINE void bands(int32_t *work, int shift, int lift, int32_t *q8, int8_t *q) {
         if (q8 != NULL) {
             vstrwq_p_s32(q8 + i, steps, inside);
         } else {
-            const int32x4_t most = vminq_s32(vrshrq_n_s32(steps, 8), vdupq_n_s32(127));
-            vstrbq_p_s32(q + i, vmaxq_s32(most, vdupq_n_s32(-128)), inside);
+            const int32x4_t highest = vminq_s32(vrshrq_n_s32(steps, 8), vdupq_n_s32(127));
+            vstrbq_p_s32(q + i, vmaxq_s32(highest, vdupq_n_s32(-128)), inside);
         }
     }
 }

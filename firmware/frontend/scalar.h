@@ -21,7 +21,7 @@ INLINE int32_t other(int32_t a, int32_t sum) {
 }
 
 /* a, computed here: the compiler would do its shift anew, wherever it is used. */
-INLINE int32_t kept(int32_t a) {
+INLINE int32_t hide_from_optimizer(int32_t a) {
     __asm__("" : "+r"(a));
     return a;
 }
@@ -59,7 +59,7 @@ INLINE complex windowed(const int16_t *pcm, int i, int32_t scale) {
 
 /* A shift by 3 leaves three stages room to grow by 2 and one by 1; the first divides by 4. */
 INLINE void first_butterfly(int32_t *z, complex a, complex b, complex c, complex d) {
-    const complex a5 = {kept(a.re >> 5), kept(a.im >> 5)};
+    const complex a5 = {hide_from_optimizer(a.re >> 5), hide_from_optimizer(a.im >> 5)};
     const complex s = {a5.re + (c.re >> 5), a5.im + (c.im >> 5)};
     const complex t = {other(a5.re, s.re), other(a5.im, s.im)};
     const complex b5 = {b.re >> 5, b.im >> 5};
@@ -144,9 +144,9 @@ static uint32_t split(int32_t *z) {
         const complex x = load(p), y = load(m);
         const complex a = {WS_ADD(x.re >> 2, y.re >> 2), WS_SUB(x.im >> 2, y.im >> 2)};
         const complex b = {WS_SUB(x.re >> 1, y.re >> 1), WS_ADD(x.im >> 1, y.im >> 1)};
-        const int32_t turned = add_high(times_low(b.re, w), b.im, w);
+        const int32_t product = add_high(times_low(b.re, w), b.im, w);
         const complex up = {WS_SUB(add_low(a.re, b.im, w), times_high(b.re, w)),
-                            kept(WS_SUB(a.im, turned))};
+                            hide_from_optimizer(WS_SUB(a.im, product))};
         const complex down = {other(a.re, up.re), WS_SUB(up.im, 2 * a.im)};
         p = store_next(p, up.re, up.im);
         m = store_before(m, down.re, down.im);
@@ -178,7 +178,8 @@ INLINE uint64_t falling_band(mel *next, int32_t bins, uint32_t scale, uint64_t *
         const uint32_t power = high * scale + (uint32_t)(((uint64_t)low * scale) >> 32);
         all = add_product(all, power, both);
         up = add_product(up, power, *next->rise++);
-        bins = kept(bins); /* a counter: an end pointer takes longer to make than it saves */
+        bins = hide_from_optimizer(
+            bins); /* a counter: an end pointer takes longer to make than it saves */
     }
     WS_CHECK(up <= all);
     *rising = up;
@@ -208,7 +209,7 @@ INLINE int32_t steps_q8(uint64_t energy, int32_t full) {
 
 /* To one of q8 and q; the other is NULL. */
 INLINE void bands(const int32_t *work, int shift, int lift, int32_t *q8, int8_t *q) {
-    const int32_t full = kept((63 + LOG2_OFFSET - 2 * (shift + lift)) * 32768);
+    const int32_t full = hide_from_optimizer((63 + LOG2_OFFSET - 2 * (shift + lift)) * 32768);
     mel next = {work + 2 * WS_FIRST_BIN, band_rise};
     uint64_t rising = 0;
     /* Only silence has a lift above 15, and stays 0 under any. */

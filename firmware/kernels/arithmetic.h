@@ -53,25 +53,25 @@ WS_FUNCTION int32_t ws_one_over_one_plus(int32_t x) {
 /* Of a row of a softmax: its maximum, and 1 / the sum of exp, by which `one_over_sum` is too large
  * by 2^headroom; exps[d] is exp of d steps below the maximum, in Q31. */
 typedef struct {
-    int32_t most, one_over_sum;
+    int32_t maximum, one_over_sum;
     int headroom;
 } ws_softmax_row;
 
 WS_INLINE ws_softmax_row ws_softmax_of(const int32_t *exps, int known, int depth,
                                        const int8_t *in) {
-    int32_t most = -128, sum = 0; /* the sum has 12 integer bits */
+    int32_t maximum = -128, sum = 0; /* the sum has 12 integer bits */
     for (int c = 0; c < depth; c++) {
-        if (in[c] > most) most = in[c];
+        if (in[c] > maximum) maximum = in[c];
     }
     for (int c = 0; c < depth; c++) {
-        if (most - in[c] < known) sum += ws_divide(exps[most - in[c]], 12);
+        if (maximum - in[c] < known) sum += ws_divide(exps[maximum - in[c]], 12);
     }
     int headroom = 1; /* zeros before the first one; the sum is at least 1 */
     while ((sum >> (31 - headroom)) == 0) {
         headroom++;
     }
     const int32_t above_1 = (int32_t)(((uint32_t)sum << headroom) - (UINT32_C(1) << 31));
-    return (ws_softmax_row){most, ws_one_over_one_plus(above_1), headroom};
+    return (ws_softmax_row){maximum, ws_one_over_one_plus(above_1), headroom};
 }
 
 #endif

@@ -6,12 +6,12 @@
 #include "mve_depthwise.h"
 #include "mve_dot.h"
 
-/* Channels that ws_sums_beside takes. */
-enum { WS_BESIDE = 8 };
+/* Channels that ws_sums_parallel takes. */
+enum { WS_PARALLEL = 8 };
 
 /* Adds `count` inputs, `step` bytes apart, of each of eight channels beside one another. 255 of
  * them fit into 16 bits. */
-WS_FUNCTION void ws_sums_beside(const int8_t *in, int count, int step, int32_t *sum) {
+WS_FUNCTION void ws_sums_parallel(const int8_t *in, int count, int step, int32_t *sum) {
     for (int block; count > 0; count -= block) {
         int16x8_t part = vdupq_n_s16(0);
         block = count < 255 ? count : 255;

@@ -279,13 +279,14 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
         taps = (ws_taps){.rows = 1, .columns = shape->kernel_h, .step = taps.row_step};
     }
     if (padded) ws_fill(scratch, shape->fill, height * pitch);
-    const int kept = height > shape->stride_h ? height - shape->stride_h : 0;
+    const int reused = height > shape->stride_h ? height - shape->stride_h : 0;
     for (int y = 0; y < shape->out_h; y++) {
         const int top = y * shape->stride_h;
         const int8_t *x = in + top * pitch;
         if (padded) {
-            if (y > 0) ws_slide(scratch, scratch + (height - kept) * pitch, (size_t)(kept * pitch));
-            for (int i = y > 0 ? kept : 0; i < height; i++) {
+            if (y > 0)
+                ws_slide(scratch, scratch + (height - reused) * pitch, (size_t)(reused * pitch));
+            for (int i = y > 0 ? reused : 0; i < height; i++) {
                 ws_padded_row(shape, in, top + i - shape->pad_top, scratch + i * pitch, pitch);
             }
             x = scratch;

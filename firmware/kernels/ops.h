@@ -37,9 +37,9 @@ WS_FUNCTION void ws_op_softmax(const int32_t *exps, int known, int rows, int dep
         const ws_softmax_row row = ws_softmax_of(exps, known, depth, in);
         for (int c = 0; c < depth; c++) {
             int32_t value = 0;
-            if (row.most - in[c] < known) {
+            if (row.maximum - in[c] < known) {
                 const int down = 35 - row.headroom; /* above 31, each shares so little: 0 */
-                const int32_t share = ws_high_mul(row.one_over_sum, exps[row.most - in[c]]);
+                const int32_t share = ws_high_mul(row.one_over_sum, exps[row.maximum - in[c]]);
                 if (down < 32) value = ws_divide(share, down);
             }
             out[c] = ws_clamp8(value - 128, -128, 127);

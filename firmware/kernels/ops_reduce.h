@@ -31,12 +31,12 @@ WS_FUNCTION void ws_op_average_pool(const ws_conv_shape *shape, const int8_t *in
                 taps.rows = 1;
             }
             int c = 0;
-            for (; c + WS_BESIDE <= channels; c += WS_BESIDE, out += WS_BESIDE) {
-                int32_t sum[WS_BESIDE] = {0};
+            for (; c + WS_PARALLEL <= channels; c += WS_PARALLEL, out += WS_PARALLEL) {
+                int32_t sum[WS_PARALLEL] = {0};
                 for (int i = 0; i < taps.rows; i++) {
-                    ws_sums_beside(first + c + i * taps.row_step, taps.columns, taps.step, sum);
+                    ws_sums_parallel(first + c + i * taps.row_step, taps.columns, taps.step, sum);
                 }
-                for (int i = 0; i < WS_BESIDE; i++) {
+                for (int i = 0; i < WS_PARALLEL; i++) {
                     out[i] = ws_op_average(sum[i], count, &shape->range);
                 }
             }
@@ -56,14 +56,14 @@ WS_FUNCTION void ws_op_max_pool(const ws_conv_shape *shape, const int8_t *in, in
         for (int x = 0; x < shape->out_w; x++) {
             const ws_taps taps = ws_taps_at(shape, y, x);
             for (int c = 0; c < shape->in_c; c++) {
-                int most = shape->range.low;
+                int maximum = shape->range.low;
                 for (int i = 0; i < taps.rows; i++) {
                     const int8_t *at = in + taps.input + c + i * taps.row_step;
                     for (int j = 0; j < taps.columns; j++, at += taps.step) {
-                        if (*at > most) most = *at;
+                        if (*at > maximum) maximum = *at;
                     }
                 }
-                *out++ = (int8_t)(most > shape->range.high ? shape->range.high : most);
+                *out++ = (int8_t)(maximum > shape->range.high ? shape->range.high : maximum);
             }
         }
     }
@@ -93,10 +93,10 @@ WS_FUNCTION void ws_op_mean(const ws_op_mean_shape *shape, const int8_t *in, int
     const ws_op_scale scale = shape->scale;
     for (int32_t o = 0; o < shape->outer; o++, in += count * inner) {
         int i = 0;
-        for (; i + WS_BESIDE <= inner; i += WS_BESIDE) {
-            int32_t sum[WS_BESIDE] = {0};
-            ws_sums_beside(in + i, count, inner, sum);
-            for (int j = 0; j < WS_BESIDE; j++) {
+        for (; i + WS_PARALLEL <= inner; i += WS_PARALLEL) {
+            int32_t sum[WS_PARALLEL] = {0};
+            ws_sums_parallel(in + i, count, inner, sum);
+            for (int j = 0; j < WS_PARALLEL; j++) {
                 *out++ = ws_op_scaled(&scale, sum[j]);
             }
         }

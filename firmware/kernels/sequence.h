@@ -70,7 +70,7 @@ WS_FUNCTION void ws_seq_softmax16(const int32_t *exps, int known, int rows, int 
         const ws_softmax_row row = ws_softmax_of(exps, known, depth, in);
         const ws_seq_factor scale = {row.one_over_sum, 27 - row.headroom};
         for (int c = 0; c < depth; c++) {
-            const int below = row.most - in[c];
+            const int below = row.maximum - in[c];
             const int32_t value = below < known ? ws_seq_scale(exps[below], &scale) : 0;
             result[c] = (int16_t)ws_seq_clamp16(value + INT16_MIN);
         }
@@ -213,10 +213,10 @@ WS_FUNCTION void ws_seq_lstm_step(const ws_seq_lstm_shape *shape, const int8_t *
             gate[g] = ws_seq_clamp16(gate[g]);
             weights += units;
         }
-        const int32_t kept = ws_seq_scale(ws_seq_sigmoid(gate[0]) * cell[u], &shape->forget);
+        const int32_t retained = ws_seq_scale(ws_seq_sigmoid(gate[0]) * cell[u], &shape->forget);
         const int32_t added =
             ws_seq_scale(ws_seq_sigmoid(gate[1]) * ws_seq_tanh(gate[2] * 3), &shape->update);
-        int32_t value = ws_seq_clamp16(ws_seq_clamp16(kept) + ws_seq_clamp16(added));
+        int32_t value = ws_seq_clamp16(ws_seq_clamp16(retained) + ws_seq_clamp16(added));
         if (shape->clip > 0) value = ws_clamp(value, -shape->clip, shape->clip);
         cell[u] = (int16_t)value;
         const int32_t half = shape->tanh_shift > 0 ? 1 << (shape->tanh_shift - 1) : 0;

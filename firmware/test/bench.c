@@ -93,5 +93,5 @@ int ws_program(int argc, const char *const *argv) {
     network();
     state_change();
 
-    return ws_count_tell("engine-bytes", sizeof engine, stack);
+    return ws_count_report("engine-bytes", sizeof engine, stack);
 }

@@ -32,5 +32,5 @@ int ws_program(int argc, const char *const *argv) {
         ws_count_add("run", ws_count_stop());
         ws_count_traces = false;
     }
-    return ws_count_tell("model-bytes", sizeof model, stack);
+    return ws_count_report("model-bytes", sizeof model, stack);
 }

@@ -4,7 +4,7 @@
 #include "platform/cortex-m/startup.h"
 #include "ws_compiled.h"
 
-volatile int8_t ws_image_sensor, ws_image_lamp;
+volatile int8_t ws_image_sensor, ws_image_led;
 
 int ws_board_main(void) {
     static ws_compiled model;
@@ -16,7 +16,7 @@ int ws_board_main(void) {
         }
         ws_compiled_run(&model, given, found);
         for (int i = 0; i < WS_COMPILED_OUT; i++) {
-            ws_image_lamp = found[i];
+            ws_image_led = found[i];
         }
     }
 }

@@ -11,11 +11,11 @@ enum {
 
 #define SYST_RUN 5u /* enabled, of the processor's clock, no interrupt */
 #define SYST_COUNTFLAG (1u << 16)
-#define SYST_MOST 0xFFFFFFu
+#define SYST_MAX 0xFFFFFFu
 
 typedef struct {
     const char *name;
-    uint32_t times, least, most;
+    uint32_t times, minimum, maximum;
     uint64_t ticks;
 } counter;
 
@@ -32,7 +32,7 @@ __attribute__((noinline)) void ws_count_start(void) {
 __attribute__((noinline)) uint32_t ws_count_stop(void) {
     __asm__ volatile("" ::: "memory");
     return (0u - reg_read(SYST_CVR)) &
-           SYST_MOST; /* down from 0, which the next tick turns to SYST_MOST */
+           SYST_MAX; /* down from 0, which the next tick turns to SYST_MAX */
 }
 
 void ws_count_add(const char *name, uint32_t ticks) {
@@ -46,8 +46,8 @@ void ws_count_add(const char *name, uint32_t ticks) {
         ws_count_problem = "more layers than count.c has counters";
         return;
     }
-    if (c->times == 0 || ticks < c->least) c->least = ticks;
-    if (ticks > c->most) c->most = ticks;
+    if (c->times == 0 || ticks < c->minimum) c->minimum = ticks;
+    if (ticks > c->maximum) c->maximum = ticks;
     c->name = name;
     c->times++;
     c->ticks += ticks;
@@ -64,7 +64,7 @@ __attribute__((noipa)) void ws_trace(const char *stage, const int8_t *values, in
 }
 
 void ws_count_begin(void) {
-    reg_write(SYST_RVR, SYST_MOST);
+    reg_write(SYST_RVR, SYST_MAX);
     reg_write(SYST_CSR, SYST_RUN);
     for (int i = 0; i < REPEATS; i++) {
         ws_count_start();
@@ -85,7 +85,7 @@ void ws_count_begin(void) {
     ws_count_traces = false;
 }
 
-static void tell(ws_text *text, const char *name, const uint64_t *values, int count) {
+static void print(ws_text *text, const char *name, const uint64_t *values, int count) {
     ws_text_add(text, name);
     for (int i = 0; i < count; i++) {
         ws_text_char(text, ',');
@@ -94,7 +94,7 @@ static void tell(ws_text *text, const char *name, const uint64_t *values, int co
     ws_text_char(text, '\n');
 }
 
-int ws_count_tell(const char *name, uint64_t bytes, uint64_t stack) {
+int ws_count_report(const char *name, uint64_t bytes, uint64_t stack) {
     ws_text text;
     const bool good = ws_count_problem == NULL;
     ws_text_begin(&text, ws_io_write, good ? ws_io.out : ws_io.err);
@@ -104,9 +104,9 @@ int ws_count_tell(const char *name, uint64_t bytes, uint64_t stack) {
         ws_text_char(&text, '\n');
     }
     for (const counter *c = counters; good && c < counters + COUNTERS && c->name != NULL; c++) {
-        tell(&text, c->name, (uint64_t[]){c->times, c->ticks, c->least, c->most}, 4);
+        print(&text, c->name, (uint64_t[]){c->times, c->ticks, c->minimum, c->maximum}, 4);
     }
-    if (good) tell(&text, name, &bytes, 1);
-    if (good) tell(&text, "stack-bytes", &stack, 1);
+    if (good) print(&text, name, &bytes, 1);
+    if (good) print(&text, "stack-bytes", &stack, 1);
     return ws_text_flush(&text) && good ? 0 : 1;
 }

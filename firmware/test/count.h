@@ -41,6 +41,6 @@ void ws_trace(const char *stage, const int8_t *values, int count);
 
 /* The counters as lines, and how many bytes `name` and the stack take; or, where there is a
  * problem, that on stderr. Returns the exit status. */
-int ws_count_tell(const char *name, uint64_t bytes, uint64_t stack);
+int ws_count_report(const char *name, uint64_t bytes, uint64_t stack);
 
 #endif

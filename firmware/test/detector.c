@@ -22,7 +22,7 @@ static void test_detector_sums_the_newest_logits(void) {
     ws_word_state word;
     reset(&word, INT16_MAX, -128);
     CHECK(push(&word, -128).score == -128 * SMOOTHING);
-    for (int i = 0; i < 2 * WS_SMOOTHING_MOST; i++) {
+    for (int i = 0; i < 2 * WS_SMOOTHING_MAX; i++) {
         int known = i + 1 < SMOOTHING ? i + 1 : SMOOTHING;
         ws_decision decision = push(&word, 127);
         CHECK(decision.score == 127 * known - 128 * (SMOOTHING - known) && !decision.wake);
@@ -70,7 +70,7 @@ static void test_detector_rests_after_a_wake(void) {
         reset(&word, 0, 127);
         word.config.refractory_ms = ms;
         CHECK(push(&word, 127).wake);
-        for (uint32_t heard = STEP; heard < rest; heard += STEP) {
+        for (uint32_t elapsed = STEP; elapsed < rest; elapsed += STEP) {
             CHECK(!push(&word, 127).wake);
         }
         CHECK(push(&word, 127).wake);
@@ -79,7 +79,7 @@ static void test_detector_rests_after_a_wake(void) {
 
 static void test_detector_averages_as_many_steps_as_asked(void) {
     ws_word_state word;
-    for (int steps = 1; steps <= WS_SMOOTHING_MOST; steps++) {
+    for (int steps = 1; steps <= WS_SMOOTHING_MAX; steps++) {
         reset(&word, 20 * SMOOTHING, 0);
         word.config.smoothing = (uint8_t)steps;
         for (int i = 1; i < steps; i++) {
@@ -91,7 +91,7 @@ static void test_detector_averages_as_many_steps_as_asked(void) {
 }
 
 /* Of steps that come near the highest is told, once they are over; and none that wakes. */
-static void test_detector_tells_near_misses(void) {
+static void test_detector_reports_near_misses(void) {
     ws_word_state word;
     ws_event event = {.sample = 1000000};
     reset(&word, 100, 0);
@@ -150,15 +150,15 @@ static bool is_mean(uint64_t sample, uint64_t at, const int8_t outs[][WS_OUTPUTS
     int64_t sum = 0, back = (int64_t)(sample - at);
     for (int age = 0; age < SMOOTHING; age++) {
         /* The constant is divided by SMOOTHING already. */
-        int64_t said = (int64_t)(outs[age][output] - MODEL->endpoint_zero) * MODEL->endpoint_q16;
-        sum += said * SMOOTHING + (int64_t)age * STEP * 65536;
+        int64_t offset = (int64_t)(outs[age][output] - MODEL->endpoint_zero) * MODEL->endpoint_q16;
+        sum += offset * SMOOTHING + (int64_t)age * STEP * 65536;
     }
     int64_t off = sum - back * 65536 * SMOOTHING;
     return off >= -32768 * SMOOTHING && off < 32768 * SMOOTHING;
 }
 
 static void test_endpoints_are_the_mean_of_the_newest_steps(void) {
-    static int8_t outs[WS_SMOOTHING_MOST][WS_OUTPUTS];
+    static int8_t outs[WS_SMOOTHING_MAX][WS_OUTPUTS];
     ws_word_state word;
     uint32_t seed = 7;
     int compared = 0;
@@ -191,7 +191,7 @@ void ws_test_detector(void) {
     test_detector_needs_a_word_that_is_long_enough();
     test_detector_rests_after_a_wake();
     test_detector_averages_as_many_steps_as_asked();
-    test_detector_tells_near_misses();
+    test_detector_reports_near_misses();
     test_endpoints_are_clipped();
     test_endpoints_are_the_mean_of_the_newest_steps();
 }

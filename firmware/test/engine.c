@@ -13,7 +13,7 @@
 #else
 #define SETTINGS 50
 #endif
-#define EVENTS_MOST (3 * SAMPLES / WS_HOP)
+#define EVENTS_MAX (3 * SAMPLES / WS_HOP)
 
 static int failures;
 static ws_words_engine engine; /* each test starts it */
@@ -62,7 +62,7 @@ static bool same(const ws_event *a, const ws_event *b) {
 }
 
 /* Hear all of the sound in chunks; `change` is the sample at which the last state begins. */
-static int hear(size_t chunk, size_t change, ws_event events[EVENTS_MOST]) {
+static int run(size_t chunk, size_t change, ws_event events[EVENTS_MAX]) {
     const int16_t *pcm = sound();
     int count = 0;
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
@@ -73,7 +73,7 @@ static int hear(size_t chunk, size_t change, ws_event events[EVENTS_MOST]) {
         size_t pushed = ws_push(&engine, pcm + used, part);
         CHECK(pushed > 0 && pushed <= part);
         used += pushed;
-        while (count < EVENTS_MOST && ws_poll(&engine, &events[count])) {
+        while (count < EVENTS_MAX && ws_poll(&engine, &events[count])) {
             count++;
         }
     }
@@ -82,15 +82,15 @@ static int hear(size_t chunk, size_t change, ws_event events[EVENTS_MOST]) {
 
 static void test_chunks_do_not_matter(void) {
     static const size_t chunks[] = {1, 7, WS_HOP - 1, WS_HOP, WS_HOP + 1, WS_WINDOW, 1024, 12345};
-    static ws_event whole[EVENTS_MOST];
-    static ws_event parts[EVENTS_MOST];
+    static ws_event whole[EVENTS_MAX];
+    static ws_event parts[EVENTS_MAX];
     static const size_t changes[] = {SAMPLES /* none */, 12001};
     for (int c = 0; c < 2; c++) {
         size_t change = changes[c];
-        int expected = hear(SAMPLES, change, whole);
+        int expected = run(SAMPLES, change, whole);
         CHECK(expected >= (int)((SAMPLES - FIRST) / STEP + 1));
         for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
-            CHECK(hear(chunks[i], change, parts) == expected);
+            CHECK(run(chunks[i], change, parts) == expected);
             for (int event = 0; event < expected; event++) {
                 CHECK(same(&whole[event], &parts[event]));
             }
@@ -99,8 +99,8 @@ static void test_chunks_do_not_matter(void) {
 }
 
 static void test_steps_come_when_they_should(void) {
-    static ws_event events[EVENTS_MOST];
-    int count = hear(SAMPLES, 20000, events);
+    static ws_event events[EVENTS_MAX];
+    int count = run(SAMPLES, 20000, events);
     uint64_t next = FIRST;
     for (int i = 0; i < count; i++) {
         if (events[i].type == WS_EVENT_WAKE) { /* after the score of the same step */
@@ -142,7 +142,7 @@ static void test_states_are_checked(void) {
 }
 
 /* Whatever is called in which order: no event, and a caller's loop comes to its end. */
-static void is_deaf(ws_words_engine *which) {
+static void never_wakes(ws_words_engine *which) {
     ws_event event;
     CHECK(ws_push(which, sound(), SAMPLES) == SAMPLES);
     CHECK(ws_push(which, sound(), 0) == 0);
@@ -155,24 +155,24 @@ static void is_deaf(ws_words_engine *which) {
     CHECK(!ws_poll(which, &event));
 }
 
-static void test_an_engine_not_started_is_deaf(void) {
+static void test_an_engine_not_started_does_nothing(void) {
     memset(&engine, 0, sizeof engine);
     ws_model other = *MODEL;
-    is_deaf(&engine);
+    never_wakes(&engine);
     memset(&engine, 0xA5, sizeof engine);
     CHECK(ws_init(&engine, NULL, NULL) == WS_ERROR_WORD);
-    is_deaf(&engine);
+    never_wakes(&engine);
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK && ws_init(&engine, MODEL, NULL) == WS_OK);
     CHECK(ws_push(&engine, sound(), SAMPLES) == FIRST);
     other.schema++;
     CHECK(ws_init(&engine, &other, NULL) == WS_ERROR_SCHEMA); /* with an event to give */
-    is_deaf(&engine);
+    never_wakes(&engine);
     other = *MODEL;
     other.lfbe_hash++;
     CHECK(ws_init(&engine, &other, NULL) == WS_ERROR_FRONTEND);
-    CHECK(ws_init(&engine, MODEL, &(ws_config){.smoothing = WS_SMOOTHING_MOST + 1}) ==
+    CHECK(ws_init(&engine, MODEL, &(ws_config){.smoothing = WS_SMOOTHING_MAX + 1}) ==
           WS_ERROR_CONFIG);
-    is_deaf(&engine);
+    never_wakes(&engine);
 }
 
 static void test_words_of_one_engine_must_fit(void) {
@@ -191,7 +191,7 @@ static void test_words_of_one_engine_must_fit(void) {
 
 static void test_null_is_refused(void) {
     CHECK(ws_init(NULL, MODEL, NULL) == WS_ERROR_ENGINE);
-    is_deaf(NULL);
+    never_wakes(NULL);
     CHECK(ws_init(&engine, MODEL, NULL) == WS_OK);
     CHECK(ws_push(&engine, NULL, 0) == 0);
     CHECK(ws_push(&engine, NULL, SAMPLES) == SAMPLES && engine.engine.samples == 0);
@@ -219,12 +219,12 @@ static void test_a_change_and_back_is_no_change(void) {
 }
 
 /* All wakes of the sound, in the first state. */
-static int wakes(const ws_model *model, const ws_config *config, ws_event events[EVENTS_MOST]) {
+static int wakes(const ws_model *model, const ws_config *config, ws_event events[EVENTS_MAX]) {
     int count = 0;
     CHECK(ws_init(&engine, model, config) == WS_OK);
     for (size_t used = 0; used < SAMPLES;) {
         used += ws_push(&engine, sound() + used, SAMPLES - used);
-        while (count < EVENTS_MOST && ws_poll(&engine, &events[count])) {
+        while (count < EVENTS_MAX && ws_poll(&engine, &events[count])) {
             count += events[count].type == WS_EVENT_WAKE;
         }
     }
@@ -233,8 +233,8 @@ static int wakes(const ws_model *model, const ws_config *config, ws_event events
 
 /* Whatever the threshold: a word that is off and on, or muted, and other sensitivities. */
 static void test_sensitivity_is_another_threshold(void) {
-    static ws_event rebuilt[EVENTS_MOST], set[EVENTS_MOST];
-    int most = 0;
+    static ws_event rebuilt[EVENTS_MAX], set[EVENTS_MAX];
+    int maximum = 0;
     for (int step = 0; step < SETTINGS; step++) {
         const int threshold = (step * 255 / (SETTINGS - 1) - 128) * SMOOTHING;
         const ws_model *model = ws_test_model(threshold);
@@ -251,13 +251,13 @@ static void test_sensitivity_is_another_threshold(void) {
         for (int i = 0; i < expected; i++) {
             CHECK(same(&rebuilt[i], &set[i]));
         }
-        if (expected > most) most = expected;
+        if (expected > maximum) maximum = expected;
     }
-    CHECK(most > 10);
+    CHECK(maximum > 10);
 }
 
 static void test_muted_and_off(void) {
-    static ws_event events[EVENTS_MOST];
+    static ws_event events[EVENTS_MAX];
     ws_config config = {.sensitivity = 12000, .shortest_ms = WS_ANY_LENGTH, .refractory_ms = 1};
     ws_event event;
     CHECK(wakes(MODEL, &config, events) == (int)((SAMPLES - FIRST) / STEP + 1));
@@ -279,8 +279,9 @@ static void test_muted_and_off(void) {
     config.off = false;
     CHECK(ws_configure(&engine, 0, &config) == WS_OK);
     CHECK(ws_configure(&engine, 1, &config) == WS_ERROR_WORD);
-    for (uint32_t heard = 0; heard < MODEL->receptive_hops * (uint32_t)WS_HOP - 2 * STEP;) {
-        heard += (uint32_t)ws_push(&engine, sound(), STEP);
+    for (uint32_t pushed_samples = 0;
+         pushed_samples < MODEL->receptive_hops * (uint32_t)WS_HOP - 2 * STEP;) {
+        pushed_samples += (uint32_t)ws_push(&engine, sound(), STEP);
         while (ws_poll(&engine, &event)) {
             CHECK(event.type == WS_EVENT_SCORE);
         }
@@ -295,7 +296,7 @@ int ws_program(int argc, const char *const *argv) {
     test_steps_come_when_they_should();
     test_events_not_polled_are_lost();
     test_states_are_checked();
-    test_an_engine_not_started_is_deaf();
+    test_an_engine_not_started_does_nothing();
     test_words_of_one_engine_must_fit();
     test_null_is_refused();
     test_sensitivity_is_another_threshold();

@@ -6,7 +6,7 @@
 
 volatile int16_t ws_image_microphone;
 volatile uint8_t ws_image_state;
-volatile bool ws_image_lamp;
+volatile bool ws_image_led;
 
 int ws_board_main(void) {
     static ws_words_engine engine;
@@ -21,7 +21,7 @@ int ws_board_main(void) {
             ws_event event;
             used += ws_push(&engine, pcm + used, WS_HOP - used);
             while (ws_poll(&engine, &event)) {
-                if (event.type == WS_EVENT_WAKE) ws_image_lamp = true;
+                if (event.type == WS_EVENT_WAKE) ws_image_led = true;
             }
         }
     }

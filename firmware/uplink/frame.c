@@ -44,7 +44,7 @@ void ws_frame_begin(ws_frame_writer *frame, uint8_t type, uint32_t number) {
     put_counted(frame, type);
     frame->room = 4;
     ws_frame_number(frame, number, 4);
-    frame->room = WS_FRAME_PAYLOAD_MOST;
+    frame->room = WS_FRAME_PAYLOAD_MAX;
 }
 
 void ws_frame_bytes(ws_frame_writer *frame, const void *bytes, size_t count) {
@@ -96,8 +96,8 @@ static size_t contents(uint8_t *bytes, size_t length) {
 }
 
 static bool whole(uint8_t *bytes, size_t length, ws_frame *frame) {
-    size_t count = length == WS_FRAME_MOST ? 0 : contents(bytes, length);
-    if (count < WS_FRAME_HEAD + WS_FRAME_CRC || count > WS_FRAME_CONTENTS_MOST) return false;
+    size_t count = length == WS_FRAME_MAX ? 0 : contents(bytes, length);
+    if (count < WS_FRAME_HEAD + WS_FRAME_CRC || count > WS_FRAME_CONTENTS_MAX) return false;
     count -= WS_FRAME_CRC;
     uint32_t crc = 0xFFFFFFFFu;
     for (size_t i = 0; i < count; i++) {
@@ -113,7 +113,7 @@ static bool whole(uint8_t *bytes, size_t length, ws_frame *frame) {
 
 bool ws_frame_read(ws_frame_reader *reader, uint8_t byte, ws_frame *frame) {
     if (byte != 0) {
-        if (reader->length < WS_FRAME_MOST) reader->bytes[reader->length++] = byte;
+        if (reader->length < WS_FRAME_MAX) reader->bytes[reader->length++] = byte;
         return false;
     }
     bool begun = reader->length > 0 && reader->bytes[0] == 1;

@@ -13,15 +13,15 @@ WS_BEGIN_C
 
 #define WS_FRAME_HEAD 6u /* bytes before the payload */
 #define WS_FRAME_CRC 4u
-#define WS_FRAME_PAYLOAD_MOST 326u
-#define WS_FRAME_CONTENTS_MOST (WS_FRAME_HEAD + WS_FRAME_PAYLOAD_MOST + WS_FRAME_CRC)
+#define WS_FRAME_PAYLOAD_MAX 326u
+#define WS_FRAME_CONTENTS_MAX (WS_FRAME_HEAD + WS_FRAME_PAYLOAD_MAX + WS_FRAME_CRC)
 /* On the line: the first zero's code, one code for each 254 bytes, and both ends. */
-#define WS_FRAME_MOST \
-    (1u + (WS_FRAME_CONTENTS_MOST - 1u) + (WS_FRAME_CONTENTS_MOST + 252u) / 254u + 2u)
+#define WS_FRAME_MAX \
+    (1u + (WS_FRAME_CONTENTS_MAX - 1u) + (WS_FRAME_CONTENTS_MAX + 252u) / 254u + 2u)
 
 /* A frame as it is written: COBS and CRC as the bytes come, without a second buffer. */
 typedef struct {
-    uint8_t bytes[WS_FRAME_MOST];
+    uint8_t bytes[WS_FRAME_MAX];
     size_t length; /* of `bytes` */
     size_t code;   /* where the block that is not yet full tells its length */
     size_t room;   /* bytes of payload that still fit */
@@ -43,9 +43,9 @@ typedef struct {
 
 /* Reads frames out of a stream, whatever else is in it. */
 typedef struct {
-    uint8_t bytes[WS_FRAME_MOST]; /* since the last zero */
-    size_t length;                /* WS_FRAME_MOST: too long for a frame */
-    uint32_t damaged;             /* began as a frame, and was none */
+    uint8_t bytes[WS_FRAME_MAX]; /* since the last zero */
+    size_t length;               /* WS_FRAME_MAX: too long for a frame */
+    uint32_t damaged;            /* began as a frame, and was none */
 } ws_frame_reader;
 
 void ws_frame_reader_reset(ws_frame_reader *reader);

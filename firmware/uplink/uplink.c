@@ -4,7 +4,7 @@
 
 #define AUDIO_SAMPLES ((size_t)WS_HOP) /* of a frame */
 
-_Static_assert(6u + 2u * WS_HOP <= WS_FRAME_PAYLOAD_MOST, "a hop must fit into a frame");
+_Static_assert(6u + 2u * WS_HOP <= WS_FRAME_PAYLOAD_MAX, "a hop must fit into a frame");
 _Static_assert(WS_PREROLL_SLACK >= 2u * WS_HOP, "a frame must fit into the slack");
 
 void ws_uplink_reset(ws_uplink *uplink) {
@@ -14,7 +14,7 @@ void ws_uplink_reset(ws_uplink *uplink) {
 
 void ws_uplink_restart(ws_uplink *uplink) {
     uplink->ring = (ws_ring)WS_RING(uplink->pcm);
-    uplink->heard = 0;
+    uplink->processed = 0;
     uplink->active = false;
     uplink->waits = false;
     uplink->input_ended = false;
@@ -26,12 +26,12 @@ void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count) {
     const uint32_t room = WS_PREROLL_CAPACITY - ws_ring_count(&uplink->ring);
     if (put > room) ws_ring_drop(&uplink->ring, put - room);
     (void)ws_ring_put(&uplink->ring, pcm + count - put, put);
-    uplink->heard += count;
+    uplink->processed += count;
 }
 
 /* The first sample that is still there. */
 static uint64_t oldest(const ws_uplink *uplink) {
-    return uplink->heard - ws_ring_count(&uplink->ring);
+    return uplink->processed - ws_ring_count(&uplink->ring);
 }
 
 void ws_uplink_missed(ws_uplink *uplink, uint64_t samples) {
@@ -68,7 +68,7 @@ void ws_uplink_switch(ws_uplink *uplink, bool on) {
 
 void ws_uplink_input_ended(ws_uplink *uplink) {
     uplink->input_ended = true;
-    end_at(uplink, uplink->heard, WS_UPLINK_INPUT_ENDED);
+    end_at(uplink, uplink->processed, WS_UPLINK_INPUT_ENDED);
 }
 
 static void begin_frame(ws_uplink *uplink, uint8_t type) {
@@ -100,16 +100,16 @@ static void begin_message(ws_uplink *uplink) {
     const ws_model *model = ws_words_models[event->word];
     /* What lies before all that the network saw is cut; so the rest is still in the ring. */
     uint64_t start = event->start;
-    if (start + WS_WORD_MOST < event->sample) start = event->sample - WS_WORD_MOST;
+    if (start + WS_WORD_MAX < event->sample) start = event->sample - WS_WORD_MAX;
     uint64_t end = event->end > start ? event->end : start + 1;
     uplink->utterance = (uint16_t)(uplink->utterance == UINT16_MAX ? 1 : uplink->utterance + 1);
     uplink->first = uplink->next = start > WS_PREROLL_SAMPLES ? start - WS_PREROLL_SAMPLES : 0;
-    uplink->end = event->sample + WS_UPLINK_FOLLOW_MOST;
+    uplink->end = event->sample + WS_UPLINK_FOLLOW_MAX;
     uplink->reason = WS_UPLINK_LONGEST;
     uplink->message_unsent = 0;
     uplink->active = true;
     uplink->waits = false;
-    if (uplink->input_ended) end_at(uplink, uplink->heard, WS_UPLINK_INPUT_ENDED);
+    if (uplink->input_ended) end_at(uplink, uplink->processed, WS_UPLINK_INPUT_ENDED);
 
     ws_frame_writer *frame = &uplink->frame;
     begin_frame(uplink, WS_UPLINK_START);
@@ -168,8 +168,8 @@ static bool next_frame(ws_uplink *uplink) {
         return true;
     }
     if (uplink->next < oldest(uplink)) skip(uplink);
-    bool over = uplink->end <= uplink->heard;
-    uint64_t left = (over ? uplink->end : uplink->heard) - uplink->next;
+    bool over = uplink->end <= uplink->processed;
+    uint64_t left = (over ? uplink->end : uplink->processed) - uplink->next;
     if (left >= AUDIO_SAMPLES) {
         audio(uplink, AUDIO_SAMPLES);
     } else if (over && left > 0) {

@@ -14,14 +14,14 @@
 WS_BEGIN_C
 
 #define WS_UPLINK_VERSION 1u
-#define WS_UPLINK_FOLLOW_MOST (10u * WS_SAMPLE_RATE)
+#define WS_UPLINK_FOLLOW_MAX (10u * WS_SAMPLE_RATE)
 
 #define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
 /* The longest word: what the steps that wake together see. */
-#define WS_WORD_MOST ((WS_SEEN_HOPS - 1u) * WS_HOP + WS_WINDOW)
+#define WS_WORD_MAX ((WS_SEEN_HOPS - 1u) * WS_HOP + WS_WINDOW)
 /* A quarter of a second in which the link may stand still before it catches up. */
 #define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
-#define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MOST + WS_PREROLL_SLACK)
+#define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MAX + WS_PREROLL_SLACK)
 
 enum { WS_UPLINK_START = 1, WS_UPLINK_AUDIO = 2, WS_UPLINK_END = 3 }; /* types of frames */
 
@@ -40,7 +40,7 @@ typedef size_t (*ws_uplink_link)(void *to, const uint8_t *bytes, size_t count);
 typedef struct {
     ws_ring ring; /* the newest samples: in `pcm` */
     int16_t pcm[WS_PREROLL_CAPACITY];
-    uint64_t heard; /* samples, since the engine started */
+    uint64_t processed; /* samples, since the engine started */
     bool on;
     bool input_ended;
     uint64_t missed; /* samples that came in and were not heard, in all */

@@ -326,9 +326,9 @@ def test_refused(
 ) -> None:
     path, out = written(tmp_path, make), tmp_path / "out"
     assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for part in [str(path), *parts]:
-        assert part in said, f"{part!r} is not in: {said}"
+        assert part in printed, f"{part!r} is not in: {printed}"
     assert not out.exists()
 
 
@@ -363,10 +363,10 @@ def test_golden(tmp_path: Path) -> None:
     path = written(tmp_path, golden_model)
     _, made = emit_model(path, "tiny", "plain", tmp_path / "out", copies=False)
     names = sorted(p.name for p in made)
-    kept = ROOT / "build/golden-compiled"
-    kept.mkdir(parents=True, exist_ok=True)
+    state_columns = ROOT / "build/golden-compiled"
+    state_columns.mkdir(parents=True, exist_ok=True)
     for name in names:
-        shutil.copy(tmp_path / "out" / name, kept)
+        shutil.copy(tmp_path / "out" / name, state_columns)
     assert sorted(p.name for p in GOLDEN.iterdir()) == names
     for name in names:
         old, new = (GOLDEN / name).read_text(), (tmp_path / "out" / name).read_text()

@@ -264,8 +264,10 @@ def test_a_stream_that_saves_nothing_is_warned_about(
     path = written(tmp_path, no_gain)
     command = ["model", "compile", str(path), "--name", "m", "--out", str(tmp_path / "c")]
     assert main([*command, "--stream"]) == 0
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "120 multiply-accumulates a run, 120 for the whole" in said
+    printed = capsys.readouterr().err
+    assert (
+        printed.count("\n") == 1 and "120 multiply-accumulates a run, 120 for the whole" in printed
+    )
     assert main(command) == 0 and not capsys.readouterr().err
 
 

@@ -18,7 +18,16 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from tests.support.executors import ALEXA, TFLM, Executor, Int8, LiteRT, Model, check_equal, heard
+from tests.support.executors import (
+    ALEXA,
+    TFLM,
+    Executor,
+    Int8,
+    LiteRT,
+    Model,
+    check_equal,
+    expected_of,
+)
 from tests.support.firmware_build import EMULATED, Build, build
 from tests.support.vectors import (
     FRONTEND,
@@ -118,7 +127,7 @@ def of_stream(pcm: NDArray[np.int16]) -> tuple[Vectors, Expected]:
     vectors, expected = Vectors(), []
     for state in STATES:
         vectors.stream(state, pcm)
-        expected.append(heard(ALEXA, state, pcm))
+        expected.append(expected_of(ALEXA, state, pcm))
     return vectors, expected
 
 

@@ -191,8 +191,8 @@ def librosa_errors(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
         dtype=np.float64,
     )
     energy = (mel @ np.abs(spectrum) ** 2).T
-    heard = energy.max(axis=1, keepdims=True) > 1e-3  # frames of zeros have no decibels
-    counted = heard & (energy >= energy.max(axis=1, keepdims=True) * 1e-6)
+    audible = energy.max(axis=1, keepdims=True) > 1e-3  # frames of zeros have no decibels
+    counted = audible & (energy >= energy.max(axis=1, keepdims=True) * 1e-6)
     got = decibels(f, Extractor(f).features_q8(pcm))
     want = 10 * np.log10(np.maximum(energy, 1e-12))
     return (got - want)[counted]

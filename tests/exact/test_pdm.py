@@ -103,7 +103,7 @@ def reference(bits: NDArray[np.uint8], gain_db: int) -> NDArray[np.int64]:
 
 def test_the_c_holds_the_taps_of_the_design() -> None:
     text = (ROOT / PDM).read_text(encoding="utf-8")
-    body = text[text.index("taps[WS_HALF_TAPS / 2] = {") :]
+    body = text[text.index("taps[WS_HALFBAND_TAPS / 2] = {") :]
     numbers = body[body.index("{") + 1 : body.index("}")].replace("/**/", "").split(",")
     assert [int(number) for number in numbers if number.strip()] == pdm.taps()[:32].tolist()
 

@@ -7,14 +7,14 @@
 
 #include "fuzz.h"
 
-#define HOPS_MOST 300u
+#define HOPS_MAX 300u
 
 enum { LOUD = 1, PINS = 2, ROOM = 0x0C, FIRST_HOP = 0xF0 };
 
 ws_fault ws_last_fault;
 
 static fuzz_input input;
-static unsigned hops_heard, pins;
+static unsigned hops_processed, pins;
 static size_t room;
 static bool line_open, frame_open;
 static ws_frame_reader frames;
@@ -46,8 +46,8 @@ static void come_in(uint8_t switches) {
         pcm[i] = (int16_t)((switches & LOUD) != 0 ? 0x7000 : 1);
     }
     (void)ws_device_hear(pcm);
-    hops_heard++;
-    if ((switches & PINS) != 0) pins ^= 1u + (hops_heard & 6u);
+    hops_processed++;
+    if ((switches & PINS) != 0) pins ^= 1u + (hops_processed & 6u);
     room = (switches & ROOM) * 50u;
 }
 
@@ -65,12 +65,12 @@ void ws_driver_listen(void) {
 /* Asked before it sleeps, and while it is late: a hop comes in, the input's or, for what the port
  * has not yet taken, one more. */
 bool ws_driver_ended(void) {
-    if (input.next == input.end || hops_heard >= HOPS_MOST) return true;
+    if (input.next == input.end || hops_processed >= HOPS_MAX) return true;
     come_in(*input.next >= FIRST_HOP ? fuzz_byte(&input) : FIRST_HOP + ROOM);
     return false;
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     (void)lit;
 }
 
@@ -119,14 +119,14 @@ static void start_over(void) {
     ring = (ws_ring)WS_RING(hops);
     memset(&settings, 0, sizeof settings);
     expected = 0;
-    missed = untold = lamp_off = 0;
-    overruns = late_until = 0;
-    late = false;
+    missed = unreported = led_off = 0;
+    overruns = stalled_until = 0;
+    stalled = false;
     pins_last = pins_taken = 0;
     command_length = lines_length = 0;
     command_damaged = false;
 
-    hops_heard = pins = 0;
+    hops_processed = pins = 0;
     room = 0;
     line_open = frame_open = false;
     ws_frame_reader_reset(&frames);

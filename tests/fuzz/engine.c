@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-#define SAMPLES_MOST 8000u /* of an input: half a second */
+#define SAMPLES_MAX 8000u /* of an input: half a second */
 
 static void check_event(const ws_event *event, uint64_t samples) {
     CHECK(event->sample <= samples && event->start < event->end && event->end <= event->sample);
@@ -57,7 +57,7 @@ static void sound(int16_t *pcm, size_t count, unsigned what, uint32_t *random) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_input input = {data, data + size};
     ws_words_engine *whole = malloc(sizeof *whole), *pieces = malloc(sizeof *pieces);
-    int16_t *pcm = malloc(SAMPLES_MOST * sizeof *pcm);
+    int16_t *pcm = malloc(SAMPLES_MAX * sizeof *pcm);
     CHECK(whole != NULL && pieces != NULL && pcm != NULL);
     memset(whole, 0xA5, sizeof *whole); /* ws_init owes nothing to what was there */
     memset(pieces, 0, sizeof *pieces);
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     CHECK(ws_restart(whole, state) == WS_OK && ws_restart(pieces, state) == WS_OK);
 
     uint32_t random = 1;
-    size_t left = SAMPLES_MOST;
+    size_t left = SAMPLES_MAX;
     while (input.next < input.end && left > 0) {
         unsigned what = fuzz_byte(&input);
         unsigned value = fuzz_byte(&input);

@@ -10,7 +10,7 @@ static void read_noise(ws_frame_reader *reader, const uint8_t *bytes, size_t cou
     ws_frame frame;
     for (size_t i = 0; i < count; i++) {
         if (!ws_frame_read(reader, bytes[i], &frame)) continue;
-        CHECK(frame.count <= WS_FRAME_PAYLOAD_MOST);
+        CHECK(frame.count <= WS_FRAME_PAYLOAD_MAX);
         unsigned sum = 0;
         for (size_t k = 0; k < frame.count; k++) {
             sum += frame.payload[k]; /* all of it must be there */
@@ -23,7 +23,7 @@ static void read_back(ws_frame_reader *reader, const ws_frame_writer *writer, ui
                       uint32_t number, const uint8_t *payload, size_t count) {
     ws_frame frame;
     unsigned found = 0;
-    CHECK(writer->length <= WS_FRAME_MOST);
+    CHECK(writer->length <= WS_FRAME_MAX);
     for (size_t i = 0; i < writer->length; i++) {
         CHECK((writer->bytes[i] == 0) == (i == 0 || i == writer->length - 1));
         bool read = ws_frame_read(reader, writer->bytes[i], &frame);
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ws_frame_begin(writer, type, number);
     ws_frame_bytes(writer, payload, count);
     ws_frame_end(writer);
-    if (count > WS_FRAME_PAYLOAD_MOST) count = WS_FRAME_PAYLOAD_MOST; /* the rest is left out */
+    if (count > WS_FRAME_PAYLOAD_MAX) count = WS_FRAME_PAYLOAD_MAX; /* the rest is left out */
     read_back(reader, writer, type, number, payload, count);
     free(writer);
     free(reader);

@@ -43,7 +43,7 @@ from wakestate.contract.kernels import KERNELS
 #: Where faults and accepted mutants are kept until the next run.
 OUT = ROOT / "build/mutants"
 #: Of one mutant: seconds of the processor, and bytes.
-SECONDS, MOST_BYTES = 30, 1 << 30
+SECONDS, MAX_BYTES = 30, 1 << 30
 FAULTS = ("traceback", "several lines", "hang", "over 1 GB", "died")
 INTEGERS = [
     n + d for n in (0, 4, 8, 16, 127, 255, 1000, 32768, 65536, 1 << 24, 1 << 30) for d in (-1, 0, 1)
@@ -62,7 +62,7 @@ class Mutant:
     model: str
     options: tuple[str, ...]  # of the compiler
     outcome: str
-    said: str
+    messages: str
 
 
 def frame_of(data: bytes) -> list[int]:
@@ -116,8 +116,8 @@ def attempt(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
         # Beside what the parent has mapped, which is gigabytes where it has loaded TensorFlow.
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + 3 * MOST_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        maximum = pages * resource.getpagesize() + 3 * MAX_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (maximum, maximum))
         os.write(writes, json.dumps(_compile(path, options, out)).encode()[:60000])
         os._exit(0)
     os.close(writes)
@@ -128,22 +128,22 @@ def attempt(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
         return "hang", f"more than {SECONDS} s of the processor"
     if not answer:
         return "died", f"status {status}"
-    outcome, said = json.loads(answer)
-    return outcome, said
+    outcome, messages = json.loads(answer)
+    return outcome, messages
 
 
 def _compile(path: Path, options: Sequence[str], out: Path) -> tuple[str, str]:
-    said = io.StringIO()
+    messages = io.StringIO()
     call = ["model", "compile", str(path), "--name", "k", "--out", str(out), *options]
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(messages):
             status = wakestate(call)
     except BaseException:
         return "traceback", traceback.format_exc()[-2000:]
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if most > MOST_BYTES:
-        return "over 1 GB", f"{most} bytes"
-    text = said.getvalue()
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if maximum > MAX_BYTES:
+        return "over 1 GB", f"{maximum} bytes"
+    text = messages.getvalue()
     if status and len(text.splitlines()) != 1:
         return "several lines", text[:2000]
     return "refused" if status else "accepted", text[:2000]
@@ -162,10 +162,10 @@ def _share(files: Sequence[Path], numbers: Sequence[int], seed: int, out: Path) 
         path.write_bytes(mutate(chance, base[which][1], frames[which]))
         options = ["--kernels", chance.choice(KERNELS)]
         options += ["--stream"] if chance.random() < 0.2 else []
-        outcome, said = attempt(path, options, folder / "c")
+        outcome, messages = attempt(path, options, folder / "c")
         if outcome == "refused":
             shutil.rmtree(folder)
-        found.append(Mutant(number, base[which][0].name, tuple(options), outcome, said))
+        found.append(Mutant(number, base[which][0].name, tuple(options), outcome, messages))
     return found
 
 
@@ -179,7 +179,7 @@ def compile_mutants(
     return sorted((m for share in done for m in share), key=lambda m: m.number)
 
 
-def sample(mutants: Sequence[Mutant], most: int, out: Path) -> list[tuple[Mutant, Path]]:
+def sample(mutants: Sequence[Mutant], maximum: int, out: Path) -> list[tuple[Mutant, Path]]:
     """Accepted ones whose C differs and runs on this machine, each with its folder."""
     different: dict[bytes, tuple[Mutant, Path]] = {}
     for mutant in mutants:
@@ -189,7 +189,7 @@ def sample(mutants: Sequence[Mutant], most: int, out: Path) -> list[tuple[Mutant
             different.setdefault(hashlib.sha256(body).digest(), (mutant, folder))
     chosen = list(different.values())
     random.Random(1).shuffle(chosen)
-    return chosen[:most]
+    return chosen[:maximum]
 
 
 def run_sanitized(folder: Path) -> str:
@@ -238,11 +238,11 @@ def report(mutants: Sequence[Mutant], ran: Sequence[tuple[Mutant, Path, str]], o
     for mutant in mutants:
         if mutant.outcome in FAULTS:
             where = out / str(mutant.number) / "mutant.tflite"
-            last = mutant.said.strip().splitlines()[-1:]
+            last = mutant.messages.strip().splitlines()[-1:]
             print(f"FAULT {mutant.outcome}: {where} {' '.join(mutant.options)}: {last}")
-    findings = [(folder, said) for _, folder, said in ran if said]
-    for folder, said in findings:
-        wrong = [line for line in said.splitlines() if "error" in line.lower()] or [said]
+    findings = [(folder, messages) for _, folder, messages in ran if messages]
+    for folder, messages in findings:
+        wrong = [line for line in messages.splitlines() if "error" in line.lower()] or [messages]
         print(f"FAULT finding: {folder}: {wrong[0]}")
     print(f"{len(mutants)} mutants: {outcomes}")
     print(f"{len(ran)} accepted ones built with sanitizers and run: {len(findings)} findings")
@@ -272,8 +272,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mutants = compile_mutants(files, given.count, given.seed, OUT, given.jobs)
     chosen = sample(mutants, given.sample, OUT)
     with ThreadPoolExecutor(given.jobs) as pool:
-        said = pool.map(lambda pair: run_sanitized(pair[1]), chosen)
-        ran = [(mutant, folder, text) for (mutant, folder), text in zip(chosen, said, strict=True)]
+        messages = pool.map(lambda pair: run_sanitized(pair[1]), chosen)
+        ran = [
+            (mutant, folder, text) for (mutant, folder), text in zip(chosen, messages, strict=True)
+        ]
     return report(mutants, ran, OUT)
 
 

@@ -66,9 +66,15 @@ def command() -> list[bytes]:
         b"x" * 200 + b"\n",
         b"stats\0\n",
     ]
-    said = quiet * 3 + (quiet * 2).join(lines)
+    commands_ = quiet * 3 + (quiet * 2).join(lines)
     sound = b"uplink on\n" + quiet * 30 + loud * 20 + quiet * 10 + b"stop 1\n" + b"\xf0" * 9
-    return [*lines, said, sound, sound.replace(quiet, b"\xf4"), said.replace(quiet, pins) + sound]
+    return [
+        *lines,
+        commands_,
+        sound,
+        sound.replace(quiet, b"\xf4"),
+        commands_.replace(quiet, pins) + sound,
+    ]
 
 
 def _operations(*operations: tuple[int, int]) -> bytes:
@@ -77,9 +83,9 @@ def _operations(*operations: tuple[int, int]) -> bytes:
 
 def uplink() -> list[bytes]:
     """Wakes that are sent whole, too slowly, stopped, and one after another."""
-    hear, wake, switch, stop, missed, finish, device, pump = range(8)
-    whole = [(hear, 20000), (wake, 0x4010), *[(device, 400)] * 30]
-    slow = [(hear, 60000), (wake, 0x0108), *[(device, 9)] * 20, (hear, 40000), (pump, 65535)]
+    process, wake, switch, stop, missed, finish, device, pump = range(8)
+    whole = [(process, 20000), (wake, 0x4010), *[(device, 400)] * 30]
+    slow = [(process, 60000), (wake, 0x0108), *[(device, 9)] * 20, (process, 40000), (pump, 65535)]
     stopped = [*whole, (stop, 1), (finish, 100), (pump, 4000), (switch, 0), (switch, 1)]
     return [
         _operations(*each)

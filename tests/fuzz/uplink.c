@@ -10,7 +10,7 @@
 
 static ws_uplink *uplink;
 static ws_frame_reader reader;
-static uint64_t heard;
+static uint64_t processed;
 static size_t room;
 
 /* Of the message that goes on. */
@@ -34,7 +34,7 @@ static void on_start(const ws_frame *frame) {
     uint32_t end = number(frame->payload + 12, 4);
     uint32_t wake = number(frame->payload + 16, 4);
     CHECK(start <= WS_PREROLL_SAMPLES && start < end);
-    CHECK(wake <= WS_PREROLL_SAMPLES + WS_WORD_MOST);
+    CHECK(wake <= WS_PREROLL_SAMPLES + WS_WORD_MAX);
     utterance = (uint16_t)number(frame->payload, 2);
     active = true;
     next_index = 0;
@@ -47,7 +47,7 @@ static void on_audio(const ws_frame *frame) {
     CHECK(number(frame->payload, 2) == utterance && index >= next_index);
     for (size_t i = 6; i < frame->count; i += 2) {
         uint64_t at = first_of_wake + index++;
-        CHECK(at < heard && number(frame->payload + i, 2) == (uint16_t)at);
+        CHECK(at < processed && number(frame->payload + i, 2) == (uint16_t)at);
     }
     next_index = index;
 }
@@ -75,12 +75,12 @@ static size_t take(void *to, const uint8_t *bytes, size_t count) {
     return count;
 }
 
-static void hear(size_t count) {
+static void process(size_t count) {
     int16_t pcm[WS_HOP];
     for (; count > 0; count -= count < WS_HOP ? count : WS_HOP) {
         size_t part = count < WS_HOP ? count : WS_HOP;
         for (size_t i = 0; i < part; i++) {
-            pcm[i] = (int16_t)heard++;
+            pcm[i] = (int16_t)processed++;
         }
         ws_uplink_hear(uplink, pcm, part);
     }
@@ -88,11 +88,11 @@ static void hear(size_t count) {
 
 /* As the engine would say it: 0 <= start < end <= sample. */
 static void wake(unsigned value) {
-    if (heard < wake_at + WS_HOP) return; /* wakes have a refractory time */
-    wake_at = heard;
-    uint64_t end = heard - value % 256u * 64u % heard;
+    if (processed < wake_at + WS_HOP) return; /* wakes have a refractory time */
+    wake_at = processed;
+    uint64_t end = processed - value % 256u * 64u % processed;
     uint64_t start = end - 1 - (uint64_t)(value >> 8) * 256u % end;
-    ws_event event = {.type = WS_EVENT_WAKE, .sample = heard, .start = start, .end = end};
+    ws_event event = {.type = WS_EVENT_WAKE, .sample = processed, .start = start, .end = end};
     event.state = (uint8_t)(value % WS_STATE_COUNT);
     event.probability = (uint16_t)value;
     ws_uplink_wake(uplink, &event);
@@ -102,7 +102,7 @@ static void operate(unsigned what, unsigned value) {
     room = 0;
     switch (what % 8u) {
         case 0:
-            hear(value % (WS_PREROLL_CAPACITY + WS_PREROLL_SLACK));
+            process(value % (WS_PREROLL_CAPACITY + WS_PREROLL_SLACK));
             break;
         case 1:
             wake(value);
@@ -121,7 +121,7 @@ static void operate(unsigned what, unsigned value) {
             (void)ws_uplink_finish(uplink, take, NULL);
             break;
         case 6:
-            hear(WS_HOP); /* fall through: as a device does */
+            process(WS_HOP); /* fall through: as a device does */
         default:
             room = value;
             while (ws_uplink_pump(uplink, take, NULL)) {
@@ -136,7 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ws_uplink_reset(uplink);
     ws_uplink_switch(uplink, true);
     ws_frame_reader_reset(&reader);
-    heard = wake_at = 0;
+    processed = wake_at = 0;
     active = false;
     while (input.next < input.end) {
         unsigned what = fuzz_byte(&input);

@@ -15,10 +15,10 @@ static unsigned switches;
 
 ws_streams ws_io = {.in = 0, .out = 1, .err = 2};
 
-int32_t ws_io_read(int file, void *to, size_t most) {
+int32_t ws_io_read(int file, void *to, size_t maximum) {
     (void)file;
     if ((switches & BREAKS) != 0 && at > count / 2) return -1;
-    size_t part = count - at < most ? count - at : most;
+    size_t part = count - at < maximum ? count - at : maximum;
     if (piece > 0 && part > piece) part = piece;
     memcpy(to, bytes + at, part);
     at += part;
@@ -46,21 +46,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     at = 0;
 
     ws_wav *wav = malloc(sizeof *wav); /* so that the sanitizer sees both of its ends */
-    size_t most = (switches >> 4) * 64u + 1u;
-    int16_t *pcm = malloc(most * sizeof *pcm);
+    size_t maximum = (switches >> 4) * 64u + 1u;
+    int16_t *pcm = malloc(maximum * sizeof *pcm);
     CHECK(wav != NULL && pcm != NULL);
 
     size_t samples = 0;
     if (ws_wav_open(wav, (switches & IS_STDIN) != 0 ? ws_io.in : 3, (switches & RAW) != 0)) {
-        for (size_t got; (got = ws_wav_read(wav, pcm, most)) > 0; samples += got) {
-            CHECK(got <= most);
+        for (size_t got; (got = ws_wav_read(wav, pcm, maximum)) > 0; samples += got) {
+            CHECK(got <= maximum);
         }
     } else {
         CHECK(wav->failed);
     }
     CHECK(samples * sizeof *pcm <= count);
     if (wav->failed) check_problem(&wav->problem);
-    CHECK(ws_wav_read(wav, pcm, most) == 0); /* the end stays the end */
+    CHECK(ws_wav_read(wav, pcm, maximum) == 0); /* the end stays the end */
     free(pcm);
     free(wav);
     return 0;

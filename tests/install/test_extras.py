@@ -277,9 +277,9 @@ def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: 
     every = "from wakestate.__main__ import cli, main; [main([n, '--help']) for n in cli.commands]"
     assert run(bare, "-c", every).count("Usage: wakestate ") == len(cli.commands)
     for command, extra in ((["word", "confusables"], "synth"), (["service", "serve"], "serve")):
-        said = run(bare, "-m", "wakestate", *command, status=1)
-        assert said.endswith(f": not installed; pip install 'wakestate[{extra}]'\n"), said
-        assert said.count("\n") == 1
+        printed = run(bare, "-m", "wakestate", *command, status=1)
+        assert printed.endswith(f": not installed; pip install 'wakestate[{extra}]'\n"), printed
+        assert printed.count("\n") == 1
     done = subprocess.run([bare, "-c", "import soundfile"], capture_output=True, check=False)
     assert done.returncode  # it is bare
 
@@ -313,12 +313,12 @@ def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> Non
     packages = next(bare.parent.parent.glob("lib/python*/site-packages"))
     zipfile.ZipFile(next(tmp_path.glob("wakestate-*.whl"))).extractall(packages)
     (tmp_path / "empty").mkdir()
-    heard = run(bare, "-m", "wakestate", "emulate", cwd=tmp_path / "empty")
-    events = [json.loads(line) for line in heard.splitlines()]
+    printed = run(bare, "-m", "wakestate", "emulate", cwd=tmp_path / "empty")
+    events = [json.loads(line) for line in printed.splitlines()]
     assert [event["t"] for event in events] == [1.805, 7.745, 14.465]
     for name in ("train", "convert", "boards"):
-        said = run(bare, "-c", f"import {name}", status=1, cwd=tmp_path / "empty")
-        assert "ModuleNotFoundError" in said
+        printed = run(bare, "-c", f"import {name}", status=1, cwd=tmp_path / "empty")
+        assert "ModuleNotFoundError" in printed
 
 
 @pytest.mark.parametrize("bare", ["audio"], indirect=True)
@@ -328,8 +328,8 @@ def test_audio_decodes(bare: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text('#!/bin/sh\nfor file; do :; done\nwc -c <"$file"\n')
     count.chmod(0o755)
-    heard = run(bare, "-m", "wakestate", "emulate", "--program", count, "--", tmp_path / "x.flac")
-    assert int(heard) == 44 + 2 * RATE
+    printed = run(bare, "-m", "wakestate", "emulate", "--program", count, "--", tmp_path / "x.flac")
+    assert int(printed) == 44 + 2 * RATE
 
 
 @pytest.mark.parametrize("bare", ["flash"], indirect=True)
@@ -344,7 +344,7 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         pytest.skip("flite is not installed")
     word = tmp_path / "jarvis.toml"
     word.write_text('name = "jarvis"\nphrase = "hey jarvis"\n[data]\npositive = ["hey jarvis"]\n')
-    said = run(
+    printed = run(
         bare,
         "-m",
         "wakestate",
@@ -363,7 +363,7 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         "--downloads",
         tmp_path,
     )
-    assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in said
+    assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in printed
     assert len(list((tmp_path / "data").glob("*/tts/*.opus"))) == 6
 
 
@@ -377,7 +377,7 @@ def test_serve_answers(bare: Path, tmp_path: Path) -> None:
         "wakestate",
         "gateway",
         "run",
-        "--first-of-two",
+        "--two-stage",
         "--word",
         "alexa",
         *models,

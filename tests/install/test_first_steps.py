@@ -45,7 +45,7 @@ def make(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProces
         (["compile"], "TFLITE is not given"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_installed(
+def test_what_is_missing_is_reported_before_anything_is_installed(
     tmp_path: Path, arguments: list[str], line: str
 ) -> None:
     done = make(*arguments, f"VENV={tmp_path / 'venv'}")
@@ -103,18 +103,22 @@ def venv(tmp_path: Path) -> Path:
 
 def test_an_interrupted_environment_is_seen(packages: ModuleType, venv: Path) -> None:
     thing = next(venv.glob("lib/python*/site-packages/thing"))
-    assert packages.damage(venv, look=True) == ""
+    assert packages.damage(venv, check_files=True) == ""
     (thing / "__init__.py").unlink()
-    assert packages.damage(venv, look=True) == "an interrupted set-up left thing half installed"
+    assert (
+        packages.damage(venv, check_files=True) == "an interrupted set-up left thing half installed"
+    )
     (thing / "__init__.py").touch()
     (thing.parent / "thing-1.dist-info/RECORD").unlink()
-    assert packages.damage(venv, look=True) == "an interrupted set-up left thing half installed"
-    assert packages.damage(venv, look=False) == ""
+    assert (
+        packages.damage(venv, check_files=True) == "an interrupted set-up left thing half installed"
+    )
+    assert packages.damage(venv, check_files=False) == ""
     shutil.move(thing.parent, thing.parent.parent.parent / "python3.1")  # of another Python
-    assert "has no pip" in packages.damage(venv, look=False)
+    assert "has no pip" in packages.damage(venv, check_files=False)
     (venv / "bin/python").unlink()
     (venv / "bin/python").symlink_to("/usr/bin/python3.1")
-    assert packages.damage(venv, look=False) == "its Python is gone"
+    assert packages.damage(venv, check_files=False) == "its Python is gone"
 
 
 def test_no_part_of_an_interrupted_environment_counts_as_done(
@@ -140,10 +144,10 @@ def test_no_part_of_an_interrupted_environment_counts_as_done(
     assert installs()
     packages.prepare(venv, busy)
     assert "making" in capsys.readouterr().out and not stamps[0].exists()
-    assert packages.damage(venv, look=True) == ""
+    assert packages.damage(venv, check_files=True) == ""
 
 
-def test_every_extra_says_its_size(packages: ModuleType) -> None:
+def test_every_extra_reports_its_size(packages: ModuleType) -> None:
     for extra, (download, disk) in packages.SIZES.items():
         assert 0 < download < disk and packages.names(extra)
     wanted = packages.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -158,7 +162,7 @@ def test_a_copied_word_file_is_noticed(tmp_path: Path) -> None:
     (line,) = copied(path, load_word(path))
     for part in (
         "[data.places] (10 recordings)",
-        "[data] near",
+        "[data] confusables",
         "[data] stressed_core",
         "[detector] shortest_s",
         "whose phrase is 'alexa'",

@@ -35,7 +35,7 @@ const char *ws_driver_reset_reason(void) {
 void ws_driver_listen(void) {
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     if (room_a_hop == SIZE_MAX) printf("lamp %d\n", lit);
 }
 

@@ -84,7 +84,7 @@ bool ws_driver_ended(void) {
     return now >= end;
 }
 
-void ws_driver_lamp(bool lit) {
+void ws_driver_led(bool lit) {
     (void)lit;
 }
 
@@ -97,7 +97,7 @@ void ws_driver_send(const void *bytes, size_t count) {
 size_t ws_driver_offer(const void *bytes, size_t count) {
     pass(1000);
     if (out_waits == 0) next_out = now + byte_ns;
-    if (count > BYTES_MOST - out_waits) count = BYTES_MOST - out_waits;
+    if (count > BYTES_MAX - out_waits) count = BYTES_MAX - out_waits;
     out_waits += count;
     (void)fwrite(bytes, 1, count, stdout);
     return count;

@@ -19,7 +19,7 @@ static void whole(void) {
     ws_pdm_hop(&pdm, words, pcm);
 }
 static void half(void) {
-    ws_half_hop(&pdm.half, pcm);
+    ws_halfband_hop(&pdm.half, pcm);
 }
 
 int ws_program(int argc, const char *const *argv) {

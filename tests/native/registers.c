@@ -9,15 +9,15 @@ typedef void (*writer)(uint32_t address, uint32_t value);
 typedef void (*barrier)(void);
 
 /* What the microphone's interrupt gave. */
-extern int16_t mock_heard[8][WS_HOP];
+extern int16_t mock_samples[8][WS_HOP];
 extern unsigned mock_hops;
 
-int16_t mock_heard[8][WS_HOP];
+int16_t mock_samples[8][WS_HOP];
 unsigned mock_hops;
 
 bool ws_device_hear(const int16_t pcm[WS_HOP]) {
     if (mock_hops == 8) return false;
-    memcpy(mock_heard[mock_hops++], pcm, sizeof mock_heard[0]);
+    memcpy(mock_samples[mock_hops++], pcm, sizeof mock_samples[0]);
     return true;
 }
 

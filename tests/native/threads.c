@@ -16,7 +16,7 @@ static void mix(uint64_t *hash, uint64_t value) {
     *hash = (*hash ^ value) * UINT64_C(1099511628211);
 }
 
-static void *hear(void *argument) {
+static void *process(void *argument) {
     const size_t number = (size_t)(uintptr_t)argument;
     ws_words_engine *engine = &engines[number];
     ws_event event;
@@ -36,7 +36,7 @@ int main(void) {
     pthread_t threads[THREADS];
     if (fread(pcm, sizeof pcm[0], SAMPLES, stdin) != SAMPLES) return 2;
     for (size_t i = 0; i < THREADS; i++) {
-        if (pthread_create(&threads[i], NULL, hear, (void *)(uintptr_t)i) != 0) return 3;
+        if (pthread_create(&threads[i], NULL, process, (void *)(uintptr_t)i) != 0) return 3;
     }
     for (size_t i = 0; i < THREADS; i++) {
         (void)pthread_join(threads[i], NULL);

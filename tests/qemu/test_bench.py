@@ -219,7 +219,7 @@ def test_a_baseline_keeps_what_was_not_measured(tmp_path: Path) -> None:
     assert read_report(tmp_path / "x.json", made_by="") == both
 
 
-def test_diff_command_fails_and_says_why(
+def test_diff_command_fails_and_reports_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base, out = tmp_path / "baseline.json", tmp_path / "bench.json"
@@ -241,7 +241,7 @@ def test_diff_command_fails_and_says_why(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "wording"),
     [
         (["--board", "host"], "host: QEMU cannot count its instructions; allowed: mps2-an385"),
         (["--board", "nowhere"], "no board 'nowhere'; there are:"),
@@ -249,10 +249,10 @@ def test_diff_command_fails_and_says_why(
     ],
 )
 def test_run_refuses_with_a_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], wording: str
 ) -> None:
     assert main(["bench", "run", *arguments, "--out", str(tmp_path)]) in (1, 2)
-    assert says in capsys.readouterr().err
+    assert wording in capsys.readouterr().err
 
 
 def test_output_that_is_no_count_is_refused() -> None:

@@ -20,8 +20,8 @@ from tests.support.firmware_build import (
     ROOT,
     SEMIHOSTED,
     build,
-    hear,
     host_device,
+    run_device,
     skip_without_qemu,
 )
 from tests.support.wav import LOUD, QUIET, SPEECH, pcm, wav
@@ -91,7 +91,7 @@ def test_a_late_main_loop_loses_nothing_while_the_ring_has_room(device: Path) ->
     assert (stats["overruns"], stats["lost"]) == (0, 0)
 
 
-def test_an_overrun_is_counted_told_once_and_over_within_one_window(device: Path) -> None:
+def test_an_overrun_is_counted_reported_once_and_over_within_one_window(device: Path) -> None:
     """Late by 100 ms at 0.5 s: two of ten hops do not fit into the ring of eight."""
     events, _ = run(device, SPEECH, "50:+10", "90:stats", "200:stats")
     stats = [event for event in events if event["type"] == "stats"]
@@ -102,12 +102,12 @@ def test_an_overrun_is_counted_told_once_and_over_within_one_window(device: Path
     assert abs(first["t"] - 1.065) <= 0.03 and abs(second["t"] - 2.565) <= 0.03
 
 
-def test_after_an_overrun_it_hears_as_if_the_gap_had_never_been(
+def test_after_an_overrun_it_works_as_if_the_gap_had_never_been(
     device: Path, tmp_path: Path
 ) -> None:
     """The same events as the emulator's on audio without the lost hops, shifted by them."""
-    kept = SPEECH[: 58 * HOP * 2] + SPEECH[60 * HOP * 2 :]
-    (tmp_path / "x.wav").write_bytes(wav(kept))
+    received = SPEECH[: 58 * HOP * 2] + SPEECH[60 * HOP * 2 :]
+    (tmp_path / "x.wav").write_bytes(wav(received))
     done = build("scripted", "host").run("emulator", tmp_path / "x.wav")
     expected = [json.loads(line)["t"] for line in done.stdout.splitlines()]
     events, _ = run(device, SPEECH, "50:+10")
@@ -152,7 +152,7 @@ def test_a_short_glitch_of_the_pins_is_no_change(device: Path) -> None:
     assert [event["type"] for event in events] == ["ready"]
 
 
-def test_it_tells_of_the_fault_before_and_of_what_did_not_come_up(device: Path) -> None:
+def test_it_reports_of_the_fault_before_and_of_what_did_not_come_up(device: Path) -> None:
     events, _ = run(device, pcm((0.1, QUIET)), FAULT="1", PROBLEM="the PLL does not lock")
     assert [(e["type"], e.get("text")) for e in events] == [
         ("fault", "board: fault 4"),
@@ -176,7 +176,7 @@ def expected() -> list[Event]:
 
 @pytest.mark.parametrize("board", EMULATED)
 def test_the_image_wakes_as_the_emulator_does(board: str, expected: list[Event]) -> None:
-    events = hear(build("alexa", board), SAMPLE)
+    events = run_device(build("alexa", board), SAMPLE)
     assert events[0]["type"] == "ready" and events[0]["board"] == board
     assert [(e["t"], e["p"], e["state"]) for e in wakes(events)] == [
         (e["t"], e["p"], e["state"]) for e in expected
@@ -188,7 +188,7 @@ def test_the_image_wakes_as_the_emulator_does(board: str, expected: list[Event])
 def test_the_image_recovers_from_being_late(board: str, expected: list[Event]) -> None:
     """Real interrupts, 100 ms without the main loop: hops are lost once, and counted. In a state in
     which no word of the sample is a near thing: the network's steps lie elsewhere afterwards."""
-    events = hear(build("alexa", board), SAMPLE, b"late 100\nstats\nstate volume=high\n")
+    events = run_device(build("alexa", board), SAMPLE, b"late 100\nstats\nstate volume=high\n")
     lost = [event["lost"] for event in events if "lost" in event and event["type"] != "stats"]
     assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # told by the next event alone
     found = wakes(events)
@@ -203,7 +203,7 @@ FAULTS = {"stack": 0, "undefined": 1, "unaligned": 1}
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("board", EMULATED)
-def test_a_fault_tells_its_registers(board: str, fault: str, tmp_path: Path) -> None:
+def test_a_fault_reports_its_registers(board: str, fault: str, tmp_path: Path) -> None:
     """An overflow of the stack, an undefined instruction, an unaligned double load."""
     facts = load_board(board)
     generate(board, tmp_path)
@@ -266,7 +266,7 @@ LACKING = {
 
 
 @pytest.mark.parametrize("board", LACKING)
-def test_a_real_boards_image_boots_and_obeys_in_qemu(board: str) -> None:
+def test_a_real_boards_image_boots_and_handles_commands_in_qemu(board: str) -> None:
     skip_without_qemu(board)
     made = build("alexa", board)
     call = command(made.board, made.program("device"), [], serial=True)
@@ -283,7 +283,7 @@ def test_a_real_boards_image_boots_and_obeys_in_qemu(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", LACKING)
-def test_a_real_board_restarts_after_a_fault_and_tells_of_it(board: str, tmp_path: Path) -> None:
+def test_a_real_board_restarts_after_a_fault_and_reports_of_it(board: str, tmp_path: Path) -> None:
     """An undefined instruction, put by the gdb port where the main loop asks for commands."""
     skip_without_qemu(board)
     made = build("alexa", board)

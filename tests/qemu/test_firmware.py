@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.executors import TOY, heard
+from tests.support.executors import TOY, expected_of
 from tests.support.firmware_build import ALL, REAL, ROOT, build, skip_without_qemu
 from wakestate.bench.stack import POINTED
 from wakestate.boards.schema import BoardError
@@ -58,7 +58,7 @@ def test_vectors_are_equal_on_host_and_boards(board: str) -> None:
     assert expected[3]["stream_outputs"].size == 3 * ((1 + (16000 - 400) // 160) // 2)
 
 
-def test_the_engine_hears_what_the_references_hear() -> None:
+def test_the_engine_equals_the_references() -> None:
     """Outputs, scores, starts and ends, of which some are clipped at each side, most not."""
     host = build("toy", "host", sanitize=True)
     rng = np.random.default_rng(9)
@@ -67,7 +67,7 @@ def test_the_engine_hears_what_the_references_hear() -> None:
     vectors = Vectors()
     for state in (0, 1):
         vectors.stream(state, pcm)
-    expected = [heard(TOY, state, pcm) for state in (0, 1)]
+    expected = [expected_of(TOY, state, pcm) for state in (0, 1)]
     given = run_vectors(host.board, host.program("vectors"), vectors)
     assert differences(expected, given, records=vectors.records) == []
     start = np.concatenate([found["stream_start"] for found in expected])

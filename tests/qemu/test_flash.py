@@ -115,7 +115,7 @@ def one_line(verb: str, board: str) -> str:
 
 
 @pytest.mark.parametrize("board", REAL)
-def test_without_a_board_one_line_says_what_to_plug_in(board: str) -> None:
+def test_without_a_board_one_line_reports_what_to_plug_in(board: str) -> None:
     """Through `make`, and before anything is built. Three seconds are the promise."""
     facts = load_board(board).flash
     assert facts is not None
@@ -127,7 +127,7 @@ def test_without_a_board_one_line_says_what_to_plug_in(board: str) -> None:
 
 
 @pytest.mark.parametrize("board", REAL)
-def test_without_a_serial_port_one_line_says_where_it_is(board: str) -> None:
+def test_without_a_serial_port_one_line_reports_where_it_is(board: str) -> None:
     if list(Path("/dev").glob("ttyACM*")) + list(Path("/dev").glob("ttyUSB*")):
         pytest.skip("a serial port is plugged in here")
     facts = load_board(board).uart
@@ -238,7 +238,7 @@ def test_the_serial_port_is_found_or_asked_for(monkeypatch: pytest.MonkeyPatch) 
     assert serial.port(board, None) == "/dev/ttyACM0"
 
 
-def test_a_port_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+def test_a_port_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     device = os.ttyname(theirs)
     with serial.open_port(device, 1_000_000):
@@ -377,7 +377,7 @@ def test_a_new_board_builds_and_runs(like: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "like", "says"),
+    ("name", "like", "wording"),
     [
         ("Mine", "mps2-an386", "allowed: small letters"),
         ("mps2-an385", "mps2-an386", "is there already"),
@@ -385,7 +385,7 @@ def test_a_new_board_builds_and_runs(like: str) -> None:
         ("mine", "host", "it is no board"),
     ],
 )
-def test_a_new_board_that_cannot_be(name: str, like: str, says: str) -> None:
-    with pytest.raises(BoardError, match=says):
+def test_a_new_board_that_cannot_be(name: str, like: str, wording: str) -> None:
+    with pytest.raises(BoardError, match=wording):
         new_board(name, like)
     assert "mine" not in board_names()

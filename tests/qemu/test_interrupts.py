@@ -50,13 +50,13 @@ def test_a_byte_comes_in_while_the_microphone_filters(
         assert process.stdout.readline() == b"in the handler\n"
         process.stdin.write(b"!")
         process.stdin.flush()
-        said = process.stdout.readline().decode().strip()
+        printed = process.stdout.readline().decode().strip()
         process.kill()
-    assert said == answer
+    assert printed == answer
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "wording"),
     [
         ("uart = 1 ", "uart = 2 ", "interrupts: uart: given 2; allowed: less than microphone, 2"),
         ("microphone = 2", "microphone = 16", "microphone: given 16; allowed: 0 to 15"),
@@ -64,12 +64,12 @@ def test_a_byte_comes_in_while_the_microphone_filters(
         ("[interrupts]", "[interrupt]", "interrupt: unknown key"),
     ],
 )
-def test_priorities_are_checked(old: str, new: str, says: str, tmp_path: Path) -> None:
+def test_priorities_are_checked(old: str, new: str, wording: str, tmp_path: Path) -> None:
     text = (ROOT / f"boards/{BOARD}/board.toml").read_text(encoding="utf-8")
     (tmp_path / BOARD).mkdir()
     assert old in text
     (tmp_path / BOARD / "board.toml").write_text(text.replace(old, new), encoding="utf-8")
-    with pytest.raises(BoardError, match=re.escape(says)):
+    with pytest.raises(BoardError, match=re.escape(wording)):
         load_board(BOARD, tmp_path)
 
 

@@ -55,22 +55,22 @@ def usage(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m55"])
 def test_the_deepest_of_a_chain_is_found(tmp_path: Path, core: str) -> None:
-    stack, said = linked(tmp_path, "chain", core), usage(tmp_path)
+    stack, printed = linked(tmp_path, "chain", core), usage(tmp_path)
     worst = stack.worst("top")
     assert [name for name, _ in worst.calls] == ["top", "middle", "low"]
-    assert worst.bytes == said["top"] + said["middle"] + said["low"]
-    assert said["low"] >= 200 and said["middle"] >= 40
-    assert str(worst).startswith(f"top {said['top']}, middle {said['middle']}, low")
+    assert worst.bytes == printed["top"] + printed["middle"] + printed["low"]
+    assert printed["low"] >= 200 and printed["middle"] >= 40
+    assert str(worst).startswith(f"top {printed['top']}, middle {printed['middle']}, low")
     way = stack.way("top", "high")
     assert [name for name, _ in way.calls] == ["top", "middle"], "the longer way there"
-    assert way.bytes == said["top"] + said["middle"]
+    assert way.bytes == printed["top"] + printed["middle"]
 
 
 def test_a_tail_call_gives_its_frame_back_first(tmp_path: Path) -> None:
     stack = linked(tmp_path, "tail_call")
-    said = usage(tmp_path)
-    assert stack.worst("first").bytes == said["last"] > said["first"] >= 6 * 4
-    assert stack.worst("top").bytes == said["top"] + said["last"]
+    printed = usage(tmp_path)
+    assert stack.worst("first").bytes == printed["last"] > printed["first"] >= 6 * 4
+    assert stack.worst("top").bytes == printed["top"] + printed["last"]
 
 
 def test_saved_float_registers_count(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_a_switch_by_table_is_followed(tmp_path: Path) -> None:
 
 def test_a_veneer_is_followed(tmp_path: Path) -> None:
     stack = linked(tmp_path, "veneer", "cortex-m4", "-Wl,--section-start=.far=0x20000000")
-    worst, said = stack.worst("top"), usage(tmp_path)
+    worst, printed = stack.worst("top"), usage(tmp_path)
     assert [name for name, _ in worst.calls] == ["top", "__far_veneer", "far"]
-    assert worst.bytes == said["top"] + said["far"]
+    assert worst.bytes == printed["top"] + printed["far"]
 
 
 def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("program", "says"),
+    ("program", "wording"),
     [
         ("recursion", "recursion has no bound: odd -> even -> odd"),
         ("pointer", "calls through a pointer at 0x"),
@@ -117,13 +117,13 @@ def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> N
         ("dynamic", "its stack is dynamic"),
     ],
 )
-def test_what_has_no_bound_is_refused_by_name(tmp_path: Path, program: str, says: str) -> None:
+def test_what_has_no_bound_is_refused_by_name(tmp_path: Path, program: str, wording: str) -> None:
     with pytest.raises(BenchError) as error:
         linked(tmp_path, program).worst("top")
-    assert says in str(error.value)
+    assert wording in str(error.value)
 
 
-def test_names_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_names_that_are_not_there_are_reported(tmp_path: Path) -> None:
     stack = linked(tmp_path, "chain")
     with pytest.raises(BenchError, match="no function nowhere"):
         stack.worst("nowhere")

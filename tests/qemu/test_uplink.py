@@ -86,7 +86,7 @@ def sent(stream: bytes) -> Sent:
     return Sent(frames, [json.loads(line) for line in lines if line[0] == "{"], messages)
 
 
-def expected(heard: NDArray[np.int16], starts: list[Start], *, number: int = 0) -> bytes:
+def expected(received: NDArray[np.int16], starts: list[Start], *, number: int = 0) -> bytes:
     """The frames for these wakes in `heard`, nothing missed, to its end.
 
     When it woke, and where the word is, is taken from `starts`; all else must follow from it.
@@ -96,7 +96,7 @@ def expected(heard: NDArray[np.int16], starts: list[Start], *, number: int = 0) 
         wake = given.wake_sample
         start, end = first(given) + given.start_index, first(given) + given.end_index
         begin = max(start - PREROLL, 0)
-        limits = [(wake + LONGEST, Reason.LONGEST), (len(heard), Reason.INPUT_ENDED)]
+        limits = [(wake + LONGEST, Reason.LONGEST), (len(received), Reason.INPUT_ENDED)]
         if following:
             limits.append((following.wake_sample, Reason.NEXT_WAKE))
         last, reason = min(limits)
@@ -110,7 +110,7 @@ def expected(heard: NDArray[np.int16], starts: list[Start], *, number: int = 0) 
         )
         out.append((Kind.START, begun.payload()))
         for at in range(begin, last, HOP):
-            audio = Audio(given.utterance, at - begin, heard[at : min(at + HOP, last)])
+            audio = Audio(given.utterance, at - begin, received[at : min(at + HOP, last)])
             out.append((Kind.AUDIO, audio.payload()))
         out.append((Kind.END, End(given.utterance, reason, last - begin, 0, 0).payload()))
     return b"".join(encode(Frame(kind, number + i, data)) for i, (kind, data) in enumerate(out))
@@ -128,7 +128,7 @@ def emulate(made: Build, out: Path, *arguments: str | Path) -> bytes:
     return out.read_bytes()
 
 
-def test_the_emulator_sends_what_python_says(host: Build, tmp_path: Path) -> None:
+def test_the_emulator_sends_what_python_expects(host: Build, tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
     stream = emulate(host, tmp_path / "out", "--state", "volume=high", tmp_path / "x.wav")
     found = sent(stream)
@@ -146,7 +146,7 @@ def test_the_emulator_sends_what_python_says(host: Build, tmp_path: Path) -> Non
     assert [end.reason for end in found.ends] == [Reason.NEXT_WAKE, Reason.INPUT_ENDED]
 
 
-def test_the_word_lies_where_the_engine_says(host: Build, tmp_path: Path) -> None:
+def test_the_word_lies_where_the_engine_reports(host: Build, tmp_path: Path) -> None:
     """The line of each wake and its message tell the same; but no more than the ring holds of a
     word, which is what the scripted network claims to see."""
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
@@ -155,8 +155,8 @@ def test_the_word_lies_where_the_engine_says(host: Build, tmp_path: Path) -> Non
     for line, start in zip(both.lines, both.starts, strict=True):
         before = [start.wake_index - start.start_index, start.wake_index - start.end_index]
         longest = ((6 + 2 * 3 - 1) * HOP + 400) / 16000  # what the three steps that wake see
-        told = [min(line["t"] - line["start"], longest), line["t"] - line["end"]]
-        assert [n / 16000 for n in before] == pytest.approx(told, abs=0.0011)
+        reported = [min(line["t"] - line["start"], longest), line["t"] - line["end"]]
+        assert [n / 16000 for n in before] == pytest.approx(reported, abs=0.0011)
         assert start.start_index < start.end_index <= start.wake_index
 
 
@@ -195,12 +195,12 @@ def test_numbers_go_on_from_file_to_file(host: Build, tmp_path: Path) -> None:
 
 def test_where_frames_cannot_go(host: Build, tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
-    for out, status, says in (
+    for out, status, wording in (
         (tmp_path / "none" / "out", 1, b"cannot be written; is there such a folder?"),
         ("/dev/full", 1, b"/dev/full: cannot write; is the disk full?"),
     ):
         done = host.run("emulator", "--uplink", out, tmp_path / "x.wav")
-        assert done.returncode == status and says in done.stderr
+        assert done.returncode == status and wording in done.stderr
     done = host.run("emulator", "--uplink")
     assert (done.returncode, done.stderr) == (
         2,
@@ -225,7 +225,7 @@ def run(device: Path, audio: bytes, *happenings: str, **environment: str) -> Sen
     return sent(done.stdout)
 
 
-def test_the_device_sends_what_python_says(device: Path) -> None:
+def test_the_device_sends_what_python_expects(device: Path) -> None:
     found = run(device, SPEECH, "10:uplink on")
     assert found.frame_bytes == expected(PCM, found.starts)
     answers = [line for line in found.lines if line["type"] == "uplink"]
@@ -252,19 +252,19 @@ def test_stop(device: Path) -> None:
 
 
 @pytest.mark.parametrize("room", ["115", "20"])
-def test_a_link_that_is_too_slow_loses_sound_and_says_so(device: Path, room: str) -> None:
+def test_a_link_that_is_too_slow_loses_sound_and_reports_so(device: Path, room: str) -> None:
     """115,200 baud carry 115 bytes a hop; the detector hears on as if nothing were."""
     audio = pcm((1.0, QUIET), (0.5, LOUD), (4.0, QUIET))
-    heard = np.frombuffer(audio, "<i2").astype(np.int16)
+    received = np.frombuffer(audio, "<i2").astype(np.int16)
     found = run(device, audio, "10:uplink on", "500:stats", ROOM=room)
     assert [line["t"] for line in found.lines if line["type"] == "wake"] == [1.065]
     (end,) = found.ends
     begin = first(found.starts[0])
-    assert end.reason == Reason.INPUT_ENDED and end.samples == len(heard) - begin
+    assert end.reason == Reason.INPUT_ENDED and end.samples == len(received) - begin
     pieces = found.audio(1)
     for piece in pieces:
         at = begin + piece.index
-        assert (piece.pcm == heard[at : at + len(piece.pcm)]).all()
+        assert (piece.pcm == received[at : at + len(piece.pcm)]).all()
     assert sum(len(piece.pcm) for piece in pieces) == end.samples - end.unsent
     assert end.unsent > 0.5 * end.samples
     gaps = sum(b.index > a.index + HOP for a, b in itertools.pairwise(pieces))
@@ -285,12 +285,12 @@ def test_a_link_that_stands_still_skips_wakes(device: Path) -> None:
 def test_what_was_missed_is_not_in_the_sound(device: Path) -> None:
     """Late by 100 ms at 0.5 s: hops 58 and 59 are lost, half a second before the word."""
     found = run(device, SPEECH, "10:uplink on", "50:+10")
-    heard = np.concatenate([PCM[: 58 * HOP], PCM[60 * HOP :]])
+    received = np.concatenate([PCM[: 58 * HOP], PCM[60 * HOP :]])
     start, second = found.starts
     assert (start.missed, second.missed, found.ends[0].missed) == (2 * HOP,) * 3
     wake = next(line for line in found.lines if line["type"] == "wake")
     assert wake["t"] == start.wake_sample / 16000
-    assert (found.sound(1) == heard[first(start) :][: found.ends[0].samples]).all()
+    assert (found.sound(1) == received[first(start) :][: found.ends[0].samples]).all()
     assert start.start_index == PREROLL < start.end_index <= start.wake_index
 
 
@@ -322,7 +322,7 @@ def test_a_line_does_not_part_a_frame(device: Path) -> None:
     assert 20 < sum(line["type"] == "stats" for line in found.lines) < 50
 
 
-def hear(made: Build, audio: Path) -> bytes:
+def run_device(made: Build, audio: Path) -> bytes:
     """What the device image says on its serial port with the uplink on, but for the first line."""
     call = command(made.board, made.program("device"), [str(audio)], icount=5, serial=True)
     with subprocess.Popen(
@@ -342,10 +342,10 @@ def test_device_image_emulator_and_host_agree_on_the_real_word(tmp_path: Path) -
     stream = emulate(build("alexa", "host"), tmp_path / "host", sample)
     found = sent(stream)
     assert len(found.starts) == 2
-    heard = np.frombuffer(sample.read_bytes()[44:], "<i2").astype(np.int16)
-    assert stream == expected(heard, found.starts)
+    received = np.frombuffer(sample.read_bytes()[44:], "<i2").astype(np.int16)
+    assert stream == expected(received, found.starts)
     assert emulate(build("alexa", "mps2-an386"), tmp_path / "m4", sample) == stream
     for board in ("mps2-an385", "netduinoplus2"):
-        said = sent(hear(build("alexa", board), sample))
-        assert said.frame_bytes == stream
-        assert [line["type"] for line in said.lines].count("wake") == 2
+        printed = sent(run_device(build("alexa", board), sample))
+        assert printed.frame_bytes == stream
+        assert [line["type"] for line in printed.lines].count("wake") == 2

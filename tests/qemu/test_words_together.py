@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.executors import ROOT
-from tests.support.firmware_build import build, hear
+from tests.support.firmware_build import build, run_device
 from tests.support.wav import pcm
 from wakestate import __version__
 from wakestate.__main__ import main
@@ -27,7 +27,7 @@ INCLUDES = ["-Ifirmware/include", "-Ifirmware"]
 
 
 @pytest.mark.parametrize("board", ["host", "mps2-an386"])
-def test_each_word_says_what_its_own_image_says(board: str) -> None:
+def test_each_word_reports_what_its_own_image_reports(board: str) -> None:
     sound = SAMPLE.read_bytes()[44 : 44 + 2 * 48000]
     options = ["--scores", "--state", "player=music", "-"]
     lines = build(TOGETHER, board).run("emulator", *options, stdin=sound).stdout.splitlines()
@@ -182,12 +182,12 @@ def test_engines_in_threads_do_not_know_of_each_other(tmp_path: Path) -> None:
     assert len(hashes) == 16 and len(set(hashes)) == 1
 
 
-def test_a_device_with_two_words_obeys() -> None:
+def test_a_device_with_two_words_handles_commands() -> None:
     """`words`, `word`, `sensitivity`, `near`, `mute`: the image in QEMU, with its serial port."""
     made = build(TOGETHER, "mps2-an386")
     commands = b"words\nword computer off\nsensitivity -30\nnear 200\nword nobody on\nmute\n"
     commands += b"sensitivity 7 computer player=music\nsensitivity 7 player=none\n"
-    ready, *lines = hear(made, SAMPLE, commands)
+    ready, *lines = run_device(made, SAMPLE, commands)
     assert ready["word"] == "alexa, computer"
     words = [line for line in lines if line["type"] == "word"]
     assert [(x["word"], x["on"], x["sensitivity"], x["near"]) for x in words] == [

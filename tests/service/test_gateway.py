@@ -18,16 +18,16 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.firmware_build import ROOT, build, host_device
-from tests.support.running_gateway import SOUND, Kept, message, read_until, running
+from tests.support.running_gateway import SOUND, Collector, message, read_until, running
 from tests.support.wav import SPEECH, wav
 from wakestate.__main__ import main
-from wakestate.verify.gateway.gateway import TRIES_MOST, Gateway
+from wakestate.verify.gateway.gateway import TRIES_MAX, Gateway
 from wakestate.verify.protocol.frames import Frame, Kind, Reader, encode
 from wakestate.verify.protocol.sensitivity import Sensitivity
 
 
-def fed(*parts: bytes, sink: Kept | None = None) -> Kept:
-    sink = sink or Kept()
+def fed(*parts: bytes, sink: Collector | None = None) -> Collector:
+    sink = sink or Collector()
     gateway = Gateway(sink)
     for part in parts:
         gateway.feed(part)
@@ -36,7 +36,7 @@ def fed(*parts: bytes, sink: Kept | None = None) -> Kept:
     return sink
 
 
-def heard(path: Path) -> tuple[NDArray[np.int16], dict[str, Any]]:
+def stored_sound(path: Path) -> tuple[NDArray[np.int16], dict[str, Any]]:
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
@@ -52,10 +52,10 @@ def test_an_utterance_that_came_whole() -> None:
     assert facts["format"] == "AUDIO_L16_RATE_16000_CHANNELS_1"
 
 
-def test_lost_frames_are_zeros_and_told() -> None:
+def test_lost_frames_are_zeros_and_reported() -> None:
     frames = message()
-    kept = frames[:11] + frames[13:50] + frames[51:-3] + frames[-1:]
-    (one,) = fed(*kept).ended
+    received = frames[:11] + frames[13:50] + frames[51:-3] + frames[-1:]
+    (one,) = fed(*received).ended
     assert one.gaps == [(1600, 320), (7840, 160), (len(SOUND) - 320, 320)]
     expected = SOUND.copy()
     for at, count in one.gaps:
@@ -76,16 +76,16 @@ def test_a_restart_ends_what_was_begun() -> None:
     assert [(u.ended, u.samples) for u in sink.ended] == [("lost", 3040), ("stopped", len(SOUND))]
 
 
-def test_a_frame_that_is_no_message_is_told_and_passed_over() -> None:
-    said: list[str] = []
-    gateway = Gateway(Kept(), say=said.append)
+def test_a_frame_that_is_no_message_is_reported_and_passed_over() -> None:
+    printed: list[str] = []
+    gateway = Gateway(Collector(), report=printed.append)
     gateway.feed(encode(Frame(Kind.AUDIO, 7, b"odd")) + encode(Frame(77, 8, b"new")))
-    assert said == ["frame 7: AUDIO: 3 bytes; at least 6 are needed"]
+    assert printed == ["frame 7: AUDIO: 3 bytes; at least 6 are needed"]
 
 
-def test_the_device_is_told_to_stop_until_it_does() -> None:
+def test_the_device_is_asked_to_stop_until_it_does() -> None:
     replies: list[bytes] = []
-    gateway = Gateway(Kept(enough=9000), replies.append)
+    gateway = Gateway(Collector(enough=9000), replies.append)
     gateway.open()
     gateway.tick()
     gateway.feed(b'{"type":"uplink","on":true,"baud":1000000}\n')
@@ -101,7 +101,7 @@ def test_the_device_is_told_to_stop_until_it_does() -> None:
     assert replies == [on, on, b"stop 3\n", b"stop 3\n", b"uplink off\n"]
 
 
-def test_the_command_keeps_what_the_emulator_heard(
+def test_the_command_keeps_what_the_emulator_received(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
@@ -112,17 +112,17 @@ def test_the_command_keeps_what_the_emulator_heard(
         names = sorted(path.name for path in out.iterdir())[-4:]
         first, second = (f"0000{2 * again + n}-scripted" for n in (1, 2))
         assert names == [f"{first}.json", f"{first}.wav", f"{second}.json", f"{second}.wav"]
-    pcm, facts = heard(out / "00001-scripted.wav")
+    pcm, facts = stored_sound(out / "00001-scripted.wav")
     assert facts["samples"] == len(pcm) and facts["ended"] == "next wake"
     begin = facts["wakeSample"] - facts["wakeIndexInSamples"]
     assert (pcm == np.frombuffer(SPEECH, "<i2")[begin : begin + len(pcm)]).all()
-    says = f"00001-scripted.wav: {len(pcm) / 16000:.3f} s, next wake"
-    assert says in capsys.readouterr().err
+    wording = f"00001-scripted.wav: {len(pcm) / 16000:.3f} s, next wake"
+    assert wording in capsys.readouterr().err
 
 
-def test_errors_name_what_and_the_mend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_name_what_and_the_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_bytes(b"")
-    for source, out, says in (
+    for source, out, wording in (
         ("none", tmp_path, "none: cannot be opened: No such file or directory"),
         (
             str(tmp_path / "file"),
@@ -131,7 +131,7 @@ def test_errors_name_what_and_the_mend(tmp_path: Path, capsys: pytest.CaptureFix
         ),
     ):
         assert main(["gateway", "run", "--from", source, "--out", str(out)]) == 1
-        assert says in capsys.readouterr().err
+        assert wording in capsys.readouterr().err
     assert main(["gateway", "run", "--from", str(tmp_path / "file"), "--out", str(tmp_path)]) == 0
     assert "no utterance in it" in capsys.readouterr().err
     sound = str(ROOT / "models" / "alexa" / "sample.wav")
@@ -154,10 +154,10 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
     call += ["--out", str(tmp_path / "out"), "--follow", "0.05"]
     with running(call) as process:
         assert process.stderr is not None
-        told = read_until(ours, b"uplink on\n")
+        replies = read_until(ours, b"uplink on\n")
         assert termios.tcgetattr(theirs)[4] == termios.B1000000
         os.write(ours, before_stop)
-        told += read_until(ours, b"stop 1\n")
+        replies += read_until(ours, b"stop 1\n")
         os.write(ours, stream[len(before_stop) :])
         while b"stopped" not in (line := process.stderr.readline()):
             assert line
@@ -168,33 +168,35 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
         assert line.endswith(b"it is opened again when it is plugged in\n")
         process.terminate()
         assert process.wait(timeout=60) == 0
-    assert told.startswith(b"uplink on\n")
-    pcm, facts = heard(tmp_path / "out" / "00001-scripted.wav")
+    assert replies.startswith(b"uplink on\n")
+    pcm, facts = stored_sound(tmp_path / "out" / "00001-scripted.wav")
     frames = [item for item in Reader().feed(stream) if isinstance(item, Frame)]
     assert len(pcm) == facts["samples"] == sum((len(f.payload) - 6) // 2 for f in frames[1:-1])
     assert facts["ended"] == "stopped" and facts["gaps"] == []
 
 
-def test_sensitivity_is_said_until_the_device_has_it() -> None:
+def test_sensitivity_is_sent_until_the_device_has_it() -> None:
     """Each command is lost twice; after a restart all is said again, at the end as shipped."""
     wanted = Sensitivity("alexa", {"player=idle": 124, "player=music": -5, "player=speech": 0})
     device = [0, 0, 0]
     sent: list[str] = []
 
-    def obey(text: str) -> str:
+    def device_reply(text: str) -> str:
         if text == "uplink on":
             return '{"type":"uplink","on":true}\n'
         offset, word, state = text.removeprefix("sensitivity ").split()
         device[list(wanted.offsets).index(state)] = int(offset)
         return json.dumps({"type": "word", "word": word, "sensitivity": device}) + "\n"
 
-    gateway = Gateway(Kept(), lambda data: sent.append(data.decode().strip()), sensitivity=wanted)
+    gateway = Gateway(
+        Collector(), lambda data: sent.append(data.decode().strip()), sensitivity=wanted
+    )
     for _ in range(2):
         device[:] = [0, 0, 0]
         gateway.feed(b'{"type":"ready"}\n')
         for tick in range(30):
             if sent and tick % 3 == 0:
-                gateway.feed(obey(sent[-1]).encode())
+                gateway.feed(device_reply(sent[-1]).encode())
             gateway.feed(b'{"type":"word","word":"computer","sensitivity":[1]}\n')
             gateway.tick()
         assert device == [124, -5, 0] and sent[-1] == "sensitivity -5 alexa player=music"
@@ -205,13 +207,13 @@ def test_sensitivity_is_said_until_the_device_has_it() -> None:
     assert sent[-2:] == ["sensitivity 0 alexa", "uplink off"]
 
 
-def test_a_device_that_takes_no_sensitivity_is_told_of_once() -> None:
+def test_a_device_that_takes_no_sensitivity_is_reported_once() -> None:
     sent: list[bytes] = []
-    said: list[str] = []
+    printed: list[str] = []
     wanted = Sensitivity("alexa", {"player=idle": 124})
-    gateway = Gateway(Kept(), sent.append, said.append, sensitivity=wanted)
+    gateway = Gateway(Collector(), sent.append, printed.append, sensitivity=wanted)
     gateway.feed(b'{"type":"uplink","on":true}\n')
-    for _ in range(2 * TRIES_MOST):
+    for _ in range(2 * TRIES_MAX):
         gateway.feed(b'{"type":"word","word":"alexa","sensitivity":"none"}\n')
-    assert len(sent) == TRIES_MOST
-    assert sum("does not take sensitivity 124 alexa player=idle" in text for text in said) == 1
+    assert len(sent) == TRIES_MAX
+    assert sum("does not take sensitivity 124 alexa player=idle" in text for text in printed) == 1

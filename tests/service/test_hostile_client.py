@@ -79,7 +79,7 @@ def test_above_the_limit_it_is_429_in_json_and_health_is_answered(narrow: Runnin
                 POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
             )
             ((status, body),) = whole(connection)
-        assert status == 429 and json.loads(body)["errors"][0]["mend"] == "ask again in 1 s"
+        assert status == 429 and json.loads(body)["errors"][0]["hint"] == "ask again in 1 s"
         assert narrow.ask("GET", "/health")[0] == 200
     for connection in busy:
         connection.close()
@@ -175,7 +175,7 @@ def test_chunks_of_a_byte_cost_little(narrow: Running) -> None:
     honest(narrow)
 
 
-def test_told_to_end_it_cuts_what_does_not(tmp_path: Path) -> None:
+def test_asked_to_end_it_cuts_what_does_not(tmp_path: Path) -> None:
     """Whoever sends is answered; whoever stopped sending hears why, and the service ends."""
     log = tmp_path / "log"
     options = ("--patience", "60", "--end", "1")

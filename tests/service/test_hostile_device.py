@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.running_gateway import SOUND, START, Kept, message, read_until, running
+from tests.support.running_gateway import SOUND, START, Collector, message, read_until, running
 from wakestate.verify.gateway import posting
-from wakestate.verify.gateway.gateway import GAPS_MOST, Folder, Gateway, Utterance
-from wakestate.verify.gateway.lines import LINES_MOST, Lines
-from wakestate.verify.gateway.link import COMMANDS_MOST, Device, Loop
+from wakestate.verify.gateway.gateway import GAPS_MAX, Folder, Gateway, Utterance
+from wakestate.verify.gateway.lines import LINES_MAX, Lines
+from wakestate.verify.gateway.link import COMMANDS_MAX, Device, Loop
 from wakestate.verify.gateway.posting import Poster, Service, Verdict
 from wakestate.verify.protocol.frames import (
     LONGEST,
@@ -86,20 +86,20 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("data", "says"), BAD, ids=[says[:20] for _, says in BAD])
-def test_of_start_only_what_is_documented_is_believed(data: bytes, says: str) -> None:
+@pytest.mark.parametrize(("data", "wording"), BAD, ids=[wording[:20] for _, wording in BAD])
+def test_of_start_only_what_is_documented_is_believed(data: bytes, wording: str) -> None:
     """The utterance before it ends, its sound is nobody's, and the next message is taken."""
     with pytest.raises(FrameError) as caught:
         parse(Frame(Kind.START, 0, data))
-    assert str(caught.value).startswith("START: ") and says in str(caught.value)
+    assert str(caught.value).startswith("START: ") and wording in str(caught.value)
     assert str(caught.value).isprintable()
-    said: list[str] = []
-    sink = Kept()
-    gateway = Gateway(sink, say=said.append)
+    printed: list[str] = []
+    sink = Collector()
+    gateway = Gateway(sink, report=printed.append)
     for part in message()[:3]:
         gateway.feed(part)
     gateway.feed(encode(Frame(Kind.START, 9, data)))
-    assert [one.ended for one in sink.ended] == ["lost"] and len(said) == 1
+    assert [one.ended for one in sink.ended] == ["lost"] and len(printed) == 1
     gateway.feed(message()[5])
     assert sink.ended[0].samples == 320
     gateway.feed(b"".join(message(20, utterance=2)))
@@ -118,7 +118,7 @@ def test_what_start_may_be_at_most() -> None:
 
 def test_lines_that_are_no_events() -> None:
     replies: list[bytes] = []
-    gateway = Gateway(Kept(), replies.append)
+    gateway = Gateway(Collector(), replies.append)
     for line in (
         b"[" * 4000,
         b"1" * 4096,
@@ -137,7 +137,7 @@ def test_lines_that_are_no_events() -> None:
 
 def test_an_utterance_is_bounded(tmp_path: Path) -> None:
     """In samples, and in gaps; without sound it is not kept."""
-    sink = Kept()
+    sink = Collector()
     gateway = Gateway(sink)
 
     def audio(index: int, samples: int) -> None:
@@ -151,14 +151,14 @@ def test_an_utterance_is_bounded(tmp_path: Path) -> None:
     audio(2**32 - 1, 160)
     assert sink.begun[0].samples == LONGEST
     gateway.feed(start)
-    for i in range(GAPS_MOST + 100):
+    for i in range(GAPS_MAX + 100):
         audio(2 * i + 1, 1)
-    assert len(sink.begun[1].gaps) == GAPS_MOST and sink.begun[1].samples == 2 * GAPS_MOST
+    assert len(sink.begun[1].gaps) == GAPS_MAX and sink.begun[1].samples == 2 * GAPS_MAX
     gateway.feed(encode(Frame(Kind.END, 0, End(1, 255, 2**32 - 1, 0, 0).payload())))
     assert sink.ended[1].samples == LONGEST and sink.ended[1].ended == "unknown"
-    said: list[str] = []
-    Folder(tmp_path, None, said.append).end(Utterance(START))
-    assert not list(tmp_path.iterdir()) and "no sound came of it" in said[0]
+    printed: list[str] = []
+    Folder(tmp_path, None, printed.append).end(Utterance(START))
+    assert not list(tmp_path.iterdir()) and "no sound came of it" in printed[0]
 
 
 def test_commands_wait_in_a_bounded_queue() -> None:
@@ -166,19 +166,21 @@ def test_commands_wait_in_a_bounded_queue() -> None:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     device = Device("test", lambda text: None)
-    device.gateway = Gateway(Kept(), device.command)
+    device.gateway = Gateway(Collector(), device.command)
     device.attach(theirs, theirs)
     for i in range(20000):
         device.command(b"stop %d\n" % (i % 60000 + 1))
         device.command(b"stop %d\n" % (i % 60000 + 1))
         device.write()
-    assert device.waits and len(device._commands) <= COMMANDS_MOST
-    told = b""
+    assert device.waits and len(device._commands) <= COMMANDS_MAX
+    verdicts = b""
     while select.select([ours], [], [], 0)[0]:  # it reads after all
-        told += os.read(ours, 65536)
+        verdicts += os.read(ours, 65536)
         device.write()
-    assert told.startswith(b"uplink on\nstop 1\nstop 2\n") and told.endswith(b"stop 20000\n")
-    assert all(line.startswith((b"stop ", b"uplink on")) for line in told.splitlines())
+    assert verdicts.startswith(b"uplink on\nstop 1\nstop 2\n") and verdicts.endswith(
+        b"stop 20000\n"
+    )
+    assert all(line.startswith((b"stop ", b"uplink on")) for line in verdicts.splitlines())
     device.release()
     os.close(ours)
 
@@ -193,7 +195,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
             lines(f"{number} \x1b[31m")
             if number % 1000 == 0:
                 loop.step([], 0)
-        assert len(lines._waiting) <= LINES_MOST and lines.full()
+        assert len(lines._waiting) <= LINES_MAX and lines.full()
         got: list[bytes] = []
         thread = threading.Thread(target=lambda: got.extend(reader))
         thread.start()
@@ -212,7 +214,7 @@ def test_files_beyond_1023() -> None:
     read, write = os.pipe()
     os.dup2(read, 1500)
     os.close(read)
-    sink = Kept()
+    sink = Collector()
     device = Device("test", lambda text: None)
     device.gateway = Gateway(sink)
     device.attach(1500, None)
@@ -235,9 +237,9 @@ class _Hung:
 
 
 def test_a_flood_of_utterances_has_bounded_threads_and_spares_the_others() -> None:
-    hung, told = _Hung(), list[Verdict]()
+    hung, verdicts = _Hung(), list[Verdict]()
     before = threading.active_count()
-    poster = Poster(Service(hung.url), told.append)
+    poster = Poster(Service(hung.url), verdicts.append)
     sinks = {name: Gateway(poster, device=name) for name in ("hostile", "honest")}
     frames = message()
     for part in frames[:9]:
@@ -248,14 +250,17 @@ def test_a_flood_of_utterances_has_bounded_threads_and_spares_the_others() -> No
     for part in frames[9:]:
         sinks["honest"].feed(part)
     assert threading.active_count() - before <= posting.WORKERS
-    dropped = [verdict for verdict in told if "utterances wait already" in verdict.problem]
+    dropped = [verdict for verdict in verdicts if "utterances wait already" in verdict.problem]
     assert len(dropped) >= 300 - posting.WAITING - posting.WORKERS
     assert {verdict.device for verdict in dropped} == {"hostile"}
     assert poster.busy and poster.full()
     poster.close(0.0)
-    assert len(told) == 301 and {verdict.device for verdict in told} == {"hostile", "honest"}
-    assert "the gateway ended" in told[-1].problem
-    assert json.loads(told[-1].line())["device"] in ("hostile", "honest")
+    assert len(verdicts) == 301 and {verdict.device for verdict in verdicts} == {
+        "hostile",
+        "honest",
+    }
+    assert "the gateway ended" in verdicts[-1].problem
+    assert json.loads(verdicts[-1].line())["device"] in ("hostile", "honest")
     while poster.busy:
         time.sleep(0.01)
     hung.server.close()
@@ -267,7 +272,7 @@ def test_a_flood_of_utterances_has_bounded_threads_and_spares_the_others() -> No
     ids=["deep", "empty", "null", "one field", "not UTF-8", "nothing"],
 )
 def test_an_answer_that_is_none(body: bytes) -> None:
-    told: list[Verdict] = []
+    verdicts: list[Verdict] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -278,13 +283,13 @@ def test_an_answer_that_is_none(body: bytes) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        poster = Poster(Service(f"http://127.0.0.1:{server.getsockname()[1]}"), told.append)
+        poster = Poster(Service(f"http://127.0.0.1:{server.getsockname()[1]}"), verdicts.append)
         gateway = Gateway(poster)
         for part in message():
             gateway.feed(part)
         poster.close()
         thread.join(60)
-    (verdict,) = told
+    (verdict,) = verdicts
     assert verdict.answer is None and "no answer of a Wakestate service" in verdict.problem
 
 
@@ -344,9 +349,11 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
             memory, threads, files = _state(process.pid)
             assert memory < 100 and threads <= 12 and files < 30
         process.terminate()
-        told = read_until(good, b"uplink off\n")
+        verdicts = read_until(good, b"uplink off\n")
         _, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and b"Traceback" not in err and told.endswith(b"uplink off\n")
+    assert (
+        process.returncode == 0 and b"Traceback" not in err and verdicts.endswith(b"uplink off\n")
+    )
     assert b"\x1b" not in err and b"\0" not in err
     facts = json.loads(sorted(tmp_path.glob("*.json"))[-1].read_text())
     assert facts["device"] == os.ttyname(good_end) and facts["ended"] == "stopped"
@@ -405,8 +412,8 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
         for end in ends:
             os.close(end)
         port.unlink()
-        said = process.stderr.readline() + process.stderr.readline()
-        assert b"lost: " in said and b" s, lost" in said  # the device; its utterance
+        printed = process.stderr.readline() + process.stderr.readline()
+        assert b"lost: " in printed and b" s, lost" in printed  # the device; its utterance
         ends = plug()
         read_until(ends[0], b"uplink on\n")
         os.write(ends[0], b"".join(message()))

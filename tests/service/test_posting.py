@@ -58,9 +58,9 @@ def posted(
     url: str, *parts: bytes, key: str | None = None, between: Callable[[], None] = lambda: None
 ) -> tuple[list[Verdict], list[bytes]]:
     """Verdicts, and what the device was told; `between` is called before the last part."""
-    told: list[Verdict] = []
+    verdicts: list[Verdict] = []
     replies: list[bytes] = []
-    poster = Poster(Service(url, key), told.append)
+    poster = Poster(Service(url, key), verdicts.append)
     gateway = Gateway(poster, replies.append)
     for part in parts[:-1]:
         gateway.feed(part)
@@ -68,13 +68,13 @@ def posted(
     gateway.feed(parts[-1])
     gateway.close()
     poster.close()
-    return told, replies
+    return verdicts, replies
 
 
 def test_the_gateway_posts_and_stops_the_device(service: Running) -> None:
     frames = message(sound(8000, 17000, 60000), utterance=3)
-    told, replies = posted(f"http://{service.host}", *frames)
-    (verdict,) = told
+    verdicts, replies = posted(f"http://{service.host}", *frames)
+    (verdict,) = verdicts
     line = json.loads(verdict.line())
     assert line["accept"] is True and line["utterance"] == 3 and line["t"] == 2.565
     # 24,040 samples were heard before the first one sent.
@@ -95,23 +95,23 @@ def test_the_gateway_asks_again(narrow: Running) -> None:
             connection.close()
 
     frames = message(sound(8000, 17000))
-    told, _ = posted(f"http://{narrow.host}/", b"".join(frames[:-1]), frames[-1], between=free)
-    assert [verdict.answer and verdict.answer["accept"] for verdict in told] == [True]
+    verdicts, _ = posted(f"http://{narrow.host}/", b"".join(frames[:-1]), frames[-1], between=free)
+    assert [verdict.answer and verdict.answer["accept"] for verdict in verdicts] == [True]
 
 
-def test_the_gateway_tells_why_there_is_no_answer(
+def test_the_gateway_reports_why_there_is_no_answer(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "GIVE_UP_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         away = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     frames = message(sound(8000, 17000))
-    for url, says in (
+    for url, wording in (
         (away, "no answer: "),
         (f"http://{service.host}/elsewhere", "404: path: POST /elsewhere/v1/verify: Not Found"),
     ):
         ((verdict,), _) = posted(url, *frames)
-        assert verdict.answer is None and says in verdict.problem, verdict.problem
+        assert verdict.answer is None and wording in verdict.problem, verdict.problem
         assert json.loads(verdict.line())["problem"] == verdict.problem
     for url in (
         "localhost:8080",
@@ -138,9 +138,9 @@ def test_the_gateway_command(
         f"http://{service.host}",
     ]
     assert main([*call, "--out", str(tmp_path / "out")]) == 0
-    said = capfd.readouterr()
-    assert json.loads(said.out)["accept"] is True
-    assert "00001-alexa.wav: 2.500 s" in said.err
+    printed = capfd.readouterr()
+    assert json.loads(printed.out)["accept"] is True
+    assert "00001-alexa.wav: 2.500 s" in printed.err
     assert main(call[:4]) == 2
     assert "give --post URL, --out FOLDER, or both" in capfd.readouterr().err
 
@@ -148,8 +148,8 @@ def test_the_gateway_command(
 def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for call in (["serve"], ["bench"], ["demo", "--board", "host"]):
         assert main(["service", *call, "--verifier", str(tmp_path)]) == 1
-        said = capsys.readouterr().err
-        assert said == (
+        printed = capsys.readouterr().err
+        assert printed == (
             f"{tmp_path}/verifier.json: no such file; "
             "`wakestate verifier train --word alexa` makes it\n"
         )

@@ -34,7 +34,7 @@ from wakestate.convert.hostlib import Extractor
 from wakestate.verify.gateway import posting
 from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.protocol.frames import PREROLL
-from wakestate.verify.protocol.window import FRAMES, SILENCE, Cut, needed
+from wakestate.verify.protocol.window import FRAMES, SILENCE, FeatureWindow, needed
 from wakestate.verify.service import serving
 from wakestate.words import load_word
 
@@ -61,14 +61,18 @@ def hasty() -> Iterator[Running]:
         yield running
 
 
-def test_accepts_and_rejects_and_says_where(service: Running) -> None:
-    status, said = service.post(sound().tobytes())
-    assert status == 200 and said["accept"] is True and said["score"] >= said["threshold"] == 0
-    assert abs(said["startIndexInSamples"] - 8000) <= 400
-    assert abs(said["endIndexInSamples"] - 17600) <= 400
-    assert said["milliseconds"] > 0
-    status, said = service.post(np.zeros(NEEDED, np.int16).tobytes())
-    assert status == 200 and said["accept"] is False and said["score"] < 0
+def test_accepts_and_rejects_and_reports_where(service: Running) -> None:
+    status, printed = service.post(sound().tobytes())
+    assert (
+        status == 200
+        and printed["accept"] is True
+        and printed["score"] >= printed["threshold"] == 0
+    )
+    assert abs(printed["startIndexInSamples"] - 8000) <= 400
+    assert abs(printed["endIndexInSamples"] - 17600) <= 400
+    assert printed["milliseconds"] > 0
+    status, printed = service.post(np.zeros(NEEDED, np.int16).tobytes())
+    assert status == 200 and printed["accept"] is False and printed["score"] < 0
 
 
 def test_pieces_do_not_matter(service: Running) -> None:
@@ -80,10 +84,10 @@ def test_pieces_do_not_matter(service: Running) -> None:
         for at in range(0, len(body), size):
             chunk(connection, body[at : at + size])
         connection.send(b"0\r\n\r\n")
-        status, said = answer(connection)
+        status, printed = answer(connection)
         connection.close()
         assert status == 200
-        assert {**said, "milliseconds": 0} == {**whole, "milliseconds": 0}
+        assert {**printed, "milliseconds": 0} == {**whole, "milliseconds": 0}
 
 
 def test_answers_when_it_has_enough_and_passes_over_the_rest(service: Running) -> None:
@@ -101,19 +105,19 @@ def test_indices_that_count_from_elsewhere(service: Running) -> None:
     """The stream's, say: preroll tells where the word is in this sound; none, that it begins it."""
     _, plain = service.post(sound().tobytes())
     query = {"word": "alexa", "startIndexInSamples": 1_000_000, "endIndexInSamples": 1_009_600}
-    _, said = service.post(sound().tobytes(), {**query, "preroll": PREROLL})
-    assert said["startIndexInSamples"] == plain["startIndexInSamples"] + 992_000
-    assert said["endIndexInSamples"] == plain["endIndexInSamples"] + 992_000
-    assert said["score"] == plain["score"]
-    status, said = service.post(sound()[8000:].tobytes(), {**query, "preroll": 0})
-    assert status == 200 and abs(said["startIndexInSamples"] - 1_000_000) <= 400
+    _, printed = service.post(sound().tobytes(), {**query, "preroll": PREROLL})
+    assert printed["startIndexInSamples"] == plain["startIndexInSamples"] + 992_000
+    assert printed["endIndexInSamples"] == plain["endIndexInSamples"] + 992_000
+    assert printed["score"] == plain["score"]
+    status, printed = service.post(sound()[8000:].tobytes(), {**query, "preroll": 0})
+    assert status == 200 and abs(printed["startIndexInSamples"] - 1_000_000) <= 400
 
 
-def test_the_state_is_told_to_the_verifier(service: Running) -> None:
+def test_the_state_is_sent_to_the_verifier(service: Running) -> None:
     word = load_word(ROOT / "words/alexa.toml")
     _, plain = service.post(sound().tobytes())
     with ThreadPoolExecutor() as clients:  # so that they go through it together
-        said = list(
+        printed = list(
             clients.map(
                 lambda state: service.post(sound().tobytes(), {**QUERY, "state": state})[1][
                     "score"
@@ -121,14 +125,14 @@ def test_the_state_is_told_to_the_verifier(service: Running) -> None:
                 word.states,
             )
         )
-    assert said == pytest.approx([plain["score"] + i for i in range(len(word.states))], abs=1e-3)
+    assert printed == pytest.approx([plain["score"] + i for i in range(len(word.states))], abs=1e-3)
 
 
 BODY = sound().tobytes()
 
 
 @pytest.mark.parametrize(
-    ("status", "field", "says", "body", "changes", "headers"),
+    ("status", "field", "wording", "body", "changes", "headers"),
     [
         (400, "body", "ends within a sample", BODY[:40001], {}, {}),
         (400, "body", "the word ends at 17600", BODY[:20000], {}, {}),
@@ -152,16 +156,16 @@ def test_refuses(
     narrow: Running,
     status: int,
     field: str,
-    says: str,
+    wording: str,
     body: bytes,
     changes: dict[str, Any],
     headers: dict[str, str],
 ) -> None:
     query = {name: value for name, value in {**QUERY, **changes}.items() if value is not None}
-    given, said = narrow.post(body, query, **headers)
+    given, printed = narrow.post(body, query, **headers)
     assert given == status
-    (error,) = said["errors"]
-    assert error["field"] == field and says in error["problem"] and error["mend"]
+    (error,) = printed["errors"]
+    assert error["field"] == field and wording in error["problem"] and error["hint"]
 
 
 def test_too_much_in_chunks(narrow: Running) -> None:
@@ -169,9 +173,9 @@ def test_too_much_in_chunks(narrow: Running) -> None:
     query = {**QUERY, "startIndexInSamples": 46000, "endIndexInSamples": 48000}
     connection = narrow.open(query)
     chunk(connection, bytes(96004))
-    status, said = answer(connection)
+    status, printed = answer(connection)
     connection.close()
-    assert status == 413 and "so far" in said["errors"][0]["problem"]
+    assert status == 413 and "so far" in printed["errors"][0]["problem"]
 
 
 def test_a_dripping_upload_is_cut(hasty: Running) -> None:
@@ -180,8 +184,8 @@ def test_a_dripping_upload_is_cut(hasty: Running) -> None:
         for at in range(0, 400, 2):
             chunk(connection, BODY[at : at + 2])
             time.sleep(0.05)
-    status, said = answer(connection)
-    assert status == 408 and "not there after 2.1 s" in said["errors"][0]["problem"]
+    status, printed = answer(connection)
+    assert status == 408 and "not there after 2.1 s" in printed["errors"][0]["problem"]
     connection.close()
 
 
@@ -189,10 +193,12 @@ def test_a_dripping_head_and_an_endless_rest_are_cut(hasty: Running) -> None:
     host, port = hasty.host.split(":")
     with socket.create_connection((host, int(port)), timeout=60) as head:
         head.sendall(b"POST /v1/verify HTTP/1.1\r\nX: ")
-        said = b""
+        printed = b""
         while data := head.recv(4096):
-            said += data
-    assert said.startswith(b"HTTP/1.1 408 ") and json.loads(said.split(b"\r\n\r\n")[1])["errors"]
+            printed += data
+    assert (
+        printed.startswith(b"HTTP/1.1 408 ") and json.loads(printed.split(b"\r\n\r\n")[1])["errors"]
+    )
     connection = hasty.open()
     chunk(connection, BODY)
     assert answer(connection)[0] == 200
@@ -233,9 +239,9 @@ def test_fifty_at_a_time_each_with_its_own_answer(service: Running) -> None:
         ready.wait(60)  # all have begun
         for at in range(0, len(body), 8000):
             chunk(connection, body[at : at + 8000])
-        status, said = answer(connection)
+        status, printed = answer(connection)
         connection.close()
-        return status, abs(said["startIndexInSamples"] - place)
+        return status, abs(printed["startIndexInSamples"] - place)
 
     with ThreadPoolExecutor(50) as pool:
         outcomes = list(pool.map(upload, range(50)))
@@ -243,7 +249,7 @@ def test_fifty_at_a_time_each_with_its_own_answer(service: Running) -> None:
     assert service.metric("wakestate_verify_batch_size_count") - batches < 50, "batched"
 
 
-def test_told_to_stop_it_answers_what_it_took() -> None:
+def test_asked_to_stop_it_answers_what_it_took() -> None:
     with started("--delay", "0.05") as running:
         begun = [running.open() for _ in range(10)]
         for connection in begun:
@@ -272,8 +278,8 @@ def test_keys(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with started(log=log, WAKESTATE_KEYS=f"another-key-of-somebody,{KEY}") as running:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}):
-            status, said = running.post(BODY, **headers)
-            assert status == 401 and said["errors"][0]["field"] == "Authorization"
+            status, printed = running.post(BODY, **headers)
+            assert status == 401 and printed["errors"][0]["field"] == "Authorization"
         assert running.post(BODY, {}, Authorization="Bearer ü")[0] == 401  # before all else
         assert running.post(BODY, Authorization=f"Bearer {KEY}")[0] == 200
         assert running.ask("GET", "/metrics")[0] == 401
@@ -298,9 +304,9 @@ def test_without_keys_on_loopback_only(tmp_path: Path, monkeypatch: pytest.Monke
     file.write_text(f"# of the kitchen\n{KEY}\n\n  another-key-of-somebody\n")
     assert serving.load_keys(file) == (KEY, "another-key-of-somebody")
     assert posting.load_key(file) == KEY
-    for text, says in (("# none\n", "no key in it"), ("short\n", "key 1: allowed: 16 or more")):
+    for text, wording in (("# none\n", "no key in it"), ("short\n", "key 1: allowed: 16 or more")):
         file.write_text(text)
-        with pytest.raises(GatewayError, match=says) as caught:
+        with pytest.raises(GatewayError, match=wording) as caught:
             serving.load_keys(file)
         assert "short" not in str(caught.value)
 
@@ -315,10 +321,10 @@ def test_pages(service: Running) -> None:
     assert {*map(int, post["responses"])} == {200, 400, 401, 408, 413, 415, 422, 429, 503}
     assert "application/octet-stream" in post["requestBody"]["content"]
     for method, path, expected in (("GET", "/v1/verify", 405), ("GET", "/none", 404)):
-        status, said = service.ask(method, path)
+        status, printed = service.ask(method, path)
         assert (
             status == expected
-            and said["errors"][0]["mend"] == "POST /v1/verify; /docs lists the rest"
+            and printed["errors"][0]["hint"] == "POST /v1/verify; /docs lists the rest"
         )
     state = "player=music,volume=high"
     name = f'wakestate_verify_answers_total{{decision="accept",state="{state}"}}'
@@ -327,21 +333,21 @@ def test_pages(service: Running) -> None:
     assert service.metric(name) == before + 1
 
 
-def test_the_cut_is_the_front_end_s_columns_around_the_word() -> None:
+def test_the_window_is_the_front_end_s_columns_around_the_word() -> None:
     extractor = Extractor(FRONTEND)
     pcm = sound(0, 60000, 60000)
-    whole = Cut(extractor, 20000)
+    whole = FeatureWindow(extractor, 20000)
     whole.feed(pcm)
     assert whole.full
     assert (whole.features() == extractor.features(pcm[12000:])[:FRAMES]).all()
     assert whole.sample(0) == 12000 and whole.sample(50.5) == 20080
-    pieces = Cut(extractor, 20000)
+    pieces = FeatureWindow(extractor, 20000)
     for at in range(0, needed(FRONTEND, 20000) - 1, 97):
         pieces.feed(pcm[at : min(at + 97, needed(FRONTEND, 20000) - 1)])
     assert not pieces.full  # one sample is missing
     pieces.feed(pcm[needed(FRONTEND, 20000) - 1 :][:1])
     assert pieces.full and (pieces.features() == whole.features()).all()
-    early = Cut(extractor, 4100)  # 3900 samples, 24.4 columns, before the sound
+    early = FeatureWindow(extractor, 4100)  # 3900 samples, 24.4 columns, before the sound
     early.feed(pcm[:8000])
     columns = extractor.features(pcm[100:8000])
     assert (early.features()[:25] == SILENCE).all()

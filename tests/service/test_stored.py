@@ -18,7 +18,7 @@ import pytest
 from tests.support.firmware_build import ROOT
 from wakestate.__main__ import main
 from wakestate.verify.protocol.errors import GatewayError
-from wakestate.verify.service.detector import SecondLook
+from wakestate.verify.service.detector import TrainedVerifier
 from wakestate.words import load_word
 
 MODEL = ROOT / "models/alexa"
@@ -30,12 +30,12 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(MODEL / "verifier", tmp_path / "verifier"))
 
 
-def said(folder: Path, npz: bytes = NPZ, facts: bytes = FACTS) -> str:
+def printed(folder: Path, npz: bytes = NPZ, facts: bytes = FACTS) -> str:
     (folder / "verifier.npz").write_bytes(npz)
     (folder / "verifier.json").write_bytes(facts)
     with pytest.raises(GatewayError) as caught, warnings.catch_warnings():
         warnings.simplefilter("error")  # they would be more lines
-        SecondLook.load(folder, load_word(ROOT / "words/alexa.toml"), MODEL)
+        TrainedVerifier.load(folder, load_word(ROOT / "words/alexa.toml"), MODEL)
     text = str(caught.value)
     assert text.isprintable() and str(folder) in text and "wakestate verifier train" in text
     return text
@@ -119,8 +119,8 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
-    make, says = DAMAGED[name]
-    assert says in said(folder, npz=make())
+    make, wording = DAMAGED[name]
+    assert wording in printed(folder, npz=make())
 
 
 def changed(**changes: Any) -> bytes:
@@ -132,7 +132,7 @@ def each(name: str, value: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("facts", "wording"),
     [
         (b"[" * 100_000, "is no JSON"),
         (b"1" * 5000, "is no JSON"),
@@ -140,15 +140,15 @@ def each(name: str, value: Any) -> bytes:
         (b"\xff\xfe", "is no JSON"),
         (b"[]", "cannot be read"),
         (bytes(2 << 20), "allowed: up to"),
-        (each("limits", float("nan")), "NaN is no JSON number"),
-        (each("limits", 1e308), "limits.player=idle,volume=low: given 1e+308"),
+        (each("thresholds", float("nan")), "NaN is no JSON number"),
+        (each("thresholds", 1e308), "thresholds.player=idle,volume=low: given 1e+308"),
         (each("wakes", "NaN"), "wakes.player=idle,volume=low: given 'NaN'"),
         (each("wakes", True), "wakes.player=idle,volume=low: given True"),
         (each("shipped", 1.5), "shipped.player=idle,volume=low: given 1.5"),
         (changed(shipped={}), "shipped: 'player=idle,volume=low' is missing"),
         (changed(weight=-1), "weight: given -1"),
         (changed(weight="\x1b"), "given '\\x1b'"),
-        (changed(first="../x"), "first: given '../x'"),
+        (changed(detector="../x"), "detector: given '../x'"),
         (changed(kind="dnn"), "kind: given 'dnn'"),
         (changed(kind="cnn195"), "last.kernel: is"),
         (changed(seen=0), "seen: given 0"),
@@ -159,8 +159,8 @@ def each(name: str, value: Any) -> bytes:
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )
-def test_damaged_facts_are_refused(folder: Path, facts: bytes, says: str) -> None:
-    assert says in said(folder, facts=facts)
+def test_damaged_facts_are_refused(folder: Path, facts: bytes, wording: str) -> None:
+    assert wording in printed(folder, facts=facts)
 
 
 def test_the_service_does_not_start_with_one(

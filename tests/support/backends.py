@@ -1,4 +1,4 @@
 """What a process of a test learns with."""
 
 #: JAX compiles in half the time.
-QUICK = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+QUICK = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MAX_OPTIMIZATIONS": "1"}

@@ -122,7 +122,7 @@ def build(
     return made
 
 
-def hear(made: Build, audio: Path, commands: bytes = b"") -> list[dict[str, Any]]:
+def run_device(made: Build, audio: Path, commands: bytes = b"") -> list[dict[str, Any]]:
     """The events of the device image; commands are sent once it is ready."""
     elf = made.program("device")
     call = command(made.board, elf, [str(audio)], icount=5, serial=True)

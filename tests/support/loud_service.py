@@ -46,13 +46,13 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="of the network, s")
     parser.add_argument("--head", type=float, default=connections.HEAD_S)
-    parser.add_argument("--connections", type=int, default=serving.CONNECTIONS_MOST)
+    parser.add_argument("--connections", type=int, default=serving.CONNECTIONS_MAX)
     parser.add_argument("--end", type=float, default=service.END_S)
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--patience", type=float, default=30.0)
     args = parser.parse_args()
-    connections.HEAD_S, serving.CONNECTIONS_MOST = args.head, args.connections
+    connections.HEAD_S, serving.CONNECTIONS_MAX = args.head, args.connections
     service.END_S = args.end
     settings = Settings(
         load_word(ROOT / "words/alexa.toml"),

@@ -60,11 +60,11 @@ class Registers:
 
     def pointer(self, value: int) -> int:
         """The whole of an address of the driver's data, of which a register holds 32 bits."""
-        near = ctypes.cast(self.driver.ws_driver_start, ctypes.c_void_p).value
-        assert near is not None
-        high = near & ~0xFFFFFFFF
+        base_address = ctypes.cast(self.driver.ws_driver_start, ctypes.c_void_p).value
+        assert base_address is not None
+        high = base_address & ~0xFFFFFFFF
         candidates = (high - (1 << 32), high, high + (1 << 32))
-        return min((c + value for c in candidates), key=lambda address: abs(address - near))
+        return min((c + value for c in candidates), key=lambda address: abs(address - base_address))
 
     def written(self, *names: str) -> list[tuple[str, int]]:
         """What was written to these registers, in order; to all when none is named."""

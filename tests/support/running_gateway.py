@@ -20,7 +20,7 @@ START = Start(1, 0, 16000, 8000, 17000, 17000, 41040, 0, 0.5, "alexa", "player=i
 SOUND = np.arange(20000, dtype=np.int16)
 
 
-class Kept:
+class Collector:
     """A sink that keeps what it gets, and has enough at a sample."""
 
     def __init__(self, enough: int | None = None) -> None:
@@ -62,10 +62,10 @@ def running(call: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 def read_until(port: int, command: bytes) -> bytes:
     """What the gateway says until it says `command`."""
-    said = b""
+    printed = b""
     end = time.monotonic() + 60
-    while command not in said:
-        assert time.monotonic() < end, said
+    while command not in printed:
+        assert time.monotonic() < end, printed
         if select.select([port], [], [], 1)[0]:
-            said += os.read(port, 1000)
-    return said
+            printed += os.read(port, 1000)
+    return printed

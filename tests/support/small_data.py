@@ -73,10 +73,10 @@ def tones(rng: np.random.Generator, seconds: float, low: float, high: float) -> 
     return np.concatenate(parts)[: int(seconds * RATE)]
 
 
-def speakers(held: bool, count: int) -> list[str]:
+def speakers(validation: bool, count: int) -> list[str]:
     """Names that `held_out` puts on the given side."""
     names = (f"speaker-{i}" for i in range(1000))
-    side = (n for n in names if held_out(Clip("", "", "", n, 0, 0)) == held)
+    side = (n for n in names if held_out(Clip("", "", "", n, 0, 0)) == validation)
     return [next(side) for _ in range(count)]
 
 

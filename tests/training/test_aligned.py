@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wakestate.train.experiments.aligned import AT, Heard, aligned_loss, places
+from wakestate.train.experiments.aligned import AT, Outputs, aligned_loss, places
 
 UNIT, STEP = 960, 480  # samples
 START, END = 8000, 16000
 
 
-def heard() -> Heard:
+def outputs_of() -> Outputs:
     """20 steps of both methods' outputs for a word from START to END."""
     ends = 14000 + STEP * np.arange(20)
     outputs = np.full((20, 3), -5.0)
     outputs[7:, 0] = 5.0
     outputs[:, 1] = (ends - START) / UNIT
     outputs[:, 2] = (ends - END) / UNIT
-    return Heard(outputs, ends, START, END)
+    return Outputs(outputs, ends, START, END)
 
 
-def test_regression_tells_the_place_at_the_wake() -> None:
-    one = heard()
+def test_regression_reports_the_place_at_the_wake() -> None:
+    one = outputs_of()
     wake = one.wake(smoothing=3)
     assert wake == 8  # two of three steps over 0
     assert places(one, wake, "newest", UNIT, 3) == pytest.approx((START, END))
@@ -31,8 +31,8 @@ def test_regression_tells_the_place_at_the_wake() -> None:
     assert places(one, wake, "mean", UNIT, 3) == pytest.approx((START - UNIT, END - UNIT))
 
 
-def test_a_detector_tells_the_place_by_its_highest_step() -> None:
-    one = heard()
+def test_a_detector_reports_the_place_by_its_highest_step() -> None:
+    one = outputs_of()
     one.outputs[:, 1:] = -5.0
     for channel, place in ((1, START), (2, END)):
         fires = np.abs(one.ends - place - AT[channel - 1] * UNIT).argmin()
@@ -42,7 +42,7 @@ def test_a_detector_tells_the_place_by_its_highest_step() -> None:
 
 
 def test_no_wake_outside_the_word() -> None:
-    one = heard()
+    one = outputs_of()
     one.outputs[:, 0] = -1.0
     assert one.wake(smoothing=3) is None
     one.outputs[0:2, 0] = 9.0  # not all of the smoothed steps are there

@@ -47,7 +47,9 @@ def device(host: Build) -> Device:
     return Device(host.folder / "libwakestate.so", TOY.word)
 
 
-def test_device_hears_what_the_emulator_prints(host: Build, device: Device, tmp_path: Path) -> None:
+def test_device_reports_what_the_emulator_prints(
+    host: Build, device: Device, tmp_path: Path
+) -> None:
     """Of the silence that the emulator hears behind a file it prints the wakes alone."""
     rng = np.random.default_rng(3)
     loud = np.repeat(rng.uniform(0, 9000, 240), 1600)
@@ -184,22 +186,22 @@ def test_conditions_cover_every_state(tmp_path: Path) -> None:
             for volume, ratio in (("low", 10), ("high", 0), ("high", -5))
         ),
     ]
-    told = [(c.name, c.state, c.sound) for c in found if c.part == "told"]
-    assert told[:2] == [
+    wrong = [(c.name, c.state, c.sound) for c in found if c.part == "wrong-state"]
+    assert wrong[:2] == [
         (
-            "music plays, player=idle,volume=low told, SER 0 dB",
+            "music plays, state player=idle,volume=low, SER 0 dB",
             "player=idle,volume=low",
             Sound(plays="player=music,volume=high", ser_db=0.0),
         ),
-        ("nothing plays, player=music,volume=high told", "player=music,volume=high", Sound()),
+        ("nothing plays, state player=music,volume=high", "player=music,volume=high", Sound()),
     ]
-    assert len(told) == 6
+    assert len(wrong) == 6
     assert [c.sound for c in found if c.part == "gain"] == [
         Sound(level_dbfs=level) for level in (-50, -40, -30, -20, -15)
     ]
     # What is told does not change what is heard.
     by_name = {c.name: c for c in found}
-    assert by_name["player=music,volume=high SER 0 dB"].sound == told[0][2]
+    assert by_name["player=music,volume=high SER 0 dB"].sound == wrong[0][2]
 
 
 @pytest.mark.parametrize(
@@ -236,8 +238,10 @@ def test_clean_trials_and_stream_are_the_recordings(trials: Trials) -> None:
     named = [replace(c, label=c.kind) if c.kind == "noise" else c for c in trials.corpus.clips]
     again = Trials(TOY.word, trials.corpus.only(named), 1, 1)
     assert again.hours == trials.hours  # none twice
-    heard = [clip for block in trials.blocks for clip in block.clips]
-    assert sorted(heard, key=lambda c: c.path) == sorted(trials.negatives, key=lambda c: c.path)
+    played_sounds = [clip for block in trials.blocks for clip in block.clips]
+    assert sorted(played_sounds, key=lambda c: c.path) == sorted(
+        trials.negatives, key=lambda c: c.path
+    )
     for block in trials.blocks:
         assert {trials.half[clip] for clip in block.clips} == {block.half}
         stream, silence = trials.stream(Sound(), block), np.zeros(2 * RATE, np.int16)
@@ -260,7 +264,7 @@ def test_recordings_at_a_level_are_only_scaled(trials: Trials) -> None:
         assert not pcm[:LEAD].any() and not pcm[-TAIL:].any()
 
 
-def test_a_scene_has_the_word_where_it_says(trials: Trials) -> None:
+def test_a_scene_has_the_word_where_it_reports(trials: Trials) -> None:
     pcm, spans = trials.scene(Sound())
     level = dbfs(LEVEL_DBFS)
     assert len(spans) == 3
@@ -316,13 +320,13 @@ def check_crossed(evaluation: Evaluation, recount: Recount, row: Row) -> None:
 
 def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     condition = Condition("noise", "player=idle", "noise", 10.0)
-    told = Condition("told", "player=music", "noise", 10.0)
+    wrong = Condition("told", "player=music", "noise", 10.0)
     played = [evaluation.play(Sound(), b.number, [0, 1]) for b in evaluation.trials.blocks]
     played.append(evaluation.play(condition.sound, None, [0, 1]))
     counted = {
         (Sound(), state, OURS): evaluation.accepts(played, Sound(), state, OURS) for state in (0, 1)
     }
-    counts = Counts(TOY.word, [condition, told], counted, {OURS: evaluation.device})
+    counts = Counts(TOY.word, [condition, wrong], counted, {OURS: evaluation.device})
     counts.ships["player=idle"] = counted[Sound(), 0, OURS].threshold(200.0)
     row = evaluation.row(played, condition, counts)
     assert row.shipped == row.at["200"] and row.endpoints is None
@@ -344,7 +348,7 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     }
     assert of_states["player=idle", "200"] == row.crossed["200"].false_accepts
     # Another state told: the same sound, other scores.
-    wrong = evaluation.row(played, told, counts)
+    wrong = evaluation.row(played, wrong, counts)
     assert wrong.curve != row.curve and wrong.lfbe_db == row.lfbe_db
     f = TOY.word.frontend
     assert len(row.lfbe_db) == f.bands
@@ -367,17 +371,17 @@ def test_unknown_speakers_are_not_one(evaluation: Evaluation) -> None:
     assert len({voice(c) for c in evaluation.play(Sound(), None, [0]).clips}) == 7
 
 
-def test_evaluation_goes_on_after_a_kill(
+def test_evaluation_resumes_after_a_kill(
     host: Build, sounds: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[Sound] = []
+    played_sounds: list[Sound] = []
     whole = Evaluation.play
 
     def play(self: Evaluation, sound: Sound, block: int | None, states: list[int]) -> Any:
-        if len(heard) == 3:
-            heard.append(sound)
+        if len(played_sounds) == 3:
+            played_sounds.append(sound)
             raise KeyboardInterrupt
-        heard.append(sound)
+        played_sounds.append(sound)
         return whole(self, sound, block, states)
 
     def serially(function: Any, todo: list[Any], *shown: Any) -> list[Any]:
@@ -390,25 +394,27 @@ def test_evaluation_goes_on_after_a_kill(
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
     library = host.folder / "libwakestate.so"
 
-    def measured(kept: str, **other: Any) -> Any:
+    def measured(folder_name: str, **other: Any) -> Any:
         given = replace(options, **other)
-        return evaluate.evaluate(TOY.word, library, sounds, "dev", cache, given, tmp_path / kept)
+        return evaluate.evaluate(
+            TOY.word, library, sounds, "dev", cache, given, tmp_path / folder_name
+        )
 
     with pytest.raises(KeyboardInterrupt):
         measured("a")
     (folder,) = (tmp_path / "a").iterdir()
-    kept = sorted(folder.iterdir())
-    assert len(kept) == 3 and not list(folder.glob("*.partial"))
-    kept[0].write_bytes(kept[0].read_bytes()[:100])  # as a full disk leaves it
+    folder_name = sorted(folder.iterdir())
+    assert len(folder_name) == 3 and not list(folder.glob("*.partial"))
+    folder_name[0].write_bytes(folder_name[0].read_bytes()[:100])  # as a full disk leaves it
     resumed = measured("a")
-    jobs = len(heard) - 4 + 2
+    jobs = len(played_sounds) - 4 + 2
     # Two streams of a block in each half, and the recordings; and the near misses.
     assert jobs == 2 * 2 + 5 + 1 and len(list(folder.iterdir())) == jobs + 1
-    before = len(heard)
-    assert measured("b") == resumed and len(heard) == before + jobs
+    before = len(played_sounds)
+    assert measured("b") == resumed and len(played_sounds) == before + jobs
     # What made the scores counts: another seed hears all again.
     measured("a", seed=2)
-    assert len(heard) == before + 2 * jobs
+    assert len(played_sounds) == before + 2 * jobs
     # The short form leaves out rows, and ends with the same thresholds.
     full = measured("c", short=False)
     assert full.thresholds == resumed.thresholds and len(full.rows) > len(resumed.rows) + 7

@@ -22,7 +22,7 @@ from wakestate.train.evaluation.device import OURS
 #: The names of the rows that the command below gives.
 SOUNDS = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB"]
 SOUNDS += [f"player=music SER {ratio} dB" for ratio in (3, -2)]
-TOLD = ["music plays, player=idle told, SER 3 dB", "nothing plays, player=music told"]
+TOLD = ["music plays, state player=idle, SER 3 dB", "nothing plays, state player=music"]
 LEVELS = [f"{level} dBFS" for level in (-50, -40, -30, -20, -15)]
 
 
@@ -32,7 +32,7 @@ class Ran:
 
     folder: Path
     options: list[str | Path]
-    said: str = ""
+    printed: str = ""
     found: dict[str, Any] = field(default_factory=dict)
 
     def run(self, *arguments: str | Path) -> str:
@@ -57,7 +57,7 @@ def ran(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     options += ["--draws", "2", "--echo", "high=3,high=-2", "--seed", "4"]
     options += ["--model", folder / "model"]
     ran = Ran(folder, options)
-    ran.said = ran.run("evaluate", *options, "--set-thresholds", "--no-float")
+    ran.printed = ran.run("evaluate", *options, "--set-thresholds", "--no-float")
     ran.found = ran.written()
     return ran
 
@@ -70,7 +70,7 @@ def test_the_command_measures_all_conditions(ran: Ran) -> None:
         assert f"{engine} has no model for 'toy'" in found["peers_absent"] or (
             f"{engine} is not installed" in found["peers_absent"]
         )
-    assert f"not beside: {found['peers_absent']}" in ran.said
+    assert f"not beside: {found['peers_absent']}" in ran.printed
     rows = found["rows"]
     assert [row["condition"]["name"] for row in rows] == [*SOUNDS, *life, *TOLD, *LEVELS]
     clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]
@@ -81,7 +81,7 @@ def test_the_command_measures_all_conditions(ran: Ran) -> None:
         assert at["frr"] == at["misses"] / row["clips"] and at["false_accepts"] == 0
         frr = [point[1] for point in row["curve"]]
         assert frr[0] == min(frr) and frr[-1] == 1.0
-    tables = ran.said.split("\n\n| condition")
+    tables = ran.printed.split("\n\n| condition")
     lines = [line.split(" | ") for line in tables[1].split("\n\n")[0].splitlines()]
     assert lines[0][1:] == [f"{OURS}, 0.1 FA/h", f"{OURS}, 0.5 FA/h", "trials |"]
     for row, cells in zip(rows, lines[2:], strict=False):

@@ -32,8 +32,9 @@ from wakestate.words import load_word
 
 data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
 pool.SHARD = 20
-BUDGET = dict(positives=30, negatives=50, held_positives=20, held_negatives=20, rounds=6,
-              rounded=3, batches=4, batch=12)
+BUDGET = dict(positives=30, negatives=50, validation_positives=20, validation_negatives=20,
+              rounds=6, quantization_aware=3, batches=4, batch=12)
+ONE = dict(rounds=1, quantization_aware=0)
 
 def signal_at(number, when, target, name):
     whole = getattr(target, name)
@@ -90,14 +91,14 @@ statuses["again"] = attempt("killed", "")
 statuses["whole"] = attempt("whole", "")
 statuses["other budget"] = attempt("killed", "", batch=18)
 teachers = [Path("whole/model.keras"), Path("killed/round-001.keras")]
-statuses["taught"] = attempt("taught", "", teachers, rounds=1, rounded=0)
-statuses["taught by others"] = attempt("taught", "", teachers[:1], rounds=1, rounded=0)
-statuses["untaught"] = attempt("untaught", "", rounds=1, rounded=0)
-statuses["begun"] = attempt("begun", "", (), teachers, rounds=1, rounded=0, rate=1e-7)
-statuses["begun otherwise"] = attempt("begun", "", (), teachers[:1], rounds=1, rounded=0, rate=1e-7)
-statuses["mean"] = attempt("mean", "", (), teachers, rounds=0, rounded=0)
+statuses["distilled"] = attempt("distilled", "", teachers, **ONE)
+statuses["distilled by others"] = attempt("distilled", "", teachers[:1], **ONE)
+statuses["undistilled"] = attempt("undistilled", "", **ONE)
+statuses["begun"] = attempt("begun", "", (), teachers, **ONE, rate=1e-7)
+statuses["begun otherwise"] = attempt("begun", "", (), teachers[:1], **ONE, rate=1e-7)
+statuses["mean"] = attempt("mean", "", (), teachers, rounds=0, quantization_aware=0)
 statuses["begun from a stranger"] = attempt("stranger", "", (), [Path(sys.argv[4])], rounds=1)
-statuses["taught by none"] = attempt("taught", "", [Path("none.keras")], rounds=1, rounded=0)
+statuses["distilled by none"] = attempt("distilled", "", [Path("none.keras")], **ONE)
 Path("statuses.json").write_text(json.dumps(statuses))
 """
 
@@ -139,10 +140,10 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
         "again": 0,
         "whole": 0,
         "other budget": 1,
-        "taught": 0,
-        "taught by others": 1,
-        "untaught": 0,
-        "taught by none": 1,
+        "distilled": 0,
+        "distilled by others": 1,
+        "undistilled": 0,
+        "distilled by none": 1,
         "begun": 0,
         "begun otherwise": 1,
         "mean": 0,
@@ -167,8 +168,10 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
         }
     )
     assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
-    said = "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
-    assert said in (trained / "stdout").read_text()
+    printed = (
+        "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
+    )
+    assert printed in (trained / "stdout").read_text()
 
 
 def test_curve_has_each_round_once(trained: Path) -> None:
@@ -202,14 +205,14 @@ def test_same_seed_same_weights(trained: Path) -> None:
     assert texts[0] == texts[1]
     span = json.loads(texts[0])["averaged_rounds"]
     assert span in SPANS
-    kept = [weights(f"whole/round-00{n}.keras") for n in range(7 - span, 7)]
-    for mean, *rounds in zip(one, *kept, strict=True):
+    saved = [weights(f"whole/round-00{n}.keras") for n in range(7 - span, 7)]
+    for mean, *rounds in zip(one, *saved, strict=True):
         assert np.allclose(mean, np.mean(rounds, axis=0), atol=1e-6)
     first = weights("whole/round-001.keras")
-    assert any(not np.array_equal(a, b) for a, b in zip(first, kept[-1], strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, saved[-1], strict=True))
 
 
-def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
+def test_a_student_approaches_its_teachers(trained: Path) -> None:
     import keras
 
     from wakestate.contract.metadata import metadata_vectors
@@ -218,8 +221,8 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
 
     labels, claimed = np.array([0, 0, 1, -1], np.int8), np.array([3, -5, -2, 4], np.float16)
     assert corrected(labels, claimed).tolist() == [0, -5, -2, 4]
-    said = np.load(trained / "taught/soft-positive.npy")
-    assert not (trained / "taught/pool").exists()
+    printed = np.load(trained / "distilled/soft_targets-positive.npy")
+    assert not (trained / "distilled/pool").exists()
     shard = np.load(sorted((trained / "whole/pool").glob("train-positive-*.npz"))[0])
     x = shard["features"].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
     meta = metadata_vectors(TOY.word)[shard["states"]]
@@ -229,11 +232,11 @@ def test_a_student_hears_what_its_teachers_say(trained: Path) -> None:
         ]
         for path in ("whole/model.keras", "killed/round-001.keras")
     ]
-    assert said.shape[0] == 30
-    np.testing.assert_allclose(said[: len(x)], np.mean(np.clip(logits, -12, 12), 0), atol=0.01)
+    assert printed.shape[0] == 30
+    np.testing.assert_allclose(printed[: len(x)], np.mean(np.clip(logits, -12, 12), 0), atol=0.01)
     one, other = (
         keras.saving.load_model(trained / run / "round-001.keras", compile=False).get_weights()
-        for run in ("taught", "untaught")
+        for run in ("distilled", "undistilled")
     )
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert "none.keras: no such file" in (trained / "stderr").read_text()
@@ -270,8 +273,8 @@ def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) ->
     )
     mined = np.load(trained / "begun/mined.npy")  # in the first round already
     assert np.isfinite(mined).all()
-    said = (trained / "stderr").read_text()
-    assert "alexa.keras: not of the same shape as the word file's [model]" in said
+    printed = (trained / "stderr").read_text()
+    assert "alexa.keras: not of the same shape as the word file's [model]" in printed
 
 
 def test_calibration_windows_come_from_the_pool(trained: Path) -> None:
@@ -296,8 +299,8 @@ def test_other_settings_or_data_are_refused(
     )
     from wakestate.train.learning.fit import Budget, fit
 
-    kept = json.loads((trained / "whole/config.json").read_text())
-    budget = Budget(**kept["budget"])
+    saved = json.loads((trained / "whole/config.json").read_text())
+    budget = Budget(**saved["budget"])
     assert fit(TOY.word, sounds, trained / "whole", cache, budget).name == "model.keras"
     (tmp_path / "data").mkdir()
     manifest = find_manifest(sounds).read_text()

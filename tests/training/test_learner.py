@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import wakestate.train.learning.learner
 from wakestate.train.learning.augment import draw
-from wakestate.train.learning.learner import Drawn, JaxLearner, learner
+from wakestate.train.learning.learner import Batch, JaxLearner, learner
 from wakestate.train.model.network import build_model, window_loss
 from wakestate.train.learning.pool import STEPS, Pool, clip_hops
 from wakestate.words import load_word
@@ -38,8 +38,8 @@ def pool(clips, label):
                 labels.astype(np.int8), rng.integers(len(word.states), size=clips, dtype=np.uint8),
                 words.astype(np.int32), rng.normal(0, 4, (clips, STEPS)).astype(np.float16))
 
-def drawn():
-    return Drawn(rng.integers(20, size=4), rng.integers(30, size=8),
+def batch():
+    return Batch(rng.integers(20, size=4), rng.integers(30, size=8),
                  draw(rng, 12, clip_hops(word), word.frontend))
 
 positive, negative = pool(20, 1), pool(30, 0)
@@ -52,13 +52,13 @@ first = model.get_weights()
 optimizer = keras.optimizers.AdamW(1e-2, clipnorm=1.0)
 model.compile(optimizer, loss=window_loss)
 optimizer.build(model.trainable_variables)
-learns = learner(word, model, taught=True)
-looks = []
-losses = learns.learn(drawn, 5, positive, negative, "learn", lambda: looks.append(0))
-assert len(looks) == (3 if isinstance(learns, JaxLearner) else 5)
+trained = learner(word, model, distill=True)
+calls = []
+losses = trained.learn(batch, 5, positive, negative, "learn", lambda: calls.append(0))
+assert len(calls) == (3 if isinstance(trained, JaxLearner) else 5)
 assert int(np.asarray(optimizer.iterations)) == 5
-said = learns.outputs(negative, np.arange(1, 30, 2))
-np.savez(sys.argv[3], backend=keras.backend.backend(), losses=losses, said=said,
+outputs = trained.outputs(negative, np.arange(1, 30, 2))
+np.savez(sys.argv[3], backend=keras.backend.backend(), losses=losses, outputs=outputs,
          **{f"first{i}": w for i, w in enumerate(first)},
          **{f"last{i}": w for i, w in enumerate(model.get_weights())})
 """
@@ -75,7 +75,7 @@ def test_jax_learns_the_same(tmp_path: Path) -> None:
     one, other = (dict(np.load(path)) for path in paths.values())
     assert (str(one.pop("backend")), str(other.pop("backend"))) == ("tensorflow", "jax")
     assert len(one["losses"]) == 5 and one["losses"][-1] != one["losses"][0]
-    assert one["said"].shape == (15, 48, 3) and np.ptp(one["said"]) > 0.1
+    assert one["outputs"].shape == (15, 48, 3) and np.ptp(one["outputs"]) > 0.1
     assert any(
         not np.array_equal(one[k], one[k.replace("last", "first")])
         for k in one

@@ -16,13 +16,13 @@ from tests.support.firmware_build import build
 from tests.support.small_data import chirp, write_manifest
 from wakestate.train.acoustics.stage import active_rms, dbfs, to_int16
 from wakestate.train.data.corpus import RATE, load_corpus
-from wakestate.train.evaluation import confusables as near
+from wakestate.train.evaluation import confusables as confusables
 from wakestate.train.evaluation import peers
 from wakestate.train.evaluation.confusables import recorded, spoken
 from wakestate.train.evaluation.device import BARRED, Device, wakes
 from wakestate.train.evaluation.endpoints import endpoint_errors
-from wakestate.train.evaluation.float_baseline import PER_LOGIT, WholeWindow
-from wakestate.train.evaluation.metrics import caught, count_accepts, hear
+from wakestate.train.evaluation.float_baseline import PER_LOGIT, FloatBaseline
+from wakestate.train.evaluation.metrics import caught, count_accepts, count_misses
 from wakestate.train.evaluation.statistics import bootstrap, miss_ratio
 from wakestate.train.evaluation.trials import LEAD, LEVEL_DBFS, TAIL, Trials
 from wakestate.words import Word, load_word
@@ -42,7 +42,7 @@ class Fake:
 
 @pytest.fixture(scope="module")
 def trials(sounds: Path, cache: Path) -> Trials:
-    data = TOY.word.data.model_copy(update={"near": ("a toil", "toyed")})
+    data = TOY.word.data.model_copy(update={"confusables": ("a toil", "toyed")})
     word = TOY.word.model_copy(update={"data": data, "phrase": "toy"})
     return Trials(word, load_corpus(sounds, "dev", cache), seed=1, draws=2)
 
@@ -72,7 +72,7 @@ def test_caught_is_what_the_detector_does_at_every_threshold() -> None:
     assert not found.any()
 
 
-def test_a_rate_is_held_from_its_threshold_on() -> None:
+def test_a_rate_is_reached_from_its_threshold_on() -> None:
     stream = np.zeros(3600, np.int16)
     stream[[100, 900, 1700]] = [10, 20, 30]
     trial = np.zeros(50, np.int16)
@@ -80,15 +80,15 @@ def test_a_rate_is_held_from_its_threshold_on() -> None:
     accepts = count_accepts(Fake(), 40, [(0, stream[:900]), (1, stream[900:])], (0.4, 0.6))
     thresholds = accepts.thresholds
     assert thresholds[0] == 1 and thresholds[-1] == 40
-    heard = hear(Fake(), accepts, [trial, trial], [(900, 1200), (0, 500)], ["a", "b"])
+    found = count_misses(Fake(), accepts, [trial, trial], [(900, 1200), (0, 500)], ["a", "b"])
     for rate, threshold, misses in ((3.0, 1, 0), (2.0, 11, 0), (1.0, 21, 0), (0.5, 31, 2)):
-        at = heard.at(accepts.threshold(rate), 1)
+        at = found.at(accepts.threshold(rate), 1)
         assert (at["threshold"], at["misses"]) == (threshold, misses)
         assert at["false_accepts"] <= rate
     # One half has one false accept in 0.4 h, the other two in 0.6 h.
     assert [accepts.threshold(2.5, half) for half in (0, 1)] == [1, 21]
     assert [accepts.at(t) for t in (-9, 10, 11, 21, 99)] == [[1, 2], [1, 2], [0, 2], [0, 1], [0, 0]]
-    assert heard.curve() == [
+    assert found.curve() == [
         (3.0, 0.0, 1),
         (2.0, 0.0, 11),
         (1.0, 0.0, 21),
@@ -192,14 +192,14 @@ def test_strips_score_what_streaming_does(tmp_path: Path, monkeypatch: pytest.Mo
     pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
     model = package.OpenWakeWord.from_builtin(package.Model.ALEXA)
     features = package.OpenWakeWordFeatures.from_builtin()
-    said, at = [], []
+    printed, at = [], []
     for first in range(0, len(pcm), 160):
         for embedding in features.process_streaming(pcm[first : first + 160].tobytes()):
             for p in model.process_streaming(embedding):
-                said.append(p)
+                printed.append(p)
                 at.append(first + 160)
     silent = sum(a < peer.step_end(0) for a in at)
-    logits = [100 * math.log(p / (1 - p)) for p in said[silent:]]
+    logits = [100 * math.log(p / (1 - p)) for p in printed[silent:]]
     assert np.abs(peer.scores(pcm) - logits).max() < 2
     assert [a - peer.step_end(i) for i, a in enumerate(at[silent:])] == [0] * len(logits)
     assert len(peer.scores(pcm[: peer.step_end(0) - 1])) == 0
@@ -209,49 +209,50 @@ def test_strips_score_what_streaming_does(tmp_path: Path, monkeypatch: pytest.Mo
     )
 
 
-def test_without_a_peer_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_peer_it_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.util, "find_spec", lambda name: None)
     found, why = peers.find_peers(TOY.word, tmp_path)
     assert found == [] and why.count("is not installed (pip install 'wakestate[peers]')") == 2
 
 
-def test_near_misses_are_spoken_as_a_person_is_heard(
-    trials: Trials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = []
+def test_confusables_are_spoken_in_a_room(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = []
 
     def speak(engine: str, voice: str, text: str) -> Any:
-        said.append((voice, text))
+        printed.append((voice, text))
         return None if voice == "mute" else (chirp() / 50).astype(np.float32)
 
-    monkeypatch.setattr(near, "voices", lambda: [("flite", "one"), ("flite", "mute")])
-    monkeypatch.setattr(near, "speak", speak)
-    heard = spoken(trials, ("toy", "a toil"))
-    assert said == [(v, p) for v in ("one", "mute") for p in ("toy", "a toil")]
-    assert {phrase: len(pcms) for phrase, pcms in heard.items()} == {"toy": 2, "a toil": 2}
-    for pcm in heard["toy"]:
+    monkeypatch.setattr(confusables, "voices", lambda: [("flite", "one"), ("flite", "mute")])
+    monkeypatch.setattr(confusables, "speak", speak)
+    found = spoken(trials, ("toy", "a toil"))
+    assert printed == [(v, p) for v in ("one", "mute") for p in ("toy", "a toil")]
+    assert {phrase: len(pcms) for phrase, pcms in found.items()} == {"toy": 2, "a toil": 2}
+    for pcm in found["toy"]:
         assert len(pcm) == LEAD + len(chirp()) + TAIL
         word = pcm[LEAD : LEAD + len(chirp())].astype(np.float32)
         assert active_rms(word) == pytest.approx(dbfs(LEVEL_DBFS), rel=0.3)
         before = pcm[: LEAD // 2].astype(np.float32)
         assert 0 < np.sqrt((before**2).mean()) < dbfs(LEVEL_DBFS - 12)
-    assert not np.array_equal(*heard["toy"])
+    assert not np.array_equal(*found["toy"])
 
 
 def test_installed_voices_speak() -> None:
-    if not near.voices():
+    if not confusables.voices():
         pytest.skip("no speech synthesizer is installed")
-    wave = near.speak(*near.voices()[0], "a lesson")
+    wave = confusables.speak(*confusables.voices()[0], "a lesson")
     assert wave is not None and RATE // 3 < len(wave) < 3 * RATE and np.abs(wave).max() > 1000
 
 
-def test_recorded_near_misses_come_from_texts_and_the_word_file(
+def test_recorded_confusables_come_from_texts_and_the_word_file(
     trials: Trials, tmp_path: Path
 ) -> None:
     clips = [c for c in trials.negatives if c.kind == "speech"]
     stem = Path(clips[2].path).stem
     listed = trials.word.data.model_copy(
-        update={"near": ("toyed", "a toil", "toyed with"), "near_recordings": {stem: "Toyah"}}
+        update={
+            "confusables": ("toyed", "a toil", "toyed with"),
+            "confusable_recordings": {stem: "Toyah"},
+        }
     )
     other = Trials(trials.word.model_copy(update={"data": listed}), trials.corpus, 1, 1)
     texts = {
@@ -277,16 +278,16 @@ def test_recorded_near_misses_come_from_texts_and_the_word_file(
     assert np.array_equal(found["recorded", "Toyah"][0], trials.corpus.audio(clips[2]))
 
 
-def test_near_phrases_are_part_of_a_word_file(tmp_path: Path) -> None:
-    text = TOY.word_path.read_text().replace("[data]", '[data]\nnear = ["toil"]')
+def test_confusables_are_part_of_a_word_file(tmp_path: Path) -> None:
+    text = TOY.word_path.read_text().replace("[data]", '[data]\nconfusables = ["toil"]')
     (tmp_path / "toy.toml").write_text(text)
-    assert load_word(tmp_path / "toy.toml").data.near == ("toil",)
+    assert load_word(tmp_path / "toy.toml").data.confusables == ("toil",)
 
 
 def test_the_float_network_steps_as_the_device_does() -> None:
     word: Word = TOY.word
     device = Device(build("toy", "host").folder / "libwakestate.so", word)
-    whole = WholeWindow(word, device, TOY.folder / "toy.keras")
+    whole = FloatBaseline(word, device, TOY.folder / "toy.keras")
     rng = np.random.default_rng(4)
     pcm = to_int16(rng.normal(0, 1, 3 * RATE) * np.repeat(rng.uniform(0, 6000, 30), 1600))
     for state in range(len(word.states)):
@@ -307,7 +308,7 @@ def test_the_float_network_steps_as_the_device_does() -> None:
 def test_the_float_network_bars_words_as_short_as_the_device_does() -> None:
     word = load_word(ROOT / "words/alexa.toml")
     device = Device(build("alexa", "host").folder / "libwakestate.so", word)
-    whole = WholeWindow(word, device, ROOT / "models/alexa/alexa.keras")
+    whole = FloatBaseline(word, device, ROOT / "models/alexa/alexa.keras")
     rng = np.random.default_rng(4)
     pcm = to_int16(rng.normal(0, 1, 30 * RATE) * np.repeat(rng.uniform(0, 6000, 300), 1600))
     ours, theirs = device.scores(pcm, 0)[40:], whole.scores(pcm, 0)[40:]  # after the warm-up

@@ -40,7 +40,7 @@ def toy_model() -> Any:
     return model
 
 
-def test_metadata_vectors_tell_every_state(tmp_path: Path) -> None:
+def test_metadata_vectors_report_every_state(tmp_path: Path) -> None:
     from wakestate.contract.metadata import metadata_vectors, metadata_width
 
     word = beep(tmp_path, 10)
@@ -86,9 +86,11 @@ def test_every_norm_and_the_head_know_the_state() -> None:
 
     def shut(name: str) -> None:
         """gamma and beta as they are, no change by state."""
-        kept = 0 if name == "meta_join" else 2
+        retained = 0 if name == "meta_join" else 2
         weights = ways[name]
-        model.get_layer(name).set_weights([*weights[:kept], *(0 * w for w in weights[kept:])])
+        model.get_layer(name).set_weights(
+            [*weights[:retained], *(0 * w for w in weights[retained:])]
+        )
 
     for name in ways:
         shut(name)
@@ -140,8 +142,8 @@ def test_window_loss_by_hand() -> None:
     assert np.allclose(loss(labels, z, off=3.0, wrong=-2.0) - expected, 2 * ENDPOINT_WEIGHT)
 
 
-def test_what_teachers_say_counts_near_firing() -> None:
-    from wakestate.train.model.network import TAUGHT_WEIGHT, window_loss
+def test_soft_targets_count_near_firing() -> None:
+    from wakestate.train.model.network import DISTILLATION_WEIGHT, window_loss
 
     targets = np.full((5, 2, 4), np.nan, np.float32)
     targets[:, :, 0] = -1.0  # no label matters
@@ -150,7 +152,7 @@ def test_what_teachers_say_counts_near_firing() -> None:
     outputs = np.stack([z, 0 * z, 0 * z], axis=2)[:, :, None]
     found = np.asarray(window_loss(targets, outputs))
     np.testing.assert_allclose(
-        found, [TAUGHT_WEIGHT * 3 / 2, 0, 0, TAUGHT_WEIGHT * 12 / 2, 0], atol=1e-2
+        found, [DISTILLATION_WEIGHT * 3 / 2, 0, 0, DISTILLATION_WEIGHT * 12 / 2, 0], atol=1e-2
     )
     assert np.allclose(window_loss(targets[:, :, :3], outputs), 0)
 

@@ -141,8 +141,8 @@ def found() -> Evaluated:
         row("noise 0 dB", "sound", 4, noise="noise"),
         row("player=music SER 0 dB", "state", 6, state="player=music", ser_db=0.0),
         row("mu-law, 8 kHz", "life", 3, altered="mu-law, 8 kHz"),
-        row("music plays, idle told", "told", 9, ser_db=0.0, plays="player=music"),
-        row("nothing plays, music told", "told", 8, state="player=music"),
+        row("music plays, state idle", "wrong-state", 9, ser_db=0.0, plays="player=music"),
+        row("nothing plays, state music", "wrong-state", 8, state="player=music"),
         row("-30 dBFS", "gain", 1, level_dbfs=-30.0),
     ]
     return Evaluated.model_validate(
@@ -172,7 +172,7 @@ def found() -> Evaluated:
     )
 
 
-def test_tables_say_what_was_found(found: Evaluated) -> None:
+def test_tables_report_what_was_found(found: Evaluated) -> None:
     made = {table.title: table.markdown() for table in tables(found)}
     main = made["False rejects at equal false accepts"].splitlines()
     assert main[2].startswith(
@@ -181,18 +181,18 @@ def test_tables_say_what_was_found(found: Evaluated) -> None:
     assert main[4].startswith("| clean | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | – it misses none |")
     assert main[5].startswith("| noise 0 dB | 20.0 [10.0, 40.0] | 40.0 [20.0, 80.0] | 0.50 [0.25")
     assert len(main) == 4 + 3
-    told = made["The device tells a wrong state"].splitlines()
-    # Beside: the same sound told rightly.
-    assert told[4] == (
-        "| music plays, idle told | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"
+    wrong = made["The device tells a wrong state"].splitlines()
+    # Beside: the same sound with the right state.
+    assert wrong[4] == (
+        "| music plays, state idle | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"
     )
-    assert told[5].endswith("| 40.0 [20.0, 80.0] | 0.50 (1) | 0.0 [0.0, 0.0] |")
+    assert wrong[5].endswith("| 40.0 [20.0, 80.0] | 0.50 (1) | 0.0 [0.0, 0.0] |")
     # 0 + 4 + 6 misses of 60 trials, and one more in each row.
     assert made["What int8 and streaming cost"].splitlines()[4] == (
         "| 0.5 FA/h | 16.7 (10) | 21.7 (13) | -23.1 % |"
     )
-    near = made["Near misses"].splitlines()
-    assert near[-1] == (
+    confusables = made["Near misses"].splitlines()
+    assert confusables[-1] == (
         "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
     )
     assert "| 40 bias +12 | 20 bias -3 | 9 |" in made["Endpoints"]

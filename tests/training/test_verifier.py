@@ -23,9 +23,9 @@ from wakestate.train.data.corpus import RATE, Corpus, DataError, load_corpus, vo
 from wakestate.train.evaluation.device import Device, DeviceError, Steps, wakes
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
 from wakestate.verify.learning.compare import (
-    Judged,
+    ScoredRun,
+    detector_wakes,
     draws,
-    first_look,
     lowest,
     markdown,
     passed,
@@ -37,19 +37,19 @@ from wakestate.verify.learning.examples import (
     SHIPPED,
     WIDE,
     Amounts,
-    Cuts,
+    Examples,
     Miner,
     columns_of,
+    device_wake,
     seen,
     wide,
-    woken,
 )
 from wakestate.verify.learning.fit import train, verify_loss
-from wakestate.verify.learning.fitter import Fitter, Recipe, draw
+from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw
 from wakestate.verify.learning.hmm import DnnHmm, decode, evidence, phones
 from wakestate.verify.learning.measure import System, measure
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from wakestate.verify.learning.thresholds import WEIGHTS_OF_FIRST, decide_anew
+from wakestate.verify.learning.thresholds import DETECTOR_WEIGHTS, recalibrate_thresholds
 from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.protocol.window import FRAMES, SILENCE
 from wakestate.verify.service.infer import SCALE, Network
@@ -62,7 +62,7 @@ BEEP_WORD = Word.model_validate(tomllib.loads(BEEP.replace("SNR", "20")))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_numpy_says_what_keras_says(kind: str) -> None:
+def test_numpy_equals_keras(kind: str) -> None:
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
     model = build(kind, BANDS)
@@ -92,13 +92,13 @@ def test_a_network_that_sees_less_sees_the_word() -> None:
         build("dnn", BANDS)
 
 
-def numbered(*told: int) -> Cuts:
+def numbered(*detected_start: int) -> Examples:
     """Cuts whose columns hold their own number, the first a word."""
     columns = np.arange(WIDE).astype(np.int8)[None, :, None]
-    place = np.full((len(told), 2), np.nan, np.float32)
+    place = np.full((len(detected_start), 2), np.nan, np.float32)
     place[0] = (102.0, 150.0)
-    return Cuts(
-        np.tile(columns, (len(told), 1, BANDS)),
+    return Examples(
+        np.tile(columns, (len(detected_start), 1, BANDS)),
         place,
         np.array(["a", "b"]),
         np.array(["", ""]),
@@ -108,24 +108,24 @@ def numbered(*told: int) -> Cuts:
     )
 
 
-def test_cuts_begin_half_a_second_before_the_start_told() -> None:
+def test_windows_begin_half_a_second_before_the_detected_start() -> None:
     word, extract = BEEP_WORD, Extractor(BEEP_WORD.frontend)
     pcm = np.random.default_rng(2).integers(-9000, 9000, 5 * RATE).astype(np.int16)
-    hop, told = word.frontend.hop_samples, 2 * RATE + 77
-    found = wide(extract, pcm, told)
-    first = told - (PREROLL_FRAMES + EDGE) * hop
+    hop, detected_start = word.frontend.hop_samples, 2 * RATE + 77
+    found = wide(extract, pcm, detected_start)
+    first = detected_start - (PREROLL_FRAMES + EDGE) * hop
     assert np.array_equal(found, extract.features(pcm[first:])[:WIDE])
     early = wide(extract, pcm, 9 * hop)  # the sound begins later than the cut
     assert (early[: EDGE + PREROLL_FRAMES - 9] == SILENCE).all()
     assert np.array_equal(early[EDGE + PREROLL_FRAMES - 9 :], extract.features(pcm)[: WIDE - 91])
-    place = columns_of(word, told, (told + 3 * hop, told + 50 * hop))
+    place = columns_of(word, detected_start, (detected_start + 3 * hop, detected_start + 50 * hop))
     assert place == [EDGE + PREROLL_FRAMES + 3, EDGE + PREROLL_FRAMES + 50]
-    assert np.isnan(columns_of(word, told, (-1, -1))).all()
+    assert np.isnan(columns_of(word, detected_start, (-1, -1))).all()
 
 
-def test_a_network_sees_the_start_off_by_what_is_said() -> None:
-    cuts = numbered(0, 0)
-    features, targets = seen(cuts, np.array([0, 0, 1]), np.array([0.0, -7.2, 80.0]))
+def test_a_network_sees_the_start_off_by_the_given_columns() -> None:
+    examples = numbered(0, 0)
+    features, targets = seen(examples, np.array([0, 0, 1]), np.array([0.0, -7.2, 80.0]))
     assert features.shape == (3, FRAMES, BANDS)
     assert features[0, :50, 3].tolist() == list(range(EDGE, EDGE + 50))
     assert features[1, 0, 0] == EDGE - 7 and features[2, 0, 0] == 2 * EDGE  # no further than that
@@ -157,31 +157,33 @@ class Loud:
         return self.steps(pcm, state).scores
 
 
-def test_wakes_are_where_the_device_says() -> None:
+def test_wakes_are_where_the_device_reports() -> None:
     device: Any = Loud(Path(), BEEP_WORD)
     pcm = np.zeros(3 * RATE, np.int16)
     pcm[RATE : RATE + 1600] = 3000  # 70 dB
     pcm[2 * RATE + 3200 : 2 * RATE + 4800] = 30000
 
-    def told(place: tuple[int, int], seed: int = 1, low: float = 60.0) -> tuple[int, int, int]:
+    def detected_start(
+        place: tuple[int, int], seed: int = 1, low: float = 60.0
+    ) -> tuple[int, int, int]:
         rng = np.random.default_rng(seed)
-        return woken(rng, device, pcm, 0, (low, 69.0), place)
+        return device_wake(rng, device, pcm, 0, (low, 69.0), place)
 
-    found = [told((RATE - 1600, RATE + 1600), seed) for seed in range(20)]
+    found = [detected_start((RATE - 1600, RATE + 1600), seed) for seed in range(20)]
     assert all(RATE - 6400 <= start <= RATE - 4800 for start, *_ in found)
     assert len(set(found)) > 1  # thresholds differ
     assert {(woke, best) for _, woke, best in found} == {(SHIPPED, 69)}
-    assert told((100, 200), low=95.0)[1] == NEAREST
+    assert detected_start((100, 200), low=95.0)[1] == NEAREST
     # No wake, then where it came nearest to one; with a word, within its time.
-    assert told((-1, -1), low=95.0)[:2] == (2 * RATE + 4800 - 6400, NEAREST)
-    assert told((RATE - 1600, RATE + 1600), low=95.0)[:2] == (RATE + 1600 - 6400, NEAREST)
+    assert detected_start((-1, -1), low=95.0)[:2] == (2 * RATE + 4800 - 6400, NEAREST)
+    assert detected_start((RATE - 1600, RATE + 1600), low=95.0)[:2] == (RATE + 1600 - 6400, NEAREST)
 
 
 def test_a_batch_is_words_wakes_and_others() -> None:
     place = np.where(np.arange(90)[:, None] < 30, 1.0, np.nan) * np.ones((90, 2))
     woke = np.where(np.arange(90) < 60, SHIPPED, NEAREST).astype(np.int8)
     none = np.full(90, "")
-    cuts = Cuts(
+    examples = Examples(
         np.zeros((90, 1, 1), np.int8),
         place.astype(np.float32),
         none,
@@ -190,7 +192,7 @@ def test_a_batch_is_words_wakes_and_others() -> None:
         np.zeros(90, np.uint8),
         np.zeros(90, np.int16),
     )
-    pick = draw(cuts)(np.random.default_rng(1), 400)
+    pick = draw(examples)(np.random.default_rng(1), 400)
     assert (pick[:200] < 30).all() and (pick[200:300] // 30 == 1).all()
     assert set(pick[300:] // 30) == {1, 2}
 
@@ -211,7 +213,7 @@ class Level:
         self.states = word.states
         self.thresholds = [45] * len(word.states)
 
-    def sureness(self, features: NDArray[Any], states: NDArray[Any]) -> NDArray[np.float32]:
+    def confidence(self, features: NDArray[Any], states: NDArray[Any]) -> NDArray[np.float32]:
         assert len(features) == len(states)
         return features.mean(axis=(1, 2), dtype=np.float32)
 
@@ -227,9 +229,9 @@ def mined(
         patch.setattr("wakestate.verify.learning.examples.Device", Loud)
         patch.setattr("wakestate.verify.learning.thresholds.Device", Loud)
         patch.setattr("wakestate.verify.learning.examples.SHARD", 12)
-        patch.setattr("wakestate.verify.learning.thresholds.FirstLook", Level)
+        patch.setattr("wakestate.verify.learning.thresholds.DetectorReplay", Level)
 
-        def run(name: str, recipe: Recipe, amounts: Amounts = FEW) -> Path:
+        def run(name: str, train_config: TrainConfig, amounts: Amounts = FEW) -> Path:
             return train(
                 BEEP_WORD,
                 sounds,
@@ -239,7 +241,7 @@ def mined(
                 folder / "model",
                 folder / "wakes",
                 folder / name,
-                recipe,
+                train_config,
                 amounts,
             )
 
@@ -249,8 +251,8 @@ def mined(
 @pytest.mark.parametrize("kind", ["cnn76", "dnn-hmm"])
 def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     folder, run = mined
-    recipe = Recipe(kind=kind, epochs=4 if kind == "dnn-hmm" else 2, batches=2, batch=8)
-    whole = run(f"whole-{kind}", recipe)
+    train_config = TrainConfig(kind=kind, epochs=4 if kind == "dnn-hmm" else 2, batches=2, batch=8)
+    whole = run(f"whole-{kind}", train_config)
     written = Fitter._write_curve
 
     def killed(self: Fitter, row: dict[str, float]) -> None:
@@ -261,9 +263,9 @@ def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fitter, "_write_curve", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(f"killed-{kind}", recipe)
+            run(f"killed-{kind}", train_config)
     assert Fitter._write_curve is written and not (folder / f"killed-{kind}/verifier").exists()
-    again = run(f"killed-{kind}", recipe)
+    again = run(f"killed-{kind}", train_config)
     names = sorted(p.name for p in whole.iterdir())
     assert names == sorted(p.name for p in again.iterdir())
     for name in names:
@@ -279,45 +281,55 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(
     mined: Any, sounds: Path, cache: Path
 ) -> None:
     folder, run = mined
-    recipe = Recipe(kind="cnn76", epochs=1, batches=1, batch=8)
-    out = run("facts", recipe)
+    train_config = TrainConfig(kind="cnn76", epochs=1, batches=1, batch=8)
+    out = run("facts", train_config)
     facts = json.loads((out / "verifier.json").read_text())
     assert facts["held_out"]["words"]["both"] > 0 and facts["held_out"]["others"]["asked"] > 0
     one = Network.load(out)
     assert (one.frames, one.bands, one.kind) == (FRAMES, 16, "cnn76")
-    assert set(facts["limits"]) == set(facts["wakes"]) == set(BEEP_WORD.states)
-    assert facts["weight"] in WEIGHTS_OF_FIRST and facts["first"] == Level.identity
+    assert set(facts["thresholds"]) == set(facts["wakes"]) == set(BEEP_WORD.states)
+    assert facts["weight"] in DETECTOR_WEIGHTS and facts["detector"] == Level.identity
     assert facts["shipped"] == dict.fromkeys(BEEP_WORD.states, 45)
-    other = {"first": "other", "limits": {}, "wakes": {}, "held_out": {}}
+    other = {"detector": "other", "thresholds": {}, "wakes": {}, "held_out": {}}
     (out / "verifier.json").write_text(json.dumps(facts | other))
-    decide_anew(
-        BEEP_WORD, sounds, [], cache, folder / "lib.so", folder / "model", folder / "held", out, FEW
+    recalibrate_thresholds(
+        BEEP_WORD,
+        sounds,
+        [],
+        cache,
+        folder / "lib.so",
+        folder / "model",
+        folder / "validation",
+        out,
+        FEW,
     )
-    anew = json.loads((out / "verifier.json").read_text())
-    assert anew.pop("limits") == pytest.approx(facts["limits"], abs=2e-4)
-    assert anew == {name: value for name, value in facts.items() if name != "limits"}
-    assert not list((folder / "held").glob("train-*"))
-    with pytest.raises(DataError, match="this run was started with another recipe"):
-        run("facts", Recipe(kind="cra"))
-    with pytest.raises(DataError, match="these cuts were made with another amounts"):
-        run("facts", recipe, Amounts(48, 24, 0, 12, 12, 0))
+    recalibrated = json.loads((out / "verifier.json").read_text())
+    assert recalibrated.pop("thresholds") == pytest.approx(facts["thresholds"], abs=2e-4)
+    assert recalibrated == {name: value for name, value in facts.items() if name != "thresholds"}
+    assert not list((folder / "validation").glob("train-*"))
+    with pytest.raises(DataError, match="this run was started with another train_config"):
+        run("facts", TrainConfig(kind="cra"))
+    with pytest.raises(DataError, match="these examples were made with another amounts"):
+        run("facts", train_config, Amounts(48, 24, 0, 12, 12, 0))
     (folder / "lib.so").write_bytes(b"another")
     with pytest.raises(DataError, match="another library_sha256; name another folder"):
-        run("facts", recipe)
+        run("facts", train_config)
     (folder / "lib.so").unlink()
     with pytest.raises(DeviceError, match=r"lib\.so: not found; build it"):
-        run("facts", recipe)
+        run("facts", train_config)
 
 
-def test_train_and_held_out_hear_different_voices(
+def test_train_and_held_out_use_different_voices(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wakestate.verify.learning.examples.Device", Loud)
-    said = {
+    printed = {
         part: {voice(c) for c in Miner(corpus, BEEP_WORD, Path(), part).renderer.real}
-        for part in ("train", "held")
+        for part in ("train", "validation")
     }
-    assert said["train"] and said["held"] and not said["train"] & said["held"]
+    assert (
+        printed["train"] and printed["validation"] and not printed["train"] & printed["validation"]
+    )
 
 
 def test_decoding_finds_the_word() -> None:
@@ -380,7 +392,7 @@ def test_the_table_compares_runs_of_the_same_training() -> None:
     rng = np.random.default_rng(6)
     who = np.array([f"voice-{i % 40}" for i in range(400)])
     place = np.where(np.arange(400)[:, None] < 200, 1.0, np.nan) * np.ones((400, 2))
-    cuts = Cuts(
+    examples = Examples(
         np.zeros((400, 1, 1), np.int8),
         place.astype(np.float32),
         who,
@@ -390,13 +402,13 @@ def test_the_table_compares_runs_of_the_same_training() -> None:
         np.zeros(400, np.int16),
     )
 
-    def run(kind: str, seed: int, apart: float) -> Judged:
-        logits = rng.normal(0, 1, 400) + apart * cuts.is_word
-        return Judged(kind, "aligned", seed, {"aligned": logits, "misaligned": -logits})
+    def run(kind: str, seed: int, apart: float) -> ScoredRun:
+        logits = rng.normal(0, 1, 400) + apart * examples.is_word
+        return ScoredRun(kind, "aligned", seed, {"aligned": logits, "misaligned": -logits})
 
-    judged = [run("cra", 1, 5.0), run("cra", 2, 5.0), run("dnn-hmm", 1, 2.0)]
-    rows = table(judged, cuts)
-    assert [(r["kind"], r["cut"], r["seeds"]) for r in rows] == [
+    scored = [run("cra", 1, 5.0), run("cra", 2, 5.0), run("dnn-hmm", 1, 2.0)]
+    rows = table(scored, examples)
+    assert [(r["kind"], r["window"], r["seeds"]) for r in rows] == [
         ("cra", "aligned", [1, 2]),
         ("dnn-hmm", "aligned", [1]),
         ("cra", "misaligned", [1, 2]),
@@ -418,25 +430,27 @@ def test_wakes_of_a_split_are_those_of_the_device(
     monkeypatch.setattr(
         "wakestate.verify.learning.compare.conditions", lambda word, ser: conditions(word, ser)[:2]
     )
-    cuts, hours = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
+    examples, hours = detector_wakes(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     trials = Trials(TOY.word, load_corpus(sounds, "dev", tmp_path, TOY.word.data), 1, 3)
     assert hours == pytest.approx(trials.hours)  # both conditions hear it: once
     device = Device(library, TOY.word)
-    heard = [device.scores(trials.stream(Sound(), block), 0) for block in trials.blocks]
-    scores = np.concatenate(heard)
+    steps_ = [device.scores(trials.stream(Sound(), block), 0) for block in trials.blocks]
+    scores = np.concatenate(steps_)
     threshold = lowest(device, scores, hours, 2000.0)
     count = len(wakes(scores, threshold, device.refractory_steps))
-    assert (~cuts.is_word).sum() == count <= 2000 * hours
+    assert (~examples.is_word).sum() == count <= 2000 * hours
     assert len(wakes(scores, threshold - 1, device.refractory_steps)) > 2000 * hours
-    assert cuts.features.shape[1:] == (WIDE, TOY.word.frontend.bands)
-    assert set(cuts.who[cuts.is_word]) <= {voice(c) for c in trials.positives}
-    monkeypatch.setattr("wakestate.verify.learning.compare.FirstLook", None)  # now it is there
-    kept, _ = first_look(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
-    assert np.array_equal(kept.features, cuts.features) and np.array_equal(kept.who, cuts.who)
+    assert examples.features.shape[1:] == (WIDE, TOY.word.frontend.bands)
+    assert set(examples.who[examples.is_word]) <= {voice(c) for c in trials.positives}
+    monkeypatch.setattr("wakestate.verify.learning.compare.DetectorWakes", None)  # now it is there
+    cached, _ = detector_wakes(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
+    assert np.array_equal(cached.features, examples.features) and np.array_equal(
+        cached.who, examples.who
+    )
 
 
 @pytest.mark.parametrize("logit", [-1.0, 1.0])
-def test_the_whole_is_counted_with_and_without_the_second_look(
+def test_the_whole_is_counted_with_and_without_the_verifier(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logit: float
 ) -> None:
     class Sure:

@@ -34,7 +34,7 @@ def test_a_warp_moves_a_tone_as_many_times_as_high() -> None:
         assert abs(moved - warp) < 0.015
 
 
-def only(x: Samples, **kept: Any) -> Samples:
+def only(x: Samples, **chosen: Any) -> Samples:
     """x with one kind of drawn change."""
     f, rng = FrontEnd(bands=x.shape[2]), np.random.default_rng(1)
     drawn = draw(rng, len(x), x.shape[1], f)
@@ -44,7 +44,7 @@ def only(x: Samples, **kept: Any) -> Samples:
         bands=np.zeros_like(drawn.bands),
         hops=np.zeros_like(drawn.hops),
     )
-    picked = {name: getattr(drawn, name) for name in kept}
+    picked = {name: getattr(drawn, name) for name in chosen}
     return np.asarray(change(x, none._replace(**picked), warp_matrices(f)))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.firmware_build import ROOT, build
 from wakestate.__main__ import main
-from wakestate.bench.host import RATE, Audio, hear, recordings
+from wakestate.bench.host import RATE, Audio, recordings, run_emulator
 from wakestate.bench.rows import BenchError
 
 SAMPLE = ROOT / "models/alexa/sample.wav"
@@ -21,7 +21,7 @@ def emulator() -> Path:
 
 def test_memory_is_flat(emulator: Path) -> None:
     audio = recordings(None, [SAMPLE])
-    short, long = hear(emulator, audio, 30), hear(emulator, audio, 600)
+    short, long = run_emulator(emulator, audio, 30), run_emulator(emulator, audio, 600)
     assert 0 < long.peak_kb <= short.peak_kb + 256, "pages of libc, and not of 18 MB of audio"
     assert long.peak_kb < 4096
     assert short.lines >= 1 and long.lines >= 15 * short.lines, "all of it was heard"
@@ -39,13 +39,13 @@ def test_recordings_come_from_the_data_where_there_is_some(sounds: Path) -> None
         recordings(None, [])
 
 
-def test_a_program_that_ends_early_is_told() -> None:
+def test_a_program_that_ends_early_is_reported() -> None:
     silence = Audio(bytes(1 << 20), "silence")
     for program, status in (("/bin/false", 1), ("/bin/true", 0)):
         with pytest.raises(BenchError, match=f"{program}: ended with status {status} before"):
-            hear(Path(program), silence, 60)
+            run_emulator(Path(program), silence, 60)
     with pytest.raises(BenchError, match="not built; `wakestate emulate` builds it"):
-        hear(Path("build/nothing"), silence, 60)
+        run_emulator(Path("build/nothing"), silence, 60)
 
 
 def test_the_command_prints_both(

@@ -31,7 +31,7 @@ def test_all_boards_are_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "wording"),
     [
         ('core = "cortex-m4"', 'core = "cortex-m9"', ["core", "'cortex-m9'", "'cortex-m4'"]),
         ('core = "cortex-m4"', 'core = "cortex-m3"', ["fpv4-sp-d16", "cortex-m3: none"]),
@@ -51,17 +51,17 @@ def test_all_boards_are_good() -> None:
     ],
 )
 def test_errors_name_file_key_given_and_allowed(
-    tmp_path: Path, old: str, new: str, says: list[str]
+    tmp_path: Path, old: str, new: str, wording: list[str]
 ) -> None:
     assert old in GOOD
     text = refusal(tmp_path, GOOD.replace(old, new, 1))
     assert str(tmp_path / "mps2-an386" / "board.toml") in text
-    for part in says:
+    for part in wording:
         assert part in text
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "wording"),
     [
         ("n = 40", "n = 20", ["clock_hz: given 80000000", "what [clock] makes, 40000000"]),
         ("n = 40\n", "", ["clock: n: missing; a PLL needs m, n and divide"]),
@@ -74,27 +74,27 @@ def test_errors_name_file_key_given_and_allowed(
         ("[chip]", "[links2]", ["links2: unknown key"]),
     ],
 )
-def test_errors_of_a_real_board(tmp_path: Path, old: str, new: str, says: list[str]) -> None:
+def test_errors_of_a_real_board(tmp_path: Path, old: str, new: str, wording: list[str]) -> None:
     good = (ROOT / "boards/b-l475e-iot01a/board.toml").read_text(encoding="utf-8")
     assert old in good
     text = refusal(tmp_path, good.replace(old, new, 1), "b-l475e-iot01a")
     assert str(tmp_path / "b-l475e-iot01a" / "board.toml") in text
-    for part in says:
+    for part in wording:
         assert part in text
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "wording"),
     [
         ("RCC_CRR", "RCC_CRR: no register or field of STM32L4x5.svd; near: RCC_CR"),
         ("RCC_CR_PLLONN", "RCC_CR_PLLONN: no register or field"),
         ("void ws_on_DMA1_Channel9(void)", "no such interrupt; near: DMA1_Channel"),
     ],
 )
-def test_a_name_that_the_chip_does_not_have(code: str, says: str) -> None:
+def test_a_name_that_the_chip_does_not_have(code: str, wording: str) -> None:
     board = load_board("b-l475e-iot01a")
     chip = svd.load_chip("STM32L4x5.svd")
-    with pytest.raises(BoardError, match=re.escape(says)):
+    with pytest.raises(BoardError, match=re.escape(wording)):
         svd.named(chip, board, [f'/* RCC_NONE */ const char *x = "RCC_NOR"; {code};'])
 
 
@@ -167,7 +167,7 @@ def test_the_current_is_estimated_from_the_counts() -> None:
 
 
 @pytest.mark.parametrize("board", REAL)
-def test_a_full_ring_is_heard_within_one_window(board: str) -> None:
+def test_a_full_ring_is_emptied_within_one_window(board: str) -> None:
     """After an overrun: eight hops that wait, while new ones come in, by counted instructions."""
     facts = load_board(board)
     assert facts.clock_hz and facts.power

@@ -47,9 +47,9 @@ def run(folder: Path, source: Path, macros: dict[str, str], flags: list[str]) ->
 
 def judge(folder: Path, source: Path, macros: dict[str, str], found: str) -> None:
     """Refused where it is checked, if it is a fault; taken where it is not checked."""
-    status, said = run(folder, source, macros, ["-DWS_CHECKED"])
-    assert (status == 0) == (not found), said
-    assert found in said and ("Assertion" in said) == bool(found)
+    status, printed = run(folder, source, macros, ["-DWS_CHECKED"])
+    assert (status == 0) == (not found), printed
+    assert found in printed and ("Assertion" in printed) == bool(found)
     assert run(folder, source, macros, []) == (0, "")
     own = "-DWS_ASSERT(condition)=do { if (!(condition)) __builtin_exit(9); } while (0)"
     assert run(folder, source, macros, ["-DWS_CHECKED", own])[0] == (9 if found else 0)

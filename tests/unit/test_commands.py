@@ -152,7 +152,7 @@ def test_the_version_names_the_schema(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "says"),
+    ("arguments", "status", "wording"),
     [
         (["emulate", "--nothing"], 2, "'--nothing'; see wakestate emulate --help"),
         (["nothing"], 2, "'nothing'"),
@@ -164,11 +164,11 @@ def test_the_version_names_the_schema(capsys: pytest.CaptureFixture[str]) -> Non
     ],
 )
 def test_what_a_user_can_correct_is_one_line(
-    arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], status: int, wording: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == status
     out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and says in err
+    assert out == "" and err.count("\n") == 1 and wording in err
 
 
 def test_nothing_is_trained_that_could_not_be_measured(
@@ -177,26 +177,28 @@ def test_nothing_is_trained_that_could_not_be_measured(
     rows = (sounds / "manifest.csv").read_text().splitlines(keepends=True)
     made = tmp_path / "data"
     made.mkdir()
-    kept = [row for row in rows if ",dev," not in row]
-    assert 1 < len(kept) < len(rows)
-    (made / "manifest.csv").write_text("".join(kept))
-    for row in kept[1:]:
+    remaining = [row for row in rows if ",dev," not in row]
+    assert 1 < len(remaining) < len(rows)
+    (made / "manifest.csv").write_text("".join(remaining))
+    for row in remaining[1:]:
         name = row.split(",")[0]
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).symlink_to(sounds / name)
     out = tmp_path / "run"
     assert main(["train", "--data", str(made), "--out", str(out)]) == 1
-    said = capsys.readouterr().err
-    assert "no row has split 'dev'; there are: train; --split held measures on" in said
+    printed = capsys.readouterr().err
+    assert "no row has split 'dev'; there are: train; --split held-out measures on" in printed
     assert not out.exists()
 
 
-def test_a_phrase_that_no_voice_can_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_phrase_that_no_voice_can_speak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     word = tmp_path / "xiao.toml"
     word.write_text('name = "xiao"\nphrase = "小爱同学"\n[data]\npositive = ["xiao"]\n')
     assert main(["data", "synthesize", "--word", str(word), "--data", str(tmp_path / "d")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "English voices cannot say" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and "English voices cannot say" in printed
 
 
 def test_a_missing_compiler_names_its_packages(

@@ -27,7 +27,7 @@ def write(folder: Path, run: str, clean: float, music: float, alarm: float) -> N
             ("clean", None, "sound", clean),
             ("music", 0.0, "state", music),
             ("alarm", -5.0, "state", alarm),
-            ("told", 0.0, "told", 0.77),
+            ("wrong-state", 0.0, "wrong-state", 0.77),
         ]
     ]
     (folder / run).mkdir(parents=True)

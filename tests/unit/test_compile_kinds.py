@@ -90,7 +90,7 @@ def test_refused(
     make(m)
     path = m.write(tmp_path / "m.tflite")
     assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith(f"{path}: ")
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and printed.startswith(f"{path}: ")
     for part in [*parts, "hint: "]:
-        assert part in said, f"{part!r} is not in: {said}"
+        assert part in printed, f"{part!r} is not in: {printed}"

@@ -48,10 +48,10 @@ UPDATE = f"""for k in plain dsp dsp-wide mve; do
 def test_golden(name: str, kernels: Kernels) -> None:
     made = generate(TOY.word, TOY.word_path, TOY.folder, kernels)[name]
     path = GOLDEN / kernels / name
-    kept = path.read_text(encoding="utf-8") if path.is_file() else ""
+    golden = path.read_text(encoding="utf-8") if path.is_file() else ""
     diff = "".join(
         difflib.unified_diff(
-            kept.splitlines(keepends=True),
+            golden.splitlines(keepends=True),
             made.splitlines(keepends=True),
             f"tests/golden/{kernels}/{name}",
             "generated",
@@ -140,10 +140,10 @@ def test_a_name_that_firmware_has(copied: Path, name: str) -> None:
 
 
 def test_as_many_steps_are_averaged_as_a_word_file_may_ask_for(copied: Path) -> None:
-    most = Detector.model_fields["smoothing_steps"].metadata
+    limits = Detector.model_fields["smoothing_steps"].metadata
     header = (ROOT / "firmware/include/wakestate/config.h").read_text(encoding="utf-8")
-    allowed = max(bound.le for bound in most if hasattr(bound, "le"))
-    assert f"#define WS_SMOOTHING_MOST {allowed}\n" in header
+    allowed = max(bound.le for bound in limits if hasattr(bound, "le"))
+    assert f"#define WS_SMOOTHING_MAX {allowed}\n" in header
 
 
 def test_other_frontend(copied: Path) -> None:

@@ -15,7 +15,7 @@ from wakestate.__main__ import main
 from wakestate.convert.compile.simplify import SUPPORTED
 from wakestate.convert.graph.errors import ConvertError, shown
 from wakestate.convert.graph.rules import RULES
-from wakestate.convert.graph.tflite_graph import MOST_BYTES, read_model
+from wakestate.convert.graph.tflite_graph import MAX_BYTES, read_model
 
 
 def network(m: Maker) -> None:
@@ -70,7 +70,7 @@ def _cycle(m: Maker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "printed"),
     [
         (_shape(1, 0, 2, 3, 8), "output t1 is [0, 2, 3, 8]; its inputs and options make"),
         (_shape(0, 1, 6, -128, 4), "tensor t0: shape [1, 6, -128, 4]"),
@@ -118,7 +118,10 @@ def _cycle(m: Maker) -> None:
     ],
 )
 def test_contradictions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Maker], None], said: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Maker], None],
+    printed: str,
 ) -> None:
     m = Maker(1)
     network(m)
@@ -127,7 +130,7 @@ def test_contradictions(
     assert main(["model", "compile", str(path), "--out", str(out)]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"{path}: ") and error.count("\n") == 1 and not out.exists()
-    assert said in error
+    assert printed in error
 
 
 def test_the_network_itself_is_taken(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_the_network_itself_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "begin", "said"),
+    ("name", "begin", "printed"),
     [
         (b"evil\n\x1b[31m\r\0", "evil\\n", "\\x1b[31m\\r\\x00"),
         (b"x" * 100_000, "x" * 200, "..."),
@@ -145,7 +148,7 @@ def test_the_network_itself_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_names(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: bytes, begin: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: bytes, begin: str, printed: str
 ) -> None:
     m = Maker(1)
     network(m)
@@ -155,7 +158,7 @@ def test_hostile_names(
     assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error[:-1].isprintable() and error.count("\n") == 1 and len(error) < 2000
-    assert begin in error and said in error
+    assert begin in error and printed in error
 
 
 def test_shown_is_unambiguous() -> None:
@@ -198,7 +201,7 @@ def test_lists_and_files_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(ConvertError, match="2147483647 dimensions"):
         read_model(path)
     with path.open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(ConvertError, match="67108865 bytes; 67108864 is the most"):
         read_model(path)
     with pytest.raises(ConvertError, match="no such file"):

@@ -61,8 +61,8 @@ def no_such_split(folder: Path) -> str:
 
 
 def reserved_split(folder: Path) -> str:
-    write_manifest(folder, [["x.wav", "held", "noise", "", "", 1, "", "", ""]])
-    return r"manifest\.csv: row 2: a split cannot be named 'held'"
+    write_manifest(folder, [["x.wav", "held-out", "noise", "", "", 1, "", "", ""]])
+    return r"manifest\.csv: row 2: a split cannot be named 'held-out'"
 
 
 def not_utf8(folder: Path) -> str:
@@ -147,9 +147,13 @@ def test_interrupted_decoding_leaves_nothing(
 
 
 def test_what_is_held_out_is_a_split_of_its_own(sounds: Path, cache: Path, corpus: Corpus) -> None:
-    held = load_corpus(sounds, "held", cache)
-    assert held.split == "held" and held.clips == [c for c in corpus.clips if held_out(c)]
-    assert np.array_equal(held.audio(held.clips[-1]), corpus.audio(held.clips[-1]))
+    validation = load_corpus(sounds, "held-out", cache)
+    assert validation.split == "held-out" and validation.clips == [
+        c for c in corpus.clips if held_out(c)
+    ]
+    assert np.array_equal(
+        validation.audio(validation.clips[-1]), corpus.audio(validation.clips[-1])
+    )
 
 
 def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
@@ -167,10 +171,10 @@ def test_held_out_never_splits_a_speaker(corpus: Corpus) -> None:
 
 def test_speech_with_the_word_in_its_text_is_left_out(tmp_path: Path) -> None:
     """Where in it the word is nobody knows, and speech without it it is not."""
-    said = [("", "A toy, please."), ("", "Toys and toyshops."), ("toy", "Toy.")]
+    printed = [("", "A toy, please."), ("", "Toys and toyshops."), ("toy", "Toy.")]
     rows = [
         [f"train/{i}.wav", "train", "speech", label, "a", 1.0, text, "", ""]
-        for i, (label, text) in enumerate(said)
+        for i, (label, text) in enumerate(printed)
     ]
     write_manifest(tmp_path, rows)
     (tmp_path / "train").mkdir()
@@ -199,7 +203,7 @@ def test_all_files_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None
     assert lines[2] == f"{tmp_path}: 5.wav: cannot be read: there is no such file"
 
 
-def test_other_rates_and_channels_are_converted_and_said(
+def test_other_rates_and_channels_are_converted_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     t = np.arange(48000) / 48000
@@ -220,11 +224,11 @@ def test_other_rates_and_channels_are_converted_and_said(
     x, y, z = (corpus.audio(clip).astype(float) for clip in corpus.clips)
     assert len(x) == len(y) == RATE and not z.any()
     assert np.abs(x - y)[200:-200].max() < 20
-    said = capsys.readouterr().err
-    assert f"{tmp_path}: 1 of 3 files are resampled to 16000 Hz from 48000 Hz: x.wav\n" in said
-    assert f"{tmp_path}: 1 of 3 files have several channels, which are averaged: x.wav\n" in said
-    assert f"{tmp_path}: 1 of 3 files are silent: all their samples are 0: z.wav\n" in said
-    assert f"{tmp_path}: 1 of 3 files have other lengths than `seconds` says" in said
+    printed = capsys.readouterr().err
+    assert f"{tmp_path}: 1 of 3 files are resampled to 16000 Hz from 48000 Hz: x.wav\n" in printed
+    assert f"{tmp_path}: 1 of 3 files have several channels, which are averaged: x.wav\n" in printed
+    assert f"{tmp_path}: 1 of 3 files are silent: all their samples are 0: z.wav\n" in printed
+    assert f"{tmp_path}: 1 of 3 files have other lengths than `seconds` says" in printed
     load_corpus(tmp_path, "train", tmp_path / "cache")
     assert capsys.readouterr().err == ""
 
@@ -242,7 +246,7 @@ def recordings(folder: Path, speakers: list[tuple[str, str]], count: int) -> Pat
     return folder
 
 
-def test_one_speaker_is_on_both_sides_and_that_is_said(
+def test_one_speaker_is_on_both_sides_and_that_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = recordings(tmp_path, [("toy", "me"), ("speech", "q1"), ("speech", "q2")], 24)
@@ -250,16 +254,16 @@ def test_one_speaker_is_on_both_sides_and_that_is_said(
     check_parts(corpus, TOY.word)
     words = corpus.positives(TOY.word)
     assert len(words) == 24 and sum(map(held_out, words)) == 3
-    held = load_corpus(data, "held", tmp_path / "cache", TOY.word.data)
-    assert held.positives(TOY.word) == [c for c in words if held_out(c)]
-    said = capsys.readouterr().err
-    assert "of the word there is 1 voice: 3 of 24 recordings are held out" in said
-    assert said.count("of the word there is") == 1
+    validation = load_corpus(data, "held-out", tmp_path / "cache", TOY.word.data)
+    assert validation.positives(TOY.word) == [c for c in words if held_out(c)]
+    printed = capsys.readouterr().err
+    assert "of the word there is 1 voice: 3 of 24 recordings are held out" in printed
+    assert printed.count("of the word there is") == 1
 
 
-def test_too_little_is_said_before_anything_is_rendered(tmp_path: Path) -> None:
+def test_too_little_is_reported_before_anything_is_rendered(tmp_path: Path) -> None:
     for speakers, problem in (
-        ([("toy", "me"), ("speech", "me")], "no recording of the word for held: at least 2"),
+        ([("toy", "me"), ("speech", "me")], "no recording of the word for validation: at least 2"),
         ([("speech", "a"), ("speech", "b")], "label 'toy' are needed.*in the data: 'speech'"),
         ([("toy", "a"), ("toy", "b")], "no speech without the word for train"),
     ):
@@ -283,11 +287,11 @@ def test_odd_recordings_of_the_word_are_named(
     manifest = data / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("b-1.wav,train,toy,", "b-1.wav,train,speech,"))
     load_corpus(data, "train", tmp_path / "cache", TOY.word.data)
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     for what in (
         "are of kind speech, not 'toy', and left out: toy-b-1.wav",
         "hold no sound that can be the word, and are left out: toy-a-0.wav",
         "are shorter than 0.2 s: toy-a-1.wav",
         "are longer than 10 s; cut them around the word: toy-b-0.wav",
     ):
-        assert f"{manifest}: warning: 1 of 4 recordings of the word {what}\n" in said
+        assert f"{manifest}: warning: 1 of 4 recordings of the word {what}\n" in printed

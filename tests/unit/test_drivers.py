@@ -22,8 +22,8 @@ from wakestate.boards import pdm
 def take(registers: Registers) -> np.ndarray:
     """All hops that came, one after the other."""
     count = ctypes.c_uint.in_dll(registers.driver, "mock_hops")
-    heard = (ctypes.c_int16 * HOP * 8).in_dll(registers.driver, "mock_heard")
-    hops = np.array(heard)[: count.value].ravel()
+    samples = (ctypes.c_int16 * HOP * 8).in_dll(registers.driver, "mock_samples")
+    hops = np.array(samples)[: count.value].ravel()
     count.value = 0
     return hops
 
@@ -74,7 +74,7 @@ def test_every_real_board_is_here() -> None:
 
 
 @pytest.mark.parametrize("board", SEQUENCES)
-def test_registers_are_written_as_the_data_sheet_says(board: str, tmp_path: Path) -> None:
+def test_registers_are_written_as_in_the_data_sheet(board: str, tmp_path: Path) -> None:
     registers = made(board, tmp_path)
     start, listen = SEQUENCES[board]
     assert registers.driver.ws_driver_start() is None
@@ -85,7 +85,7 @@ def test_registers_are_written_as_the_data_sheet_says(board: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("board", SEQUENCES)
-def test_a_clock_that_does_not_come_up_is_told_and_nothing_hangs(
+def test_a_clock_that_does_not_come_up_is_reported_and_nothing_hangs(
     board: str, tmp_path: Path
 ) -> None:
     registers = Registers(board, tmp_path)  # which answers nothing
@@ -153,7 +153,7 @@ RESETS = {
 
 
 @pytest.mark.parametrize("board", SEQUENCES)
-def test_the_reason_of_the_reset_is_told(board: str, tmp_path: Path) -> None:
+def test_the_reason_of_the_reset_is_reported(board: str, tmp_path: Path) -> None:
     register, reasons = RESETS[board]
     for value, reason in reasons.items():
         registers = made(board, tmp_path)
@@ -162,7 +162,7 @@ def test_the_reason_of_the_reset_is_told(board: str, tmp_path: Path) -> None:
         assert registers.driver.ws_driver_reset_reason() == reason
 
 
-LAMPS = {
+LEDS = {
     "arduino-nano-33-ble-sense": [("P0_OUTSET", 1 << 13), ("P0_OUTCLR", 1 << 13)],
     "b-l475e-iot01a": [("GPIOB_BSRR", 1 << 14), ("GPIOB_BSRR", 1 << 30)],
     "stm32f4-discovery": [("GPIOD_BSRR", 1 << 12), ("GPIOD_BSRR", 1 << 28)],
@@ -176,14 +176,14 @@ FEEDS = {"arduino-nano-33-ble-sense": ("WDT_RR_0", 0x6E524635)}
 
 
 @pytest.mark.parametrize("board", SEQUENCES)
-def test_lamp_state_pins_and_watchdog(board: str, tmp_path: Path) -> None:
+def test_led_state_pins_and_watchdog(board: str, tmp_path: Path) -> None:
     registers = made(board, tmp_path)
     registers.driver.ws_driver_start()
     registers.log.clear()
-    registers.driver.ws_driver_lamp(True)
-    registers.driver.ws_driver_lamp(False)
+    registers.driver.ws_driver_led(True)
+    registers.driver.ws_driver_led(False)
     registers.driver.ws_driver_feed_watchdog()
-    assert registers.log == [*LAMPS[board], FEEDS.get(board, ("IWDG_KR", 0xAAAA))]
+    assert registers.log == [*LEDS[board], FEEDS.get(board, ("IWDG_KR", 0xAAAA))]
     assert registers.driver.ws_driver_state_pins() == 0
     register, level = STATE_PINS[board]
     registers[register] = level
@@ -263,8 +263,8 @@ def write_at_barrier(registers: Registers, *hops: tuple[int, np.ndarray]) -> Non
 def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
     registers = made("arduino-nano-33-ble-sense", tmp_path)
     registers.driver.ws_driver_listen()
-    heard = np.arange(1, 6)[:, None] * 1000 + np.arange(HOP)
-    for hop in heard.astype(np.int16):
+    samples = np.arange(1, 6)[:, None] * 1000 + np.arange(HOP)
+    for hop in samples.astype(np.int16):
         buffer = registers.pointer(registers["PDM_SAMPLE_PTR"])
         registers["PDM_EVENTS_STARTED"] = 1  # the pointer is taken ...
         registers.driver.ws_on_PDM()
@@ -274,7 +274,7 @@ def test_nrf52840_buffers_take_turns(tmp_path: Path) -> None:
         registers.driver.ws_on_PDM()
         assert registers.on_barrier is None
         assert registers["PDM_EVENTS_STARTED"] == registers["PDM_EVENTS_END"] == 0
-    assert (take(registers) == heard.ravel()).all()
+    assert (take(registers) == samples.ravel()).all()
 
 
 def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_stm32l475_sums_both_microphones(tmp_path: Path) -> None:
     assert abs(np.abs(pcm).max() / 32768 - 0.5 * 2 * 50**4 / 2**24) < 0.004
 
 
-def test_stm32f407_hears_bits(tmp_path: Path) -> None:
+def test_stm32f407_reads_bits(tmp_path: Path) -> None:
     """The same tone as the bits of a modulator, by I2S and DMA."""
     registers = made("stm32f4-discovery", tmp_path)
     registers.driver.ws_driver_listen()

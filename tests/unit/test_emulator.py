@@ -84,7 +84,7 @@ def test_change_of_state_inside_a_file(host: Build, speech: Path) -> None:
     ]
 
 
-def test_each_file_starts_anew(host: Build, speech: Path) -> None:
+def test_each_file_starts_from_reset(host: Build, speech: Path) -> None:
     done = host.run("emulator", speech, speech)
     assert wakes(done) == [1.065, 2.565, 1.065, 2.565]
 
@@ -130,7 +130,7 @@ def test_a_word_at_the_very_end_wakes(tmp_path: Path) -> None:
         assert np.array_equal(sound[:-silent], whole[cut - len(sound) + silent : cut])
 
 
-def test_other_files_are_still_heard(host: Build, speech: Path, tmp_path: Path) -> None:
+def test_other_files_are_still_read(host: Build, speech: Path, tmp_path: Path) -> None:
     done = host.run("emulator", tmp_path / "missing.wav", speech)
     assert done.returncode == 1
     assert b"missing.wav: cannot be opened" in done.stderr

@@ -60,7 +60,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("case", WHOLE)
-def test_all_sound_is_heard_whatever_the_header_knows(
+def test_all_sound_is_processed_whatever_the_header_knows(
     host: Build, speech: Path, tmp_path: Path, case: str
 ) -> None:
     (tmp_path / "x.wav").write_bytes(WHOLE[case])
@@ -72,7 +72,7 @@ def test_all_sound_is_heard_whatever_the_header_knows(
         assert events(have) == events(want)
 
 
-def test_no_sound_at_all_is_said_of_a_stream_too(host: Build) -> None:
+def test_no_sound_at_all_is_reported_of_a_stream_too(host: Build) -> None:
     for data in (sized(0, b""), sized(0, b"", LIST), sized(0xFFFFFFFF, b"")):
         done = host.run("emulator", "-", stdin=data)
         assert done.returncode == 1 and b"-: empty" in done.stderr
@@ -101,7 +101,7 @@ NOT_RAW = {
 
 
 @pytest.mark.parametrize("first", NOT_RAW, ids=lambda first: NOT_RAW[first].decode())
-def test_other_formats_on_stdin_are_not_heard_as_noise(host: Build, first: bytes) -> None:
+def test_other_formats_on_stdin_are_not_read_as_noise(host: Build, first: bytes) -> None:
     done = host.run("emulator", "--scores", "-", stdin=first + SPEECH)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"wake-emulator: -: " + NOT_RAW[first])

@@ -25,7 +25,7 @@ from wakestate.files import (
     plain_name,
     read_json,
     replaced,
-    write_whole,
+    write_atomically,
 )
 from wakestate.words import load_word
 
@@ -85,7 +85,7 @@ def test_a_file_that_a_folder_names_lies_in_it(tmp_path: Path) -> None:
     (folder / "also").symlink_to("good")
     os.mkfifo(folder / "pipe")
     assert inside(folder, "good", 9).read_bytes() == inside(folder, "also", 9).read_bytes()
-    for name, says in (
+    for name, wording in (
         ("out", "leads out of its folder"),
         ("none", "no such file"),
         ("loop", "loop|Too many"),
@@ -93,7 +93,7 @@ def test_a_file_that_a_folder_names_lies_in_it(tmp_path: Path) -> None:
         ("pipe", "is no file"),
         ("../secret", "a plain file name"),
     ):
-        with pytest.raises(FileError, match=says) as caught:
+        with pytest.raises(FileError, match=wording) as caught:
             inside(folder, name, 9)
         assert "\n" not in str(caught.value)
     with pytest.raises(FileError, match="good: 9 bytes; allowed: up to 8"):
@@ -109,8 +109,8 @@ def test_json_from_outside(tmp_path: Path) -> None:
         assert str(caught.value).isprintable()
     path.write_bytes(b'[1, "a"]')
     assert read_json(path) == [1, "a"]
-    for bad, says in ((path.with_name("none"), "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(FileError, match=says):
+    for bad, wording in ((path.with_name("none"), "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(FileError, match=wording):
             read_json(bad)
     with pytest.raises(FileError, match="8 bytes; allowed: up to 5"):
         read_json(path, 5)
@@ -129,10 +129,10 @@ def disk(room: int) -> Iterator[None]:
 
 def test_what_cannot_be_written_leaves_what_was(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
-    write_whole(path, "before")
-    says = r"x\.npy: cannot be written: File too large; make room"
-    with pytest.raises(FileError, match=says), disk(65536):
-        write_whole(path, bytes(70000))
+    write_atomically(path, "before")
+    wording = r"x\.npy: cannot be written: File too large; make room"
+    with pytest.raises(FileError, match=wording), disk(65536):
+        write_atomically(path, bytes(70000))
     with pytest.raises(FileError, match="cannot"), disk(65536), replaced(path) as partial:
         np.save(partial, np.zeros(70000))
     with pytest.raises(ZeroDivisionError), replaced(path) as partial:
@@ -141,12 +141,12 @@ def test_what_cannot_be_written_leaves_what_was(tmp_path: Path) -> None:
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
     link = tmp_path / "link"
     link.symlink_to(path)
-    write_whole(link, "another")  # takes the link's place
+    write_atomically(link, "another")  # takes the link's place
     assert path.read_text() == "before" and link.read_text() == "another"
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for bad in (path / "below", tmp_path / "loop/x", Path("/proc/none/x"), tmp_path):
         with pytest.raises(FileError, match="cannot be written: ") as caught:
-            write_whole(bad, "x")
+            write_atomically(bad, "x")
         assert "\n" not in str(caught.value)
 
 
@@ -176,24 +176,26 @@ def test_a_model_folder_names_plain_files(copied: Path, name: str) -> None:
 
 
 def test_model_json_is_read_as_it_is_documented(copied: Path) -> None:
-    kept = (copied / "model.json").read_bytes()
+    original = (copied / "model.json").read_bytes()
 
-    def says(what: Callable[[dict[str, Any]], object]) -> str:
-        (copied / "model.json").write_bytes(kept)
+    def wording(what: Callable[[dict[str, Any]], object]) -> str:
+        (copied / "model.json").write_bytes(original)
         change(copied, what)
         return refused(copied)
 
-    assert "extra: given 1; Extra inputs" in says(lambda m: m.update(extra=1))
-    assert "endpoint_hops: Field required" in says(lambda m: m.pop("endpoint_hops"))
-    assert "endpoint_hops: given '8';" in says(lambda m: m.update(endpoint_hops="8"))
-    assert "logit.scale: given nan" in says(lambda m: m["logit"].update(scale=float("nan")))
-    assert "thresholds.player=idle: given 1.5" in says(
+    assert "extra: given 1; Extra inputs" in wording(lambda m: m.update(extra=1))
+    assert "endpoint_hops: Field required" in wording(lambda m: m.pop("endpoint_hops"))
+    assert "endpoint_hops: given '8';" in wording(lambda m: m.update(endpoint_hops="8"))
+    assert "logit.scale: given nan" in wording(lambda m: m["logit"].update(scale=float("nan")))
+    assert "thresholds.player=idle: given 1.5" in wording(
         lambda m: m["thresholds"].update({"player=idle": 1.5})
     )
-    assert "\\x1b" in says(lambda m: m.update({"\x1b[31m": "\n"}))
-    assert "word: is a\\x07b, the word" in says(lambda m: m.update(word="a\x07b"))
-    assert "(1 more)" in says(lambda m: (m.pop("word"), m.pop("files")))
-    assert "files: " in says(lambda m: m["files"].update({f"x{i}": "0" * 64 for i in range(300)}))
+    assert "\\x1b" in wording(lambda m: m.update({"\x1b[31m": "\n"}))
+    assert "word: is a\\x07b, the word" in wording(lambda m: m.update(word="a\x07b"))
+    assert "(1 more)" in wording(lambda m: (m.pop("word"), m.pop("files")))
+    assert "files: " in wording(
+        lambda m: m["files"].update({f"x{i}": "0" * 64 for i in range(300)})
+    )
     for text in (b"[" * 100000, b"1" * 5000, b"\xff\xfe", b"", b"[]"):
         (copied / "model.json").write_bytes(text)
         assert "model.json: (file): " in refused(copied)
@@ -212,7 +214,7 @@ def test_a_model_file_that_leads_out_of_the_folder(copied: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "loop", "full"])
-def test_commands_say_in_one_line_what_cannot_be_written(
+def test_commands_report_in_one_line_what_cannot_be_written(
     out: str, tmp_path: Path, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Odd --out, and a disk that is full: status, one line, and nothing half-written."""
@@ -223,16 +225,16 @@ def test_commands_say_in_one_line_what_cannot_be_written(
     for call in (convert, boards):
         with disk(64 if out == "full" else 1 << 30):
             assert main([*call, "--out", str(tmp_path / out)]) == 1
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and "cannot be written: " in said
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1 and "cannot be written: " in printed
     assert (tmp_path / "file").read_text() == "own"
     assert out != "full" or list((tmp_path / out).iterdir()) == []
 
 
 def test_thresholds_that_cannot_be_written(copied: Path) -> None:
     before, word = (copied / "model.json").read_bytes(), load_word(TOY.word_path)
-    says = r"model\.json: cannot be written: File too large"
-    with pytest.raises(FileError, match=says), disk(100):
+    wording = r"model\.json: cannot be written: File too large"
+    with pytest.raises(FileError, match=wording), disk(100):
         set_thresholds(copied, word, dict.fromkeys(word.states, 3))
     assert (copied / "model.json").read_bytes() == before
     assert not list(copied.glob(".*"))

@@ -59,13 +59,13 @@ def flood(device: Path, commands: bytes, baud: int, work_us: int) -> tuple[list[
 def test_no_hop_is_lost_and_the_watchdog_is_fed(
     device: Path, name: str, work_us: int, baud: int
 ) -> None:
-    (hops, lost, longest_us), said = flood(device, FLOODS[name], baud, work_us)
+    (hops, lost, longest_us), printed = flood(device, FLOODS[name], baud, work_us)
     assert hops == 100 * SECONDS
     assert lost == 0
     assert longest_us < 50_000
     # Lines and frames stay whole, and none is within another.
     reader = Reader()
-    items = list(reader.feed(said))
+    items = list(reader.feed(printed))
     events = [json.loads(item) for item in items if isinstance(item, str)]
     assert (reader.damaged, reader.lost) == (0, 0)
     wakes = [event for event in events if event["type"] == "wake"]
@@ -78,16 +78,16 @@ def test_no_hop_is_lost_and_the_watchdog_is_fed(
 
 def test_commands_within_a_flood_are_still_answered(device: Path) -> None:
     """A valid command is obeyed between noise: the port's queue runs over, the parser does not."""
-    _, said = flood(device, FLOODS["noise and commands"], 1_000_000, 1500)
-    kinds = [json.loads(line)["type"] for line in said.splitlines()]
+    _, printed = flood(device, FLOODS["noise and commands"], 1_000_000, 1500)
+    kinds = [json.loads(line)["type"] for line in printed.splitlines()]
     assert kinds.count("stats") > 20 and kinds.count("error") > 20
 
 
 def test_what_is_left_of_two_commands_is_no_command(device: Path) -> None:
     """Bytes are lost at line rate; nothing but the two states that were sent is ever taken."""
     text = b"state player=music,volume=low\nstate player=idle,volume=high\n"
-    _, said = flood(device, text, 1_000_000, 7500)
-    events = [json.loads(line) for line in said.splitlines()]
+    _, printed = flood(device, text, 1_000_000, 7500)
+    events = [json.loads(line) for line in printed.splitlines()]
     states = {event["state"] for event in events if event["type"] == "state"}
     assert states == {"player=music,volume=low", "player=idle,volume=high"}
     errors = {event["text"] for event in events if event["type"] == "error"}

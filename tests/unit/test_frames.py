@@ -56,7 +56,7 @@ def test_c_and_python_write_and_read_the_same_bytes() -> None:
     """All lengths; zeros nowhere, at both ends, everywhere: around COBS's blocks of 254."""
     c = native.library()
     items = []
-    for count in range(frames.PAYLOAD_MOST + 1):
+    for count in range(frames.PAYLOAD_MAX + 1):
         for payload in (
             bytes(count),
             b"\x01" * count,
@@ -67,7 +67,7 @@ def test_c_and_python_write_and_read_the_same_bytes() -> None:
     made, payloads = heads(*items)
     stream, ends = native.write(c, made, payloads)
     assert stream.tobytes() == b"".join(map(encode, items))
-    assert ends[-1] == len(stream) and np.diff(ends).max() <= frames.FRAME_MOST
+    assert ends[-1] == len(stream) and np.diff(ends).max() <= frames.FRAME_MAX
     found, found_payloads, damaged = native.read(c, stream)
     for field in ("number", "count", "type"):
         assert (found[field] == made[field]).all()
@@ -147,7 +147,7 @@ def test_a_bad_line(codec: str, count: int, capsys: pytest.CaptureFixture[str]) 
     assert refused and int(refused[1]) > count / 8
 
 
-def test_both_sides_judge_the_same_damage_alike() -> None:
+def test_both_sides_read_the_same_damage_alike() -> None:
     assert fuzz.fuzz(700, 3, "c") == fuzz.fuzz(700, 3, "python")
 
 

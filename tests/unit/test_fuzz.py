@@ -26,19 +26,19 @@ def test_a_planted_overflow_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = (ROOT / "firmware/uplink/frame.c").read_text(encoding="utf-8")
-    limit = "reader->length < WS_FRAME_MOST)"
+    limit = "reader->length < WS_FRAME_MAX)"
     assert limit in good
-    bad = good.replace(limit, "reader->length < 2 * WS_FRAME_MOST)")
+    bad = good.replace(limit, "reader->length < 2 * WS_FRAME_MAX)")
     (tmp_path / "bad.c").write_text(bad.replace('"frame.h"', '"uplink/frame.h"'), encoding="utf-8")
     monkeypatch.setattr(targets, "FOLDER", ROOT / "build/fuzz-planted")
     monkeypatch.setattr(targets, "FINDINGS", tmp_path)
     monkeypatch.setitem(runner.TARGETS, "frame", targets.libfuzzer("frame", [f"{tmp_path}/bad.c"]))
     monkeypatch.setattr(runner, "ROOT", Path("/"))
     assert runner.fuzz(["frame"], 0.5, 1) == 1
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     (finding,) = tmp_path.glob("frame-crash-*")
-    assert f"frame: finding: {str(finding)[1:]}" in said.out
-    assert "heap-buffer-overflow" in said.err or "index 340 out of bounds" in said.err
+    assert f"frame: finding: {str(finding)[1:]}" in printed.out
+    assert "heap-buffer-overflow" in printed.err or "index 340 out of bounds" in printed.err
 
 
 def test_every_target_has_seeds() -> None:

@@ -68,14 +68,14 @@ AS_MEANT: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("case", AS_MEANT)
 def test_read_as_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
-    manifest, said = AS_MEANT[case]
+    manifest, wording = AS_MEANT[case]
     rows = read(tmp_path, manifest)
     if case in ("label near the word", "speaker on both sides"):
         assert [row[0] for row in rows] == [row[0] for row in WANT]
     else:
         assert rows == WANT
-    told = capsys.readouterr().err
-    assert said in told and (told.count("\n") == 1 if said else told == "")
+    printed = capsys.readouterr().err
+    assert wording in printed and (printed.count("\n") == 1 if wording else printed == "")
     read_manifest(tmp_path, SPOKEN)
     assert capsys.readouterr().err == ""  # once
 
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[Callable[[str], str], str]] = {
     "no kind": (swap("noise,rain", ","), "row 4: kind '' with label ''; allowed"),
     "split": (swap("dev", "deb"), "row 4: split 'deb'; allowed: train and dev; is it 'dev'?"),
     "no split": (swap(",dev", ","), "row 4: split ''; allowed: train and dev"),
-    "held": (swap("dev", "held"), "row 4: a split cannot be named 'held'"),
+    "held-out": (swap("dev", "held-out"), "row 4: a split cannot be named 'held-out'"),
     "column": (swap("speaker", "speakr"), "column speaker is missing; is it 'speakr'? Rename it"),
     "two columns": (swap("text", "label"), "column label is there 2 times"),
     "no header": (lambda text: text.partition("\n")[2], "column path is missing"),

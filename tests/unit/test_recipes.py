@@ -109,7 +109,7 @@ def test_an_unknown_recipe_names_those_there_are(capsys: pytest.CaptureFixture[s
     assert err.count("\n") == 1
 
 
-def test_an_experiment_runs_what_its_recipe_says_and_refuses_another(
+def test_an_experiment_runs_what_its_recipe_reports_and_refuses_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[list[str]] = []

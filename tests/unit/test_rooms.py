@@ -35,7 +35,7 @@ def test_rooms_reverberate_as_long_as_asked(rt60: float) -> None:
     assert np.median(found) == pytest.approx(rt60, rel=0.35)
 
 
-def test_who_stands_near_is_heard_directly() -> None:
+def test_who_stands_near_is_loud() -> None:
     def direct(distance: float) -> float:
         share = [
             np.sum(rooms.response(np.random.default_rng(s), distance, 0.5)[:80] ** 2)

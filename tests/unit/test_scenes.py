@@ -91,7 +91,7 @@ def test_own_sound_is_as_strong_as_asked(
         assert found == pytest.approx(ratio, abs=0.1)
 
 
-def test_pool_is_made_by_its_seed_and_goes_on(
+def test_pool_is_made_by_its_seed_and_resumes(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wakestate.train.learning.pool, "SHARD", 8)
@@ -149,8 +149,8 @@ def test_a_word_may_have_one_state_or_no_idle_one(corpus: Corpus, tmp_path: Path
 
 def test_a_part_without_the_word_is_named(corpus: Corpus) -> None:
     nobody = corpus.only([c for c in corpus.clips if c.kind != "toy" or not held_out(c)])
-    with pytest.raises(DataError, match="no recording of the word for held"):
-        Renderer(nobody, TOY.word, "held")
+    with pytest.raises(DataError, match="no recording of the word for validation"):
+        Renderer(nobody, TOY.word, "validation")
     silent = corpus.only([c for c in corpus.clips if c.kind in ("toy", "noise")])
     with pytest.raises(DataError, match="no speech without the word for train"):
         Renderer(silent, TOY.word, "train")

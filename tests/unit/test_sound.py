@@ -26,7 +26,7 @@ PCM = np.frombuffer(SPEECH, "<i2")
 TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)).astype(np.int16)
 
 
-def heard(path: Path) -> NDArray[np.int16]:
+def samples_of(path: Path) -> NDArray[np.int16]:
     """The samples that the emulator gets."""
     with plain_wav(str(path)) as plain:
         assert is_plain(plain)
@@ -53,12 +53,12 @@ def test_samples_keep_their_bits(tmp_path: Path, ending: str, subtype: str, chan
     path = tmp_path / f"x.{ending}"
     data = np.repeat(PCM[:, None] / 32768, channels, axis=1)
     soundfile.write(path, data, 16000, subtype=subtype)
-    assert np.array_equal(heard(path), PCM)
+    assert np.array_equal(samples_of(path), PCM)
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", np.stack([PCM * 0, PCM // 2 * 2], axis=1), 16000)
-    assert np.array_equal(heard(tmp_path / "x.wav"), PCM // 2)
+    assert np.array_equal(samples_of(tmp_path / "x.wav"), PCM // 2)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
@@ -69,7 +69,7 @@ def test_other_rates_are_resampled_band_limited(tmp_path: Path, rate: int) -> No
     if rate > 16000:
         sound += 0.25 * np.sin(2 * np.pi * 9000 * t)
     soundfile.write(tmp_path / "x.wav", sound, rate, subtype="PCM_24")
-    pcm = heard(tmp_path / "x.wav")
+    pcm = samples_of(tmp_path / "x.wav")
     assert len(pcm) == 16000
     spectrum = np.abs(np.fft.rfft(pcm * np.hanning(16000))) / 16000
     assert spectrum.argmax() == 440 and abs(spectrum[440] * 4 / 32768 - 0.25) < 0.001
@@ -80,7 +80,7 @@ def test_other_rates_are_resampled_band_limited(tmp_path: Path, rate: int) -> No
 def test_compressed_sound(tmp_path: Path) -> None:
     for ending, subtype in (("mp3", "MPEG_LAYER_III"), ("ogg", "VORBIS")):
         soundfile.write(tmp_path / f"x.{ending}", TONE, 16000, subtype=subtype)
-        spectrum = np.abs(np.fft.rfft(heard(tmp_path / f"x.{ending}")[:16000]))
+        spectrum = np.abs(np.fft.rfft(samples_of(tmp_path / f"x.{ending}")[:16000]))
         assert abs(int(spectrum.argmax()) - 440) <= 1
 
 
@@ -89,7 +89,7 @@ def test_ffmpeg_reads_what_libsndfile_does_not(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(wav(TONE.tobytes()))
     name = tmp_path / "a 100% 'x'.m4a"
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / "x.wav", name], check=True)
-    spectrum = np.abs(np.fft.rfft(heard(name)[:16000]))
+    spectrum = np.abs(np.fft.rfft(samples_of(name)[:16000]))
     assert abs(int(spectrum.argmax()) - 440) <= 1
 
 
@@ -114,7 +114,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_decoded_is_said_and_leaves_nothing(
+def test_what_cannot_be_decoded_is_reported_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -126,7 +126,7 @@ def test_what_cannot_be_decoded_is_said_and_leaves_nothing(
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "none.flac", tmp_path):
         with pytest.raises(SoundError, match="cannot be opened"), plain_wav(str(path)):
             pass

@@ -79,7 +79,7 @@ def test_halves_share_no_voice_and_no_package() -> None:
     assert {halves(words, one)[clip] for clip in one} == {0, 1}
 
 
-def test_blocks_hold_one_half_and_say_what_is_where() -> None:
+def test_blocks_hold_one_half_and_report_what_is_where() -> None:
     clips = [made(i, "speech", f"s{i % 2}", 250) for i in range(8)]
     half = {clip: int(clip.speaker == "s1") for clip in clips}
     found = blocks(clips, half, 32000)
@@ -100,7 +100,7 @@ def test_blocks_hold_one_half_and_say_what_is_where() -> None:
     assert [b.number for b in few] == [*range(0, 48, 4), *range(1, 48, 4)]
 
 
-def test_no_score_hears_two_recordings() -> None:
+def test_no_score_spans_two_recordings() -> None:
     word = TOY.word
     assert gap_samples(word) == 32000  # 2 s
     detector = word.detector.model_copy(update={"smoothing_steps": 500})

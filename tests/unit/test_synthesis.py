@@ -15,19 +15,19 @@ import soundfile
 from tests.support.small_data import beep
 from wakestate.train.data.corpus import RATE, DataError, load_corpus
 from wakestate.train.synthesis import make, recorded
+from wakestate.train.synthesis.confusables import confusables, distance, pronounce
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, to_int16_at
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite
 from wakestate.train.synthesis.kokoro import Kokoro
-from wakestate.train.synthesis.make import Recipe, groups, make_data, speakable
-from wakestate.train.synthesis.near import distance, near_misses, pronounce
+from wakestate.train.synthesis.make import SynthesisConfig, groups, make_data, speakable
 from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.readers import READERS
 from wakestate.train.synthesis.recorded import Source, write_opus
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import WordError, load_word
 
-COUNTS = Counts(positives=14, near=6, general=4)
+COUNTS = Counts(positives=14, confusables=6, general=4)
 
 
 class Tone(Engine):
@@ -41,7 +41,7 @@ class Tone(Engine):
     def voices(self) -> list[str]:
         return [f"v{i}" for i in range(8)]
 
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         pitch, length = 200 + 50 * int(voice[1:]), 0.3 / speed
         words, parts = [], [np.zeros(RATE // 10)]
         for i, word in enumerate(text.split()):
@@ -52,9 +52,9 @@ class Tone(Engine):
         return Speech(to_int16_at(np.concatenate(parts).astype(np.float32), RATE), tuple(words))
 
 
-def test_near_misses_are_near_and_never_the_phrase() -> None:
-    ranked = near_misses("alexa", 60)
-    texts = [near.text for near in ranked]
+def test_confusables_are_similar_and_never_the_phrase() -> None:
+    ranked = confusables("alexa", 60)
+    texts = [confusable.text for confusable in ranked]
     assert {"alexis", "election", "a lexus"} <= set(texts)
     assert [n.distance for n in ranked] == sorted(n.distance for n in ranked)
     assert len(texts) == len(set(texts)) == 60 and "alexa" not in texts
@@ -76,8 +76,8 @@ def test_the_same_seed_writes_the_same_script(tmp_path: Path) -> None:
     voices = {split: {x.voice for x in many if x.split == split} for split in ("train", "dev")}
     assert voices["dev"] and not voices["dev"] & voices["train"]
     for line in many[:200]:
-        said = line.text.lower().split()
-        phrase = " ".join(said[max(0, line.at) : max(0, line.at) + line.words])
+        speech = line.text.lower().split()
+        phrase = " ".join(speech[max(0, line.at) : max(0, line.at) + line.words])
         assert phrase.strip(",.?!") == "beep"
 
 
@@ -85,7 +85,7 @@ def line(text: str, at: int, words: int) -> Line:
     return Line("train", "x", text, at, words, "tone", "v0", 1.0, 1.0, 0.1, 0.1)
 
 
-def test_the_phrase_is_found_among_the_words_an_engine_tells() -> None:
+def test_the_phrase_is_found_among_the_words_an_engine_reports() -> None:
     three = Speech(np.zeros(0, np.int16), (("a", 0.0, 0.2), ("b", 0.3, 0.4), ("c", 0.5, 0.9)))
     assert groups(line("Ab cd ef", 0, 2), three) == [("", 0.0, 0.4), ("c", 0.5, 0.9)]
     assert groups(line("Ab cd ef", 1, 1), three)[1] == ("", 0.3, 0.4)  # type: ignore[index]
@@ -115,7 +115,7 @@ ENGINES = [Espeak(), Flite(), Kokoro(VOICES / "kokoro"), Piper(VOICES / "piper")
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
-def test_an_engine_speaks_the_same_twice_and_tells_its_words(engine: Engine) -> None:
+def test_an_engine_speaks_the_same_twice_and_reports_its_words(engine: Engine) -> None:
     if engine.missing():
         pytest.skip(engine.missing())
     voice = engine.draw(np.random.default_rng(3), engine.voices())
@@ -131,15 +131,17 @@ def test_an_engine_speaks_the_same_twice_and_tells_its_words(engine: Engine) -> 
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch, folder: Path, counts: Counts = COUNTS) -> Path:
-    monkeypatch.setattr(make, "engines", lambda recipe: [Tone()])
-    monkeypatch.setattr(make, "near_misses", lambda phrase, limit: [])
+    monkeypatch.setattr(make, "engines", lambda config: [Tone()])
+    monkeypatch.setattr(make, "confusables", lambda phrase, limit: [])
     path = folder / "beep.toml"
     beep(folder, 10)
-    text = path.read_text().replace("[data]", '[data]\nnear = ["bee", "peep"]\nstressed_core = "b"')
+    text = path.read_text().replace(
+        "[data]", '[data]\nconfusables = ["bee", "peep"]\nstressed_core = "b"'
+    )
     path.write_text(text)
     data = folder / "data"
-    recipe = Recipe(counts, downloads=folder / "none", recorded="no")
-    print(make_data(load_word(path), data, recipe).text)
+    config = SynthesisConfig(counts, downloads=folder / "none", recorded="no")
+    print(make_data(load_word(path), data, config).text)
     return data
 
 
@@ -195,15 +197,15 @@ def test_a_carrier_has_the_phrase_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("samples", [800, 1001, 6543, 15999, 40000])
 def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> None:
     t = np.arange(samples) / 16000
-    said = np.rint(8000 * np.sin(2 * np.pi * (300 + 200 * t) * t)).astype(np.int16)
-    write_opus(tmp_path / "x.opus", said)
+    speech = np.rint(8000 * np.sin(2 * np.pi * (300 + 200 * t) * t)).astype(np.int16)
+    write_opus(tmp_path / "x.opus", speech)
     once = (tmp_path / "x.opus").read_bytes()
-    write_opus(tmp_path / "x.opus", said)  # the same bytes, so that hashes can be compared
+    write_opus(tmp_path / "x.opus", speech)  # the same bytes, so that hashes can be compared
     assert (tmp_path / "x.opus").read_bytes() == once
     heard, rate = soundfile.read(tmp_path / "x.opus", dtype="int16")
-    assert rate == 16000 and heard.shape == said.shape
+    assert rate == 16000 and heard.shape == speech.shape
     middle = slice(samples // 4, -samples // 4)
-    assert np.corrcoef(heard[middle], said[middle])[0, 1] > 0.98
+    assert np.corrcoef(heard[middle], speech[middle])[0, 1] > 0.98
     assert [p.name for p in tmp_path.iterdir()] == ["x.opus"]
 
 
@@ -242,7 +244,7 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
         assert (info.samplerate, info.channels) == (RATE, 1)
     with pytest.raises(DataError, match=r"nothing in it matches '\*\.mp3'"):
         recorded.extract(deb, Source("prompts", "speech", "CC0", files="*.mp3"), tmp_path / "out")
-    some = Source("prompts", "speech", "CC0", dev="*/fr/*", seconds=1.25, most=1)
+    some = Source("prompts", "speech", "CC0", dev="*/fr/*", seconds=1.25, max_files=1)
     rows = recorded.extract(deb, some, tmp_path / "some")
     assert [(r["split"], float(r["seconds"])) for r in rows] == [
         ("train", pytest.approx(1.0, abs=0.01)),
@@ -288,23 +290,23 @@ def test_the_table_of_packages_holds() -> None:
         ({"phrase": "hey 🎤"}, "'🎤' (MICROPHONE)"),
         ({"phrase": "... !"}, "phrase: '... !': has no letter or digit"),
         ({"say": ("shau ai", "шяо")}, "data.say: 'шяо': English voices cannot say"),
-        ({"near": ("élan",)}, "data.near: 'élan'"),
+        ({"confusables": ("élan",)}, "data.confusables: 'élan'"),
         ({"carriers": ("{}, où ça ?",)}, "data.carriers: 'it, où ça ?'"),
     ],
 )
-def test_what_the_voices_cannot_say_is_refused_by_name(
+def test_what_the_voices_cannot_speak_is_refused_by_name(
     tmp_path: Path, changes: dict[str, object], problem: str
 ) -> None:
     word = load_word(Path("words/hey_samuel.toml"))
     data = word.data.model_copy(update={k: v for k, v in changes.items() if k != "phrase"})
     word = word.model_copy(update={"data": data, "phrase": changes.get("phrase", word.phrase)})
     with pytest.raises(PhraseError) as error:
-        make_data(word, tmp_path / "made", Recipe(Counts(2, 0, 0), recorded="no"))
+        make_data(word, tmp_path / "made", SynthesisConfig(Counts(2, 0, 0), recorded="no"))
     assert problem in str(error.value) and error.value.status == 2
     assert not (tmp_path / "made").exists()
 
 
-def test_spellings_stand_for_a_phrase_that_cannot_be_said() -> None:
+def test_spellings_stand_for_a_phrase_that_cannot_be_spoken() -> None:
     word = load_word(Path("words/hey_samuel.toml"))
     assert speakable(word) == word.phrase
     data = word.data.model_copy(update={"say": ("shau eye", "R2 D2's")})

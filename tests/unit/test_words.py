@@ -121,7 +121,7 @@ WRONG = [
     ),
     ("bands = 16", "bnads = 16", "frontend.bnads: unknown key; allowed: bands, db_per_step"),
     ("kernel = 5", "krenel = 5", "model.blocks.1.krenel: unknown key; allowed: channels, dil"),
-    ("positive", "postive", "data.postive: unknown key; allowed: carriers, exclude, "),
+    ("positive", "postive", "data.postive: unknown key; allowed: carriers, confusable_rec"),
     # types: nothing is bent into shape
     ("bands = 16", 'bands = "16"', "frontend.bands: given '16'; allowed: .*valid integer"),
     ("bands = 16", "bands = 16.0", "frontend.bands: given 16.0; allowed: .*valid integer"),
@@ -233,7 +233,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("evil", ["a\nb", "\x1b[31m", "\u202e", "\0", "x\u2028y", "\ud7ff\x85"])
-@pytest.mark.parametrize("key", ["phrase", "name", "field", "carriers", "near", "unknown"])
+@pytest.mark.parametrize("key", ["phrase", "name", "field", "carriers", "confusables", "unknown"])
 def test_refusals_are_one_line_without_control_characters(
     tmp_path: Path, key: str, evil: str
 ) -> None:
@@ -254,4 +254,4 @@ def test_refusals_are_one_line_without_control_characters(
         load_word(path)
     lines = str(error.value).split("\n")
     assert all(line.isprintable() for line in lines)
-    assert len(lines) == 1 or (key in ("near",) and len(lines) == 2)  # "old" is unknown as well
+    assert len(lines) == 1 or (key == "confusables" and len(lines) == 2)  # "old" is unknown as well

@@ -21,10 +21,18 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.files import replaced, write_whole
+from wakestate.files import replaced, write_atomically
 from wakestate.train.data.locate import RATE as RATE  # the rate of all recordings
 from wakestate.train.data.locate import locate_word, tts_timings
-from wakestate.train.data.manifest import HELD, NOBODY, Row, listed, read_manifest, refuse, say
+from wakestate.train.data.manifest import (
+    HELD_OUT,
+    NOBODY,
+    Row,
+    listed,
+    read_manifest,
+    refuse,
+    report_once,
+)
 from wakestate.train.data.manifest import PLAYBACK_KINDS as PLAYBACK_KINDS
 from wakestate.train.data.manifest import SPEECH_KINDS as SPEECH_KINDS
 from wakestate.train.data.manifest import DataError as DataError
@@ -48,7 +56,7 @@ class Clip:
     start: int = -1
     end: int = -1
     folder: int = 0  # which of the data folders it is in
-    held: bool | None = None  # held out, where not its voice decides
+    held_out: bool | None = None  # held out, where not its voice decides
     source: str = ""  # where the recording comes from, as the manifest has it
     text: str = ""  # what is said, where the manifest has it
 
@@ -99,8 +107,8 @@ def voice(clip: Clip) -> str:
 
 def held_out(clip: Clip, tenths: int = 1) -> bool:
     """Whether a training clip is kept for choosing: by speaker where known, else by file."""
-    if clip.held is not None:
-        return clip.held
+    if clip.held_out is not None:
+        return clip.held_out
     return _hash(voice(clip))[0] % 10 < tenths
 
 
@@ -120,14 +128,14 @@ def load_corpus(
     clips: list[Clip] = []
     pcm = []
     for number, folder in enumerate((data, *also)):
-        of = "train" if split == HELD else split
+        of = "train" if split == HELD_OUT else split
         more, samples = _load_folder(folder, of, cache, spoken, number)
         clips += more
         pcm.append(samples)
     corpus = Corpus(clips, pcm, split)
-    if spoken and split in ("train", HELD):
+    if spoken and split in ("train", HELD_OUT):
         corpus = corpus.only(_both_sides(clips, spoken))
-    return corpus if split != HELD else corpus.only([c for c in corpus.clips if held_out(c)])
+    return corpus if split != HELD_OUT else corpus.only([c for c in corpus.clips if held_out(c)])
 
 
 def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
@@ -137,29 +145,29 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
     kinds = {*SPEECH_KINDS, *_keyword_kinds(clips)}
     words = [c for c in clips if c.label in spoken.positive and c.end > c.start >= 0]
     others = [c for c in clips if c.kind in kinds and c.label not in barred]
-    held: dict[Clip, Clip] = {}
+    forced: dict[Clip, Clip] = {}
     for what, group in (("the word", words), ("other speech", others)):
         if len(group) < 2 or len({held_out(clip) for clip in group}) == 2:
             continue
         group = sorted(group, key=lambda clip: _hash(clip.path))
-        most = -(-len(group) // 10)
-        held |= {clip: replace(clip, held=n < most) for n, clip in enumerate(group)}
+        count = -(-len(group) // 10)
+        forced |= {clip: replace(clip, held_out=n < count) for n, clip in enumerate(group)}
         voices = len({voice(clip) for clip in group})
-        say(
-            f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {most} of "
-            f"{len(group)} recordings are held out for choosing, of voices that training hears; "
+        report_once(
+            f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {count} "
+            f"of {len(group)} recordings are held out for choosing, of voices that training hears; "
             "with more voices it does better for strangers"
         )
-    return [held.get(clip, clip) for clip in clips]
+    return [forced.get(clip, clip) for clip in clips]
 
 
 def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
     """The rows of one split (HELD: of train) of `data`; DataError where there is none."""
     everything = read_manifest(data, spoken)
-    rows = [row for row in everything if row["split"] == ("train" if split == HELD else split)]
+    rows = [row for row in everything if row["split"] == ("train" if split == HELD_OUT else split)]
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"
-        hint = f"; --split {HELD} measures on voices of train that training leaves out"
+        hint = f"; --split {HELD_OUT} measures on voices of train that training leaves out"
         raise DataError(
             f"{find_manifest(data)}: no row has split '{split}'; there are: {known}"
             + (hint if "train" in known and split != "train" else "")
@@ -188,7 +196,7 @@ def _load_folder(
     clips = []
     for row, (offset, samples) in zip(rows, index, strict=True):
         start, end, path = -1, -1, Path(row["path"])
-        if spoken and row["label"] not in spoken.positive and _says(row, spoken.positive):
+        if spoken and row["label"] not in spoken.positive and _mentions(row, spoken.positive):
             continue  # neither a word to learn, as nobody knows where it is, nor speech without it
         if path.stem in places:
             start, end = (min(round(s * RATE), samples) for s in places[path.stem])
@@ -238,13 +246,13 @@ def _doubt(manifest: Path, clips: list[Clip], spoken: Data) -> None:
         ),
     ):
         if found:
-            say(
+            report_once(
                 f"{manifest}: warning: {len(found)} of {len(words)} recordings of the word {what}: "
                 f"{listed([c.path for c in found])}"
             )
 
 
-def _says(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
+def _mentions(row: dict[str, str], phrases: tuple[str, ...]) -> bool:
     """Whether a recording's text, where the manifest has one, holds one of the phrases."""
     text = row.get("text") or ""
     return any(re.search(rf"\b{re.escape(phrase)}\b", text, re.IGNORECASE) for phrase in phrases)
@@ -264,13 +272,13 @@ def _decode(data: Path, rows: list[Row], index_path: Path, pcm_path: Path) -> No
     """All files into one; a DataError names all that cannot be read."""
     index, offset = [], 0
     paths = [data / row["path"] for row in rows]
-    problems, heard = [], []
+    problems, decoded = [], []
     with (
         replaced(pcm_path) as partial,
         partial.open("wb") as out,
-        ThreadPoolExecutor(os.cpu_count()) as team,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        read = team.map(_read, paths)
+        read = pool.map(_read, paths)
         for row, sound in zip(
             rows, tqdm(read, f"decode {rows[0]['split']}", len(rows), unit="file"), strict=True
         ):
@@ -279,19 +287,19 @@ def _decode(data: Path, rows: list[Row], index_path: Path, pcm_path: Path) -> No
             offset += len(sound.pcm)
             if sound.problem:
                 problems.append(f"{row['path']}: {sound.problem}")
-            heard.append(replace(sound, pcm=sound.pcm[:0]) if sound.pcm.any() else sound)
+            decoded.append(replace(sound, pcm=sound.pcm[:0]) if sound.pcm.any() else sound)
         refuse(data, problems, "files")
-        _tell(data, rows, heard, [samples for _, samples in index])
-    write_whole(index_path, json.dumps(index))
+        _report(data, rows, decoded, [samples for _, samples in index])
+    write_atomically(index_path, json.dumps(index))
 
 
-def _tell(data: Path, rows: list[Row], heard: list[_Sound], samples: list[int]) -> None:
+def _report(data: Path, rows: list[Row], decoded: list[_Sound], samples: list[int]) -> None:
     """Say, with counts, what was converted and what looks wrong."""
     paths = [row["path"] for row in rows]
-    odd = sorted({s.rate for s in heard} - {RATE})
-    other = [p for p, s in zip(paths, heard, strict=True) if s.rate != RATE]
-    wide = [p for p, s in zip(paths, heard, strict=True) if s.channels > 1]
-    silent = [p for p, s in zip(paths, heard, strict=True) if len(s.pcm)]
+    odd = sorted({s.rate for s in decoded} - {RATE})
+    other = [p for p, s in zip(paths, decoded, strict=True) if s.rate != RATE]
+    wide = [p for p, s in zip(paths, decoded, strict=True) if s.channels > 1]
+    silent = [p for p, s in zip(paths, decoded, strict=True) if len(s.pcm)]
     wrong = [row["path"] for row, n in zip(rows, samples, strict=True) if _misstated(row, n)]
     for what, found in (
         (f"are resampled to {RATE} Hz from {', '.join(map(str, odd))} Hz", other),
@@ -300,13 +308,13 @@ def _tell(data: Path, rows: list[Row], heard: list[_Sound], samples: list[int]) 
         ("have other lengths than `seconds` says, which nothing goes by", wrong),
     ):
         if found:
-            say(f"{data}: {len(found)} of {len(rows)} files {what}: {listed(found)}")
+            report_once(f"{data}: {len(found)} of {len(rows)} files {what}: {listed(found)}")
 
 
 def _misstated(row: Row, samples: int) -> bool:
     try:
-        told = float(row["seconds"].replace(",", ".")) * RATE
-        return not abs(told - samples) <= 0.1 * samples + RATE  # NaN is wrong, too
+        stated = float(row["seconds"].replace(",", ".")) * RATE
+        return not abs(stated - samples) <= 0.1 * samples + RATE  # NaN is wrong, too
     except ValueError:
         return True
 

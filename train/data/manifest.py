@@ -22,7 +22,7 @@ from wakestate.errors import UserError
 from wakestate.explain import one_line
 from wakestate.words import Data
 
-HELD = "held"  # a split: of train, what is held out
+HELD_OUT = "held-out"  # a split: of train, what is held out
 SPLITS = ("train", "dev")  # others may be there, but are read only where they are asked for
 COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds")
 # Kinds a device plays itself, by the player state they belong to.
@@ -32,7 +32,7 @@ SPEECH_KINDS = ("speech", "acted_speech", "other_keywords", "device_speech", "tt
 KINDS = tuple(sorted({*SPEECH_KINDS, *PLAYBACK_KINDS.values(), "noise", "rir", "echo"}))
 NOBODY = ("", "n/a", "unknown")  # speakers
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}
-_MOST = 20  # problems listed
+MAX_PROBLEMS = 20  # problems listed
 Row = dict[str, str]
 
 
@@ -74,11 +74,11 @@ def read_manifest(data: Path, spoken: Data | None = None) -> list[Row]:
     ]
     refuse(manifest, shown, "problems")
     for what, count in read.items():
-        say(f"{manifest}: {what}" + (f" ({count} rows)" if count > 1 else ""))
-    _near_labels(manifest, [row for _, row in rows], spoken)
+        report_once(f"{manifest}: {what}" + (f" ({count} rows)" if count > 1 else ""))
+    _similar_labels(manifest, [row for _, row in rows], spoken)
     across = _across([row for _, row in rows])
     if across:
-        say(
+        report_once(
             f"{manifest}: warning: of {listed(across)} there are recordings in train and in dev; "
             "what is measured on dev then says little about strangers"
         )
@@ -89,26 +89,26 @@ def refuse(where: Path, problems: Sequence[str], of: str) -> None:
     """A DataError with the problems, up to a number, if there are any."""
     if not problems:
         return
-    shown = [one_line(f"{where}: {problem}") for problem in problems[:_MOST]]
-    if len(problems) > _MOST:
-        shown.append(f"{where}: and {len(problems) - _MOST} more {of}")
+    shown = [one_line(f"{where}: {problem}") for problem in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        shown.append(f"{where}: and {len(problems) - MAX_PROBLEMS} more {of}")
     raise DataError("\n".join(shown))
 
 
-_said: set[str] = set()
+_reported: set[str] = set()
 
 
-def say(text: str) -> None:
+def report_once(text: str) -> None:
     """A line on stderr, once however often it is said."""
-    if text not in _said:
-        _said.add(text)
+    if text not in _reported:
+        _reported.add(text)
         print(one_line(text), file=sys.stderr)
 
 
-def listed(names: Collection[str], most: int = 5) -> str:
+def listed(names: Collection[str], maximum: int = 5) -> str:
     """Some names, and how many more there are."""
-    some = ", ".join(list(names)[:most])
-    return some + (f" and {len(names) - most} more" if len(names) > most else "")
+    some = ", ".join(list(names)[:maximum])
+    return some + (f" and {len(names) - maximum} more" if len(names) > maximum else "")
 
 
 @cache
@@ -138,19 +138,21 @@ def _cells(manifest: Path) -> list[tuple[int, Row]]:
     """Line number and cells by column of each row that is not empty."""
     text = _text(manifest)
     first, _, rest = text.partition("\n")
-    told = re.fullmatch(r"sep=(.)\s*", first)  # Excel's way to name the separator
-    first = rest.partition("\n")[0] if told else first
+    declared = re.fullmatch(r"sep=(.)\s*", first)  # Excel's way to name the separator
+    first = rest.partition("\n")[0] if declared else first
     found = {mark: _known(first.split(mark)) for mark in _SEPARATORS}
-    mark = told[1] if told else max(found, key=lambda m: found[m])
+    mark = declared[1] if declared else max(found, key=lambda m: found[m])
     try:
         lines = csv.reader(
-            io.StringIO(rest if told else text, newline=""), delimiter=mark, skipinitialspace=True
+            io.StringIO(rest if declared else text, newline=""),
+            delimiter=mark,
+            skipinitialspace=True,
         )
         header = [plain(name) for name in next(lines, [])]
         _check_header(manifest, header, mark)
         rows, problems = [], []
         for cells in lines:
-            number = lines.line_num + bool(told)
+            number = lines.line_num + bool(declared)
             while len(cells) > len(header) and not cells[-1].strip():
                 cells.pop()
             if not any(cell.strip() for cell in cells):
@@ -171,7 +173,7 @@ def _cells(manifest: Path) -> list[tuple[int, Row]]:
         raise DataError(f"{manifest}: row {lines.line_num}: not CSV: {error}") from None
     refuse(manifest, problems, "rows")
     if mark != ",":
-        say(f"{manifest}: its separator is read as {_SEPARATORS.get(mark, repr(mark))}")
+        report_once(f"{manifest}: its separator is read as {_SEPARATORS.get(mark, repr(mark))}")
     return rows
 
 
@@ -183,8 +185,8 @@ def _check_header(manifest: Path, header: list[str], mark: str) -> None:
     for name in COLUMNS:
         if name not in header:
             others = [column for column in header if column not in COLUMNS]
-            near = difflib.get_close_matches(name, others, 1, 0.6)
-            hint = f"; is it '{near[0]}'? Rename it" if near else ""
+            similar = difflib.get_close_matches(name, others, 1, 0.6)
+            hint = f"; is it '{similar[0]}'? Rename it" if similar else ""
             raise DataError(
                 one_line(
                     f"{manifest}: column {name} is missing{hint}; its first row is to name "
@@ -232,20 +234,20 @@ def _label(given: str, spoken: Data | None) -> str:
 
 def _split(given: str, read: Counter[str]) -> str:
     split = plain(given)
-    if split == HELD:
+    if split == plain(HELD_OUT):
         raise DataError(
-            f"a split cannot be named '{HELD}', which stands for the voices of train "
+            f"a split cannot be named '{HELD_OUT}', which stands for the voices of train "
             "that nothing learns from"
         )
     if split in SPLITS:
         if split != given:
             read[f"split '{given}' is read as '{split}'"] += 1
         return split
-    near = difflib.get_close_matches(split, SPLITS, 1, 0.6)
-    if near or not split:
+    similar = difflib.get_close_matches(split, SPLITS, 1, 0.6)
+    if similar or not split:
         raise DataError(
             f"split '{given}'; allowed: {' and '.join(SPLITS)}"
-            + (f"; is it '{near[0]}'?" if near else ", or another name")
+            + (f"; is it '{similar[0]}'?" if similar else ", or another name")
         )
     return given
 
@@ -259,10 +261,10 @@ def _kind(given: str, label: str, spoken: Data | None, read: Counter[str]) -> st
         if kind != given:
             read[f"kind '{given}' is read as '{kind}'"] += 1
         return kind
-    near = difflib.get_close_matches(kind, KINDS, 1, 0.8)
-    if kind and kind == plain(label) and not near:
+    similar = difflib.get_close_matches(kind, KINDS, 1, 0.8)
+    if kind and kind == plain(label) and not similar:
         return label
-    hint = f"; is it '{near[0]}'?" if near else ""
+    hint = f"; is it '{similar[0]}'?" if similar else ""
     if spoken and label in spoken.positive:
         hint = f"; a recording of the word has kind '{label}', too"
     raise DataError(
@@ -281,7 +283,7 @@ def _once(
     repeated = "rows that say again what another does are left out"
     first: dict[str, tuple[int, Row]] = {}
     seen: set[tuple[str, ...]] = set()
-    kept = []
+    selected = []
     for line, row in rows:
         before, other = first.setdefault(row["path"], (line, row))
         mark = tuple(row[c] for c in COLUMNS[:-1])
@@ -289,7 +291,7 @@ def _once(
             read[repeated] += 1
             continue
         seen.add(mark)
-        kept.append((line, row))
+        selected.append((line, row))
         barred = {*spoken.positive, *spoken.exclude} if spoken else set()
         for what, differs in (
             ("split", row["split"] != other["split"]),
@@ -298,18 +300,18 @@ def _once(
             if differs:
                 text = f"path '{row['path']}' is in row {before} too, with another {what}"
                 problems.setdefault(f"{text}; keep one of them", []).append(line)
-    return kept
+    return selected
 
 
-def _near_labels(manifest: Path, rows: list[Row], spoken: Data | None) -> None:
+def _similar_labels(manifest: Path, rows: list[Row], spoken: Data | None) -> None:
     """Say which labels of words are so near the wake word's that they may be slips."""
     words = (*spoken.positive, *spoken.exclude) if spoken else ()
     labels = Counter(row["label"] for row in rows if row["kind"] == row["label"] not in words)
     for label, count in labels.items():
-        near = difflib.get_close_matches(plain(label), map(plain, words), 1, 0.85)
-        if near:
-            say(
-                f"{manifest}: warning: label '{label}' ({count} rows) is near '{near[0]}' and "
+        similar = difflib.get_close_matches(plain(label), map(plain, words), 1, 0.85)
+        if similar:
+            report_once(
+                f"{manifest}: warning: label '{label}' ({count} rows) is near '{similar[0]}' and "
                 "taken as other speech; if it has the word, give it that label"
             )
 

@@ -64,7 +64,7 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
     rng = np.random.default_rng([trials.seed, 4])
     noise = trials.corpus.of("noise")
     level = dbfs(LEVEL_DBFS)
-    heard: dict[str, list[Pcm]] = {phrase: [] for phrase in phrases}
+    recordings: dict[str, list[Pcm]] = {phrase: [] for phrase in phrases}
     for engine, voice in voices():
         for phrase in phrases:
             x = speak(engine, voice, phrase)
@@ -75,8 +75,8 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
                 y = y * np.float32(level / max(active_rms(y), 1.0))
                 other = trials.stage.stretch(rng, noise, len(y))
                 y = y + other * np.float32(level * gain(NOISE_SNR_DB) / rms(other))
-                heard[phrase].append(to_int16(y))
-    return heard
+                recordings[phrase].append(to_int16(y))
+    return recordings
 
 
 def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
@@ -85,21 +85,23 @@ def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
     word = trials.word
     clips = {clip.path: clip for clip in trials.negatives}
     texts = {row["path"]: row.get("text", "") for row in read_manifest(data, word.data)}
-    heard: dict[tuple[str, str], list[Pcm]] = {}
+    recordings: dict[tuple[str, str], list[Pcm]] = {}
     for path, clip in clips.items():
         source = "clip" if clip.kind == "tts" else "recorded"
-        for phrase in _said(word, clip, texts.get(path, "")):
-            heard.setdefault((source, phrase), []).append(trials.corpus.audio(clip))
-    return heard
+        for phrase in _phrases_in(word, clip, texts.get(path, "")):
+            recordings.setdefault((source, phrase), []).append(trials.corpus.audio(clip))
+    return recordings
 
 
-def _said(word: Word, clip: Clip, text: str) -> Iterator[str]:
-    listed = word.data.near_recordings.get(Path(clip.path).stem)
+def _phrases_in(word: Word, clip: Clip, text: str) -> Iterator[str]:
+    listed = word.data.confusable_recordings.get(Path(clip.path).stem)
     if listed:
         yield listed
-    for phrase in word.data.near:
+    for phrase in word.data.confusables:
         # The longest that fits: "Alexander" is not counted as "Alex" again.
-        longer = [p for p in word.data.near if p != phrase and p.lower().startswith(phrase.lower())]
+        longer = [
+            p for p in word.data.confusables if p != phrase and p.lower().startswith(phrase.lower())
+        ]
         if not listed and _has(phrase, text) and not any(_has(p, text) for p in longer):
             yield phrase
 

@@ -109,9 +109,9 @@ class Device:
     def steps(self, pcm: NDArray[np.int16], state: int) -> Steps:
         """Score, start and end of every network step, from a fresh start."""
         pcm = np.ascontiguousarray(pcm, np.int16)
-        most = len(pcm) // self.step_samples + 2
-        sums, long_enough = np.empty(most, np.int16), np.empty(most, np.bool_)
-        start, end = np.empty(most, np.int64), np.empty(most, np.int64)
+        maximum = len(pcm) // self.step_samples + 2
+        sums, long_enough = np.empty(maximum, np.int16), np.empty(maximum, np.bool_)
+        start, end = np.empty(maximum, np.int64), np.empty(maximum, np.int64)
         steps = self._lib.ws_capi_steps(
             pcm.ctypes.data,
             len(pcm),
@@ -120,7 +120,7 @@ class Device:
             start.ctypes.data,
             end.ctypes.data,
             long_enough.ctypes.data,
-            most,
+            maximum,
         )
         scores = np.where(long_enough, sums, np.int16(BARRED))
         return Steps(sums[:steps], scores[:steps], start[:steps], end[:steps])

@@ -14,12 +14,12 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wakestate.explain import explain
-from wakestate.files import FileError, read_json, shown, write_whole
+from wakestate.files import FileError, read_json, shown, write_atomically
 from wakestate.train.data.manifest import DataError
 from wakestate.train.evaluation.trials import Condition
 
 SCHEMA_VERSION: Final = 4
-MOST_BYTES = 1 << 28
+MAX_BYTES = 1 << 28
 HINT = "remove it, and `wakestate evaluate` makes it again"
 
 
@@ -207,7 +207,7 @@ class Evaluated(_Part):
 def read(path: Path) -> Evaluated:
     """An evaluate.json. DataError, one line, when it is none of this version."""
     try:
-        content: Any = read_json(path, MOST_BYTES)
+        content: Any = read_json(path, MAX_BYTES)
     except FileError as error:
         raise DataError(f"{error}; {HINT}") from None
     if not isinstance(content, dict):
@@ -234,4 +234,4 @@ def write(evaluated: Evaluated, path: Path) -> None:
             parts.append(f'"{key}": [\n  {lines}\n ]')
         else:
             parts.append(f"{json.dumps(key)}: {json.dumps(value)}")
-    write_whole(path, "{\n " + ",\n ".join(parts) + "\n}\n")
+    write_atomically(path, "{\n " + ",\n ".join(parts) + "\n}\n")

@@ -34,19 +34,19 @@ from wakestate.words import Word
 _evaluation: Evaluation
 _played: list[Played]
 _counts: Counts
-_kept: Path  # what was heard before a kill
+_resume_folder: Path  # what was heard before a kill
 
 
-def _hear(job: Job) -> list[Played]:
+def _play(job: Job) -> list[Played]:
     digest = hashlib.sha256(repr(job).encode()).hexdigest()[:16]
     return recalled(
-        _kept / digest,
+        _resume_folder / digest,
         lambda: [_evaluation.play(sound, job.block, states) for sound, states in job.sounds],
     )
 
 
 def _confusables(_: object) -> list[tuple[str, str, dict[str, list[Scores]]]]:
-    return recalled(_kept / "confusables", lambda: _evaluation.confusables())
+    return recalled(_resume_folder / "confusables", lambda: _evaluation.confusables())
 
 
 def _accepts(given: tuple[Sound, int, str]) -> Accepts:
@@ -58,18 +58,24 @@ def _row(condition: Condition) -> Row:
 
 
 def evaluate(
-    word: Word, library: Path, data: Path, split: str, cache: Path, options: Options, kept: Path
+    word: Word,
+    library: Path,
+    data: Path,
+    split: str,
+    cache: Path,
+    options: Options,
+    resume_folder: Path,
 ) -> Evaluated:
     """Every condition of the word on one split, a process on each core.
 
     Raises DeviceError and DataError. The same seed and data give the same figures. What was heard
     stays in the folder `kept`, where the same call after a kill finds it; to be removed at the end.
     """
-    global _evaluation, _played, _kept, _counts
+    global _evaluation, _played, _resume_folder, _counts
     absent = find_peers(word, cache)[1] if options.peers else "left out as asked"
-    _kept = kept / _identity(word, library, data, split, options, absent)
-    if _kept.is_dir():
-        print(f"{_kept}: what was heard before a kill is not heard again", file=sys.stderr)
+    _resume_folder = resume_folder / _identity(word, library, data, split, options, absent)
+    if _resume_folder.is_dir():
+        print(f"{_resume_folder}: what was heard before a kill is not heard again", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
     trials = Trials(word, corpus, options.seed, options.draws, options.short)
@@ -81,8 +87,8 @@ def evaluate(
         f"{sum(job.block is None for job in jobs)} sounds with it",
         file=sys.stderr,
     )
-    heard = in_parallel(_hear, jobs, "listen", "sounds", [job.hours for job in jobs])
-    _played = [played for job in heard for played in job]
+    detected = in_parallel(_play, jobs, "listen", "sounds", [job.hours for job in jobs])
+    _played = [played for job in detected for played in job]
     (confusables,) = in_parallel(_confusables, [None], "confusables", "time")
     _counts = _count(_evaluation)
     thresholds = _counts.thresholds(word.detector.false_accepts_per_hour)
@@ -134,7 +140,7 @@ def _about(evaluation: Evaluation) -> dict[str, Any]:
         "sample_hours": round(sum(b.hours for b in trials.blocks if b.number in trials.sample), 4),
         "fingerprint": fingerprint(evaluation.device),
         "short": options.short,
-        "band_hz": [round(float(hz)) for hz in _band_centres(evaluation.word)],
+        "band_hz": [round(float(hz)) for hz in _band_centers(evaluation.word)],
         "voices": [voice(clip) for clip in trials.positives],
         "trials": hashlib.sha256("\n".join(c.path for c in trials.positives).encode()).hexdigest(),
     }
@@ -153,8 +159,8 @@ def _identity(
     ]
     facts = [
         word.model_dump(mode="json"),
-        word.data.near,
-        word.data.near_recordings,
+        word.data.confusables,
+        word.data.confusable_recordings,
         str(data.resolve()),
         split,
         options.seed,
@@ -166,7 +172,7 @@ def _identity(
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _band_centres(word: Word) -> NDArray[np.float64]:
+def _band_centers(word: Word) -> NDArray[np.float64]:
     """Centres of the front end's mel bands (HTK), Hz."""
     f = word.frontend
     low, high = (2595 * np.log10(1 + hz / 700) for hz in (f.low_hz, f.high_hz))

@@ -20,7 +20,7 @@ PER_LOGIT = 100
 BLOCK = 4096
 
 
-class WholeWindow:
+class FloatBaseline:
     """model.keras over all hops at once; features before rounding to int8.
 
     Steps, smoothing, refractory time and the shortest word are the device's. A score is the sum of
@@ -63,13 +63,13 @@ class WholeWindow:
         out = np.full(max(steps, 0), -32767, np.int16)
         if whole < smoothing:
             return out
-        said = np.concatenate(
+        logits = np.concatenate(
             [
                 self._outputs(features, first, min(BLOCK, whole - first), state)
                 for first in range(0, whole, BLOCK)
             ]
         )
-        sums = np.lib.stride_tricks.sliding_window_view(said, smoothing, axis=0).sum(axis=2)
+        sums = np.lib.stride_tricks.sliding_window_view(logits, smoothing, axis=0).sum(axis=2)
         out[len(out) - len(sums) :] = np.clip(np.rint(sums[:, 0] * PER_LOGIT), -32766, 32766)
         shortest = self.word.detector.shortest_s
         if shortest:

@@ -25,7 +25,13 @@ from wakestate.train.evaluation.document import (
     Row,
 )
 from wakestate.train.evaluation.endpoints import Ends, endpoint_errors
-from wakestate.train.evaluation.metrics import Accepts, Heard, Scores, count_accepts, hear
+from wakestate.train.evaluation.metrics import (
+    Accepts,
+    DetectionResult,
+    Scores,
+    count_accepts,
+    count_misses,
+)
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.evaluation.statistics import miss_ratio
 from wakestate.train.evaluation.streams import Block, half_hours
@@ -97,9 +103,9 @@ class Evaluation:
         if self.options.peers:
             found |= {peer.name: peer for peer in find_peers(self.word, self.cache)[0]}
         if self.options.keras is not None:
-            from wakestate.train.evaluation.float_baseline import WholeWindow
+            from wakestate.train.evaluation.float_baseline import FloatBaseline
 
-            found[WholeWindow.name] = WholeWindow(self.word, self.device, self.options.keras)
+            found[FloatBaseline.name] = FloatBaseline(self.word, self.device, self.options.keras)
         return found
 
     def jobs(self) -> list[Job]:
@@ -119,16 +125,16 @@ class Evaluation:
             for s in self.word.states
         }
         for block in self.trials.blocks:
-            told: dict[Sound, set[int]] = {}
+            states_of: dict[Sound, set[int]] = {}
             place = self.trials.part.get(block.number)
             for c in self.conditions:
                 turn = Sound() if place is None else turns[c.state][place % len(turns[c.state])]
                 if block.number in self.trials.sample or (
                     c.part in SETS and c.sound.stream == turn
                 ):
-                    told.setdefault(c.sound.stream, set()).add(self.word.states.index(c.state))
+                    states_of.setdefault(c.sound.stream, set()).add(self.word.states.index(c.state))
             groups: dict[tuple[str, str], list[tuple[Sound, tuple[int, ...]]]] = {}
-            for sound, states in told.items():
+            for sound, states in states_of.items():
                 group = groups.setdefault((sound.player, sound.altered), [])
                 group.append((sound, tuple(sorted(states))))
             streams += [
@@ -136,12 +142,12 @@ class Evaluation:
                 for group in groups.values()
             ]
         seconds = sum(clip.samples for clip in self.trials.positives) / RATE
-        told = {}
+        states_of = {}
         for c in self.conditions:
-            told.setdefault(c.sound, set()).add(self.word.states.index(c.state))
+            states_of.setdefault(c.sound, set()).add(self.word.states.index(c.state))
         return [
             Job(((sound, tuple(sorted(states))),), None, seconds / 3600)
-            for sound, states in told.items()
+            for sound, states in states_of.items()
         ] + streams
 
     def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
@@ -163,9 +169,9 @@ class Evaluation:
             played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
         for state in states:
             played.scores[OURS, state] = self._device_scores(pcms, state, played)
-        others = block is None or self._others_hear(sound, block)
+        others = block is None or self._others_run(sound, block)
         for name, listener in self.others.items() if others else ():
-            if deaf(listener):
+            if ignores_state(listener):
                 played.scores[name, -1] = listener.scores_of(pcms)
             else:
                 for state in states:
@@ -184,7 +190,7 @@ class Evaluation:
         """The device or another by its name."""
         return self.device if name == OURS else self.others[name]
 
-    def _others_hear(self, sound: Sound, block: int) -> bool:
+    def _others_run(self, sound: Sound, block: int) -> bool:
         """Other engines hear the part with the device silent, in playback the sample."""
         if sound == Sound() and block in self.trials.part:
             return True
@@ -193,27 +199,27 @@ class Evaluation:
     def accepts(self, played: list[Played], sound: Sound, state: int, name: str) -> Accepts:
         """False accepts of one listener on one stream."""
         listener = self.listener(name)
-        key = name, -1 if deaf(listener) else state
-        heard = [
+        key = name, -1 if ignores_state(listener) else state
+        detected = [
             (p.block, p.scores[key][0])
             for p in played
             if p.block is not None
             and p.sound == sound
             and key in p.scores
-            and (name == OURS or self._others_hear(sound, p.block.number))
+            and (name == OURS or self._others_run(sound, p.block.number))
         ]
         highest = never_fires(self.word) if name == OURS else listener.highest
-        parts = [(block.half, scores) for block, scores in heard]
-        return count_accepts(listener, highest, parts, half_hours([b for b, _ in heard]))
+        parts = [(block.half, scores) for block, scores in detected]
+        return count_accepts(listener, highest, parts, half_hours([b for b, _ in detected]))
 
-    def heard(
+    def detected(
         self, played: list[Played], condition: Condition, name: str, accepts: Accepts
-    ) -> Heard:
+    ) -> DetectionResult:
         """One listener in one condition, at every threshold at which `accepts` was counted."""
         trials = _trials(played, condition.sound)
         listener = self.listener(name)
-        key = name, -1 if deaf(listener) else self.word.states.index(condition.state)
-        return hear(
+        key = name, -1 if ignores_state(listener) else self.word.states.index(condition.state)
+        return count_misses(
             listener,
             accepts,
             trials.scores[key],
@@ -226,11 +232,11 @@ class Evaluation:
         seed, rates, state = self.options.seed, self.options.rates, condition.state
         trials = _trials(played, condition.sound)
         halves = np.array([self.trials.half[clip] for clip in trials.clips])
-        heard: dict[str, Heard] = {}
+        detected: dict[str, DetectionResult] = {}
         results: dict[str, Other] = {}
         for name in (OURS, *self.others):
             accepts = counts.of(name, condition)
-            found = heard[name] = self.heard(played, condition, name, accepts)
+            found = detected[name] = self.detected(played, condition, name, accepts)
             results[name] = Other(
                 hours=found.hours,
                 at={f"{r:g}": found.at(accepts.threshold(r), seed) for r in rates},
@@ -244,9 +250,9 @@ class Evaluation:
             shipped = counts.shipped(name, state)
             if shipped is not None:
                 results[name].shipped = found.at(shipped, seed)
-        ours = heard[OURS]
+        ours = detected[OURS]
         for name in self.others:
-            theirs = heard[name]
+            theirs = detected[name]
             for rate in rates:
                 ratio = miss_ratio(
                     np.random.default_rng([seed, 5]),
@@ -279,8 +285,8 @@ class Evaluation:
         """Scores of every near miss, and of the word said by the same voices; device idle."""
         if self.options.short:
             return []
-        said = spoken(self.trials, (self.word.phrase, *self.word.data.near))
-        sounds = [("synthetic", phrase, pcms) for phrase, pcms in said.items()]
+        recordings = spoken(self.trials, (self.word.phrase, *self.word.data.confusables))
+        sounds = [("synthetic", phrase, pcms) for phrase, pcms in recordings.items()]
         in_data = recorded(self.trials, self.data)
         sounds += [(source, phrase, pcms) for (source, phrase), pcms in in_data.items()]
         found = []
@@ -294,17 +300,17 @@ class Evaluation:
         return found
 
     def count_confusables(
-        self, heard: list[tuple[str, str, dict[str, list[Scores]]]], clean: Row
+        self, detected: list[tuple[str, str, dict[str, list[Scores]]]], clean: Row
     ) -> list[Confusable]:
         """How many fired: at the shipped threshold, and at those that clean sound was judged at."""
         limits: dict[str, dict[str, int]] = {}
-        judged: dict[str, Result] = {OURS: clean, **clean.others}
-        for name, r in judged.items():
+        results_of: dict[str, Result] = {OURS: clean, **clean.others}
+        for name, r in results_of.items():
             limits[name] = {rate: at.threshold for rate, at in r.at.items()}
             if r.shipped:
                 limits[name]["shipped"] = r.shipped.threshold
         out = []
-        for phrase, source, scores in heard:
+        for phrase, source, scores in detected:
             item = Confusable(phrase=phrase, source=source, tries=len(scores[OURS]))
             item.fired = {
                 name: {
@@ -321,8 +327,8 @@ class Evaluation:
         pcm, spans = self.trials.scene(condition.sound)
         state = self.word.states.index(condition.state)
         frame = RATE // 50
-        whole = pcm[: len(pcm) // frame * frame].astype(np.float64).reshape(-1, frame)
-        level = 20 * np.log10(np.sqrt((whole**2).mean(axis=1)) / 32768 + 1e-5)
+        frames = pcm[: len(pcm) // frame * frame].astype(np.float64).reshape(-1, frame)
+        level = 20 * np.log10(np.sqrt((frames**2).mean(axis=1)) / 32768 + 1e-5)
         listeners: dict[str, ExcerptScores] = {}
         for name in (OURS, *self.others):
             listener = self.listener(name)
@@ -346,7 +352,7 @@ class Evaluation:
         )
 
 
-def deaf(listener: Any) -> bool:
+def ignores_state(listener: Any) -> bool:
     """Whether a listener knows nothing of the state, and so hears each sound once."""
     return hasattr(listener, "scores_of")
 

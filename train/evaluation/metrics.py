@@ -65,7 +65,7 @@ def pooled(parts: Sequence[Accepts]) -> Accepts:
 
 
 @dataclass
-class Heard:
+class DetectionResult:
     """What a listener made of one condition, at every threshold of a sweep."""
 
     accepts: Accepts  # on the stream
@@ -129,8 +129,8 @@ def first_within(rates: NDArray[np.float64], rate: float) -> int:
 
 def sweep(stream: Scores, highest: int) -> NDArray[np.int64]:
     """Thresholds from where silence itself would wake up to `highest`, which is never reached."""
-    heard = stream[stream > BARRED]
-    silence = int(np.median(heard)) if len(heard) else highest
+    finite = stream[stream > BARRED]
+    silence = int(np.median(finite)) if len(finite) else highest
     return np.arange(min(silence + 1, highest), highest + 1)
 
 
@@ -148,19 +148,19 @@ def count_accepts(
     return Accepts(thresholds, counts, hours)
 
 
-def hear(
+def count_misses(
     listener: Listener,
     accepts: Accepts,
     trials: Sequence[Scores],
     spans: Sequence[tuple[int, int]],
     speakers: list[str],
-) -> Heard:
+) -> DetectionResult:
     """Count misses at every threshold; `spans`: start and end of the word in each trial."""
     found = [
         caught(listener, scores, accepts.thresholds, start, end)
         for scores, (start, end) in zip(trials, spans, strict=True)
     ]
-    return Heard(accepts, np.array(found), speakers)
+    return DetectionResult(accepts, np.array(found), speakers)
 
 
 def caught(

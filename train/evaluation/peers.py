@@ -64,8 +64,8 @@ class Peer:
             digest.update(np.ascontiguousarray(pcm, np.int16).data)
         path = self._cache / f"{digest.hexdigest()[:32]}.npz"
         if path.is_file():
-            with np.load(path) as kept:
-                return list(np.split(kept["scores"], kept["ends"][:-1]))
+            with np.load(path) as stored:
+                return list(np.split(stored["scores"], stored["ends"][:-1]))
         found = [self.run(pcm) for pcm in pcms]
         ends = np.cumsum([len(f) for f in found])
         with replaced(path) as partial:
@@ -105,8 +105,8 @@ class MicroWakeWord(Peer):
         """A score every network step (30 ms)."""
         self._model.reset()
         self._features.reset()
-        hear, stride = self._model.process_streaming_prob, self._model.stride
-        means = [hear(x) for x in self._features.process_streaming(pcm.tobytes())]
+        predict, stride = self._model.process_streaming_prob, self._model.stride
+        means = [predict(x) for x in self._features.process_streaming(pcm.tobytes())]
         return np.rint(np.array(means[stride - 1 :: stride]) * self._per_probability).astype(
             np.int16
         )
@@ -129,9 +129,9 @@ class OpenWakeWord(Peer):
     strip = 512  # embeddings computed at once
 
     #: Samples of a chunk's mel windows, its mel frames, frames of an embedding, embeddings heard.
-    mel_samples, mels, frames, heard = 1760, 8, 76, 16
+    mel_samples, mels, frames, context = 1760, 8, 76, 16
     #: Silence before the first sample, chunks: what the first score looks back on.
-    before = -(-frames // mels) + heard - 1
+    before = -(-frames // mels) + context - 1
 
     def __init__(self, word: Word, cache: Path) -> None:
         found = util.find_spec(self.package)
@@ -141,7 +141,7 @@ class OpenWakeWord(Peer):
             folder / f"{name}.tflite"
             for name in ("melspectrogram", "embedding_model", _builtin(word))
         ]
-        self._mel, self._embed, self._judge = (_Network(file) for file in files)
+        self._mel, self._embed, self._classifier = (_Network(file) for file in files)
         super().__init__(word, cache, files)
 
     def step_end(self, step: int) -> int:
@@ -161,8 +161,8 @@ class OpenWakeWord(Peer):
         bands = np.asarray(mels.reshape(len(chunks) * self.mels, -1) / 10 + 2, np.float32)
         steps = len(chunks) - -(-self.frames // self.mels) + 1
         embeddings = self._embeddings(bands, steps)
-        windows = np.lib.stride_tricks.sliding_window_view(embeddings, self.heard, axis=0)
-        p = self._in_strips(self._judge, windows.transpose(0, 2, 1)).ravel().astype(np.float64)
+        windows = np.lib.stride_tricks.sliding_window_view(embeddings, self.context, axis=0)
+        p = self._in_strips(self._classifier, windows.transpose(0, 2, 1)).ravel().astype(np.float64)
         p = np.clip(p[-(1 + (len(pcm) - self.mel_samples) // self.step_samples) :], 1e-8, 1 - 1e-8)
         return np.rint(np.log(p / (1 - p)) * PER_LOGIT).astype(np.int16)
 

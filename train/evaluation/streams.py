@@ -88,9 +88,9 @@ def thinned(found: list[Block], hours: float) -> list[Block]:
     whole = sum(block.hours for block in found)
     if whole <= hours:
         return found
-    kept = []
+    selected = []
     for side in (0, 1):
         own = [block for block in found if block.half == side]
         count = max(1, round(len(own) * hours / whole))
-        kept += [own[i * len(own) // count] for i in range(count)] if own else []
-    return kept
+        selected += [own[i * len(own) // count] for i in range(count)] if own else []
+    return selected

@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import Crossed, State
-from wakestate.train.evaluation.metrics import Accepts, Heard, miss_rate, pooled
+from wakestate.train.evaluation.metrics import Accepts, DetectionResult, miss_rate, pooled
 from wakestate.train.evaluation.statistics import poisson
 from wakestate.train.evaluation.trials import SETS, Condition, Sound
 from wakestate.words import Word
 
 
 def crossed(
-    heard: Heard, of_state: Accepts, rate: float, halves: NDArray[np.int64], seed: int
+    result: DetectionResult, of_state: Accepts, rate: float, halves: NDArray[np.int64], seed: int
 ) -> Crossed:
     """`of_state`: false accepts on all streams of the state; `halves`: of each trial."""
     limits = of_state.threshold(rate, 1), of_state.threshold(rate, 0)
-    accepts = sum(heard.accepts.at(limit)[half] for half, limit in enumerate(limits))
-    missed = np.where(halves == 0, *(heard.missed(limit) for limit in limits))
+    accepts = sum(result.accepts.at(limit)[half] for half, limit in enumerate(limits))
+    missed = np.where(halves == 0, *(result.missed(limit) for limit in limits))
     text = "".join("1" if m else "0" for m in missed)
     return Crossed(
         thresholds=limits,
         false_accepts=accepts,
         missed=text,
-        **miss_rate(missed, heard.speakers, seed).model_dump(),
+        **miss_rate(missed, result.speakers, seed).model_dump(),
     )
 
 

@@ -113,13 +113,13 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
         rows.append(
             replace(
                 row,
-                name=f"{player} plays, {default} told, SER {row.ser_db:g} dB",
+                name=f"{player} plays, state {default}, SER {row.ser_db:g} dB",
                 state=default,
                 plays=row.state,
-                part="told",
+                part="wrong-state",
             )
         )
-        rows.append(Condition(f"nothing plays, {row.state} told", row.state, part="told"))
+        rows.append(Condition(f"nothing plays, state {row.state}", row.state, part="wrong-state"))
     for level in GAINS_DBFS:
         rows.append(Condition(f"{level:g} dBFS", default, level_dbfs=level, part="gain"))
     return rows

@@ -59,7 +59,7 @@ def aligned_loss(targets: Any, outputs: Any) -> Any:
     )
 
 
-def go_on(
+def continue_training(
     word: Word, data: Path, also: Sequence[Path], run: Path, cache: Path, method: str
 ) -> Path:
     """BATCHES more on the pool of `run`, by one of the methods; returns the .keras file."""
@@ -88,7 +88,7 @@ def go_on(
 
 
 @dataclass(frozen=True)
-class Heard:
+class Outputs:
     """The network's outputs on one recording, float[steps, 3]; samples where each step ends."""
 
     outputs: NDArray[np.float64]
@@ -105,32 +105,36 @@ class Heard:
         return int(over[0]) if len(over) else None
 
 
-def places(heard: Heard, wake: int, way: str, unit: float, smoothing: int) -> tuple[float, float]:
+def places(
+    result: Outputs, wake: int, way: str, unit: float, smoothing: int
+) -> tuple[float, float]:
     """Start and end of the word, samples, as one way tells it at the wake."""
     if way == "newest":
-        at = heard.outputs[wake, 1:] * unit
-        return tuple(heard.ends[wake] - at)
+        at = result.outputs[wake, 1:] * unit
+        return tuple(result.ends[wake] - at)
     if way == "mean":
         steps = slice(wake - smoothing + 1, wake + 1)
-        found = heard.ends[steps, None] - heard.outputs[steps, 1:] * unit
+        found = result.ends[steps, None] - result.outputs[steps, 1:] * unit
         return tuple(found.mean(axis=0))
     first = max(0, wake - REACH)
-    near = heard.outputs[first : wake + REACH + 1, 1:]
-    ends = heard.ends[first : wake + REACH + 1]
-    best = near.argmax(axis=0)
+    around = result.outputs[first : wake + REACH + 1, 1:]
+    ends = result.ends[first : wake + REACH + 1]
+    best = around.argmax(axis=0)
     return tuple(ends[best] - np.array(AT) * unit)
 
 
-def hear(word: Word, trials: Trials, sound: Sound, state: int, model: Any) -> Iterator[Heard]:
+def run_network(
+    word: Word, trials: Trials, sound: Sound, state: int, model: Any
+) -> Iterator[Outputs]:
     """Every recording in one condition."""
     extract, f, m = Extractor(word.frontend), word.frontend, word.model
-    told = metadata_vectors(word)[state : state + 1]
+    metadata = metadata_vectors(word)[state : state + 1]
     for _, pcm, start, end in trials.recordings(sound):
         x = np.clip(extract.features_q8(pcm), -128 * 256, 127 * 256).astype(np.float32)
-        out = np.asarray(model([x[None, :, None, :] * (FEATURE_SCALE / 256), told]), np.float64)
+        out = np.asarray(model([x[None, :, None, :] * (FEATURE_SCALE / 256), metadata]), np.float64)
         steps = np.arange(out.shape[1])
         ends = (m.receptive_hops - 1 + steps * m.stride) * f.hop_samples + f.window_samples
-        yield Heard(out[0, :, 0, :], ends, start, end)
+        yield Outputs(out[0, :, 0, :], ends, start, end)
 
 
 def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, Path]) -> Printed:
@@ -149,10 +153,12 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
     ]
     for c in tqdm(todo, desc="measure", unit="condition"):
         state = word.states.index(c.state)
-        heard = {name: list(hear(word, trials, c.sound, state, m)) for name, m in loaded.items()}
+        result = {
+            name: list(run_network(word, trials, c.sound, state, m)) for name, m in loaded.items()
+        }
         for method, way in ways:
             errors = []
-            for one in heard[method]:
+            for one in result[method]:
                 wake = one.wake(smoothing)
                 if wake is not None:
                     start, end = places(one, wake, way, unit, smoothing)

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wakestate import ROOT
 from wakestate.errors import UserError
 from wakestate.explain import explain
-from wakestate.files import FileError, plain, reading, sized, write_whole
+from wakestate.files import FileError, plain, reading, sized, write_atomically
 
 FOLDER = ROOT / "train/recipes"
 NAME = "recipe.toml"  # of the copy in a run's folder
-MOST_BYTES = 1 << 16
+MAX_BYTES = 1 << 16
 
 
 class RecipeError(UserError):
@@ -192,7 +192,7 @@ def load(path: Path, command: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with reading(sized(path, MOST_BYTES)):
+    with reading(sized(path, MAX_BYTES)):
         data = path.read_bytes()
     try:
         return tomllib.loads(data.decode())
@@ -215,7 +215,7 @@ def keep(run: Path, command: str, given: Mapping[str, Any]) -> None:
                     f"{path}: {key}: this run was started with {_shown(before.get(key))}, given "
                     f"{_shown(now.get(key))}; give the same, name another --out, or remove {run}"
                 )
-    write_whole(path, _toml(made))
+    write_atomically(path, _toml(made))
 
 
 def _made(command: str, given: Mapping[str, Any]) -> dict[str, Any]:

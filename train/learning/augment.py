@@ -17,7 +17,7 @@ from wakestate.words.schema import FrontEnd
 STEP = 1 / 32  # one int8 step, as the network sees it
 FLOOR, CEILING = -128 * STEP, 127 * STEP
 WARPS = np.linspace(0.86, 1.16, 31)
-WARPED, COLOURED = 0.6, 0.6  # shares of the clips
+WARPED, COLORED = 0.6, 0.6  # shares of the clips
 MASKED_BANDS, MASKED_HOPS = (0.5, 10), (0.3, 8)  # share of the clips; fewer than so many
 
 
@@ -43,7 +43,7 @@ def draw(rng: np.random.Generator, clips: int, hops: int, frontend: FrontEnd) ->
     warps = np.where(rng.random(clips) < WARPED, rng.integers(len(WARPS), size=clips), len(WARPS))
     return Changes(
         warps.astype(np.int32),
-        _colours(rng, clips, frontend),
+        _colors(rng, clips, frontend),
         _hidden(rng, clips, frontend.bands, *MASKED_BANDS),
         _hidden(rng, clips, hops, *MASKED_HOPS),
     )
@@ -87,18 +87,18 @@ def warp_matrices(f: FrontEnd) -> NDArray[np.float32]:
     return matrices
 
 
-def _colours(rng: np.random.Generator, clips: int, f: FrontEnd) -> NDArray[np.float32]:
+def _colors(rng: np.random.Generator, clips: int, f: FrontEnd) -> NDArray[np.float32]:
     """A smooth gain over the bands, a few dB: microphone, room and mouth."""
     over = np.arange(f.bands) / f.bands
     curves = np.cos(np.pi * np.outer(np.arange(1, 5), over)) / np.arange(1, 5)[:, None]
-    size = rng.normal(0.0, 3.0, (clips, 4)) * (rng.random((clips, 1)) < COLOURED)
+    size = rng.normal(0.0, 3.0, (clips, 4)) * (rng.random((clips, 1)) < COLORED)
     return np.asarray(size @ curves / f.db_per_step * STEP, np.float32)
 
 
 def _hidden(
-    rng: np.random.Generator, clips: int, length: int, share: float, most: int
+    rng: np.random.Generator, clips: int, length: int, share: float, max_width: int
 ) -> NDArray[np.int32]:
     """From and to, int32[clips, 2], of what is hidden of `length`; to is from in the others."""
-    width = rng.integers(1, min(most, length), size=clips)
+    width = rng.integers(1, min(max_width, length), size=clips)
     first = rng.integers(0, length - width)
     return np.stack([first, first + width * (rng.random(clips) < share)], 1).astype(np.int32)

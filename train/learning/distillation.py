@@ -17,34 +17,34 @@ from wakestate.files import replaced
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.learner import learner
 from wakestate.train.learning.pool import STEPS, Pool
-from wakestate.train.model.network import TAUGHT_LIMIT
+from wakestate.train.model.network import SOFT_TARGET_LIMIT
 from wakestate.words import Word
 
 AT_ONCE = 4000
 
 
-def taught(word: Word, pool: Pool, teachers: Sequence[Path], kept: Path) -> None:
+def set_soft_targets(word: Word, pool: Pool, teachers: Sequence[Path], cached: Path) -> None:
     """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
     kept in the file `kept`. DataError names the teacher that does not fit."""
-    if kept.is_file() and len(found := np.load(kept)) == len(pool):
-        pool.soft[:] = corrected(pool.labels, found)
+    if cached.is_file() and len(found := np.load(cached)) == len(pool):
+        pool.soft_targets[:] = corrected(pool.labels, found)
         return
-    total = np.zeros(pool.soft.shape, np.float32)
+    total = np.zeros(pool.soft_targets.shape, np.float32)
     for path in teachers:
         teacher = learner(word, loaded(path, pool.features.shape[1:], metadata_width(word)))
         parts = np.array_split(np.arange(len(pool)), -(-len(pool) // AT_ONCE))
-        for rows in tqdm(parts, f"{path} on {kept.stem}", unit="part"):
-            said = teacher.outputs(pool, rows)[:, :, 0]
-            total[rows] += np.clip(said, -TAUGHT_LIMIT, TAUGHT_LIMIT)
-    mean = (total / len(teachers)).astype(pool.soft.dtype)
-    with replaced(kept) as partial:
+        for rows in tqdm(parts, f"{path} on {cached.stem}", unit="part"):
+            logits = teacher.outputs(pool, rows)[:, :, 0]
+            total[rows] += np.clip(logits, -SOFT_TARGET_LIMIT, SOFT_TARGET_LIMIT)
+    mean = (total / len(teachers)).astype(pool.soft_targets.dtype)
+    with replaced(cached) as partial:
         np.save(partial, mean)
-    pool.soft[:] = corrected(pool.labels, mean)
+    pool.soft_targets[:] = corrected(pool.labels, mean)
 
 
-def corrected(labels: NDArray[np.int8], said: NDArray[np.float16]) -> NDArray[np.float16]:
+def corrected(labels: NDArray[np.int8], logits: NDArray[np.float16]) -> NDArray[np.float16]:
     """What teachers say of each step, but nowhere that the word is there where none may fire."""
-    return np.where(labels == 0, np.minimum(said, 0), said)
+    return np.where(labels == 0, np.minimum(logits, 0), logits)
 
 
 def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:

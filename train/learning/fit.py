@@ -18,8 +18,8 @@ from wakestate.files import replaced
 from wakestate.train.artifacts import joined, keep_config, write_json
 from wakestate.train.data.corpus import Corpus, DataError, find_manifest, load_corpus
 from wakestate.train.learning.augment import draw
-from wakestate.train.learning.distillation import identities, taught
-from wakestate.train.learning.learner import Drawn, learner
+from wakestate.train.learning.distillation import identities, set_soft_targets
+from wakestate.train.learning.learner import Batch, learner
 from wakestate.train.learning.loop import Training, cosine_decay
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
@@ -28,7 +28,7 @@ from wakestate.words import Word
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
 MINED = 3  # a round scores every third negative anew
-SCENES = ("positives", "negatives", "held_positives", "held_negatives")  # of a Budget
+SCENES = ("positives", "negatives", "validation_positives", "validation_negatives")  # of a Budget
 SPANS = (1, 3, 6, 12)  # rounds whose mean weights are tried in the end
 
 
@@ -38,11 +38,11 @@ class Budget:
 
     positives: int = 40000
     negatives: int = 120000
-    near: int = 0  # of the negatives, those mixed around a near miss
-    held_positives: int = 2000
-    held_negatives: int = 8000
+    confusable: int = 0  # of the negatives, those mixed around a near miss
+    validation_positives: int = 2000
+    validation_negatives: int = 8000
     rounds: int = 40
-    rounded: int = 0  # of the rounds, the last ones compute as int8 will
+    quantization_aware: int = 0  # of the rounds, the last ones compute as int8 will
     batches: int = 500
     batch: int = 128
     rate: float = 2e-3
@@ -50,19 +50,19 @@ class Budget:
 
     def times(self, share: float) -> Budget:
         """On more scenes, or on fewer; as long."""
-        scenes = (*SCENES, "near")
+        scenes = (*SCENES, "confusable")
         return replace(self, **{name: round(share * getattr(self, name)) for name in scenes})
 
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
         """(part, kind, clips, what is added to the seed) of every pool of scenes."""
-        if self.near and not any(c.label == "near" for c in corpus.negatives(word)):
+        if self.confusable and not any(c.label == "near" for c in corpus.negatives(word)):
             raise DataError("--near-misses: no recording with the label 'near'; `make data`")
         pools = [
             ("train", "positive", self.positives, 1),
-            ("train", "negative", self.negatives - self.near, 2),
-            ("held", "positive", self.held_positives, 3),
-            ("held", "negative", self.held_negatives, 4),
-            ("train", "near", self.near, 5),
+            ("train", "negative", self.negatives - self.confusable, 2),
+            ("validation", "positive", self.validation_positives, 3),
+            ("validation", "negative", self.validation_negatives, 4),
+            ("train", "near", self.confusable, 5),
         ]
         return [pool for pool in pools if pool[2]]
 
@@ -143,12 +143,12 @@ def fit(
         negative = joined([negative, pool.pop(("train", "near"))])
     if teachers:
         for part, learned in (("positive", positive), ("negative", negative)):
-            taught(word, learned, teachers, run / f"soft-{part}.npy")
-    held = (pool["held", "positive"], pool["held", "negative"])
-    trainer = Trainer(word, run, budget, taught=bool(teachers), start=start)
-    trainer.train_on(positive, negative, held)
+            set_soft_targets(word, learned, teachers, run / f"soft_targets-{part}.npy")
+    validation = (pool["validation", "positive"], pool["validation", "negative"])
+    trainer = Trainer(word, run, budget, distill=bool(teachers), start=start)
+    trainer.train_on(positive, negative, validation)
     save_calibration(word, run / "calibration.npy", (positive, negative), budget.seed)
-    trainer.finish(final, held)
+    trainer.finish(final, validation)
     return final
 
 
@@ -173,21 +173,21 @@ class Trainer(Training):
         word: Word,
         run: Path,
         budget: Budget,
-        taught: bool = False,
+        distill: bool = False,
         start: Sequence[Path] = (),
     ) -> None:
-        self.word, self.budget, self.taught = word, budget, taught
+        self.word, self.budget, self.distill = word, budget, distill
         self.begun = bool(start)  # knows something before the first round
-        model = self._compiled(rounded=budget.rounded >= budget.rounds)
+        model = self._compiled(quantization_aware=budget.quantization_aware >= budget.rounds)
         super().__init__(run, budget.rounds, started(model, start) if start else model)
 
     def use(self, model: keras.Model) -> None:
         """Go on with this network."""
         super().use(model)
-        self.learner = learner(self.word, model, self.taught)
+        self.learner = learner(self.word, model, self.distill)
 
-    def _compiled(self, rounded: bool) -> keras.Model:
-        model = build_model(self.word, rounded=rounded)
+    def _compiled(self, quantization_aware: bool) -> keras.Model:
+        model = build_model(self.word, quantization_aware=quantization_aware)
         total = max(1, self.budget.rounds * self.budget.batches)
         schedule = cosine_decay(self.budget.rate, total, warmup=total // 20, alpha=0.01)
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=1.0)
@@ -195,29 +195,29 @@ class Trainer(Training):
         optimizer.build(model.trainable_variables)
         return model
 
-    def _round(self) -> None:
+    def _start_quantization_aware(self) -> None:
         """Go on with the same weights and optimizer, computing as int8 will."""
         before = self.model
-        self.use(take_weights(self._compiled(rounded=True), before))
-        kept = {variable.name: variable for variable in before.optimizer.variables}
+        self.use(take_weights(self._compiled(quantization_aware=True), before))
+        saved = {variable.name: variable for variable in before.optimizer.variables}
         for variable in self.model.optimizer.variables:
-            variable.assign(kept[variable.name])
+            variable.assign(saved[variable.name])
 
     def scores(self, pool: Pool, clips: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """Logits of every clip, or of the given ones, float32[n, steps]."""
         every = np.arange(len(pool)) if clips is None else clips
         return self.learner.outputs(pool, every)[:, :, 0]
 
-    def train_on(self, positive: Pool, negative: Pool, held: tuple[Pool, Pool]) -> None:
+    def train_on(self, positive: Pool, negative: Pool, validation: tuple[Pool, Pool]) -> None:
         """All rounds that are left; each mines, trains, judges and checkpoints."""
-        self._positive, self._negative, self._held = positive, negative, held
+        self._positive, self._negative, self._validation = positive, negative, validation
         self.run_rounds()
 
     def learn(self, number: int, on_batch: Callable[[], None]) -> list[float]:
         """See Training."""
         rng = np.random.default_rng([self.budget.seed, number])
-        if number == self.budget.rounds - self.budget.rounded:
-            self._round()
+        if number == self.budget.rounds - self.budget.quantization_aware:
+            self._start_quantization_aware()
         hard = self._mine(number, self._negative)
         return self.learner.learn(
             partial(self.draw, rng, self._positive, self._negative, hard),
@@ -230,7 +230,7 @@ class Trainer(Training):
 
     def measured(self) -> dict[str, float]:
         """Misses of held-out words."""
-        return self._rates(self._held)
+        return self._rates(self._validation)
 
     def averaged(self) -> range:
         """The rounds whose weights are kept for the end."""
@@ -243,42 +243,42 @@ class Trainer(Training):
             return np.arange(len(negative))
         path = self.run / "mined.npy"
         worst = np.full(len(negative), -np.inf, np.float32)
-        anew = np.arange(number % MINED, len(negative), MINED)
+        rescored = np.arange(number % MINED, len(negative), MINED)
         if path.is_file():
             worst = np.load(path)
         else:
-            anew = np.arange(len(negative))
-        worst[anew] = self.scores(negative, anew).max(axis=1)
+            rescored = np.arange(len(negative))
+        worst[rescored] = self.scores(negative, rescored).max(axis=1)
         with replaced(path) as made:
             np.save(made, worst)
         return np.argsort(-worst)[: max(1, len(negative) // 20)]
 
     def draw(
         self, rng: np.random.Generator, positive: Pool, negative: Pool, hard: NDArray[np.intp]
-    ) -> Drawn:
+    ) -> Batch:
         """A batch, a third of it words and a third `hard` negatives."""
         b = self.budget.batch
-        ours = rng.integers(len(positive), size=b // 3)
-        theirs = [
+        positives = rng.integers(len(positive), size=b // 3)
+        negatives = [
             hard[rng.integers(len(hard), size=b // 3)],
             rng.integers(len(negative), size=b - 2 * (b // 3)),
         ]
         hops = positive.features.shape[1]
-        return Drawn(ours, np.concatenate(theirs), draw(rng, b, hops, self.word.frontend))
+        return Batch(positives, np.concatenate(negatives), draw(rng, b, hops, self.word.frontend))
 
-    def _rates(self, held: tuple[Pool, Pool]) -> dict[str, float]:
+    def _rates(self, validation: tuple[Pool, Pool]) -> dict[str, float]:
         """Share of held-out words that score below what fires so often on held-out clips."""
-        wake = np.where(held[0].labels == 1, self.scores(held[0]), -np.inf).max(axis=1)
-        other = np.sort(self.scores(held[1]).max(axis=1))[::-1]
+        wake = np.where(validation[0].labels == 1, self.scores(validation[0]), -np.inf).max(axis=1)
+        other = np.sort(self.scores(validation[1]).max(axis=1))[::-1]
         f = self.word.frontend
         hop_hours = f.hop_samples / f.sample_rate / 3600
-        hours = len(held[1]) * held[1].features.shape[1] * hop_hours
+        hours = len(validation[1]) * validation[1].features.shape[1] * hop_hours
         return {
             f"frr_at_{rate}_fa_h": round(float(np.mean(wake <= other[int(rate * hours)])), 4)
             for rate in RATES
         }
 
-    def finish(self, final: Path, held: tuple[Pool, Pool]) -> None:
+    def finish(self, final: Path, validation: tuple[Pool, Pool]) -> None:
         """Take the mean of the last rounds' weights, over the span that misses fewest held-out
         words; write result.json and the model."""
         begun, model = self.model, build_model(self.word)
@@ -290,7 +290,7 @@ class Trainer(Training):
         for span in (s for s in SPANS if s <= len(weights)):
             mean = _mean(weights[-span:])
             self.model.set_weights(mean)
-            rates = self._rates(held)
+            rates = self._rates(validation)
             rounds = min(span, self.budget.rounds)
             tried.append((float(np.mean(list(rates.values()))), rounds, mean, rates))
             print(f"mean of the last {rounds} rounds: {rates}")

@@ -19,7 +19,7 @@ from wakestate.train.data.corpus import RATE
 from wakestate.train.learning.augment import Changes, change, warp_matrices
 from wakestate.train.learning.loop import train_batches
 from wakestate.train.learning.pool import Pool, window_ends
-from wakestate.train.learning.prefetch import ahead
+from wakestate.train.learning.prefetch import prefetched
 from wakestate.words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
@@ -28,7 +28,7 @@ BATCHES = 100  # that JAX learns from between two looks around
 ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
 
 
-class Drawn(NamedTuple):
+class Batch(NamedTuple):
     """A batch: rows of the scenes with the word, of those without, and changes to them all."""
 
     positive: NDArray[np.intp]
@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
     changes: Changes
 
 
-def targets(word: Word, pool: Pool, pick: NDArray[Any], taught: bool) -> NDArray[np.float32]:
+def targets(word: Word, pool: Pool, pick: NDArray[Any], distill: bool) -> NDArray[np.float32]:
     """What window_loss takes: float32[n, steps, 3], or 4 with teachers."""
     f = word.frontend
     unit = ENDPOINT_HOPS * f.hop_samples / f.sample_rate
@@ -46,8 +46,8 @@ def targets(word: Word, pool: Pool, pick: NDArray[Any], taught: bool) -> NDArray
     seen = ((off >= low) & (off <= high)).all(axis=2, keepdims=True)
     labels = pool.labels[pick].astype(np.float32)[:, :, None]
     parts = [labels, np.where(seen, off, np.nan).astype(np.float32)]
-    if taught:
-        parts.append(pool.soft[pick, :, None].astype(np.float32))
+    if distill:
+        parts.append(pool.soft_targets[pick, :, None].astype(np.float32))
     return np.concatenate(parts, axis=2)
 
 
@@ -55,8 +55,8 @@ class Learner:
     """A `model` on any backend of Keras. To learn it must be compiled, with a loss function that
     gives a loss for each clip. `taught`: whether teachers are listened to as well."""
 
-    def __init__(self, word: Word, model: keras.Model, taught: bool = False) -> None:
-        self.word, self.model, self.taught = word, model, taught
+    def __init__(self, word: Word, model: keras.Model, distill: bool = False) -> None:
+        self.word, self.model, self.distill = word, model, distill
         self.meta = metadata_vectors(word)
         self.warps = warp_matrices(word.frontend)
 
@@ -65,44 +65,44 @@ class Learner:
         parts = []
         for pick in np.array_split(clips, -(-len(clips) // CLIPS)):
             x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
-            said = self.model.predict_on_batch([x, self.meta[pool.states[pick]]])
-            parts.append(np.asarray(said)[:, :, 0])
+            predicted = self.model.predict_on_batch([x, self.meta[pool.states[pick]]])
+            parts.append(np.asarray(predicted)[:, :, 0])
         return np.concatenate(parts)
 
     def learn(
         self,
-        draw: Callable[[], Drawn],
+        draw: Callable[[], Batch],
         count: int,
         positive: Pool,
         negative: Pool,
         what: str,
-        look: Callable[[], None],
+        on_batch: Callable[[], None],
     ) -> list[float]:
         """Learn from `count` batches; their losses. `what` stands at the progress bar; `look` is
         called now and then, and may raise."""
         make = lambda: self._batch(draw(), positive, negative)  # noqa: E731
-        return train_batches(self.model, make, count, what, look)
+        return train_batches(self.model, make, count, what, on_batch)
 
     def _batch(
-        self, drawn: Drawn, positive: Pool, negative: Pool
+        self, batch: Batch, positive: Pool, negative: Pool
     ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
         """Inputs and targets."""
-        parts = ((positive, drawn.positive), (negative, drawn.negative))
+        parts = ((positive, batch.positive), (negative, batch.negative))
         x = np.concatenate([pool.features[pick] for pool, pick in parts]).astype(np.float32)
-        x = change(x * FEATURE_SCALE, drawn.changes, self.warps)
+        x = change(x * FEATURE_SCALE, batch.changes, self.warps)
         states = np.concatenate([pool.states[pick] for pool, pick in parts])
-        y = [targets(self.word, pool, pick, self.taught) for pool, pick in parts]
+        y = [targets(self.word, pool, pick, self.distill) for pool, pick in parts]
         return [x[:, :, None, :], self.meta[states]], np.concatenate(y)
 
 
 class JaxLearner(Learner):
     """The same on JAX."""
 
-    def __init__(self, word: Word, model: keras.Model, taught: bool = False) -> None:
-        super().__init__(word, model, taught)
+    def __init__(self, word: Word, model: keras.Model, distill: bool = False) -> None:
+        super().__init__(word, model, distill)
         import jax
 
-        self._say, self._round = jax.jit(self._said), jax.jit(self._learned)
+        self._predict_compiled, self._round = jax.jit(self._predict), jax.jit(self._learned)
         self._targets: dict[int, tuple[Pool, Any]] = {}  # the pool too, so that no other has its id
 
     def _weights(self) -> tuple[list[Any], list[Any]]:
@@ -115,25 +115,25 @@ class JaxLearner(Learner):
     def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
         """See Learner."""
         whole = np.resize(clips, (-(-len(clips) // CLIPS), CLIPS))  # one shape, compiled once
-        said = [self._say(*self._weights(), *pool.on_jax, pick) for pick in whole]
-        return np.concatenate([np.asarray(part) for part in said])[: len(clips)]
+        predicted = [self._predict_compiled(*self._weights(), *pool.on_jax, pick) for pick in whole]
+        return np.concatenate([np.asarray(part) for part in predicted])[: len(clips)]
 
-    def _said(self, trained: Any, other: Any, features: Any, states: Any, pick: Any) -> Any:
+    def _predict(self, trained: Any, other: Any, features: Any, states: Any, pick: Any) -> Any:
         x = features[pick].astype("float32")[:, :, None, :] * FEATURE_SCALE
-        said, _ = self.model.stateless_call(trained, other, [x, self._vectors(states[pick])])
-        return said[:, :, 0]
+        predicted, _ = self.model.stateless_call(trained, other, [x, self._vectors(states[pick])])
+        return predicted[:, :, 0]
 
     def _vectors(self, states: Any) -> Any:
         return keras.ops.take(self.meta, states, axis=0)
 
     def learn(
         self,
-        draw: Callable[[], Drawn],
+        draw: Callable[[], Batch],
         count: int,
         positive: Pool,
         negative: Pool,
         what: str,
-        look: Callable[[], None],
+        on_batch: Callable[[], None],
     ) -> list[float]:
         """See Learner."""
         import jax
@@ -146,16 +146,16 @@ class JaxLearner(Learner):
         make = lambda: jax.tree.map(lambda *a: np.stack(a), *(draw() for _ in range(at_once)))  # noqa: E731
         losses: list[float] = []
         with tqdm(total=count, desc=what, unit="batch") as bar:
-            for drawn in ahead(make, -(-count // at_once)):
+            for batch in prefetched(make, -(-count // at_once)):
                 left = min(at_once, count - len(losses))
-                taken = jax.tree.map(lambda a, n=left: a[:n], drawn)
+                taken = jax.tree.map(lambda a, n=left: a[:n], batch)
                 state, lost = self._round(state, taken, *pools)
                 losses += np.asarray(lost).tolist()
                 bar.update(left)
-                look()
+                on_batch()
         model = self.model
-        kept = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-        for of, values in zip(kept, state, strict=True):
+        updated = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+        for of, values in zip(updated, state, strict=True):
             for variable, value in zip(of, values, strict=True):
                 variable.assign(value)
         return losses
@@ -164,35 +164,35 @@ class JaxLearner(Learner):
         import jax
 
         if id(pool) not in self._targets:
-            every = targets(self.word, pool, np.arange(len(pool)), self.taught)
+            every = targets(self.word, pool, np.arange(len(pool)), self.distill)
             self._targets[id(pool)] = pool, jax.device_put(every)
         return self._targets[id(pool)][1]
 
-    def _learned(self, state: Any, drawn: Drawn, positive: Any, negative: Any) -> Any:
+    def _learned(self, state: Any, batch: Batch, positive: Any, negative: Any) -> Any:
         """Many batches: the state behind them, and their losses."""
         import jax
         from jax import numpy as jnp
 
         def loss(trained: Any, other: Any, inputs: Any, y: Any) -> Any:
-            said, other = self.model.stateless_call(trained, other, inputs, training=True)
-            return jnp.mean(self.model.loss(y, said)), other
+            predicted, other = self.model.stateless_call(trained, other, inputs, training=True)
+            return jnp.mean(self.model.loss(y, predicted)), other
 
-        def step(state: Any, drawn: Drawn) -> Any:
+        def step(state: Any, batch: Batch) -> Any:
             trained, other, optimizer = state
             x, states, y = (
-                jnp.concatenate([a[drawn.positive], b[drawn.negative]])
+                jnp.concatenate([a[batch.positive], b[batch.negative]])
                 for a, b in zip(positive, negative, strict=True)
             )
             x = x.astype(jnp.float32) * FEATURE_SCALE
-            x = change(x, drawn.changes, jnp.asarray(self.warps), jnp)[:, :, None, :]
+            x = change(x, batch.changes, jnp.asarray(self.warps), jnp)[:, :, None, :]
             inputs = [x, self._vectors(states)]
             (lost, other), slope = jax.value_and_grad(loss, has_aux=True)(trained, other, inputs, y)
             trained, optimizer = self.model.optimizer.stateless_apply(optimizer, slope, trained)
             return (trained, other, optimizer), lost
 
-        return jax.lax.scan(step, state, drawn)
+        return jax.lax.scan(step, state, batch)
 
 
-def learner(word: Word, model: keras.Model, taught: bool = False) -> Learner:
+def learner(word: Word, model: keras.Model, distill: bool = False) -> Learner:
     """The learner for the backend that Keras has."""
-    return (JaxLearner if keras.backend.backend() == "jax" else Learner)(word, model, taught)
+    return (JaxLearner if keras.backend.backend() == "jax" else Learner)(word, model, distill)

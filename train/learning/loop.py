@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from wakestate.files import replaced
 from wakestate.train.artifacts import write_json
-from wakestate.train.learning.prefetch import ahead
+from wakestate.train.learning.prefetch import prefetched
 
 
 def cosine_decay(rate: float, batches: int, *, warmup: int = 0, alpha: float = 0.0) -> Any:
@@ -47,7 +47,7 @@ def train_batches(
     their losses. `what` stands at the progress bar; `on_batch` is called after each, and may
     raise."""
     losses = []
-    for x, y in tqdm(ahead(make, count), what, count, unit="batch"):
+    for x, y in tqdm(prefetched(make, count), what, count, unit="batch"):
         losses.append(float(np.asarray(model.train_on_batch(x, y))))
         on_batch()
     return losses

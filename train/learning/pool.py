@@ -35,7 +35,7 @@ class Pool:
     labels: NDArray[np.int8]
     states: NDArray[np.uint8]
     words: NDArray[np.int32]
-    soft: NDArray[np.float16]
+    soft_targets: NDArray[np.float16]
 
     def __len__(self) -> int:
         return len(self.states)
@@ -62,9 +62,9 @@ def window_ends(word: Word, steps: int = STEPS) -> NDArray[np.float64]:
 
 def check_parts(corpus: Corpus, word: Word) -> None:
     """A DataError where a part has no word or no other speech, before anything is rendered."""
-    for part in ("train", "held"):
-        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
-        _check(corpus, word, part, bool(mine.positives(word)), bool(mine.negatives(word)))
+    for part in ("train", "validation"):
+        own = corpus.only([c for c in corpus.clips if held_out(c) == (part == "validation")])
+        _check(corpus, word, part, bool(own.positives(word)), bool(own.negatives(word)))
 
 
 def _check(corpus: Corpus, word: Word, part: str, words: bool, others: bool) -> None:
@@ -83,7 +83,7 @@ def _check(corpus: Corpus, word: Word, part: str, words: bool, others: bool) -> 
 
 
 class Renderer:
-    """Makes clips of one kind from one part ("train", "held").
+    """Makes clips of one kind from one part ("train", "validation").
 
     "positive": the word is in it; "negative": it is not; "near": a near miss is. A clip has `steps`
     network steps. `ends_s`: from and to where the word may end, seconds; default: anywhere.
@@ -97,16 +97,16 @@ class Renderer:
         steps: int = STEPS,
         ends_s: tuple[float, float] | None = None,
     ) -> None:
-        mine = corpus.only([c for c in corpus.clips if held_out(c) == (part == "held")])
-        self.stage = Stage(mine if part == "train" else _with_sounds(corpus, mine), word)
+        own = corpus.only([c for c in corpus.clips if held_out(c) == (part == "validation")])
+        self.stage = Stage(own if part == "train" else _with_sounds(corpus, own), word)
         self.word = word
         self.extract = Extractor(word.frontend)
-        positives = mine.positives(word)
+        positives = own.positives(word)
         self.real = [c for c in positives if c.kind == c.label]
         self.synthetic = [c for c in positives if c.kind == "tts"]
-        self.negative = mine.negatives(word)
+        self.negative = own.negatives(word)
         _check(corpus, word, part, bool(positives), bool(self.negative))
-        self.near = [c for c in self.negative if c.label == "near"]
+        self.confusable = [c for c in self.negative if c.label == "near"]
         weights = np.array([max(c.samples / RATE, 2.0) for c in self.negative])
         weights[[c.label == "near" for c in self.negative]] *= 2.0
         self.negative_p = weights / weights.sum()
@@ -188,14 +188,14 @@ class Renderer:
         talk = self._negative(rng)[:samples]
         return np.asarray(talk * (level / max(active_rms(talk), 1.0)), np.float32)
 
-    def _negative(self, rng: np.random.Generator, near: bool = False) -> NDArray[np.float32]:
+    def _negative(self, rng: np.random.Generator, confusable: bool = False) -> NDArray[np.float32]:
         """Speech without the word; `near`: a near miss first, anywhere in the clip."""
         out = np.zeros(self.samples, np.float32)
-        filled = int(rng.integers(self.samples * 2 // 3)) if near else 0
+        filled = int(rng.integers(self.samples * 2 // 3)) if confusable else 0
         lead = filled
         while filled < self.samples - RATE // 2:
-            if near and filled == lead:
-                clip = self.near[rng.integers(len(self.near))]
+            if confusable and filled == lead:
+                clip = self.confusable[rng.integers(len(self.confusable))]
             else:
                 clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
             x = self.stage.corpus.audio(clip)
@@ -214,8 +214,8 @@ class Renderer:
 def _with_sounds(corpus: Corpus, part: Corpus) -> Corpus:
     """A held-out part keeps its own voices but needs rooms and sounds: it lends train's."""
     sounds: list[Clip] = corpus.of("rir", "noise", "music", "alarms")
-    lent = set(sounds)
-    return corpus.only([c for c in part.clips if c not in lent] + sounds)
+    borrowed = set(sounds)
+    return corpus.only([c for c in part.clips if c not in borrowed] + sounds)
 
 
 def render_pool(

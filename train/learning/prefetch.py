@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(make: Callable[[], T], count: int) -> Iterator[T]:
+def prefetched(make: Callable[[], T], count: int) -> Iterator[T]:
     """What `make` returns, called `count` times, in order and one call at a time."""
     with ThreadPoolExecutor(1, "batches") as thread:
         coming = thread.submit(make)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
-from wakestate.files import write_whole
+from wakestate.files import write_atomically
 from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, to_int16
 from wakestate.train.artifacts import write_wav
 from wakestate.train.data.corpus import RATE, Corpus
@@ -37,7 +37,7 @@ def write_scenes(corpus: Corpus, word: Word, out: Path, count: int, seed: int) -
     pcm, marks = state_stream(renderer.stage, rng)
     written += [out / "stream.wav", out / "stream.txt", out / "scenes.png"]
     write_wav(out / "stream.wav", pcm)
-    write_whole(out / "stream.txt", "".join(f"{t:.3f} {state}\n" for t, state in marks))
+    write_atomically(out / "stream.txt", "".join(f"{t:.3f} {state}\n" for t, state in marks))
     _picture(word, scenes, out / "scenes.png")
     return written
 

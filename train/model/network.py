@@ -18,13 +18,17 @@ from keras import layers, ops
 from wakestate.contract.metadata import MIN_SCALE, endpoint_range, metadata_width
 from wakestate.files import plain
 from wakestate.train.data.manifest import DataError
-from wakestate.train.model.quantization_aware import Rounded, RoundedConv2D, RoundedTimeConv
+from wakestate.train.model.quantization_aware import (
+    FakeQuantize,
+    FakeQuantizedConv2D,
+    FakeQuantizedTimeConv,
+)
 from wakestate.train.model.time_conv import TimeConv
 from wakestate.words import Word
 
 ENDPOINT_WEIGHT = 0.1  # of the endpoints in the loss
-TAUGHT_WEIGHT = 0.5  # of what teachers say
-TAUGHT_LIMIT = 12.0  # logits beyond are all the same to a student
+DISTILLATION_WEIGHT = 0.5  # of what teachers say
+SOFT_TARGET_LIMIT = 12.0  # logits beyond are all the same to a student
 
 
 @keras.saving.register_keras_serializable("wakestate")
@@ -62,7 +66,9 @@ class ConditionalScale(layers.Layer):
         return x * scale[:, None, None, :] + shift[:, None, None, :]
 
 
-def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> keras.Model:
+def build_model(
+    word: Word, hops: int | None = None, quantization_aware: bool = False
+) -> keras.Model:
     """The network: (features [batch, hops, 1, bands], metadata [batch, width]) -> outputs.
 
     With `hops` None any length of at least the receptive field is taken; the output is
@@ -74,11 +80,11 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     (Interspeech 2020). `rounded`: the same weights, used as int8 will (quantization_aware.py).
     """
     m = word.model
-    conv = RoundedConv2D if rounded else layers.Conv2D
-    over_time = RoundedTimeConv if rounded else TimeConv
+    conv = FakeQuantizedConv2D if quantization_aware else layers.Conv2D
+    over_time = FakeQuantizedTimeConv if quantization_aware else TimeConv
 
-    def kept(x: Any, name: str, low: float = 0.0, high: float = 0.0) -> Any:
-        return Rounded(low, high, name=f"{name}_kept")(x) if rounded else x
+    def quantized(x: Any, name: str, low: float = 0.0, high: float = 0.0) -> Any:
+        return FakeQuantize(low, high, name=f"{name}_quantized")(x) if quantization_aware else x
 
     features = keras.Input((hops, 1, word.frontend.bands), name="features")
     metadata = keras.Input((metadata_width(word),), name="metadata")
@@ -89,7 +95,7 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
             center=False, scale=False, momentum=0.98, name=f"{name}_norm"
         )(x)
         scale = ConditionalScale(m.conditioning in ("both", "norm"), name=f"{name}_cond")
-        return kept(layers.ReLU(name=f"{name}_relu")(scale([x, e])), name)
+        return quantized(layers.ReLU(name=f"{name}_relu")(scale([x, e])), name)
 
     x = conv(
         m.first_channels, (m.first_kernel, 1), strides=(m.stride, 1), use_bias=False, name="first"
@@ -99,11 +105,11 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
         x = over_time(
             (block.kernel, 1), dilation_rate=(block.dilation, 1), use_bias=False, name=f"time{i}"
         )(x)
-        x = kept(x, f"time{i}")
+        x = quantized(x, f"time{i}")
         x = conv(block.channels, 1, use_bias=False, name=f"mix{i}")(x)
         x = norm(x, f"mix{i}")
     # Conv2D over the last head_steps columns is the flatten and dense layer of every window.
-    x = kept(conv(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x), "flat")
+    x = quantized(conv(m.dense, (m.head_steps, 1), activation="relu", name="flat")(x), "flat")
     joined = layers.Dense(m.metadata_dense, activation="relu", name="meta")(e)
     joins = m.conditioning in ("both", "join")
     joined = layers.Dense(
@@ -118,8 +124,8 @@ def build_model(word: Word, hops: int | None = None, rounded: bool = False) -> k
     x = layers.ReLU(name="last_relu")(
         layers.Add(name="join")([x, layers.Reshape((1, 1, m.dense), name="meta_cast")(joined)])
     )
-    outputs = conv(3, 1, name="logit")(kept(x, "last"))
-    outputs = kept(outputs, "logit", *endpoint_range(word))
+    outputs = conv(3, 1, name="logit")(quantized(x, "last"))
+    outputs = quantized(outputs, "logit", *endpoint_range(word))
     return keras.Model([features, metadata], outputs, name=word.name)
 
 
@@ -168,12 +174,14 @@ def window_loss(targets: Any, outputs: Any) -> Any:
     mean = ops.sum(quiet, axis=1) / ops.maximum(ops.sum(ops.cast(barred, z.dtype), axis=1), 1.0)
     where, known = targets[:, :, 1:3], ops.logical_not(ops.isnan(targets[:, :, 1:3]))
     off = ops.abs(ops.where(known, outputs[:, :, 0, 1:] - ops.where(known, where, 0.0), 0.0))
-    marks = ops.maximum(ops.sum(ops.cast(known, z.dtype), axis=(1, 2)), 1.0)
-    ends = ops.sum(off, axis=(1, 2)) / marks
+    known_count = ops.maximum(ops.sum(ops.cast(known, z.dtype), axis=(1, 2)), 1.0)
+    ends = ops.sum(off, axis=(1, 2)) / known_count
     loss = hit + 0.5 * mean + 0.5 * ops.max(quiet, axis=1) + ENDPOINT_WEIGHT * ends
     if targets.shape[-1] == 3:
         return loss
-    said, z = targets[:, :, 3], ops.clip(z, -TAUGHT_LIMIT, TAUGHT_LIMIT)
-    counts = ops.stop_gradient(ops.sigmoid(ops.maximum(z, said)))
-    taught = ops.sum(counts * ops.abs(z - said), axis=1) / (ops.sum(counts, axis=1) + 1.0)
-    return loss + TAUGHT_WEIGHT * taught
+    soft_targets, z = targets[:, :, 3], ops.clip(z, -SOFT_TARGET_LIMIT, SOFT_TARGET_LIMIT)
+    counts = ops.stop_gradient(ops.sigmoid(ops.maximum(z, soft_targets)))
+    distillation = ops.sum(counts * ops.abs(z - soft_targets), axis=1) / (
+        ops.sum(counts, axis=1) + 1.0
+    )
+    return loss + DISTILLATION_WEIGHT * distillation

@@ -16,22 +16,22 @@ from keras import layers, ops
 
 from wakestate.train.model.time_conv import TimeConv
 
-LEAST = 1e-3  # range of an activation that is always 0, as in convert/export.py
+MIN_RANGE = 1e-3  # range of an activation that is always 0, as in convert/export.py
 
 
-def _straight(x: Any, rounded: Any) -> Any:
+def _straight(x: Any, quantized: Any) -> Any:
     """`rounded` forward, x backward."""
-    return x + ops.stop_gradient(rounded - x)
+    return x + ops.stop_gradient(quantized - x)
 
 
-def round_weights(kernel: Any, axes: tuple[int, ...]) -> Any:
+def fake_quantize_weights(kernel: Any, axes: tuple[int, ...]) -> Any:
     """A kernel as int8 holds it; `axes`: all but that of the output channels."""
     scale = ops.maximum(ops.max(ops.abs(kernel), axis=axes, keepdims=True) / 127, 1e-12)
     return _straight(kernel, ops.round(kernel / scale) * scale)
 
 
 @keras.saving.register_keras_serializable("wakestate")
-class Rounded(layers.Layer):
+class FakeQuantize(layers.Layer):
     """Activations as int8 holds them. `low`, `high`: a range that is there in any case; with it
     only the first channel's own widens it, and the others saturate."""
 
@@ -46,23 +46,23 @@ class Rounded(layers.Layer):
         seen = x[..., :1] if self.high > self.low else x
         low = ops.stop_gradient(ops.minimum(ops.min(seen), self.low))
         high = ops.stop_gradient(ops.maximum(ops.max(seen), self.high))
-        scale = ops.maximum(high - low, LEAST) / 255
+        scale = ops.maximum(high - low, MIN_RANGE) / 255
         zero = ops.round(-low / scale)
         x = ops.clip(x, -zero * scale, (255 - zero) * scale)
         return _straight(x, ops.round(x / scale) * scale)
 
 
 @keras.saving.register_keras_serializable("wakestate")
-class RoundedConv2D(layers.Conv2D):
+class FakeQuantizedConv2D(layers.Conv2D):
     """Conv2D with an int8 kernel."""
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        return super().convolution_op(inputs, round_weights(kernel, (0, 1, 2)))
+        return super().convolution_op(inputs, fake_quantize_weights(kernel, (0, 1, 2)))
 
 
 @keras.saving.register_keras_serializable("wakestate")
-class RoundedTimeConv(TimeConv):
+class FakeQuantizedTimeConv(TimeConv):
     """TimeConv with an int8 kernel."""
 
     def call(self, inputs: Any) -> Any:
-        return self.over_time(inputs, round_weights(self.kernel, (0, 1, 3)))
+        return self.over_time(inputs, fake_quantize_weights(self.kernel, (0, 1, 3)))

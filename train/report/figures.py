@@ -22,8 +22,8 @@ from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import Excerpt, Result, Row
 from wakestate.train.evaluation.float_baseline import FLOAT
 
-NONE_HEARD = 0.05  # FA/h at which "no false accept" is drawn
-LEAST = 0.6  # FRR in percent at which "no miss" is drawn
+NO_ACCEPTS = 0.05  # FA/h at which "no false accept" is drawn
+MIN_FRR = 0.6  # FRR in percent at which "no miss" is drawn
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Ink:
     """Colours: of text, of what is secondary, of the grid, of the series, of a shaded word."""
 
     text: str
-    soft: str
+    muted: str
     grid: str
     word: str
     series: tuple[str, ...]
@@ -54,10 +54,10 @@ STAND_IN = Ink(
 )
 CSS = {
     STAND_IN.text: "var(--text)",
-    STAND_IN.soft: "var(--soft)",
+    STAND_IN.muted: "var(--soft)",
     STAND_IN.grid: "var(--grid)",
     STAND_IN.word: "var(--word)",
-    **{colour: f"var(--s{i})" for i, colour in enumerate(STAND_IN.series)},
+    **{color: f"var(--s{i})" for i, color in enumerate(STAND_IN.series)},
 }
 
 Draw = Callable[[Ink], Figure]
@@ -105,13 +105,13 @@ def svg(draw: Draw, name: str) -> str:
 
 
 def _axes(axes: Axes, ink: Ink) -> None:
-    axes.tick_params(colors=ink.soft, labelsize=8, length=3)
-    axes.tick_params(which="minor", length=0, labelsize=8, colors=ink.soft)
+    axes.tick_params(colors=ink.muted, labelsize=8, length=3)
+    axes.tick_params(which="minor", length=0, labelsize=8, colors=ink.muted)
     axes.grid(color=ink.grid, linewidth=0.7)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(ink.soft)
+        spine.set_color(ink.muted)
     axes.xaxis.label.set_color(ink.text)
     axes.yaxis.label.set_color(ink.text)
 
@@ -149,28 +149,28 @@ def det(rows: list[Row], columns: int, legend: bool) -> Draw:
 
 
 def _det(axes: Axes, row: Row, ink: Ink) -> None:
-    for (name, found), colour in zip(listeners(row).items(), ink.series, strict=False):
+    for (name, found), color in zip(listeners(row).items(), ink.series, strict=False):
         rate, frr = np.array([point[:2] for point in found.curve]).T
         at, low, high = np.array(found.band).T
         axes.fill_between(
             at,
-            np.maximum(100 * low, LEAST),
-            np.maximum(100 * high, LEAST),
-            color=colour,
+            np.maximum(100 * low, MIN_FRR),
+            np.maximum(100 * high, MIN_FRR),
+            color=color,
             alpha=0.12,
             linewidth=0,
         )
         axes.step(
-            np.maximum(rate, NONE_HEARD),
-            np.maximum(100 * frr, LEAST),
+            np.maximum(rate, NO_ACCEPTS),
+            np.maximum(100 * frr, MIN_FRR),
             where="post",
-            color=colour,
+            color=color,
             linewidth=2 if name == OURS else 1.5,
             label=name,
         )
-    axes.set(xscale="log", yscale="log", xlim=(NONE_HEARD, 20), ylim=(LEAST, 100))
+    axes.set(xscale="log", yscale="log", xlim=(NO_ACCEPTS, 20), ylim=(MIN_FRR, 100))
     axes.set_xticks(
-        [NONE_HEARD, 0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.1", "0.5", "1", "2", "5", "10", "20"]
+        [NO_ACCEPTS, 0.1, 0.5, 1, 2, 5, 10, 20], ["0", "0.1", "0.5", "1", "2", "5", "10", "20"]
     )
     axes.set_yticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.minorticks_off()
@@ -178,7 +178,7 @@ def _det(axes: Axes, row: Row, ink: Ink) -> None:
     axes.set_ylabel("false rejects, %", fontsize=8)
     axes.set_title(label(row.condition.name), fontsize=9, loc="left", color=ink.text)
     _axes(axes, ink)
-    axes.axvline(0.5, color=ink.soft, linewidth=0.8, linestyle=(0, (3, 3)))
+    axes.axvline(0.5, color=ink.muted, linewidth=0.8, linestyle=(0, (3, 3)))
 
 
 def overview(rows: list[Row], rate: str) -> Draw:
@@ -245,12 +245,12 @@ def excerpt(scene: Excerpt) -> Draw:
     """Level and every listener's score over a short scene; words shaded, wakes marked."""
 
     def draw(ink: Ink) -> Figure:
-        heard = {k: v for k, v in scene.listeners.items() if k != FLOAT}
+        shown = {k: v for k, v in scene.listeners.items() if k != FLOAT}
         figure, grid = pyplot.subplots(
-            1 + len(heard),
+            1 + len(shown),
             sharex=True,
-            figsize=(9.5, 1.2 + 1.35 * len(heard)),
-            gridspec_kw={"height_ratios": [0.8] + [1.2] * len(heard)},
+            figsize=(9.5, 1.2 + 1.35 * len(shown)),
+            gridspec_kw={"height_ratios": [0.8] + [1.2] * len(shown)},
         )
         seconds = len(scene.level_dbfs) * scene.frame_s
         for axes in grid:
@@ -258,14 +258,14 @@ def excerpt(scene: Excerpt) -> Draw:
                 axes.axvspan(start, end, color=ink.word, linewidth=0)
         t = np.arange(len(scene.level_dbfs)) * scene.frame_s
         level = np.array(scene.level_dbfs)
-        grid[0].fill_between(t, level, -80, color=ink.soft, alpha=0.6, linewidth=0)
+        grid[0].fill_between(t, level, -80, color=ink.muted, alpha=0.6, linewidth=0)
         grid[0].set(ylim=(-80, 0), xlim=(0, seconds), yticks=[-60, -30, 0])
         grid[0].set_title("sound at the microphone, dBFS", fontsize=9, loc="left", color=ink.text)
-        for (name, found), axes, colour in zip(heard.items(), grid[1:], ink.series, strict=False):
+        for (name, found), axes, color in zip(shown.items(), grid[1:], ink.series, strict=False):
             scores = np.array(found.scores, float)
             scores[scores <= -10000] = np.nan  # there it cannot wake
             t = found.first_s + np.arange(len(scores)) * found.step_s
-            axes.plot(t, scores, color=colour, linewidth=1.3)
+            axes.plot(t, scores, color=color, linewidth=1.3)
             axes.axhline(found.threshold, color=ink.text, linewidth=0.9, linestyle=(0, (4, 3)))
             for wake in found.wakes_s:
                 axes.plot([wake], [found.threshold], "v", color=ink.text, markersize=8)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wakestate.convert.emit import compile_word
-from wakestate.files import write_whole
+from wakestate.files import write_atomically
 from wakestate.render import render
 from wakestate.train.evaluation.cells import USUAL, Table, label
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
@@ -105,7 +105,7 @@ def write_report(
         cost=_cost(word, model, costs),
     )
     path = out / "report.html"
-    write_whole(path, page)
+    write_atomically(path, page)
     return path
 
 
@@ -136,11 +136,11 @@ def _bands(rows: list[Row], quiet: Row, hz: list[float], out: Path) -> list[Pict
             draw = figures.lfbe(quiet, row, hz)
             figures.save_png(draw, out / f"bands-{len(made) + 1}.png")
             shift = [b - a for a, b in zip(quiet.lfbe_db, row.lfbe_db, strict=True)]
-            most = max(range(len(shift)), key=lambda i: shift[i])
+            peak = max(range(len(shift)), key=lambda i: shift[i])
             name = label(row.condition.name)
             alt = (
                 f"{name}: the device's own sound raises the mean energy "
-                f"most at {hz[most]:.0f} Hz, by {shift[most]:.0f} dB, and least by "
+                f"most at {hz[peak]:.0f} Hz, by {shift[peak]:.0f} dB, and least by "
                 f"{min(shift):.0f} dB."
             )
             made.append(Picture(figures.svg(draw, f"bands{len(made)}"), alt))
@@ -162,13 +162,13 @@ def _alt_det(row: Row, rate: str) -> str:
 
 
 def _alt_scene(scene: Excerpt) -> str:
-    heard = "; ".join(
+    detected = "; ".join(
         f"{name} wakes at " + (", ".join(f"{t:.1f} s" for t in found.wakes_s) or "no time")
         for name, found in scene.listeners.items()
         if name != FLOAT
     )
-    said = ", ".join(f"{start:.1f} s" for start, _ in scene.words_s)
-    return f"{label(scene.condition)}: the word is said at {said}; {heard}."
+    times = ", ".join(f"{start:.1f} s" for start, _ in scene.words_s)
+    return f"{label(scene.condition)}: the word is said at {times}; {detected}."
 
 
 def _size(word: Word, model: Path) -> dict[str, str]:

@@ -19,8 +19,8 @@ from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import versus
 
 BY_NAME = "False accepts by name"
-MOST_ACCEPTS = 200  # listed; evaluate.json has all
-SAID_BY = {"synthetic": "synthetic", "recorded": "people", "clip": "clips"}
+MAX_ACCEPTS = 200  # listed; evaluate.json has all
+SPOKEN_BY = {"synthetic": "synthetic", "recorded": "people", "clip": "clips"}
 
 
 def tables(found: Evaluated) -> list[Table]:
@@ -28,7 +28,7 @@ def tables(found: Evaluated) -> list[Table]:
     rows = found.rows
     others = [name for name in rows[0].others if name != FLOAT]
     main = found.of("sound", "state")
-    life, told, gain = found.of("life"), found.of("told"), found.of("gain")
+    life, wrong_states, gain = found.of("life"), found.of("told"), found.of("gain")
     made = [
         _main(main, others),
         _transfer(main, others),
@@ -39,8 +39,8 @@ def tables(found: Evaluated) -> list[Table]:
         made.append(_paired(main, others, found.voices))
     if life:
         made.append(_life([rows[0], *life], others))
-    if told:
-        made.append(_told(told, rows))
+    if wrong_states:
+        made.append(_wrong_states(wrong_states, rows))
     if gain:
         made.append(_gain(gain, rows[0], others))
     if FLOAT in rows[0].others:
@@ -50,7 +50,7 @@ def tables(found: Evaluated) -> list[Table]:
     if found.confusables:
         made.append(_confusables(found.confusables, others))
     if any(r.endpoints for r in rows):
-        made.append(_endpoints([r for r in rows if r.endpoints and r not in told]))
+        made.append(_endpoints([r for r in rows if r.endpoints and r not in wrong_states]))
     return made
 
 
@@ -80,9 +80,9 @@ def _main(rows: list[Row], others: list[str]) -> Table:
         f"accept{'' if allowed == 1 else 's'} in all, so that column hangs on the loudest few. "
     )
     if others:
-        least = min(row.others[name].hours for row in rows for name in others)
-        if least < hours:
-            note += f"Of streams with the device's own sound, other engines heard {least:.1f} h. "
+        fewest_hours = min(row.others[name].hours for row in rows for name in others)
+        if fewest_hours < hours:
+            note += f"Other engines: {fewest_hours:.1f} h of streams with the device's own sound. "
         note += f"Ratio: {OURS}'s misses over those of the engine before it, with its interval."
     return Table("False rejects at equal false accepts", note, tuple(head), tuple(body))
 
@@ -187,11 +187,11 @@ def _life(rows: list[Row], others: list[str]) -> Table:
         altered = row.condition.altered
         for rate in rates:
             for name in listeners:
-                heard = row if name == OURS else row.others[name]
-                at = heard.crossed[rate]
+                result = row if name == OURS else row.others[name]
+                at = result.crossed[rate]
                 accepts = ""
                 if not altered or (ALTERATIONS[altered].stream and name == OURS):
-                    accepts = f"{at.false_accepts / heard.hours:.2f} FA/h"
+                    accepts = f"{at.false_accepts / result.hours:.2f} FA/h"
                 cells.append((percent(at.frr), accepts))
         body.append(tuple(cells))
     note = (
@@ -206,8 +206,8 @@ def _life(rows: list[Row], others: list[str]) -> Table:
 
 def _accepts(found: list[FalseAccept]) -> Table:
     body = []
-    for a in found[:MOST_ACCEPTS]:
-        heard = ", ".join(
+    for a in found[:MAX_ACCEPTS]:
+        result = ", ".join(
             filter(
                 None,
                 (
@@ -221,14 +221,14 @@ def _accepts(found: list[FalseAccept]) -> Table:
         body.append(
             (
                 (label(a.state), ""),
-                (heard or "as recorded", ""),
+                (result or "as recorded", ""),
                 (a.file, a.kind),
                 (f"{a.at_s:.1f}", ""),
                 (str(a.score), ""),
                 (text, ""),
             )
         )
-    more = f" The first {MOST_ACCEPTS} of {len(found)}." if len(found) > MOST_ACCEPTS else ""
+    more = f" The first {MAX_ACCEPTS} of {len(found)}." if len(found) > MAX_ACCEPTS else ""
     note = (
         "Each wake on sound without the word, from the lowest threshold on that counts in its "
         f"state: as shipped, or as one half sets it for 0.5 FA/h.{more} Seconds are from the "
@@ -256,8 +256,8 @@ def _shipped(rows: list[Row], others: list[str]) -> Table:
     body = []
     for row in rows:
         cells = [row_name(row), (str(row.ships.threshold), "")]
-        for heard in (row, *(row.others[name] for name in with_own)):
-            cells += [_rate(heard.ships, heard.hours), frr(heard.ships)]
+        for result in (row, *(row.others[name] for name in with_own)):
+            cells += [_rate(result.ships, result.hours), frr(result.ships)]
         body.append(tuple(cells))
     note = (
         "At the threshold each comes with: ours is one a device state, whatever the sound; the "
@@ -270,9 +270,9 @@ def _rate(at: At, hours: float) -> Cell:
     return f"{at.false_accepts / hours:.2f}", f"({at.false_accepts})"
 
 
-def _told(told: list[Row], rows: list[Row]) -> Table:
+def _wrong_states(wrong_states: list[Row], rows: list[Row]) -> Table:
     body = []
-    for row in told:
+    for row in wrong_states:
         c = row.condition
         right = next(
             r
@@ -342,33 +342,33 @@ def _gain(rows: list[Row], clean: Row, others: list[str]) -> Table:
     return Table("Input level", note, ("level", OURS, *others), body)
 
 
-def _confusables(near: list[Confusable], others: list[str]) -> Table:
+def _confusables(confusables: list[Confusable], others: list[str]) -> Table:
     limits = [
         (name, what)
         for name in (OURS, *others)
         for what in ("shipped", "0.5")
-        if what in near[0].fired.get(name, {})
+        if what in confusables[0].fired.get(name, {})
     ]
     head = ["phrase", "tries"]
     head += [f"{n}, {'as shipped' if w == 'shipped' else f'clean {w} FA/h'}" for n, w in limits]
     body = [
         (
-            (item.phrase, SAID_BY[item.source]),
+            (item.phrase, SPOKEN_BY[item.source]),
             (str(item.tries), ""),
             *(
                 (f"{100 * item.fired[n][w] / item.tries:.0f} %", f"({item.fired[n][w]})")
                 for n, w in limits
             ),
         )
-        for item in near
+        for item in confusables
     ]
     note = (
         "How often each phrase wakes. The first row is the word itself, said by the same voices in "
         "the same rooms: there more is better."
     )
-    if any(item.source == "recorded" for item in near):
+    if any(item.source == "recorded" for item in confusables):
         note += " People say theirs within longer recordings."
-    if any(item.source == "clip" for item in near):
+    if any(item.source == "clip" for item in confusables):
         note += " Clips are the synthesized ones of the data, as they are."
     return Table("Near misses", note, tuple(head), tuple(body))
 

@@ -25,8 +25,10 @@ class PhraseError(DataError):
 def check_speakable(where: str, text: str) -> None:
     """A PhraseError where English voices, as all here are, would spell, guess or leave out letters
     of `text`, which stands at `where` in a word file."""
-    marks = " '’-.,!?&"
-    odd = [c for c in dict.fromkeys(text) if not (c.isascii() and c.isalnum()) and c not in marks]
+    punctuation = " '’-.,!?&"
+    odd = [
+        c for c in dict.fromkeys(text) if not (c.isascii() and c.isalnum()) and c not in punctuation
+    ]
     if odd:
         named = ", ".join(f"'{c}' ({unicodedata.name(c, f'U+{ord(c):04X}')})" for c in odd[:3])
         raise PhraseError(
@@ -52,12 +54,12 @@ class Speech:
             return self
         first, last = int(loud[0]), int(loud[-1]) + 1
         lead, trail = int(lead_s * RATE), int(trail_s * RATE)
-        kept = self.pcm[max(0, first - lead) : last + trail]
+        part = self.pcm[max(0, first - lead) : last + trail]
         before = max(0, lead - first)
         after = max(0, last + trail - len(self.pcm))
         shift = (lead - first) / RATE
         words = self.words and tuple((w, max(0.0, s + shift), e + shift) for w, s, e in self.words)
-        return Speech(np.pad(kept, (before, after)), words)
+        return Speech(np.pad(part, (before, after)), words)
 
 
 class Engine(ABC):
@@ -82,14 +84,14 @@ class Engine(ABC):
         return voices[int(rng.integers(len(voices)))]
 
     @abstractmethod
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """Speak at `speed` times the voice's usual rate; the same call gives the same samples."""
 
     def speak(self, text: str, voice: str, speed: float, pitch: float) -> Speech:
         """The same with pitch and formants `pitch` times as high: another, smaller throat."""
-        said = self.say(text, voice, speed / pitch)
-        pcm = to_int16_at(said.pcm.astype(np.float32) / np.float32(32768), RATE * pitch)
-        words = said.words and tuple((w, s / pitch, e / pitch) for w, s, e in said.words)
+        speech = self.synthesize(text, voice, speed / pitch)
+        pcm = to_int16_at(speech.pcm.astype(np.float32) / np.float32(32768), RATE * pitch)
+        words = speech.words and tuple((w, s / pitch, e / pitch) for w, s, e in speech.words)
         return Speech(pcm, words)
 
 

@@ -24,7 +24,7 @@ ACCENTS = (
     "en-gb-x-gbcwmd",
     "en-029",
 )
-UNLIKE_PEOPLE = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
+NOT_HUMAN = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
 JUDGES = {voice.partition("+")[2] for voice in ESPEAK}  # kept from training, to judge near misses
 WORDS_A_MINUTE = 165
 
@@ -46,13 +46,13 @@ class Espeak(Engine):
         """The voice variants but robots, whispers and those that judge near misses."""
         lines = run_program(["espeak-ng", "--voices=variant"]).splitlines()
         names = re.findall(r"!v/(\S+)", "\n".join(lines))
-        return sorted(n for n in set(names) - JUDGES if not UNLIKE_PEOPLE.search(n))
+        return sorted(n for n in set(names) - JUDGES if not NOT_HUMAN.search(n))
 
     def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
         """An accent and a variant: "en-gb+f3"."""
         return f"{ACCENTS[int(rng.integers(len(ACCENTS)))]}+{super().draw(rng, voices)}"
 
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine; the engine tells no timings on its command line."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"

@@ -33,7 +33,7 @@ class Flite(Engine):
         listed = run_program(["flite", "-lv"]).removeprefix("Voices available:").split()
         return sorted(set(listed) - {"awb_time", "kal"})
 
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"
@@ -74,5 +74,5 @@ def _words(text: str, printed: str) -> tuple[Spoken, ...] | None:
 @cache
 def phones_of(text: str) -> tuple[str, ...]:
     """How flite pronounces a text: its phones, "ax l eh k s ax"."""
-    said = run_program(["flite", "-ps", "-t", text, "-o", "none"]).split()
-    return tuple(phone for phone in said if phone != PAUSE)
+    output = run_program(["flite", "-ps", "-t", text, "-o", "none"]).split()
+    return tuple(phone for phone in output if phone != PAUSE)

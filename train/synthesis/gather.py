@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
-from wakestate.files import replaced, write_whole
+from wakestate.files import replaced, write_atomically
 from wakestate.tables import Printed, markdown
 from wakestate.train.data.corpus import DataError
 from wakestate.train.parallel import in_parallel
@@ -31,7 +31,7 @@ def claim(data: Path) -> None:
         raise DataError(f"{data}: has files that were not made here; name another folder: DATA=")
     data.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _stop)
-    write_whole(mark, '{"made": "wakestate data synthesize"}\n')
+    write_atomically(mark, '{"made": "wakestate data synthesize"}\n')
 
 
 def _stop(*_: object) -> None:
@@ -42,12 +42,12 @@ def _take(job: tuple[Path, Source, Path]) -> None:
     deb, source, data = job
     path = rows_file(data, source)
     key = {"package": deb.name, "source": asdict(source)}
-    kept = path.with_suffix(".key")
+    stored = path.with_suffix(".key")
     text = json.dumps(key, sort_keys=True)
-    if path.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == text:
+    if path.is_file() and stored.is_file() and stored.read_text(encoding="utf-8") == text:
         return
-    write_whole(path, json.dumps(extract(deb, source, data)))
-    write_whole(kept, text)
+    write_atomically(path, json.dumps(extract(deb, source, data)))
+    write_atomically(stored, text)
 
 
 def take_recorded(taken: list[Source], debs: dict[str, Path], data: Path) -> list[dict[str, str]]:
@@ -73,11 +73,11 @@ def finish(data: Path, rows: list[dict[str, str]], taken: list[Source], more: se
         out = csv.DictWriter(file, list(dict.fromkeys([*COLUMNS, *rows[0]])))
         out.writeheader()
         out.writerows(rows)
-    kept = more | {data / row["path"] for row in rows}
-    kept |= {rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
+    stored = more | {data / row["path"] for row in rows}
+    stored |= {rows_file(data, s).with_suffix(e) for s in taken for e in (".json", ".key")}
     for folder in ("train", "dev", "made"):
         for path in (data / folder).rglob("*"):
-            if path.is_file() and path not in kept:
+            if path.is_file() and path not in stored:
                 path.unlink()
 
 

@@ -67,7 +67,7 @@ class Kokoro(Engine):
         )
         return Model.from_session(session, str(self.folder / VOICES))
 
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine."""
         model = self._model()
         parts = [p.partition("*") for p in voice.split("+")]
@@ -93,8 +93,8 @@ def _words(phones: list[Any]) -> tuple[Spoken, ...]:
         if not (phone.phoneme.isalpha() or phone.phoneme in "ˈˌː"):
             open_word = open_word and phone.phoneme != " "
         elif open_word:
-            said, start, _ = words[-1]
-            words[-1] = (said + phone.phoneme, start, phone.end)
+            spelled, start, _ = words[-1]
+            words[-1] = (spelled + phone.phoneme, start, phone.end)
         else:
             words.append((phone.phoneme, phone.start, phone.end))
             open_word = True

@@ -14,29 +14,29 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from wakestate.files import replaced, write_whole
+from wakestate.files import replaced, write_atomically
 from wakestate.tables import Printed
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.parallel import in_parallel
+from wakestate.train.synthesis.confusables import confusables
 from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite
 from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
 from wakestate.train.synthesis.kokoro import Kokoro
-from wakestate.train.synthesis.near import near_misses
 from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.recorded import download, megabytes, sources, write_opus
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import Word
 
-NEAR = 200
+CONFUSABLES = 200
 # train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.
 LATE_S = 0.065
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SynthesisConfig:
     """What to make: how much, with which engines, with or without recorded sound."""
 
     counts: Counts
@@ -46,22 +46,22 @@ class Recipe:
     recorded: str = "yes"  # "few": the smallest packages alone; "no"
 
 
-def engines(recipe: Recipe) -> list[Engine]:
+def engines(config: SynthesisConfig) -> list[Engine]:
     """The engines asked for that can speak here; a line on stdout for each that cannot."""
     every: dict[str, Engine] = {
         e.name: e
         for e in (
             Espeak(),
             Flite(),
-            Kokoro(recipe.downloads / "voices/kokoro"),
-            Piper(recipe.downloads / "voices/piper"),
+            Kokoro(config.downloads / "voices/kokoro"),
+            Piper(config.downloads / "voices/piper"),
         )
     }
-    unknown = [name for name in recipe.engines if name not in every]
+    unknown = [name for name in config.engines if name not in every]
     if unknown:
         raise DataError(f"--engines: given '{unknown[0]}'; allowed: {', '.join(every)}")
     able = []
-    for name in recipe.engines:
+    for name in config.engines:
         missing = every[name].missing()
         if missing:
             print(f"without {missing}")
@@ -72,18 +72,22 @@ def engines(recipe: Recipe) -> list[Engine]:
     return able
 
 
-def make_data(word: Word, data: Path, recipe: Recipe) -> Printed:
+def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
     """Fill the folder `data` with manifest.csv and all it names."""
     began = time.monotonic()
-    said = speakable(word)
+    speech = speakable(word)
     claim(data)
-    cast = Cast(engines(recipe))
-    near = [n.text for n in near_misses(said, NEAR)] if recipe.counts.near else []
-    near = list(word.data.near) + [text for text in near if text not in word.data.near]
-    lines = list(dict.fromkeys(write_script(word, cast, near, recipe.counts, recipe.seed)))
-    taken = sources(few=recipe.recorded == "few") if recipe.recorded != "no" else []
-    print(expected(cast, lines, {s.package for s in taken}, recipe), flush=True)
-    debs = download(sorted({s.package for s in taken}), recipe.downloads / "packages")
+    cast = Cast(engines(config))
+    phrases = (
+        [n.text for n in confusables(speech, CONFUSABLES)] if config.counts.confusables else []
+    )
+    phrases = list(word.data.confusables) + [
+        text for text in phrases if text not in word.data.confusables
+    ]
+    lines = list(dict.fromkeys(write_script(word, cast, phrases, config.counts, config.seed)))
+    taken = sources(few=config.recorded == "few") if config.recorded != "no" else []
+    print(expected(cast, lines, {s.package for s in taken}, config), flush=True)
+    debs = download(sorted({s.package for s in taken}), config.downloads / "packages")
     taken = [source for source in taken if source.package in debs]
     _start(cast, data)
     rows = take_recorded(taken, debs, data)
@@ -103,8 +107,8 @@ def speakable(word: Word) -> str:
     PhraseError where the voices lack letters of anything that they are to say."""
     for text in word.data.say:
         check_speakable("data.say", text)
-    for text in word.data.near:
-        check_speakable("data.near", text)
+    for text in word.data.confusables:
+        check_speakable("data.confusables", text)
     for text in word.data.carriers:
         check_speakable("data.carriers", text.format("it"))
     try:
@@ -120,11 +124,11 @@ SECONDS = {"kokoro": 1.6, "piper": 0.4, "espeak": 0.1, "flite": 0.1}  # of a cor
 TAKEN_S, SOME_S = 25.0, 3.0  # of a core, to read a package, or some of it
 
 
-def expected(cast: Cast, lines: list[Line], packages: set[str], recipe: Recipe) -> str:
+def expected(cast: Cast, lines: list[Line], packages: set[str], config: SynthesisConfig) -> str:
     """What is ahead, in a line: downloads, clips, disk, minutes."""
     cores = os.cpu_count() or 1
-    there = {p.name.partition("_")[0] for p in (recipe.downloads / "packages").glob("*.deb")}
-    few = recipe.recorded == "few"
+    there = {p.name.partition("_")[0] for p in (config.downloads / "packages").glob("*.deb")}
+    few = config.recorded == "few"
     ahead = megabytes(few) * len(packages - there) // max(len(packages), 1)
     seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + (
         SOME_S if few else TAKEN_S
@@ -157,22 +161,22 @@ def _clip_path(line: Line) -> str:
 def _speak(line: Line) -> None:
     """One clip, and beside it (written last) how long it is and where its words are."""
     engine = _cast[line.engine]
-    said = engine.speak(line.text, line.voice, line.speed, line.pitch)
-    said = said.cut(line.lead_s, line.trail_s)
-    if not len(said.pcm):
+    speech = engine.speak(line.text, line.voice, line.speed, line.pitch)
+    speech = speech.cut(line.lead_s, line.trail_s)
+    if not len(speech.pcm):
         raise DataError(f"{engine.name}: said nothing: {line.text!r}, voice {line.voice}")
-    write_opus(_data / _clip_path(line), said.pcm)
-    record = {"seconds": len(said.pcm) / RATE, "groups": groups(line, said)}
-    write_whole(_record(_data, line), json.dumps(record))
+    write_opus(_data / _clip_path(line), speech.pcm)
+    record = {"seconds": len(speech.pcm) / RATE, "groups": groups(line, speech)}
+    write_atomically(_record(_data, line), json.dumps(record))
 
 
-def groups(line: Line, said: Speech) -> list[Spoken] | None:
+def groups(line: Line, speech: Speech) -> list[Spoken] | None:
     """The words of a clip, the phrase as one named ""; None where it cannot be told.
 
     An engine may join words ("of the" as one), so the phrase at the start or the end of a text is
     counted from there, and one in the middle needs equal counts.
     """
-    total, words = len(line.text.split()), said.words
+    total, words = len(line.text.split()), speech.words
     if line.at < 0 or line.words == total:
         return []  # no phrase, or nothing else: loudness finds it
     if not words or len(words) < line.words:
@@ -212,8 +216,8 @@ def _spoken_rows(
         if record["groups"]:
             late = 0.0 if engine.name == "kokoro" else LATE_S
             named = []
-            for said, start, end in record["groups"]:
-                named.append([said or PHRASE, round(start, 3) + late, round(end, 3)])
+            for speech, start, end in record["groups"]:
+                named.append([speech or PHRASE, round(start, 3) + late, round(end, 3)])
             timed[line.split].append((line, named))
     for split, found in timed.items():
         with (

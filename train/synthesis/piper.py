@@ -51,7 +51,7 @@ class Piper(Engine):
 
         return PiperVoice.load(self.folder / f"{stem}.onnx")
 
-    def say(self, text: str, voice: str, speed: float) -> Speech:
+    def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine. Without the model's noise: the same call gives the same samples."""
         from piper.config import SynthesisConfig
 

@@ -55,7 +55,7 @@ class Source:
     inside: str = "*"
     seconds: float = 90.0
     join: bool = False
-    most: int = 0  # files of each split; 0: all
+    max_files: int = 0  # files of each split; 0: all
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ def sources(few: bool = False, table: Path = TABLE) -> list[Source]:
     every = [Source(**entry) for entry in listed["package"]]
     if not few:
         return every
-    return [replace(s, seconds=20.0, most=8) for s in every if s.package in listed["few"]]
+    return [replace(s, seconds=20.0, max_files=8) for s in every if s.package in listed["few"]]
 
 
 def megabytes(few: bool = False, table: Path = TABLE) -> int:
@@ -125,10 +125,10 @@ def _fetch(package: str, cache: Path) -> str:
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
 
-def decode(data: bytes, suffix: str, most_s: float = 1e9) -> NDArray[np.float32]:
+def decode(data: bytes, suffix: str, max_s: float = 1e9) -> NDArray[np.float32]:
     """First channel of any audio file as float32 of +-1 at 16 kHz, by FFmpeg's libraries.
 
-    No more than `most_s` of it.
+    No more than `max_s` of it.
     """
     raw = {".g722": "g722", ".gsm": "gsm"}.get(suffix)
     # Tags of old files are in any encoding.
@@ -139,12 +139,12 @@ def decode(data: bytes, suffix: str, most_s: float = 1e9) -> NDArray[np.float32]
         for frame in container.decode(stream):
             parts += [f.to_ndarray().ravel() for f in to_float.resample(frame)]
             samples += frame.samples
-            if samples > (most_s + 1) * stream.rate:  # resampling hears a little ahead
+            if samples > (max_s + 1) * stream.rate:  # resampling hears a little ahead
                 break
     x = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if len(x) and stream.rate != RATE:
         x = soxr.resample(x, stream.rate, RATE)
-    return np.asarray(x[: int(min(most_s * RATE, len(x)))], np.float32)
+    return np.asarray(x[: int(min(max_s * RATE, len(x)))], np.float32)
 
 
 def _plain(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -205,7 +205,7 @@ def _clips(
     open_: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
     taken = Counter[str]()
     for name, data in _files(root, source):
-        if source.most and taken[source.split(name)] == source.most:
+        if source.max_files and taken[source.split(name)] == source.max_files:
             continue
         try:
             x = decode(data, Path(name).suffix.lower(), source.seconds)

@@ -36,8 +36,8 @@ def write_sample(phrase: str, path: Path, seed: int = 1) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for pause, voice, text, snr in SCENE:
             spoken = Path(folder) / "spoken.wav"
-            said = text.format(phrase=phrase)
-            subprocess.run([flite, "-voice", voice, "-t", said, "-o", spoken], check=True)
+            sentence = text.format(phrase=phrase)
+            subprocess.run([flite, "-voice", voice, "-t", sentence, "-o", spoken], check=True)
             x, rate = soundfile.read(spoken, dtype="float32")
             if rate != RATE:
                 raise DataError(f"flite: voice {voice} speaks at {rate} Hz; {RATE} Hz is needed")

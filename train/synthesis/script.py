@@ -25,12 +25,15 @@ LEAD_S, TRAIL_S = (0.05, 0.5), (0.05, 0.6)
 TIGHT = 0.3  # of the clips: cut right at the sound
 
 
+STREAMS = {"positives": 9, "confusables": 4, "general": 7}  # of random numbers, by Counts' fields
+
+
 @dataclass(frozen=True)
 class Counts:
     """How many lines of each label, train and dev together."""
 
     positives: int = 3000
-    near: int = 2000
+    confusables: int = 2000
     general: int = 1000
 
 
@@ -79,7 +82,7 @@ class Cast:
 
 
 def write_script(
-    word: Word, cast: Cast, near: list[str], counts: Counts, seed: int
+    word: Word, cast: Cast, confusables: list[str], counts: Counts, seed: int
 ) -> Iterator[Line]:
     """All lines: positives, near misses, general sentences; a sixth or so in dev voices."""
     say = word.data.say or (word.phrase,)
@@ -90,7 +93,7 @@ def write_script(
     timed = any(engine.timed for engine in cast.engines)
     wanted = [(kind, i) for kind, count in asdict(counts).items() for i in range(count)]
     for kind, number in wanted:
-        rng = np.random.default_rng([seed, len(kind), number])
+        rng = np.random.default_rng([seed, STREAMS[kind], number])
         split = "dev" if "dev" in splits and rng.random() < DEV_SHARE else "train"
         alone = rng.random() < ALONE
         carrier = word.data.carriers[int(rng.integers(len(word.data.carriers)))]
@@ -102,11 +105,13 @@ def write_script(
             text = carrier.format(phrase) if located else f"{phrase}."
             at = len(carrier[: carrier.index("{}")].split()) if located else 0
             words = len(phrase.split())
-        elif kind == "near":
+        elif kind == "confusables":
             label = "near"
             # Two thirds from the nearer half.
-            half = rng.random() < 2 / 3 and len(near) > 1
-            phrase = near[int(rng.integers(len(near) // 2 if half else len(near)))]
+            half = rng.random() < 2 / 3 and len(confusables) > 1
+            phrase = confusables[
+                int(rng.integers(len(confusables) // 2 if half else len(confusables)))
+            ]
             text = f"{phrase}." if alone else carrier.format(phrase)
         else:
             label, text = "general", sentences[int(rng.integers(len(sentences)))]

@@ -32,7 +32,7 @@ class _Shown:
     wakes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tell(self, verdict: Verdict) -> None:
+    def show(self, verdict: Verdict) -> None:
         start, answer = verdict.start, verdict.answer
         begin, end = (verdict.seconds(i) for i in (start.start_index, start.end_index))
         left = (
@@ -66,7 +66,7 @@ class _Shown:
 
 
 def demo(
-    board: Board, program: Path, audio: Sequence[str], serve: Sequence[str], first: Sensitivity
+    board: Board, program: Path, audio: Sequence[str], serve: Sequence[str], two_stage: Sensitivity
 ) -> int:
     """Let `program`, a device image or the host's emulator, hear each of `audio` with `first`.
 
@@ -87,7 +87,9 @@ def demo(
             if len(audio) > 1:
                 print(f"{path}:")
             with plain_wav(path) as plain:
-                _hear(board, program, plain, Poster(Service(url), shown.tell), shown, first)
+                _run_device(
+                    board, program, plain, Poster(Service(url), shown.show), shown, two_stage
+                )
     answers = [v.answer for v in shown.verdicts if v.answer is not None]
     accepted = sum(answer["accept"] for answer in answers)
     print(
@@ -97,18 +99,18 @@ def demo(
     return 0 if len(answers) == shown.wakes else 1
 
 
-def _hear(
-    board: Board, program: Path, path: str, poster: Poster, shown: _Shown, first: Sensitivity
+def _run_device(
+    board: Board, program: Path, path: str, poster: Poster, shown: _Shown, two_stage: Sensitivity
 ) -> None:
     host = board.kind == "host"
-    options = [word for text in first.texts() for word in ("--sensitivity", text)]
+    options = [word for text in two_stage.texts() for word in ("--sensitivity", text)]
     arguments = [*options, "--json", "--uplink", "-", "--", path] if host else [path]
     call = command(board, program, arguments, serial=not host)
     process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
     loop = Loop()
     device = Device(board.name, shown.line, hold=poster.full)
-    device.gateway = Gateway(poster, device.command, shown.line, sensitivity=first)
+    device.gateway = Gateway(poster, device.command, shown.line, sensitivity=two_stage)
     loop.devices = [device]
     try:
         device.attach(process.stdout.fileno(), None if host else process.stdin.fileno())

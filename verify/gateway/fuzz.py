@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.verify.gateway import native
-from wakestate.verify.protocol.frames import PAYLOAD_MOST, Frame, Reader, encode
+from wakestate.verify.protocol.frames import PAYLOAD_MAX, Frame, Reader, encode
 
 BATCH = 2000  # frames that are sent as one stream
 TOUCHES = 0.3  # damages for each frame
@@ -53,10 +53,10 @@ class _CCodec:
 
 class _PythonCodec:
     def write(self, heads: NDArray[np.void], payloads: Bytes) -> tuple[Bytes, native.Ends]:
-        cuts = np.cumsum(heads["count"])
+        ends_ = np.cumsum(heads["count"])
         parts = [
             encode(Frame(int(h["type"]), int(h["number"]), payloads[e - h["count"] : e].tobytes()))
-            for h, e in zip(heads, cuts, strict=True)
+            for h, e in zip(heads, ends_, strict=True)
         ]
         ends = np.cumsum([len(part) for part in parts]).astype(np.uint32)
         return np.frombuffer(b"".join(parts), np.uint8), ends
@@ -86,7 +86,7 @@ def fuzz(frames: int, seed: int, codec: str, progress: Progress = lambda done: N
         damaged, touched = _damage(rng, stream, ends)
         # The line is silent for a moment, which a zero ends: the next batch is a stream of its own.
         found, found_payloads, refused = made.read(np.append(damaged, np.uint8(0)))
-        _judge(counts, heads, payloads, touched, found, found_payloads)
+        _check(counts, heads, payloads, touched, found, found_payloads)
         counts.sent += len(heads)
         counts.sent_bytes += len(stream)
         counts.refused += refused
@@ -99,8 +99,8 @@ def _frames(rng: np.random.Generator, first: int, count: int) -> tuple[NDArray[n
     heads = np.zeros(count, native.HEAD)
     heads["number"] = first + np.arange(count)
     heads["type"] = rng.integers(0, 256, count)
-    lengths = rng.integers(0, PAYLOAD_MOST + 1, count)
-    heads["count"] = np.where(rng.random(count) < 0.3, PAYLOAD_MOST, lengths)
+    lengths = rng.integers(0, PAYLOAD_MAX + 1, count)
+    heads["count"] = np.where(rng.random(count) < 0.3, PAYLOAD_MAX, lengths)
     kind = np.repeat(rng.integers(0, 3, count), heads["count"])
     payloads = rng.integers(0, 256, len(kind), np.uint8)
     payloads[(kind == 1) & (rng.random(len(kind)) < 0.9)] = 0
@@ -114,7 +114,7 @@ def _damage(
     """The stream as it arrives, and which frames were touched."""
     data = stream.copy()
     touched = np.zeros(len(data) + 1, np.bool_)
-    kept = np.ones(len(data), np.bool_)
+    retained = np.ones(len(data), np.bool_)
     put_at: list[int] = []
     put: list[Bytes] = []
     starts = np.append(0, ends[:-1])
@@ -140,19 +140,19 @@ def _damage(
                 part = data[at:end]
                 part[:] = rng.integers(0, 256, len(part), np.uint8)
             else:  # bytes lost, a piece cut out
-                kept[at:end] = False
+                retained[at:end] = False
     sums = np.add.reduceat(touched, starts.astype(np.intp)) > 0
     pieces = []
     last = 0
     for index in np.argsort(put_at, kind="stable"):
         at = put_at[index]
-        pieces += [data[last:at][kept[last:at]], put[index]]
+        pieces += [data[last:at][retained[last:at]], put[index]]
         last = at
-    pieces.append(data[last:][kept[last:]])
+    pieces.append(data[last:][retained[last:]])
     return np.concatenate(pieces), sums | inside
 
 
-def _judge(
+def _check(
     counts: Counts,
     heads: NDArray[np.void],
     payloads: Bytes,

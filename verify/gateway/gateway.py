@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.files import make_folder, plain, write_whole
+from wakestate.files import make_folder, plain, write_atomically
 from wakestate.verify.protocol.frames import (
     LONGEST,
     Audio,
@@ -32,10 +32,10 @@ from wakestate.verify.protocol.frames import (
 from wakestate.verify.protocol.sensitivity import Sensitivity
 
 UNANSWERED = 6  # ticks until a person is told
-TRIES_MOST = 400  # commands that set the sensitivity, with those lost on the way
-GAPS_MOST = 3000  # of an utterance; sound behind more of them is passed over
+TRIES_MAX = 400  # commands that set the sensitivity, with those lost on the way
+GAPS_MAX = 3000  # of an utterance; sound behind more of them is passed over
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Utterance:
         """Put its samples where they belong; what is there already stays."""
         if audio.index < self.samples or audio.index + len(audio.pcm) > LONGEST:
             return
-        if audio.index > self.samples and len(self.gaps) >= GAPS_MOST:
+        if audio.index > self.samples and len(self.gaps) >= GAPS_MAX:
             return
         self.fill(audio.index)
         self._pcm += audio.pcm.astype("<i2").tobytes()
@@ -146,13 +146,13 @@ class Gateway:
         self,
         sink: Sink,
         reply: Callable[[bytes], None] | None = None,
-        say: Say = lambda text: None,
+        report: Report = lambda text: None,
         device: str = "",
         sensitivity: Sensitivity | None = None,
     ) -> None:
         self.reader = Reader()
         self.utterances = 0
-        self._sink, self._reply, self._say, self._device = sink, reply, say, device
+        self._sink, self._reply, self._report, self._device = sink, reply, report, device
         self._now: Utterance | None = None
         self._enough = False
         self._on = False
@@ -163,7 +163,7 @@ class Gateway:
         """Switch the device's uplink on."""
         self._on = False
         self._tries = 0
-        self._told(None)
+        self._on_sensitivity(None)
         self._send("uplink on")
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class Gateway:
         elif not self._on:
             self._asked += 1
             if self._asked == UNANSWERED and self._reply is not None:
-                self._say("no answer yet: is it a Wakestate device, and is this its baud rate?")
+                self._report("no answer yet: is it a Wakestate device, and is this its baud rate?")
             self._send("uplink on")
         else:
             self._set()
@@ -199,7 +199,7 @@ class Gateway:
             try:
                 message = parse(item)
             except FrameError as error:
-                self._say(f"frame {item.number}: {error}")
+                self._report(f"frame {item.number}: {error}")
                 if item.kind == Kind.START:
                     self._finish(None)  # what follows is not of the message before
                 continue
@@ -213,7 +213,7 @@ class Gateway:
                 self._finish(message)
 
     def _line(self, line: str) -> None:
-        self._say(line)
+        self._report(line)
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
@@ -223,13 +223,13 @@ class Gateway:
             self._on = event.get("on") is True
             self._set()
         elif kind == "word" and self._sensitivity and event.get("word") == self._sensitivity.word:
-            self._told(event.get("sensitivity"))
+            self._on_sensitivity(event.get("sensitivity"))
             self._set()
         elif kind == "ready":  # the device has restarted
             self._finish(None)
             self.open()
 
-    def _told(self, sensitivity: Any) -> None:
+    def _on_sensitivity(self, sensitivity: Any) -> None:
         """What the device says that its sensitivity is; None: nothing yet."""
         self._missing = (
             self._sensitivity.missing(sensitivity) if self._sensitivity else None
@@ -237,11 +237,11 @@ class Gateway:
 
     def _set(self) -> None:
         """The next command of those that set the sensitivity; one at a time."""
-        if not self._missing or self._tries > TRIES_MOST or self._reply is None:
+        if not self._missing or self._tries > TRIES_MAX or self._reply is None:
             return
         self._tries += 1
-        if self._tries > TRIES_MOST:
-            self._say(
+        if self._tries > TRIES_MAX:
+            self._report(
                 f"the device does not take sensitivity {self._missing}; is it built of the "
                 "word and model that the verifier was made for?"
             )
@@ -280,8 +280,10 @@ class Folder:
     utterance without sound is not kept. FileError where the folder cannot be written to.
     """
 
-    def __init__(self, out: Path, follow_s: float | None, say: Say = lambda text: None) -> None:
-        self._out, self._follow_s, self._say = out, follow_s, say
+    def __init__(
+        self, out: Path, follow_s: float | None, report: Report = lambda text: None
+    ) -> None:
+        self._out, self._follow_s, self._report = out, follow_s, report
         make_folder(out)
         taken = [int(p.name[:5]) for p in out.glob("*.*") if p.name[:5].isdecimal()]
         self._next = max(taken, default=0) + 1
@@ -298,7 +300,7 @@ class Folder:
     def end(self, utterance: Utterance) -> None:
         word = utterance.start.word
         if not utterance.samples:
-            self._say(f"{plain(self._out)}: {word}: no sound came of it: not kept")
+            self._report(f"{plain(self._out)}: {word}: no sound came of it: not kept")
             return
         path = self._out / f"{self._next:05}-{word}.wav"
         self._next += 1
@@ -308,10 +310,10 @@ class Folder:
             file.setsampwidth(2)
             file.setframerate(utterance.start.sample_rate)
             file.writeframes(utterance.raw())
-        write_whole(path, made.getvalue())
+        write_atomically(path, made.getvalue())
         facts = {**utterance.facts(), "audio": path.name}
-        write_whole(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
+        write_atomically(path.with_suffix(".json"), json.dumps(facts, indent=2) + "\n")
         missing = sum(count for _, count in utterance.gaps)
         seconds = utterance.samples / utterance.start.sample_rate
         text = f"{path}: {seconds:.3f} s, {utterance.ended}"
-        self._say(text + (f", {missing} samples missing" if missing else ""))
+        self._report(text + (f", {missing} samples missing" if missing else ""))

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from wakestate.files import plain
 
-LINES_MOST = 1000  # that wait; then new ones are dropped, and counted
+LINES_MAX = 1000  # that wait; then new ones are dropped, and counted
 _AT_ONCE = 4096  # bytes: what POSIX lets a pipe take without waiting
 
 
@@ -41,7 +41,7 @@ class Lines:
             print(plain(text), file=self._to, flush=True)
             return
         with self._lock:
-            if len(self._waiting) >= LINES_MOST:
+            if len(self._waiting) >= LINES_MAX:
                 self._dropped += 1
             elif not self.gone:
                 self._waiting.append(plain(text))
@@ -56,7 +56,7 @@ class Lines:
 
     def full(self) -> bool:
         """So many wait that what can wait should: a file."""
-        return len(self._waiting) >= LINES_MOST // 2
+        return len(self._waiting) >= LINES_MAX // 2
 
     def ready(self, events: int) -> None:
         """Write for as long as the stream takes it without waiting."""

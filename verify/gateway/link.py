@@ -22,12 +22,12 @@ from serial import Serial
 
 from wakestate.boards.schema import BoardError
 from wakestate.boards.serial import open_port
-from wakestate.verify.gateway.gateway import Gateway, Say
+from wakestate.verify.gateway.gateway import Gateway, Report
 from wakestate.verify.protocol.errors import GatewayError
 
 TICK_S = 0.5
-COMMANDS_MOST = 8  # that wait for a device; then the oldest is dropped: it is said again anyway
-AGAIN_S, AGAIN_MOST_S = 1.0, 30.0  # between tries to open a lost port
+COMMANDS_MAX = 8  # that wait for a device; then the oldest is dropped: it is said again anyway
+AGAIN_S, AGAIN_MAX_S = 1.0, 30.0  # between tries to open a lost port
 _FILE = os.O_RDONLY | os.O_NONBLOCK  # a named pipe may have no writer yet
 _PORT_READ, _FILE_READ = 65536, 16384  # bytes at a time
 
@@ -51,11 +51,15 @@ class Device:
     """
 
     def __init__(
-        self, source: str, say: Say, baud: int | None = None, hold: Callable[[], bool] | None = None
+        self,
+        source: str,
+        report: Report,
+        baud: int | None = None,
+        hold: Callable[[], bool] | None = None,
     ) -> None:
         self.source, self.port, self.ended, self.problem = source, True, False, ""
         self.gateway: Gateway  # set by the caller before `open`
-        self._say, self._baud, self._hold = say, baud, hold
+        self._report, self._baud, self._hold = report, baud, hold
         self._file = self._to = -1
         self._serial: Serial | None = None  # whose descriptor both are
         self._commands: deque[bytes] = deque()
@@ -101,7 +105,7 @@ class Device:
     def command(self, data: bytes) -> None:
         """Queue a command; one that waits already is not queued twice."""
         if self.port and data not in self._commands:
-            if len(self._commands) >= COMMANDS_MOST:
+            if len(self._commands) >= COMMANDS_MAX:
                 self._commands.popleft()
             self._commands.append(data)
 
@@ -112,7 +116,7 @@ class Device:
         elif not self.ended and now >= self._again:
             try:
                 self.open()
-                self._say("opened again")
+                self._report("opened again")
             except (GatewayError, BoardError):
                 self._later()
 
@@ -183,12 +187,12 @@ class Device:
     def _lose(self, why: str | None) -> None:
         self.release()
         self.gateway.lost()
-        self._say(f"lost: {why}; it is opened again when it is plugged in")
+        self._report(f"lost: {why}; it is opened again when it is plugged in")
         self._later()
 
     def _later(self) -> None:
         self._again = time.monotonic() + self._pause
-        self._pause = min(2 * self._pause, AGAIN_MOST_S)
+        self._pause = min(2 * self._pause, AGAIN_MAX_S)
 
 
 class Loop:
@@ -224,9 +228,9 @@ class Loop:
     def until(self, true: Callable[[], bool], within_s: float) -> bool:
         """Serve the streams, and no device, until something holds; False where it does not."""
         end = time.monotonic() + within_s
-        while not (held := true()) and time.monotonic() < end:
+        while not (reached := true()) and time.monotonic() < end:
             self.step([], min(TICK_S, max(end - time.monotonic(), 0)))
-        return held
+        return reached
 
     def step(self, devices: Sequence[Device], timeout_s: float = TICK_S) -> None:
         """Wait for the next that can be done, and do it."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wakestate import ROOT
 from wakestate.verify.protocol.errors import GatewayError
-from wakestate.verify.protocol.frames import FRAME_MOST
+from wakestate.verify.protocol.frames import FRAME_MAX
 
 SOURCES = ("firmware/uplink/frame.c", "firmware/platform/python/frames_capi.c")
 #: ws_capi_frame
@@ -53,7 +53,7 @@ def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
 
 def write(c: ctypes.CDLL, heads: NDArray[np.void], payloads: Bytes) -> tuple[Bytes, Ends]:
     """HEAD[n] and all payloads -> the stream, and u4[n], where each frame of it ends."""
-    out = np.empty(len(heads) * FRAME_MOST, np.uint8)
+    out = np.empty(len(heads) * FRAME_MAX, np.uint8)
     ends = np.empty(len(heads), np.uint32)
     count = c.ws_capi_frames_write(
         _pointer(heads),

@@ -30,7 +30,7 @@ GIVE_UP_S = 15.0  # after the sound's end
 WORKERS = 6  # utterances that are posted at a time
 WAITING = 24  # more may wait; then the device that has most of these loses its oldest
 _SOUND_S = 15  # of an utterance, as the service takes by default
-_SOUND_MOST = 2 * _SOUND_S * SAMPLE_RATE  # bytes
+_SOUND_MAX = 2 * _SOUND_S * SAMPLE_RATE  # bytes
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _PATIENCE_S = 10.0  # for one answer
 _WORDS = ROOT / "words"
@@ -132,10 +132,10 @@ class Poster:
     def __init__(
         self,
         service: Service,
-        tell: Callable[[Verdict], None],
+        on_verdict: Callable[[Verdict], None],
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self._service, self._tell, self._wake = service, tell, wake
+        self._service, self._on_verdict, self._wake = service, on_verdict, wake
         self._lock = threading.Lock()
         self._now: dict[str, _Post] = {}  # of each device, the one that goes on
         self._waiting: list[_Post] = []
@@ -153,16 +153,16 @@ class Poster:
         return len(self._waiting) >= WAITING // 2
 
     def begin(self, utterance: Utterance) -> None:
-        post = _Post(self._service, self._tell, utterance)
+        post = _Post(self._service, self._on_verdict, utterance)
         self._now[utterance.device] = post
         dropped = None
         with self._lock:
             self._waiting.append(post)
             if len(self._waiting) > WAITING:
                 count = Counter(waiting.device for waiting in self._waiting)
-                most = max(self._waiting, key=lambda waiting: count[waiting.device])
-                dropped = most
-                self._waiting.remove(most)
+                longest = max(self._waiting, key=lambda waiting: count[waiting.device])
+                dropped = longest
+                self._waiting.remove(longest)
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) < WORKERS:
                 self._threads.append(threading.Thread(target=self._work, daemon=True))
@@ -215,13 +215,13 @@ class _Post:
     """One utterance on its way: the gateway adds sound, a thread runs it."""
 
     def __init__(
-        self, service: Service, tell: Callable[[Verdict], None], utterance: Utterance
+        self, service: Service, on_verdict: Callable[[Verdict], None], utterance: Utterance
     ) -> None:
         self.device = utterance.device
-        self._service, self._tell, self._start = service, tell, utterance.start
-        self._most = _most(utterance.start)
+        self._service, self._on_verdict, self._start = service, on_verdict, utterance.start
+        self._max_bytes = _max_bytes(utterance.start)
         self._data = bytearray()
-        self._whole = self._answered = False
+        self._complete = self._answered = False
         self._changed = threading.Condition()
         self._ended = time.monotonic() + _SOUND_S  # when the sound did, at the latest
         self._connection: http.client.HTTPConnection | None = None
@@ -232,21 +232,21 @@ class _Post:
 
     @property
     def enough(self) -> bool:
-        return self._answered or self._whole
+        return self._answered or self._complete
 
     def add(self, data: bytes) -> None:
-        if data and not self._whole:
+        if data and not self._complete:
             with self._changed:
-                self._data += data[: self._most - len(self._data)]
+                self._data += data[: self._max_bytes - len(self._data)]
                 self._changed.notify()
-            if len(self._data) >= self._most:
+            if len(self._data) >= self._max_bytes:
                 self.finish()
 
     def finish(self) -> None:
         """No more sound comes."""
         with self._changed:
-            if not self._whole:
-                self._whole, self._ended = True, min(time.monotonic(), self._ended)
+            if not self._complete:
+                self._complete, self._ended = True, min(time.monotonic(), self._ended)
             self._changed.notify()
 
     def end(self, problem: str) -> None:
@@ -262,9 +262,9 @@ class _Post:
         with self._changed:
             if self._answered:
                 return
-            self._answered = self._whole = True
+            self._answered = self._complete = True
             self._changed.notify()
-        self._tell(verdict)
+        self._on_verdict(verdict)
 
     def run(self) -> None:
         pause = _FIRST_PAUSE_S
@@ -319,9 +319,9 @@ class _Post:
         sent = 0
         while True:
             with self._changed:
-                if not self._whole and len(self._data) == sent:
+                if not self._complete and len(self._data) == sent:
                     self._changed.wait(0.5)
-                data, whole = bytes(self._data[sent:]), self._whole
+                data, whole = bytes(self._data[sent:]), self._complete
             # By TLS, what can be read may be none of the answer.
             if self._answered or (self._service.plain and _readable(connection.sock)):
                 return
@@ -354,15 +354,15 @@ def _is_answer(answer: Any) -> bool:
     )
 
 
-def _most(start: Start) -> int:
+def _max_bytes(start: Start) -> int:
     """Bytes that are enough; without the word's file the service must say when it has them."""
     from wakestate.verify.protocol.window import (
         needed,  # what it needs takes longer to load than all else here
     )
 
     frontend = _frontend(start.word)
-    enough = _SOUND_MOST if frontend is None else 2 * needed(frontend, start.start_index)
-    return min(enough, _SOUND_MOST)
+    enough = _SOUND_MAX if frontend is None else 2 * needed(frontend, start.start_index)
+    return min(enough, _SOUND_MAX)
 
 
 @functools.lru_cache(16)
@@ -375,7 +375,7 @@ def _frontend(word: str) -> FrontEnd | None:
 
 def _why(url: str, status: int, answer: Any) -> str:
     try:
-        errors = [f"{e['field']}: {e['problem']}; {e['mend']}" for e in answer["errors"]]
+        errors = [f"{e['field']}: {e['problem']}; {e['hint']}" for e in answer["errors"]]
     except (TypeError, KeyError):
         errors = ["no answer of a Wakestate service; is the address right?"]
     return f"{url}: {status}: {' '.join(errors)}"

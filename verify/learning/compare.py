@@ -27,7 +27,7 @@ from wakestate.train.evaluation.device import Device, library_hash, wakes
 from wakestate.train.evaluation.metrics import first_within, sweep
 from wakestate.train.evaluation.trials import Condition, Trials, conditions
 from wakestate.train.parallel import in_parallel
-from wakestate.verify.learning.examples import LOWERED, WIDE, Cuts, columns_of, seen, wide
+from wakestate.verify.learning.examples import LOWERED, WIDE, Examples, columns_of, seen, wide
 from wakestate.verify.learning.fit import HMM
 from wakestate.verify.learning.fitter import OFF
 from wakestate.verify.learning.measure import SER_DB
@@ -49,7 +49,7 @@ class Scorer(Protocol):
         """[n, FRAMES, bands] -> logit, start, end."""
 
 
-class FirstLook:
+class DetectorWakes:
     """The device and what it hears; finds its wakes in each condition."""
 
     def __init__(
@@ -60,35 +60,35 @@ class FirstLook:
         self.trials = Trials(word, load_corpus(data, split, cache, word.data), seed=1, draws=3)
         self.extract = Extractor(word.frontend)
 
-    def wakes(self, condition: Condition, with_stream: bool) -> tuple[Cuts, float]:
+    def wakes(self, condition: Condition, with_stream: bool) -> tuple[Examples, float]:
         """Wakes on the words, and with `with_stream` on the stream, whose hours come second."""
         device, state = self.device, self.word.states.index(condition.state)
-        heard = []
+        processed = []
         for block in self.trials.blocks:
             stream = self.trials.stream(condition.sound.stream, block)
-            heard.append((block, stream, device.steps(stream, state)))
-        scores = np.concatenate([steps.scores for *_, steps in heard])
+            processed.append((block, stream, device.steps(stream, state)))
+        scores = np.concatenate([steps.scores for *_, steps in processed])
         threshold = lowest(device, scores, self.trials.hours, self.rate)
         rows: list[tuple[NDArray[np.int8], list[float], str, int]] = []
         newest = device.refractory_steps  # as of that wake
-        for block, stream, steps in heard if with_stream else []:
+        for block, stream, steps in processed if with_stream else []:
             for i in wakes(steps.scores, threshold, newest):
-                told = int(steps.start[i])
-                who = voice(block.place(told)[0])
+                detected_start = int(steps.start[i])
+                who = voice(block.place(detected_start)[0])
                 best = int(steps.scores[i : i + newest].max())
-                rows.append((self._wide(stream, told), [float("nan")] * 2, who, best))
+                rows.append((self._wide(stream, detected_start), [float("nan")] * 2, who, best))
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
             steps = device.steps(pcm, state)
             for i in wakes(steps.scores, threshold, device.refractory_steps):
                 if start <= device.step_end(i) <= end + RATE:
-                    told = int(steps.start[i])
-                    place = columns_of(self.word, told, (start, end))
+                    detected_start = int(steps.start[i])
+                    place = columns_of(self.word, detected_start, (start, end))
                     best = int(steps.scores[i : i + newest].max())
-                    rows.append((self._wide(pcm, told), place, voice(clip), best))
+                    rows.append((self._wide(pcm, detected_start), place, voice(clip), best))
                     break
         bands = self.word.frontend.bands
         features = np.array([row[0] for row in rows], np.int8)
-        cuts = Cuts(
+        examples = Examples(
             features.reshape(-1, WIDE, bands),
             np.array([row[1] for row in rows], np.float32).reshape(-1, 2),
             np.array([row[2] for row in rows], str),
@@ -97,12 +97,12 @@ class FirstLook:
             np.full(len(rows), state, np.uint8),
             np.array([row[3] for row in rows], np.int16),
         )
-        return cuts, self.trials.hours if with_stream else 0.0
+        return examples, self.trials.hours if with_stream else 0.0
 
-    def _wide(self, pcm: NDArray[np.int16], told: int) -> NDArray[np.int8]:
+    def _wide(self, pcm: NDArray[np.int16], detected_start: int) -> NDArray[np.int8]:
         """The same as examples.wide of the whole, without going through all of it."""
-        begin = max(0, told - 2 * RATE)
-        return wide(self.extract, pcm[begin : begin + 5 * RATE], told - begin)
+        begin = max(0, detected_start - 2 * RATE)
+        return wide(self.extract, pcm[begin : begin + 5 * RATE], detected_start - begin)
 
 
 def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float) -> int:
@@ -113,42 +113,44 @@ def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float)
     return int(thresholds[first_within(np.array(counts) / hours, rate)])
 
 
-_look: FirstLook
+_detector: DetectorWakes
 
 
-def _wakes(job: tuple[Condition, bool]) -> tuple[Cuts, float]:
-    return _look.wakes(*job)
+def _wakes(job: tuple[Condition, bool]) -> tuple[Examples, float]:
+    return _detector.wakes(*job)
 
 
-def first_look(
+def detector_wakes(
     word: Word, data: Path, split: str, cache: Path, library: Path, rate: float
-) -> tuple[Cuts, float]:
+) -> tuple[Examples, float]:
     """All wakes in the conditions of measure.py, and the hours of the streams; kept in
     `cache` for the same device, data and rate."""
-    global _look
+    global _detector
     key = sha256(find_manifest(data).read_bytes())
-    kept = [field.name for field in fields(Cuts)]
-    key.update(f"{library_hash(library)} {word.model_dump_json()} {split} {rate} {kept}".encode())
+    names_of = [field.name for field in fields(Examples)]
+    key.update(
+        f"{library_hash(library)} {word.model_dump_json()} {split} {rate} {names_of}".encode()
+    )
     path = cache / f"wakes-{key.hexdigest()[:16]}.npz"
     if not path.is_file():
-        jobs, heard = [], set()
+        jobs, processed = [], set()
         for condition in conditions(word, SER_DB):
             if condition.part in ("sound", "state"):
                 stream = (condition.sound.stream, condition.state)
-                jobs.append((condition, stream not in heard))
-                heard.add(stream)
-        _look = FirstLook(word, library, data, split, cache, rate)
+                jobs.append((condition, stream not in processed))
+                processed.add(stream)
+        _detector = DetectorWakes(word, library, data, split, cache, rate)
         found = in_parallel(_wakes, jobs, f"wakes, {split}", "conditions")
-        cuts, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
-        arrays = {name: getattr(cuts, name) for name in kept}
+        examples, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
+        arrays = {name: getattr(examples, name) for name in names_of}
         save_arrays(path, {**arrays, "hours": np.array(hours)})
     with np.load(path) as file:
-        cuts = Cuts(*(file[name] for name in kept))
-        return cuts, float(file["hours"])
+        examples = Examples(*(file[name] for name in names_of))
+        return examples, float(file["hours"])
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredRun:
     """What one trained run says of all wakes, for each way of cutting."""
 
     kind: str
@@ -157,26 +159,30 @@ class Judged:
     logits: dict[str, Floats]
 
 
-def judge(folder: Path, cuts: Cuts) -> Judged:
+def score_run(folder: Path, examples: Examples) -> ScoredRun:
     """Ask the run in a folder. The starts are off by the same for every run of a seed."""
     config = folder / "config.json"
-    recipe = json.loads(config.read_text())["recipe"]
+    train_config = json.loads(config.read_text())["train_config"]
     scorer: Scorer
-    if recipe["kind"] == HMM:
+    if train_config["kind"] == HMM:
         from wakestate.verify.learning.hmm import DnnHmm
 
         scorer = DnnHmm.load(folder / "verifier")
     else:
         scorer = Network.load(folder / "verifier")
     logits = {}
-    for how, most in OFF.items():
-        rng = np.random.default_rng([recipe["seed"], 11])
-        off = rng.uniform(-most, most, len(cuts)) if how == "misaligned" else np.zeros(len(cuts))
+    for how, maximum in OFF.items():
+        rng = np.random.default_rng([train_config["seed"], 11])
+        off = (
+            rng.uniform(-maximum, maximum, len(examples))
+            if how == "misaligned"
+            else np.zeros(len(examples))
+        )
         parts = []
-        for rows in np.array_split(np.arange(len(cuts)), -(-len(cuts) // AT_ONCE)):
-            parts.append(scorer.score(seen(cuts, rows, off[rows])[0].astype(np.float32))[0])
+        for rows in np.array_split(np.arange(len(examples)), -(-len(examples) // AT_ONCE)):
+            parts.append(scorer.score(seen(examples, rows, off[rows])[0].astype(np.float32))[0])
         logits[how] = np.concatenate(parts).astype(np.float64)
-    return Judged(recipe["kind"], recipe["cuts"], recipe["seed"], logits)
+    return ScoredRun(train_config["kind"], train_config["windows"], train_config["seed"], logits)
 
 
 def passed(logits: Floats, is_word: NDArray[np.bool_], missed: float, weight: Floats) -> Floats:
@@ -202,16 +208,16 @@ def draws(who: NDArray[np.str_], count: int) -> Floats:
     return np.concatenate([np.ones((1, len(who))), drawn[:, index]]).astype(np.float64)
 
 
-def table(judged: Sequence[Judged], cuts: Cuts) -> list[dict[str, Any]]:
+def table(scored: Sequence[ScoredRun], examples: Examples) -> list[dict[str, Any]]:
     """A row for each kind, way of training and way of cutting: false accepts left at each share of
     MISSED, mean over seeds, and how many fewer than the DNN-HMM of the same training."""
-    weight = draws(cuts.who, DRAWS)
+    weight = draws(examples.who, DRAWS)
     rows = []
     for how in OFF:
         by: dict[tuple[str, str], list[list[Floats]]] = {}
         seeds: dict[tuple[str, str], list[int]] = {}
-        for run in judged:
-            counts = [passed(run.logits[how], cuts.is_word, m, weight) for m in MISSED]
+        for run in scored:
+            counts = [passed(run.logits[how], examples.is_word, m, weight) for m in MISSED]
             by.setdefault((run.kind, run.trained), []).append(counts)
             seeds.setdefault((run.kind, run.trained), []).append(run.seed)
         for (kind, trained), each in sorted(by.items()):
@@ -219,7 +225,7 @@ def table(judged: Sequence[Judged], cuts: Cuts) -> list[dict[str, Any]]:
             row: dict[str, Any] = {
                 "kind": kind,
                 "trained": trained,
-                "cut": how,
+                "window": how,
                 "seeds": seeds[kind, trained],
                 "at": [],
             }
@@ -256,21 +262,21 @@ def compare(
     runs = sorted({path.parent.parent for path in folder.glob("*/verifier/*.json")})
     if not runs:
         raise DataError(f"{folder}: holds no run of `wakestate verifier train`")
-    cuts, hours = first_look(word, data, split, cache, library, rate)
-    if not cuts.is_word.any() or cuts.is_word.all():
+    examples, hours = detector_wakes(word, data, split, cache, library, rate)
+    if not examples.is_word.any() or examples.is_word.all():
         raise DataError(
             f"{library}: in {hours:.1f} h the device woke only on one sort; raise --rate"
         )
-    judged = [judge(run, cuts) for run in tqdm(runs, desc="judge", unit="run")]
-    rows = table(judged, cuts)
+    scored = [score_run(run, examples) for run in tqdm(runs, desc="score", unit="run")]
+    rows = table(scored, examples)
     facts = {
         "word": word.name,
         "split": split,
         "rate": rate,
         "hours": hours,
-        "words": int(cuts.is_word.sum()),
-        "speakers": len(np.unique(cuts.who[cuts.is_word])),
-        "false_accepts": int((~cuts.is_word).sum()),
+        "words": int(examples.is_word.sum()),
+        "speakers": len(np.unique(examples.who[examples.is_word])),
+        "false_accepts": int((~examples.is_word).sum()),
         "library_sha256": library_hash(library),
         "rows": rows,
     }
@@ -280,7 +286,7 @@ def compare(
 
 def markdown(facts: dict[str, Any]) -> str:
     """The table of docs/experiments/verification.md."""
-    said = (
+    text = (
         f"{facts['words']} wakes on the word by {facts['speakers']} voices, "
         f"{facts['false_accepts']} on something else in {facts['hours']:.1f} h of streams."
     )
@@ -298,5 +304,5 @@ def markdown(facts: dict[str, Any]) -> str:
                 if "fewer" in at
                 else "-"
             )
-        rows.append([row["kind"], row["trained"], row["cut"], *cells, str(len(row["seeds"]))])
-    return f"{said}\n\n{pipe([*head, 'seeds'], rows)}"
+        rows.append([row["kind"], row["trained"], row["window"], *cells, str(len(row["seeds"]))])
+    return f"{text}\n\n{pipe([*head, 'seeds'], rows)}"

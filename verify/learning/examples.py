@@ -22,7 +22,7 @@ from wakestate.train.data.corpus import RATE, Corpus, DataError
 from wakestate.train.evaluation.device import Device, library_hash
 from wakestate.train.learning.pool import SHARD, Renderer
 from wakestate.verify.learning.networks import PREROLL_FRAMES
-from wakestate.verify.protocol.window import FRAMES, Cut
+from wakestate.verify.protocol.window import FRAMES, FeatureWindow
 from wakestate.words import Word
 
 EDGE = 50  # columns more than a network sees, on either side
@@ -34,7 +34,7 @@ NEAREST, LOWERED, SHIPPED = 0, 1, 2  # whether the device woke, and at which thr
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Examples:
     """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
     `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
     none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition;
@@ -58,36 +58,36 @@ class Cuts:
         """bool[n]"""
         return ~np.isnan(self.place[:, 0])
 
-    def pick(self, rows: NDArray[np.bool_]) -> Cuts:
+    def pick(self, rows: NDArray[np.bool_]) -> Examples:
         """Those rows."""
-        return Cuts(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Examples(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def seen(
-    cuts: Cuts, pick: NDArray[np.intp], off: NDArray[np.float64]
+    examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """What a network sees of some cuts, int8[n, FRAMES, bands], and targets float32[n, 3]: whether
     it is the word, its start and end in columns. `off`: columns by which the start told is off.
     """
     first = EDGE + np.clip(np.rint(off).astype(int), -EDGE, EDGE)
     columns = first[:, None] + np.arange(FRAMES)
-    place = cuts.place[pick] - first[:, None]
+    place = examples.place[pick] - first[:, None]
     word = ~np.isnan(place[:, :1])
-    return cuts.features[pick[:, None], columns], np.hstack([word, place]).astype(np.float32)
+    return examples.features[pick[:, None], columns], np.hstack([word, place]).astype(np.float32)
 
 
 def wide(extract: Extractor, pcm: NDArray[np.int16], start: int) -> NDArray[np.int8]:
     """int8[WIDE, bands] around a word told to start at a sample."""
-    cut = Cut(extract, start - EDGE * extract.frontend.hop_samples, WIDE)
-    cut.feed(pcm)
-    return cut.features().astype(np.int8)
+    window = FeatureWindow(extract, start - EDGE * extract.frontend.hop_samples, WIDE)
+    window.feed(pcm)
+    return window.features().astype(np.int8)
 
 
-def columns_of(word: Word, told: int, samples: tuple[int, int]) -> list[float]:
+def columns_of(word: Word, detected_start: int, samples: tuple[int, int]) -> list[float]:
     """Where samples lie in a wide cut; NaN for those below 0."""
     hop = word.frontend.hop_samples
     return [
-        EDGE + PREROLL_FRAMES + (sample - told) / hop if sample >= 0 else float("nan")
+        EDGE + PREROLL_FRAMES + (sample - detected_start) / hop if sample >= 0 else float("nan")
         for sample in samples
     ]
 
@@ -98,29 +98,29 @@ class Amounts:
 
     positive: int = 16000
     negative: int = 40000
-    near: int = 16000
-    held_positive: int = 2000
-    held_negative: int = 8000
-    held_near: int = 2000
+    confusable: int = 16000
+    validation_positive: int = 2000
+    validation_negative: int = 8000
+    validation_confusable: int = 2000
 
     def times(self, share: float) -> Amounts:
         """More, or fewer."""
         return Amounts(*(max(1, round(share * n)) for n in asdict(self).values()))
 
-    def held(self) -> Amounts:
+    def validation(self) -> Amounts:
         """Of held-out voices alone."""
-        return replace(self, positive=0, negative=0, near=0)
+        return replace(self, positive=0, negative=0, confusable=0)
 
     def all(self, corpus: Corpus, word: Word) -> list[tuple[int, str, str, int]]:
         """(number, part, kind, scenes); of near misses only where there are any."""
-        near = any(c.label == "near" for c in corpus.negatives(word))
+        confusable = any(c.label == "near" for c in corpus.negatives(word))
         parts = [
             ("train", "positive", self.positive),
             ("train", "negative", self.negative),
-            ("train", "near", self.near if near else 0),
-            ("held", "positive", self.held_positive),
-            ("held", "negative", self.held_negative),
-            ("held", "near", self.held_near if near else 0),
+            ("train", "near", self.confusable if confusable else 0),
+            ("validation", "positive", self.validation_positive),
+            ("validation", "negative", self.validation_negative),
+            ("validation", "near", self.validation_confusable if confusable else 0),
         ]
         return [(number, *part) for number, part in enumerate(parts) if part[2]]
 
@@ -140,11 +140,13 @@ class Miner:
         """A scene's wide cut, the word's place in it, whether the device woke, its state and
         highest score; None where it should have woken."""
         pcm, _, state, place = self.renderer.scene(rng, kind)
-        told, woke, best = woken(rng, self.device, pcm, state, self.thresholds[state], place)
+        detected_start, woke, best = device_wake(
+            rng, self.device, pcm, state, self.thresholds[state], place
+        )
         if place[0] >= 0 and not woke:
             return None
-        cut = wide(self.renderer.extract, pcm, told)
-        return cut, columns_of(self.word, told, place), woke, state, best
+        window = wide(self.renderer.extract, pcm, detected_start)
+        return window, columns_of(self.word, detected_start, place), woke, state, best
 
 
 def between(device: Device) -> list[tuple[float, int]]:
@@ -157,7 +159,7 @@ def between(device: Device) -> list[tuple[float, int]]:
     return out
 
 
-def woken(
+def device_wake(
     rng: np.random.Generator,
     device: Device,
     pcm: NDArray[np.int16],
@@ -204,7 +206,7 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
 
 def mine(
     corpus: Corpus, word: Word, library: Path, folder: Path, seed: int, amounts: Amounts
-) -> dict[str, Cuts]:
+) -> dict[str, Examples]:
     """The cuts of "train" and "held" speakers (corpus.held_out), kept in `folder` in shards.
 
     A killed call goes on where it was. DataError where the folder holds those of another device.
@@ -212,13 +214,13 @@ def mine(
     config = {
         "library_sha256": library_hash(library),
         "seed": seed,
-        "kept": [field.name for field in fields(Cuts)],
+        "fields": [field.name for field in fields(Examples)],
         "word": word.model_dump(mode="json"),
         "amounts": asdict(amounts),
         "voices_sha256": sha256("".join(c.path for c in corpus.clips).encode()).hexdigest(),
     }
-    keep_config(folder / "config.json", config, "these cuts were made")
-    out: dict[str, list[Cuts]] = {"train": [], "held": []}
+    keep_config(folder / "config.json", config, "these examples were made")
+    out: dict[str, list[Examples]] = {"train": [], "validation": []}
     for number, part, kind, scenes in amounts.all(corpus, word):
         begin = partial(_begin, corpus, word, library, part, kind)
         paths = make_shards(
@@ -228,7 +230,7 @@ def mine(
             with np.load(path) as shard:
                 count = len(shard["place"])
                 out[part].append(
-                    Cuts(
+                    Examples(
                         shard["features"],
                         shard["place"],
                         np.full(count, ""),
@@ -238,8 +240,8 @@ def mine(
                         shard["best"],
                     )
                 )
-    cuts = {part: joined(parts) for part, parts in out.items() if parts}
-    for part, found in cuts.items():
+    examples = {part: joined(parts) for part, parts in out.items() if parts}
+    for part, found in examples.items():
         words = found.is_word & (found.woke == SHIPPED)
         others = ~found.is_word & (found.woke > NEAREST)
         if not words.any() or not others.any():
@@ -248,4 +250,4 @@ def mine(
                 f"{library}: does not wake on {missing} in the scenes of {part}; "
                 "train the first network, or mine more scenes"
             )
-    return cuts
+    return examples

@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from wakestate.train.artifacts import keep_config, save_arrays, write_json
 from wakestate.train.data.corpus import load_corpus
 from wakestate.train.learning.augment import augment
-from wakestate.verify.learning.examples import Amounts, Cuts, mine, seen
-from wakestate.verify.learning.fitter import Fitter, Recipe, draw, moved
+from wakestate.verify.learning.examples import Amounts, Examples, mine, seen
+from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw, moved
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from wakestate.verify.learning.thresholds import AT_ONCE, decided, first_look
+from wakestate.verify.learning.thresholds import AT_ONCE, decision_facts, load_detector
 from wakestate.verify.protocol.window import FRAMES
-from wakestate.verify.service.detector import FirstLook
+from wakestate.verify.service.detector import DetectorReplay
 from wakestate.verify.service.infer import FACTS, SCALE, WEIGHTS
 from wakestate.verify.service.stored import STRIDES
 from wakestate.words import Word
 
-TRIED, KEPT = 3, 8  # a round tries a third of what is no word, and keeps an eighth of that as hard
+TRIED_SHARE, HARD_SHARE = (
+    3,
+    8,
+)  # a round tries a third of what is no word, and keeps an eighth of that as hard
 PLACE_WEIGHT = 0.1
 HMM = "dnn-hmm"
 
@@ -49,9 +52,9 @@ def train(
     cache: Path,
     library: Path,
     model: Path,
-    cuts: Path,
+    examples: Path,
     run: Path,
-    recipe: Recipe,
+    train_config: TrainConfig,
     amounts: Amounts,
 ) -> Path:
     """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
@@ -59,72 +62,79 @@ def train(
 
     Each round ends with a checkpoint; the same call goes on after a kill. DataError.
     """
-    first, lows = first_look(word, model, library)
+    detector, lows = load_detector(word, model, library)
     corpus = load_corpus(data, "train", cache, word.data, also)
-    mined = mine(corpus, word, library, cuts, 1, amounts)
+    mined = mine(corpus, word, library, examples, 1, amounts)
     config = {
-        "recipe": asdict(recipe),
+        "train_config": asdict(train_config),
         "word": word.model_dump(mode="json"),
-        "cuts": json.loads((cuts / "config.json").read_text()),
+        "examples": json.loads((examples / "config.json").read_text()),
     }
     keep_config(run / "config.json", config, "this run was started")
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(train_config.seed)
     fitter: Fitter
-    if recipe.kind == HMM:
+    if train_config.kind == HMM:
         from wakestate.verify.learning.hmm import HmmFitter
 
-        fitter = HmmFitter(word, run, recipe)
+        fitter = HmmFitter(word, run, train_config)
     else:
-        fitter = VerifierFitter(word, run, recipe, first, lows)
+        fitter = VerifierFitter(word, run, train_config, detector, lows)
     fitter.train_on(mined["train"])
-    return fitter.export(mined["train"], mined["held"])
+    return fitter.export(mined["train"], mined["validation"])
 
 
 class VerifierFitter(Fitter):
     """Trains a network of networks.py; `first`, `lows`: of thresholds.first_look."""
 
     def __init__(
-        self, word: Word, run: Path, recipe: Recipe, first: FirstLook, lows: Sequence[float]
+        self,
+        word: Word,
+        run: Path,
+        train_config: TrainConfig,
+        detector: DetectorReplay,
+        lows: Sequence[float],
     ) -> None:
-        super().__init__(word, run, recipe)
-        self.first, self.lows = first, lows
+        super().__init__(word, run, train_config)
+        self.detector, self.lows = detector, lows
 
     def build(self) -> tuple[keras.Model, Any]:
-        return build(self.recipe.kind, self.word.frontend.bands), verify_loss
+        return build(self.train_config.kind, self.word.frontend.bands), verify_loss
 
-    def begin(self, cuts: Cuts) -> None:
+    def begin(self, examples: Examples) -> None:
         """From the second round on the hard ones are those that it takes for words itself."""
         hard = None
         if self.round:
-            rng = np.random.default_rng([self.recipe.seed, self.round, 6])
-            others = np.flatnonzero(~cuts.is_word)
-            tried = rng.permutation(others)[: -(-len(others) // TRIED)]
-            logit = self.logits(cuts, tried, moved(rng, self.recipe, len(tried)))
-            hard = tried[np.argsort(-logit, kind="stable")[: -(-len(tried) // KEPT)]]
-        self._pick = draw(cuts, hard)
+            rng = np.random.default_rng([self.train_config.seed, self.round, 6])
+            others = np.flatnonzero(~examples.is_word)
+            tried = rng.permutation(others)[: -(-len(others) // TRIED_SHARE)]
+            logit = self.logits(examples, tried, moved(rng, self.train_config, len(tried)))
+            hard = tried[np.argsort(-logit, kind="stable")[: -(-len(tried) // HARD_SHARE)]]
+        self._pick = draw(examples, hard)
 
     def logits(
-        self, cuts: Cuts, pick: NDArray[np.intp], off: NDArray[np.float64]
+        self, examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """Of some cuts whose starts are off by so many columns, float32[n]."""
         parts = np.array_split(np.arange(len(pick)), -(-len(pick) // AT_ONCE))
-        return np.concatenate([self.hear(seen(cuts, pick[rows], off[rows])[0]) for rows in parts])
+        return np.concatenate(
+            [self.predict(seen(examples, pick[rows], off[rows])[0]) for rows in parts]
+        )
 
-    def hear(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
+    def predict(self, features: NDArray[np.int8]) -> NDArray[np.float32]:
         """int8[n, FRAMES, bands] -> logits, float32[n]."""
         return np.asarray(self.model.predict_on_batch(features.astype(np.float32) * SCALE))[:, 0]
 
-    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
-        pick = self._pick(rng, self.recipe.batch)
-        features, targets = seen(cuts, pick, moved(rng, self.recipe, len(pick)))
+    def batch(self, rng: np.random.Generator, examples: Examples) -> tuple[Any, Any]:
+        pick = self._pick(rng, self.train_config.batch)
+        features, targets = seen(examples, pick, moved(rng, self.train_config, len(pick)))
         x = features.astype(np.float32) * SCALE
         return augment(rng, x, self.word.frontend), targets
 
-    def export(self, train: Cuts, held: Cuts) -> Path:
+    def export(self, train: Examples, validation: Examples) -> Path:
         """Write `run`/verifier; what decides is set on held-out cuts (thresholds.py)."""
         out = self.run / "verifier"
         out.mkdir(exist_ok=True)
-        kind = self.recipe.kind
+        kind = self.train_config.kind
         facts = {
             "word": self.word.name,
             "kind": kind,
@@ -134,8 +144,8 @@ class VerifierFitter(Fitter):
             "seen": KINDS[kind],
             "preroll_frames": PREROLL_FRAMES,
             "frames_per_unit": PER_UNIT,
-            **decided(held, self.hear, self.first, self.lows),
-            "recipe": asdict(self.recipe),
+            **decision_facts(validation, self.predict, self.detector, self.lows),
+            "train_config": asdict(self.train_config),
         }
         save_arrays(out / WEIGHTS, folded(self.model))
         write_json(out / FACTS, facts)

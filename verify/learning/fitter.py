@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.train.learning.loop import Training, cosine_decay, train_batches
-from wakestate.verify.learning.examples import NEAREST, Cuts
+from wakestate.verify.learning.examples import NEAREST, Examples
 from wakestate.words import Word
 
 OFF = {"aligned": 5.0, "misaligned": 50.0}  # columns by which a start may be off, either way
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainConfig:
     """What is trained, and how long."""
 
     kind: str = "cra"
-    cuts: str = "misaligned"
+    windows: str = "misaligned"
     seed: int = 1
     epochs: int = 30
     batches: int = 400
@@ -32,19 +32,19 @@ class Recipe:
     rate: float = 1e-3
 
 
-def moved(rng: np.random.Generator, recipe: Recipe, count: int) -> NDArray[np.float64]:
+def moved(rng: np.random.Generator, train_config: TrainConfig, count: int) -> NDArray[np.float64]:
     """By how many columns the starts of some cuts are off."""
-    most = OFF[recipe.cuts]
-    return rng.uniform(-most, most, count)
+    maximum = OFF[train_config.windows]
+    return rng.uniform(-maximum, maximum, count)
 
 
 def draw(
-    cuts: Cuts, hard: NDArray[np.intp] | None = None
+    examples: Examples, hard: NDArray[np.intp] | None = None
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
     """Draws so many cuts: half of them words, a quarter `hard` ones (none given: what the first
     look took for words), a quarter any without the word."""
-    words, others = np.flatnonzero(cuts.is_word), np.flatnonzero(~cuts.is_word)
-    taken = np.flatnonzero(~cuts.is_word & (cuts.woke > NEAREST)) if hard is None else hard
+    words, others = np.flatnonzero(examples.is_word), np.flatnonzero(~examples.is_word)
+    taken = np.flatnonzero(~examples.is_word & (examples.woke > NEAREST)) if hard is None else hard
 
     def pick(rng: np.random.Generator, count: int) -> NDArray[np.intp]:
         shares = (
@@ -62,12 +62,12 @@ class Fitter(Training):
 
     epochs_in_round = 1  # of the recipe
 
-    def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
-        self.word, self.recipe = word, recipe
-        self._batches = self.epochs_in_round * recipe.batches
-        rounds = max(1, recipe.epochs // self.epochs_in_round)
+    def __init__(self, word: Word, run: Path, train_config: TrainConfig) -> None:
+        self.word, self.train_config = word, train_config
+        self._batches = self.epochs_in_round * train_config.batches
+        rounds = max(1, train_config.epochs // self.epochs_in_round)
         model, loss = self.build()
-        schedule = cosine_decay(recipe.rate, rounds * self._batches, alpha=0.02)
+        schedule = cosine_decay(train_config.rate, rounds * self._batches, alpha=0.02)
         model.compile(keras.optimizers.AdamW(schedule, clipnorm=1.0), loss=loss)
         super().__init__(run, rounds, model)
 
@@ -75,26 +75,26 @@ class Fitter(Training):
         """The untrained network and its loss."""
         raise NotImplementedError
 
-    def begin(self, cuts: Cuts) -> None:
+    def begin(self, examples: Examples) -> None:
         """Before each round; what it makes follows from the cuts and the checkpoint alone."""
         raise NotImplementedError
 
-    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Any, Any]:
+    def batch(self, rng: np.random.Generator, examples: Examples) -> tuple[Any, Any]:
         """Inputs and targets of one batch."""
         raise NotImplementedError
 
-    def export(self, train: Cuts, held: Cuts) -> Path:
+    def export(self, train: Examples, validation: Examples) -> Path:
         """Write what was learned into the folder `run`/verifier."""
         raise NotImplementedError
 
-    def train_on(self, cuts: Cuts) -> None:
+    def train_on(self, examples: Examples) -> None:
         """All rounds that are left, each with a checkpoint."""
-        self._cuts = cuts
+        self._examples = examples
         self.run_rounds()
 
     def learn(self, number: int, on_batch: Callable[[], None]) -> list[float]:
         """See Training."""
-        self.begin(self._cuts)
-        rng = np.random.default_rng([self.recipe.seed, number])
-        make = partial(self.batch, rng, self._cuts)
+        self.begin(self._examples)
+        rng = np.random.default_rng([self.train_config.seed, number])
+        make = partial(self.batch, rng, self._examples)
         return train_batches(self.model, make, self._batches, f"round {number + 1}", on_batch)

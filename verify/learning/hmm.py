@@ -26,8 +26,8 @@ from wakestate.files import read_json, replaced
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.augment import augment
-from wakestate.verify.learning.examples import EDGE, WIDE, Cuts, seen
-from wakestate.verify.learning.fitter import Fitter, Recipe, draw, moved
+from wakestate.verify.learning.examples import EDGE, WIDE, Examples, seen
+from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw, moved
 from wakestate.verify.service.infer import SCALE
 from wakestate.words import Word
 
@@ -163,47 +163,47 @@ class HmmFitter(Fitter):
 
     epochs_in_round = 2  # the states are aligned in between
 
-    def __init__(self, word: Word, run: Path, recipe: Recipe) -> None:
+    def __init__(self, word: Word, run: Path, train_config: TrainConfig) -> None:
         self.states = PER_PHONE * len(phones(word.phrase))
-        super().__init__(word, run, recipe)
+        super().__init__(word, run, train_config)
 
     def build(self) -> tuple[keras.Model, Any]:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         return dnn(self.word.frontend.bands, self.states + BACKGROUND), loss
 
-    def begin(self, cuts: Cuts) -> None:
+    def begin(self, examples: Examples) -> None:
         """Label all columns: evenly at first, later by the network as it is."""
-        self._pick = draw(cuts)
-        self._labels = self.states + background(cuts.features)
-        words = np.flatnonzero(cuts.is_word)
-        place = np.clip(np.rint(cuts.place[words]), 0, WIDE)
+        self._pick = draw(examples)
+        self._labels = self.states + background(examples.features)
+        words = np.flatnonzero(examples.is_word)
+        place = np.clip(np.rint(examples.place[words]), 0, WIDE)
         share = np.linspace(0, 1, self.states + 1)
         paths = np.rint(place[:, :1] + share * (place[:, 1:] - place[:, :1])).astype(np.int16)
         self._stay = 1 - self.states / float(np.diff(place).mean())
         if self.round:
             for rows in np.array_split(np.arange(len(words)), -(-len(words) // AT_ONCE)):
-                paths[rows] = self._aligned(cuts, words[rows], place[rows], paths[rows])
+                paths[rows] = self._aligned(examples, words[rows], place[rows], paths[rows])
         column = np.arange(WIDE)
         for row, path in zip(words, paths, strict=True):
             inside = (column >= path[0]) & (column < path[-1])
             state = np.searchsorted(path, column[inside], side="right") - 1
             self._labels[row, inside] = np.clip(state, 0, self.states - 1)
-        rng = np.random.default_rng([self.recipe.seed, self.round, 7])
-        labels = np.concatenate([self._draw_frames(rng, cuts)[2].ravel() for _ in range(50)])
+        rng = np.random.default_rng([self.train_config.seed, self.round, 7])
+        labels = np.concatenate([self._draw_frames(rng, examples)[2].ravel() for _ in range(50)])
         counts = np.bincount(labels, minlength=self.states + BACKGROUND) + 1.0
         self._prior = (counts / counts.sum()).astype(np.float32)
 
     def _aligned(
-        self, cuts: Cuts, pick: NDArray[np.intp], place: Floats, paths: NDArray[np.int16]
+        self, examples: Examples, pick: NDArray[np.intp], place: Floats, paths: NDArray[np.int16]
     ) -> NDArray[np.int16]:
         """The states' columns where they fit best near the word's place; else as they were."""
-        gain = DnnHmm(self.model, self._prior_kept(), self._stay).gain(cuts.features[pick])
+        gain = DnnHmm(self.model, self._current_prior(), self._stay).gain(examples.features[pick])
         column = np.arange(WIDE)
-        near = (column >= place[:, :1] - SLACK) & (column < place[:, 1:] + SLACK)
-        top, found = decode(np.where(near[:, :, None], gain, -np.inf), self._stay)
+        allowed = (column >= place[:, :1] - SLACK) & (column < place[:, 1:] + SLACK)
+        top, found = decode(np.where(allowed[:, :, None], gain, -np.inf), self._stay)
         return np.where(np.isfinite(top)[:, None], found, paths)
 
-    def _prior_kept(self) -> Floats:
+    def _current_prior(self) -> Floats:
         """Of the labels that the network was last trained on."""
         path = self.run / f"prior-{self.round}.json"
         return np.array(json.loads(path.read_text()), np.float32)
@@ -213,36 +213,36 @@ class HmmFitter(Fitter):
         super().checkpoint(number)
 
     def _draw_frames(
-        self, rng: np.random.Generator, cuts: Cuts
+        self, rng: np.random.Generator, examples: Examples
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int8]]:
         """Cuts of one batch, columns of each and their labels; half of a word's lie in it."""
-        pick = self._pick(rng, self.recipe.batch // 2)
+        pick = self._pick(rng, self.train_config.batch // 2)
         half = CONTEXT // 2
         column = rng.integers(half, WIDE - half, (len(pick), FRAMES_DRAWN))
-        words = np.flatnonzero(cuts.is_word[pick])
-        start, end = np.clip(cuts.place[pick[words]].T, half, WIDE - half - 1)
+        words = np.flatnonzero(examples.is_word[pick])
+        start, end = np.clip(examples.place[pick[words]].T, half, WIDE - half - 1)
         share = rng.random((len(words), FRAMES_DRAWN // 2))
         inside = start[:, None] + share * (end - start)[:, None]
         column[words, : FRAMES_DRAWN // 2] = inside.astype(int)
         return pick, column, self._labels[pick[:, None], column]
 
-    def batch(self, rng: np.random.Generator, cuts: Cuts) -> tuple[Floats, Any]:
-        pick, column, labels = self._draw_frames(rng, cuts)
-        x = cuts.features[pick].astype(np.float32) * SCALE
+    def batch(self, rng: np.random.Generator, examples: Examples) -> tuple[Floats, Any]:
+        pick, column, labels = self._draw_frames(rng, examples)
+        x = examples.features[pick].astype(np.float32) * SCALE
         x = augment(rng, x, self.word.frontend)
         window = column[:, :, None] + np.arange(CONTEXT) - CONTEXT // 2
         x = x[np.arange(len(pick))[:, None, None], window]
         return x.reshape(-1, CONTEXT, x.shape[-1]), labels.reshape(-1, 1)
 
-    def export(self, train: Cuts, held: Cuts) -> Path:
+    def export(self, train: Examples, validation: Examples) -> Path:
         """Train the second stage and write `run`/verifier."""
         out = self.run / "verifier"
         out.mkdir(exist_ok=True)
         self._stay = 1 - self.states / float(np.diff(train.place[train.is_word]).mean())
-        model = DnnHmm(self.model, self._prior_kept(), self._stay)
-        rng = np.random.default_rng([self.recipe.seed, 8])
+        model = DnnHmm(self.model, self._current_prior(), self._stay)
+        rng = np.random.default_rng([self.train_config.seed, 8])
         pick = np.arange(len(train))
-        off = moved(rng, self.recipe, len(pick))
+        off = moved(rng, self.train_config, len(pick))
         facts = np.concatenate(
             [
                 model.found(seen(train, rows, off[rows])[0])[0]
@@ -252,7 +252,7 @@ class HmmFitter(Fitter):
         is_word = train.is_word
         share = is_word.mean()
         weight = np.where(is_word, 0.5 / share, 0.5 / (1 - share)).astype(np.float32)
-        keras.utils.set_random_seed(self.recipe.seed)  # the same after a kill
+        keras.utils.set_random_seed(self.train_config.seed)  # the same after a kill
         model.second = second(facts)
         model.second.fit(
             facts,
@@ -265,13 +265,13 @@ class HmmFitter(Fitter):
         for network, name in ((self.model, DNN), (model.second, SECOND)):
             with replaced(out / name) as partial:
                 network.save(partial)
-        kept = {
-            "kind": self.recipe.kind,
+        content = {
+            "kind": self.train_config.kind,
             "phones": phones(self.word.phrase),
             "stay": self._stay,
-            "prior": [float(p) for p in self._prior_kept()],
+            "prior": [float(p) for p in self._current_prior()],
         }
-        write_json(out / FACTS, kept)
+        write_json(out / FACTS, content)
         return out
 
 

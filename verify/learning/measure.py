@@ -22,12 +22,12 @@ from wakestate.train.evaluation.statistics import bootstrap
 from wakestate.train.evaluation.trials import Condition, Pcm, Trials, conditions
 from wakestate.train.parallel import in_parallel
 from wakestate.verify.protocol.frames import PREROLL
-from wakestate.verify.protocol.window import Cut, needed
-from wakestate.verify.service.detector import SecondLook
+from wakestate.verify.protocol.window import FeatureWindow, needed
+from wakestate.verify.service.detector import TrainedVerifier
 from wakestate.words import Word
 
 SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}
-SYSTEMS = ("one look", "the first of two", "both")
+SYSTEMS = ("detector", "lowered detector", "both")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,13 @@ class System:
     """Device and verifier, and what they hear."""
 
     def __init__(
-        self, word: Word, library: Path, verifier: SecondLook, data: Path, split: str, cache: Path
+        self,
+        word: Word,
+        library: Path,
+        verifier: TrainedVerifier,
+        data: Path,
+        split: str,
+        cache: Path,
     ) -> None:
         self.word, self.verifier = word, verifier
         self.device = Device(library, word)
@@ -66,15 +72,17 @@ class System:
         """What the second look says of the wakes at some steps."""
         if not at:
             return np.zeros(0, np.bool_)
-        cuts = []
+        windows = []
         for step in at:
             begin = max(0, int(steps.start[step]) - PREROLL)
             start = int(steps.start[step]) - begin
-            cut = Cut(self.extract, start, self.verifier.frames)
-            cut.feed(pcm[begin : begin + needed(self.word.frontend, start, self.verifier.frames)])
-            cuts.append(cut.features())
-        states = np.full(len(cuts), state)
-        return self.verifier.score(np.stack(cuts), states)[0] >= self.verifier.threshold
+            window = FeatureWindow(self.extract, start, self.verifier.frames)
+            window.feed(
+                pcm[begin : begin + needed(self.word.frontend, start, self.verifier.frames)]
+            )
+            windows.append(window.features())
+        states = np.full(len(windows), state)
+        return self.verifier.score(np.stack(windows), states)[0] >= self.verifier.threshold
 
     def row(self, condition: Condition) -> tuple[Row, Trialled]:
         """All that one condition counts."""
@@ -155,8 +163,8 @@ def measure(system: System, out: Path) -> Printed:
     speakers = [who for _, trialled in found for who in trialled.speakers]
     more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
     low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
-    said = (
+    text = (
         f"Both miss {100 * more.mean():+.1f} points more than the one look "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]."
     )
-    return Printed(f"{pipe([*head, 'trials'], shown)}\n\n{said}", [asdict(row) for row in rows])
+    return Printed(f"{pipe([*head, 'trials'], shown)}\n\n{text}", [asdict(row) for row in rows])

@@ -101,7 +101,7 @@ class Health(BaseModel):
 class Problem(BaseModel):
     field: str = Field(description="query parameter, header or 'body'")
     problem: str
-    mend: str
+    hint: str
 
 
 class Problems(BaseModel):
@@ -113,8 +113,8 @@ class Problems(BaseModel):
 class RefusedError(Exception):
     """A request cannot be answered."""
 
-    def __init__(self, status: int, field: str, problem: str, mend: str, **headers: str) -> None:
+    def __init__(self, status: int, field: str, problem: str, hint: str, **headers: str) -> None:
         super().__init__(problem)
         self.status = status
-        self.problem = Problem(field=field, problem=problem, mend=mend)
+        self.problem = Problem(field=field, problem=problem, hint=hint)
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}

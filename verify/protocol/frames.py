@@ -23,14 +23,14 @@ VERSION = 1
 PREROLL = 8000  # samples before the word
 SAMPLE_RATE = 16000  # Hz
 LONGEST = 60 * SAMPLE_RATE  # samples of a message; an index beyond is not believed
-WORD_MOST, STATE_MOST = 80, 200  # characters
-PAYLOAD_MOST = 326  # bytes
+WORD_MAX, STATE_MAX = 80, 200  # characters
+PAYLOAD_MAX = 326  # bytes
 _HEAD = struct.Struct("<xBI")  # a zero, type, number
 _CRC = struct.Struct("<I")
-_CONTENTS_MOST = _HEAD.size + PAYLOAD_MOST + _CRC.size
+_CONTENTS_MAX = _HEAD.size + PAYLOAD_MAX + _CRC.size
 #: Bytes of the longest frame on the line, with the zeros at both ends.
-FRAME_MOST = 1 + (_CONTENTS_MOST - 1) + (_CONTENTS_MOST + 252) // 254 + 2
-_LINE_MOST = 4096
+FRAME_MAX = 1 + (_CONTENTS_MAX - 1) + (_CONTENTS_MAX + 252) // 254 + 2
+_LINE_MAX = 4096
 _FULL = 254  # bytes of a full COBS block
 _CERTAIN = 32768  # a probability of 1
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
@@ -59,7 +59,7 @@ class Reason(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: `kind` 0 .. 255 (see Kind), `number` 0 .. 2^32 - 1, at most PAYLOAD_MOST bytes."""
+    """One frame: `kind` 0 .. 255 (see Kind), `number` 0 .. 2^32 - 1, at most PAYLOAD_MAX bytes."""
 
     kind: int
     number: int
@@ -68,8 +68,8 @@ class Frame:
 
 def encode(frame: Frame) -> bytes:
     """The frame as it goes on the line, with the zeros at both ends."""
-    if len(frame.payload) > PAYLOAD_MOST:
-        raise ValueError(f"{len(frame.payload)} bytes of payload; allowed: {PAYLOAD_MOST}")
+    if len(frame.payload) > PAYLOAD_MAX:
+        raise ValueError(f"{len(frame.payload)} bytes of payload; allowed: {PAYLOAD_MAX}")
     body = _HEAD.pack(frame.kind, frame.number) + frame.payload
     return b"\0" + _cobs(body + _CRC.pack(zlib.crc32(body))) + b"\0"
 
@@ -77,7 +77,7 @@ def encode(frame: Frame) -> bytes:
 def decode(chunk: bytes) -> Frame | None:
     """What stood between two zeros, if it is a whole frame."""
     contents = _uncobs(chunk)
-    if contents is None or not _HEAD.size + _CRC.size <= len(contents) <= _CONTENTS_MOST:
+    if contents is None or not _HEAD.size + _CRC.size <= len(contents) <= _CONTENTS_MAX:
         return None
     body, crc = contents[: -_CRC.size], contents[-_CRC.size :]
     if _CRC.unpack(crc)[0] != zlib.crc32(body) or body[0] != 0:
@@ -155,15 +155,15 @@ class Reader:
         """The next line; "" for what is none; None where it is not whole yet."""
         line_end, zero = self._buffer.find(b"\n"), self._buffer.find(b"\0")
         if line_end < 0 and zero < 0:
-            if len(self._buffer) > _LINE_MOST:
+            if len(self._buffer) > _LINE_MAX:
                 self._buffer.clear()
             return None
         cut = line_end < 0 or 0 <= zero < line_end  # by a frame
         end = zero if cut else line_end
-        line = bytes(self._buffer[: min(end, _LINE_MOST + 1)])
+        line = bytes(self._buffer[: min(end, _LINE_MAX + 1)])
         del self._buffer[: end + 1]
         self._text = not cut
-        if len(line) > _LINE_MOST:
+        if len(line) > _LINE_MAX:
             return ""
         try:
             text = line.decode().rstrip("\r")
@@ -174,7 +174,7 @@ class Reader:
     def _take_frame(self) -> Frame | str | None:
         end = self._buffer.find(b"\0")
         if end < 0:
-            if len(self._buffer) <= FRAME_MOST:
+            if len(self._buffer) <= FRAME_MAX:
                 return None
             self.damaged += 1
             self._text = True  # its end was lost, and text may follow
@@ -280,14 +280,14 @@ class Start:
 
 
 def _check_names(word: str, state: str) -> None:
-    if not _WORD.fullmatch(word) or len(word) > WORD_MOST:
+    if not _WORD.fullmatch(word) or len(word) > WORD_MAX:
         raise FrameError(
             f"START: word: given {shown(word)}; allowed: small letters, digits and '_', a letter "
-            f"first, up to {WORD_MOST}"
+            f"first, up to {WORD_MAX}"
         )
-    if not state.isprintable() or len(state) > STATE_MOST:
+    if not state.isprintable() or len(state) > STATE_MAX:
         raise FrameError(
-            f"START: state: given {shown(state)}; allowed: printable, up to {STATE_MOST} characters"
+            f"START: state: given {shown(state)}; allowed: printable, up to {STATE_MAX} characters"
         )
 
 

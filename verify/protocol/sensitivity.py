@@ -18,9 +18,11 @@ class Sensitivity:
         """As the device's command and the emulator's option take them, a state each."""
         return [f"{offset} {self.word} {state}" for state, offset in self.offsets.items()]
 
-    def missing(self, told: Any) -> str | None:
+    def missing(self, reported: Any) -> str | None:
         """The first of these that is not so where the device tells `told`; None: all are."""
-        known = told if isinstance(told, list) and len(told) == len(self.offsets) else None
+        known = (
+            reported if isinstance(reported, list) and len(reported) == len(self.offsets) else None
+        )
         for i, (text, offset) in enumerate(zip(self.texts(), self.offsets.values(), strict=True)):
             if known is None or known[i] != offset:
                 return text

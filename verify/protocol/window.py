@@ -24,7 +24,7 @@ def needed(frontend: FrontEnd, start: int, frames: int = FRAMES) -> int:
     return max(start - PREROLL + (frames - 1) * f.hop_samples + f.window_samples, 0)
 
 
-class Cut:
+class FeatureWindow:
     """Takes an utterance from its first sample on, in pieces; gives the features around the word.
 
     `start`: the word's first sample. Columns are computed as the sound comes, so that at its end

@@ -44,7 +44,7 @@ from wakestate.verify.protocol.api import (
     Settings,
 )
 from wakestate.verify.protocol.frames import PREROLL
-from wakestate.verify.protocol.window import Cut, needed
+from wakestate.verify.protocol.window import FeatureWindow, needed
 from wakestate.verify.service.batching import Batcher, Verifier
 from wakestate.verify.service.page import POLICY, page
 
@@ -114,7 +114,7 @@ class Service:
         self._streams = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: float | None = None  # when what goes on is cut, by the loop's time
-        self._limits: set[asyncio.Timeout] = set()  # of the uploads that go on
+        self._deadlines: set[asyncio.Timeout] = set()  # of the uploads that go on
         self._keys = [_digest(key) for key in settings.keys]
 
     @contextlib.asynccontextmanager
@@ -131,9 +131,9 @@ class Service:
 
     def _end_soon(self, end: float) -> None:
         self._ends = end
-        for limit in self._limits:
-            if (when := limit.when()) is None or when > end:
-                limit.reschedule(end)
+        for deadline in self._deadlines:
+            if (when := deadline.when()) is None or when > end:
+                deadline.reschedule(end)
 
     async def allowed(self, request: Request) -> None:
         """Refuse whoever has no key."""
@@ -238,25 +238,25 @@ class Service:
             raise self._too_long(f"{length} bytes")
 
     def _too_long(self, given: str) -> RefusedError:
-        most = self._settings.samples
+        maximum = self._settings.samples
         return RefusedError(
             413,
             "body",
-            f"{given}; allowed: {2 * most} bytes, {self._settings.seconds:g} s",
+            f"{given}; allowed: {2 * maximum} bytes, {self._settings.seconds:g} s",
             "end the sound 1.5 s behind the word's start: no more is needed",
         )
 
     async def _answer(self, request: Request, about: About) -> Answer:
         settings, word = self._settings, self._settings.word
-        cut = Cut(self._extractor, about.start - about.origin, self._verifier.frames)
+        window = FeatureWindow(self._extractor, about.start - about.origin, self._verifier.frames)
         samples = needed(word.frontend, about.start - about.origin, self._verifier.frames)
         longest = min(samples, settings.samples) / word.frontend.sample_rate + settings.patience_s
         try:
-            async with asyncio.timeout(longest) as limit:
-                self._limits.add(limit)
+            async with asyncio.timeout(longest) as deadline:
+                self._deadlines.add(deadline)
                 if self._ends is not None:
                     self._end_soon(self._ends)
-                await self._hear(request, cut, about)
+                await self._receive(request, window, about)
         except TimeoutError:
             if self._ends is not None and asyncio.get_running_loop().time() >= self._ends:
                 raise RefusedError(
@@ -275,12 +275,12 @@ class Service:
                 connection="close",
             ) from None
         finally:
-            self._limits.discard(limit)
+            self._deadlines.discard(deadline)
         there = time.perf_counter()
         state = 0 if about.state is None else word.states.index(about.state)
-        look = await self._batcher.look(cut.features(), state)
+        result = await self._batcher.verify(window.features(), state)
         spent = time.perf_counter() - there
-        accept = look.score >= self._verifier.threshold
+        accept = result.score >= self._verifier.threshold
         self.metrics.waited.observe(spent)
         self.metrics.answers.labels(
             "accept" if accept else "reject", about.state or "not given"
@@ -288,14 +288,14 @@ class Service:
         self.metrics.requests.labels(200).inc()
         return Answer(
             accept=accept,
-            score=round(look.score, 4),
+            score=round(result.score, 4),
             threshold=round(self._verifier.threshold, 4),
-            start=about.origin + cut.sample(look.start),
-            end=about.origin + cut.sample(look.end),
+            start=about.origin + window.sample(result.start),
+            end=about.origin + window.sample(result.end),
             milliseconds=round(1000 * spent, 1),
         )
 
-    async def _hear(self, request: Request, cut: Cut, about: About) -> None:
+    async def _receive(self, request: Request, window: FeatureWindow, about: About) -> None:
         """Until the cut is full, or the sound ends."""
         total, odd = 0, b""
         async for chunk in request.stream():
@@ -309,10 +309,10 @@ class Service:
                 )
             whole = len(data) // 2
             odd = data[2 * whole :]
-            cut.feed(np.frombuffer(data, "<i2", whole).astype(np.int16))
+            window.feed(np.frombuffer(data, "<i2", whole).astype(np.int16))
             total += whole
             self.metrics.sound.inc(whole / self._settings.word.frontend.sample_rate)
-            if cut.full:
+            if window.full:
                 return
             if total > self._settings.samples:
                 raise self._too_long(f"{2 * total} bytes so far")
@@ -402,7 +402,7 @@ def _add_error_answers(app: FastAPI, service: Service) -> None:
         problem = Problem(
             field="path",
             problem=f"{request.method} {request.url.path[:_SHOWN]}: {error.detail}",
-            mend=f"POST {PATH}; /docs lists the rest",
+            hint=f"POST {PATH}; /docs lists the rest",
         )
         return service.refuse(error.status_code, [problem], error.headers)
 
@@ -414,7 +414,7 @@ def _add_error_answers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         problem = Problem(
-            field="service", problem="it failed", mend="ask again; its log says why it failed"
+            field="service", problem="it failed", hint="ask again; its log says why it failed"
         )
         return service.refuse(500, [problem])
 
@@ -422,13 +422,13 @@ def _add_error_answers(app: FastAPI, service: Service) -> None:
 def _problem(item: Any) -> Problem:
     field = str(item["loc"][-1])[:_SHOWN]
     if item["type"] == "missing":
-        return Problem(field=field, problem="missing", mend=f"add {field}=... to the query")
+        return Problem(field=field, problem="missing", hint=f"add {field}=... to the query")
     if item["type"] == "extra_forbidden":
         return Problem(
-            field=field, problem="unknown", mend="leave it out; /docs lists what there is"
+            field=field, problem="unknown", hint="leave it out; /docs lists what there is"
         )
     given = str(item.get("input"))[:_SHOWN]
-    return Problem(field=field, problem=f"given '{given}'", mend=str(item["msg"]))
+    return Problem(field=field, problem=f"given '{given}'", hint=str(item["msg"]))
 
 
 def _digest(key: str) -> bytes:

@@ -41,7 +41,7 @@ class Verifier(Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class VerifierResult:
     """What is said of one utterance: `start` and `end` in frames."""
 
     score: float
@@ -57,10 +57,15 @@ class Batcher:
     """
 
     def __init__(
-        self, verifier: Verifier, most: int, on_batch: Callable[[int], None] = lambda size: None
+        self,
+        verifier: Verifier,
+        max_batch: int,
+        on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self._verifier, self._most, self._on_batch = verifier, most, on_batch
-        self._waiting: asyncio.Queue[tuple[Floats, int, asyncio.Future[Look]]] = asyncio.Queue()
+        self._verifier, self._max_batch, self._on_batch = verifier, max_batch, on_batch
+        self._waiting: asyncio.Queue[tuple[Floats, int, asyncio.Future[VerifierResult]]] = (
+            asyncio.Queue()
+        )
         self._thread = ThreadPoolExecutor(1, "network")
         self._task: asyncio.Task[None] | None = None
 
@@ -79,35 +84,35 @@ class Batcher:
                 await self._task
         self._thread.shutdown()
 
-    async def look(self, features: Floats, state: int) -> Look:
+    async def verify(self, features: Floats, state: int) -> VerifierResult:
         """float32[frames, bands] and the device's state -> what is said. Raises what the verifier
         raised."""
-        answer: asyncio.Future[Look] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[VerifierResult] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((features, state, answer))
         return await answer
 
     async def _run(self) -> None:
         while True:
             batch = [await self._waiting.get()]
-            while len(batch) < self._most and not self._waiting.empty():
+            while len(batch) < self._max_batch and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             self._on_batch(len(batch))
             try:
                 stacked = np.stack([features for features, _, _ in batch])
                 states = np.array([state for _, state, _ in batch])
                 loop = asyncio.get_running_loop()
-                looks = await loop.run_in_executor(self._thread, self._looks, stacked, states)
+                results = await loop.run_in_executor(self._thread, self._results, stacked, states)
             except Exception as error:  # the network's; each request of the batch reports it
                 for *_, answer in batch:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
-            for (*_, answer), look in zip(batch, looks, strict=True):
+            for (*_, answer), result in zip(batch, results, strict=True):
                 if not answer.done():  # whoever asked may have gone
-                    answer.set_result(look)
+                    answer.set_result(result)
 
-    def _looks(self, stacked: Floats, states: States) -> list[Look]:
+    def _results(self, stacked: Floats, states: States) -> list[VerifierResult]:
         outputs = self._verifier.score(stacked, states)
         if not all(np.isfinite(output).all() for output in outputs):
             raise FloatingPointError("the verifier gave a score that is no number")
-        return [Look(*map(float, values)) for values in zip(*outputs, strict=True)]
+        return [VerifierResult(*map(float, values)) for values in zip(*outputs, strict=True)]

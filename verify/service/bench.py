@@ -138,8 +138,8 @@ def report(outcomes: list[Outcome]) -> str:
         ("of these in the service", [o.own_ms for o in good]),
     ):
         if len(values) >= 2:
-            cuts = statistics.quantiles(values, n=100, method="inclusive")
-            p50, p90, p99 = cuts[49], cuts[89], cuts[98]
+            percentiles = statistics.quantiles(values, n=100, method="inclusive")
+            p50, p90, p99 = percentiles[49], percentiles[89], percentiles[98]
             lines.append(
                 f"{title:25} p50 {p50:6.1f}   p90 {p90:6.1f}   p99 {p99:6.1f}   "
                 f"most {max(values):6.1f}"

@@ -38,11 +38,11 @@ def running(command: Sequence[str]) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        if " on http" not in said:
+        line = process.stdout.readline()
+        if " on http" not in line:
             process.wait()
             raise GatewayError("the service did not start; what it says stands above")
-        yield said.split()[-1]
+        yield line.split()[-1]
     finally:
         process.terminate()
         process.wait()

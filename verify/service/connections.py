@@ -15,10 +15,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 10.0  # for a request's head; and for what still comes of one that was answered
-_HEAD_MOST = 16 << 10  # bytes
-_HEADERS_MOST = 100
-_PIPELINE_MOST = 8  # requests that wait for the answer to the one before
-_REST_MOST = 32 << 20  # bytes that are passed over behind an answer
+_HEAD_MAX = 16 << 10  # bytes
+_HEADERS_MAX = 100
+_PIPELINE_MAX = 8  # requests that wait for the answer to the one before
+_REST_MAX = 32 << 20  # bytes that are passed over behind an answer
 
 
 class _RefusedError(Exception):
@@ -28,12 +28,12 @@ class _RefusedError(Exception):
 class Connection(HttpToolsProtocol):
     """One client's. Of those that are no request yet the oldest makes place for a new one.
 
-    Class attributes are set by serving.py: `most` connections; `body_most` bytes on the
+    Class attributes are set by serving.py: `most` connections; `body_max` bytes on the
     line of one request; `refused` is called with the status of what is refused here.
     """
 
-    most: ClassVar[int] = 1024
-    body_most: ClassVar[int] = 1 << 22
+    max_connections: ClassVar[int] = 1024
+    body_max: ClassVar[int] = 1 << 22
     refused: ClassVar[Callable[[int], None]] = staticmethod(lambda status: None)
     _idle: ClassVar[dict[Connection, None]] = {}  # those without a request, the oldest first
 
@@ -46,9 +46,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._watch()
-        if len(self.connections) > self.most:
+        if len(self.connections) > self.max_connections:
             oldest = next(iter(self._idle))
-            problem = f"{self.most} connections are open, as many as may"
+            problem = f"{self.max_connections} connections are open, as many as may"
             oldest.refuse(429, problem, "ask as soon as you are connected; try again")
             oldest.transport.close()
             oldest._stop()
@@ -57,7 +57,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._bytes += len(data)
         if self.lingers or (self.cycle is not None and self.cycle.response_complete):
-            if self._bytes > _REST_MOST:
+            if self._bytes > _REST_MAX:
                 self.transport.close()
             if self.lingers:
                 return
@@ -71,9 +71,9 @@ class Connection(HttpToolsProtocol):
         self._watch()
 
     def _check(self) -> None:
-        if self._in_head and self._bytes > _HEAD_MOST:
-            raise self._no(431, f"its head has more than {_HEAD_MOST} bytes", "send a shorter one")
-        if self._in_message and self._bytes > self.body_most:
+        if self._in_head and self._bytes > _HEAD_MAX:
+            raise self._no(431, f"its head has more than {_HEAD_MAX} bytes", "send a shorter one")
+        if self._in_message and self._bytes > self.body_max:
             raise self._no(
                 413, f"{self._bytes} bytes so far", "send less sound, in chunks of 20 ms or more"
             )
@@ -101,17 +101,17 @@ class Connection(HttpToolsProtocol):
 
     def _measure(self, size: int) -> None:
         self._size += size
-        if self._size > _HEAD_MOST or len(self.headers) > _HEADERS_MOST:
+        if self._size > _HEAD_MAX or len(self.headers) > _HEADERS_MAX:
             raise self._no(
                 431,
-                f"its head has more than {_HEAD_MOST} bytes or {_HEADERS_MOST} headers",
+                f"its head has more than {_HEAD_MAX} bytes or {_HEADERS_MAX} headers",
                 "send a shorter one",
             )
 
     def on_headers_complete(self) -> None:
-        if len(self.pipeline) >= _PIPELINE_MOST:
+        if len(self.pipeline) >= _PIPELINE_MAX:
             raise self._no(
-                429, f"{_PIPELINE_MOST} requests wait for the answer before", "await each answer"
+                429, f"{_PIPELINE_MAX} requests wait for the answer before", "await each answer"
             )
         super().on_headers_complete()
         self._in_head = False
@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    def refuse(self, status: int, problem: str, mend: str) -> None:
+    def refuse(self, status: int, problem: str, hint: str) -> None:
         """Answer without the service, and close."""
         begun = self.cycle is not None and self.cycle.response_started
         if self.cycle is not None and not self.cycle.response_complete:
@@ -150,7 +150,7 @@ class Connection(HttpToolsProtocol):
             self.pipeline.clear()
         if not self.transport.is_closing() and not self.lingers:
             if not begun or self.cycle.response_complete:
-                self.transport.write(answer(status, problem, mend))
+                self.transport.write(answer(status, problem, hint))
                 type(self).refused(status)
             self.linger()
 
@@ -205,9 +205,9 @@ class _Lingering:
         self._connection.linger()
 
 
-def answer(status: int, problem: str, mend: str) -> bytes:
+def answer(status: int, problem: str, hint: str) -> bytes:
     """A whole response that refuses a request."""
-    errors = [{"field": "request", "problem": problem, "mend": mend}]
+    errors = [{"field": "request", "problem": problem, "hint": hint}]
     body = json.dumps({"errors": errors}).encode()
     retry = "Retry-After: 1\r\n" if status == 429 else ""
     head = (

@@ -29,7 +29,7 @@ from wakestate.words import Word
 Floats = NDArray[np.float32]
 
 
-class FirstLook:
+class DetectorReplay:
     """The int8 network of a model folder; `identity`: a hash of its files.
 
     `thresholds`: one for each state, above which it is sure; default: those of the folder.
@@ -50,7 +50,7 @@ class FirstLook:
         self._scale = manifest.logit.scale
         self._model, self._smoothing = word.model, word.detector.smoothing_steps
 
-    def sureness(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
+    def confidence(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
         above the state's threshold, the mean over the phases, float32[n]. Windows that do not lie
         in the cut are left out."""
@@ -78,15 +78,15 @@ class FirstLook:
 
 
 @dataclass(frozen=True)
-class SecondLook:
+class TrainedVerifier:
     """What decides: the network's logit and `weight` times how sure the first look was, together
     over the limit of the device's state. `wakes`: from which score on the device asks, by state.
     """
 
     network: Network
-    first: FirstLook
+    detector: DetectorReplay
     weight: float
-    limits: Floats
+    thresholds: Floats
     wakes: tuple[int, ...]
     threshold = 0.0
 
@@ -99,31 +99,31 @@ class SecondLook:
         return self.network.bands
 
     @classmethod
-    def load(cls, folder: Path, word: Word, model: Path) -> SecondLook:
+    def load(cls, folder: Path, word: Word, model: Path) -> TrainedVerifier:
         """Of a folder that training wrote, beside the first network's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
-        anew = f"`wakestate verifier train --model {model}` trains it anew"
+        retrain = f"`wakestate verifier train --model {model}` trains it anew"
         try:
             found = checked(Decision, facts)
-            for name in ("shipped", "wakes", "limits"):
+            for name in ("shipped", "wakes", "thresholds"):
                 for state in word.states:
                     if state not in getattr(found, name):
                         raise FileError(f"{name}: '{state}' is missing")
         except FileError as error:
-            raise GatewayError(f"{plain(folder / FACTS)}: {error}; {anew}") from None
-        first = FirstLook(word, model, [found.shipped[state] for state in word.states])
-        if found.first != first.identity:
+            raise GatewayError(f"{plain(folder / FACTS)}: {error}; {retrain}") from None
+        detector = DetectorReplay(word, model, [found.shipped[state] for state in word.states])
+        if found.detector != detector.identity:
             raise GatewayError(
-                f"{folder}: made beside another network than {model}; {anew}, "
+                f"{folder}: made beside another network than {model}; {retrain}, "
                 f"`verifier recalibrate --model {model}` fits it"
             )
-        limits = np.array([found.limits[state] for state in word.states], np.float32)
+        thresholds = np.array([found.thresholds[state] for state in word.states], np.float32)
         wakes = tuple(found.wakes[state] for state in word.states)
-        look = cls(network, first, found.weight, limits, wakes)
-        if not look._finite():
-            raise GatewayError(f"{plain(folder)}: its scores are no finite numbers; {anew}")
-        return look
+        trained = cls(network, detector, found.weight, thresholds, wakes)
+        if not trained._finite():
+            raise GatewayError(f"{plain(folder)}: its scores are no finite numbers; {retrain}")
+        return trained
 
     def _finite(self) -> bool:
         """Whether silence, the loudest sound and noise have scores."""
@@ -137,17 +137,17 @@ class SecondLook:
         """float32[n, frames, bands], in int8 steps of the front end, and the device's states as
         indices -> score[n], start[n], end[n]. Start and end are in frames from the first."""
         logit, start, end = self.network.score(features)
-        score = logit + np.float32(self.weight) * self.first.sureness(features, states)
-        return score - self.limits[states], start, end
+        score = logit + np.float32(self.weight) * self.detector.confidence(features, states)
+        return score - self.thresholds[states], start, end
 
 
 def sensitivity(word: Word, model: Path, verifier: Path) -> Sensitivity:
     """What makes a device, built of the folder `model`, the first of two looks of which that in the
     folder `verifier` is the second. GatewayError."""
-    look = SecondLook.load(verifier, word, model)
+    trained = TrainedVerifier.load(verifier, word, model)
     try:
         shipped = check_manifest(model, word).thresholds
     except ConvertError as error:
         raise GatewayError(str(error)) from None
-    wakes = zip(word.states, look.wakes, strict=True)
+    wakes = zip(word.states, trained.wakes, strict=True)
     return Sensitivity(word.name, {state: shipped[state] - wake for state, wake in wakes})

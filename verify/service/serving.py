@@ -23,12 +23,12 @@ from wakestate.verify.service import infer
 from wakestate.verify.service.app import Service, create_app
 from wakestate.verify.service.batching import Verifier
 from wakestate.verify.service.connections import Connection
-from wakestate.verify.service.detector import SecondLook
+from wakestate.verify.service.detector import TrainedVerifier
 from wakestate.words import Word
 
 KEYS = "WAKESTATE_KEYS"
-_KEY_LEAST = 16  # characters
-CONNECTIONS_MOST = 4096
+_KEY_MIN = 16  # characters
+CONNECTIONS_MAX = 4096
 _OTHER_FILES = 100  # than connections
 _END_S = 14  # until what still goes on after SIGTERM is cut; Service.END_S comes first
 
@@ -43,12 +43,12 @@ def missing(word: str, folder: Path) -> str:
     return ""
 
 
-def load_verifier(word: Word, folder: Path, model: Path) -> SecondLook:
+def load_verifier(word: Word, folder: Path, model: Path) -> TrainedVerifier:
     """Of a verifier's folder and the first network's. GatewayError."""
     problem = missing(word.name, folder)
     if problem:
         raise GatewayError(problem)
-    return SecondLook.load(folder, word, model)
+    return TrainedVerifier.load(folder, word, model)
 
 
 def load_keys(path: Path | None) -> tuple[str, ...]:
@@ -65,9 +65,9 @@ def load_keys(path: Path | None) -> tuple[str, ...]:
     if path is not None and not keys:
         raise GatewayError(f"{path}: no key in it; `openssl rand -hex 32 > {path}` makes one")
     for number, key in enumerate(keys, 1):  # the key itself is not told
-        if len(key) < _KEY_LEAST or not key.isascii() or not key.isprintable() or " " in key:
+        if len(key) < _KEY_MIN or not key.isascii() or not key.isprintable() or " " in key:
             raise GatewayError(
-                f"{where}: key {number}: allowed: {_KEY_LEAST} or more ASCII characters without "
+                f"{where}: key {number}: allowed: {_KEY_MIN} or more ASCII characters without "
                 "spaces; `openssl rand -hex 32` makes one"
             )
     return keys
@@ -91,8 +91,8 @@ def listen(host: str, port: int, keys: tuple[str, ...]) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        mend = "take another PORT, or 0 for any that is free"
-        raise GatewayError(f"{host}:{port}: {error.strerror}; {mend}") from None
+        hint = "take another PORT, or 0 for any that is free"
+        raise GatewayError(f"{host}:{port}: {error.strerror}; {hint}") from None
     return listener
 
 
@@ -117,8 +117,8 @@ def serve(
                 f"the front end does not compile: {error}; apt-get install gcc"
             ) from None
         service: Service = app.state.service
-        Connection.most = _connections()
-        Connection.body_most = 16 * settings.samples + (1 << 16)  # chunks of a byte have six
+        Connection.max_connections = _connections()
+        Connection.body_max = 16 * settings.samples + (1 << 16)  # chunks of a byte have six
         Connection.refused = service.metrics.refused
         config = uvicorn.Config(
             app,
@@ -165,9 +165,9 @@ class _Server(uvicorn.Server):
 def _connections() -> int:
     """How many may be open: as many files as the system allows, within reason."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MOST + _OTHER_FILES
+    wanted = CONNECTIONS_MAX + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         return max(soft - _OTHER_FILES, 1)
-    return CONNECTIONS_MOST
+    return CONNECTIONS_MAX

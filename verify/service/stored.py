@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wakestate.files import FileError, plain, reading, shown, sized
 
 Floats = NDArray[np.float32]
-_BYTES_MOST = 64 << 20  # of all arrays
-_ARRAYS_MOST = 100
-_CHANNELS_MOST = 1024
+_BYTES_MAX = 64 << 20  # of all arrays
+_ARRAYS_MAX = 100
+_CHANNELS_MAX = 1024
 STRIDES = ((2, 2), (2, 2), (1, 2))
 Threshold = Annotated[int, Field(ge=-(2**15), le=2**15)]
-Limit = Annotated[float, Field(ge=-1e6, le=1e6)]
+VerifierThreshold = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class _Facts(BaseModel):
@@ -44,10 +44,10 @@ class Decision(_Facts):
     """Of verifier.json: what decides, by device state; `first`: hash of the first network."""
 
     weight: float = Field(ge=0, le=1000)
-    first: str = Field(pattern="^[0-9a-f]{64}$")
+    detector: str = Field(pattern="^[0-9a-f]{64}$")
     shipped: dict[str, Threshold]
     wakes: dict[str, Threshold]
-    limits: dict[str, Limit]
+    thresholds: dict[str, VerifierThreshold]
 
 
 T = TypeVar("T", bound=_Facts)
@@ -69,12 +69,12 @@ def checked(kind: type[T], facts: Any) -> T:
 
 def read_arrays(path: Path) -> dict[str, Floats]:
     """The arrays of an .npz file, all of floats. FileError."""
-    with reading(sized(path, _BYTES_MOST)), warnings.catch_warnings(action="ignore"):
+    with reading(sized(path, _BYTES_MAX)), warnings.catch_warnings(action="ignore"):
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
-                if len(members) > _ARRAYS_MOST or sum(m.file_size for m in members) > _BYTES_MOST:
-                    raise ValueError(f"allowed: {_ARRAYS_MOST} arrays, {_BYTES_MOST} bytes")
+                if len(members) > _ARRAYS_MAX or sum(m.file_size for m in members) > _BYTES_MAX:
+                    raise ValueError(f"allowed: {_ARRAYS_MAX} arrays, {_BYTES_MAX} bytes")
                 return {m.filename.removesuffix(".npy"): _array(archive, m) for m in members}
         except Exception as error:  # a damaged file may raise anything
             why = plain(error, 300) or type(error).__name__
@@ -111,7 +111,7 @@ def check_weights(shape: Shape, weights: dict[str, Floats]) -> None:
         if array is None:
             raise FileError(f"{name}: is missing")
         fits = len(array.shape) == len(wanted) and all(
-            1 <= size <= _CHANNELS_MOST if want == 0 else size == want
+            1 <= size <= _CHANNELS_MAX if want == 0 else size == want
             for size, want in zip(array.shape, wanted, strict=True)
         )
         if not fits:

@@ -70,10 +70,10 @@ def generate(name: str, out: Path | None) -> None:
 def docs(out: Path | None) -> None:
     """Write docs/boards.md and docs/boards/."""
     from wakestate.boards import pages
-    from wakestate.files import write_whole
+    from wakestate.files import write_atomically
 
     for name, text in pages.pages().items():
-        write_whole((out or Path("docs")) / name, text)
+        write_atomically((out or Path("docs")) / name, text)
 
 
 @board.command(

@@ -39,6 +39,7 @@ def data() -> None:
     help="Clips with the phrase.",
 )
 @click.option(
+    "--confusables",
     "--near-misses",
     type=options.NATURAL,
     help="Clips of near misses.  [default: two thirds of the positives]",
@@ -71,7 +72,7 @@ def synthesize(
     data: Path | None,
     seed: int,
     positives: int,
-    near_misses: int | None,
+    confusables: int | None,
     general: int | None,
     engines: str,
     downloads: Path,
@@ -85,15 +86,15 @@ def synthesize(
     and removes what is too many.
     """
     need_synthesis()
-    from wakestate.train.synthesis.make import Recipe, make_data
+    from wakestate.train.synthesis.make import SynthesisConfig, make_data
     from wakestate.train.synthesis.script import Counts
 
-    near = 2 * positives // 3 if near_misses is None else near_misses
-    counts = Counts(positives, near, positives // 3 if general is None else general)
-    recipe = Recipe(counts, seed, tuple(engines.split(",")), downloads, recorded)
+    confusables = 2 * positives // 3 if confusables is None else confusables
+    counts = Counts(positives, confusables, positives // 3 if general is None else general)
+    config = SynthesisConfig(counts, seed, tuple(engines.split(",")), downloads, recorded)
     loaded = word.load()
     warn_of_copies(word, loaded)
-    return make_data(loaded, data_folder(data, word), recipe)
+    return make_data(loaded, data_folder(data, word), config)
 
 
 @data.command(epilog="Example: wakestate data benchmark")

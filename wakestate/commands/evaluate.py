@@ -121,7 +121,7 @@ def _measure(
     from wakestate.train.report.tables import BY_NAME, tables
 
     out = _out(given, word) / "evaluate.json"
-    start, kept = time.monotonic(), out.parent / "heard"
+    start, resume_folder = time.monotonic(), out.parent / "heard"
     Device(library, loaded)  # refuses a missing or foreign one before any sound is read
     try:
         measured = evaluate(
@@ -131,13 +131,13 @@ def _measure(
             given["split"],
             options.CACHE,
             chosen,
-            kept,
+            resume_folder,
         )
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the sound in work", file=sys.stderr)
         raise
     write(measured, out)
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(resume_folder, ignore_errors=True)
     for table in tables(measured):
         if table.title != BY_NAME:
             print(table.markdown(), end="\n\n")

@@ -34,11 +34,11 @@ def endpoints(
     Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
     on the same pool; prints what both tell on a split.
     """
-    from wakestate.train.experiments.aligned import go_on, measure
+    from wakestate.train.experiments.aligned import continue_training, measure
 
     loaded, folder, run = word.load(), data_folder(data, word), run or Path("runs") / word.name
     models = {
-        method: go_on(loaded, folder, also, run, options.CACHE, method)
+        method: continue_training(loaded, folder, also, run, options.CACHE, method)
         for method in ("regression", "aligned")
     }
     return measure(loaded, folder, split, options.CACHE, models)

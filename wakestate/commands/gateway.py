@@ -36,7 +36,7 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
 
 @gateway.command(
     epilog="Example: wakestate gateway run --from /dev/ttyACM0 "
-    "--post http://127.0.0.1:8080 --first-of-two"
+    "--post http://127.0.0.1:8080 --two-stage"
 )
 @click.option(
     "--from",
@@ -77,7 +77,7 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     "--baud", type=options.POSITIVE, default=1_000_000, show_default=True, help="Of a port."
 )
 @click.option(
-    "--first-of-two",
+    "--two-stage",
     is_flag=True,
     help="Let each device wake more readily on --word "
     "while its wakes are verified: at the thresholds in verifier.json.",
@@ -94,7 +94,7 @@ def run(
     sources: Sequence[str],
     post: str | None,
     key_file: Path | None,
-    first_of_two: bool,
+    two_stage: bool,
     **given: Any,
 ) -> int:
     """Take the sound of wakes from devices, to the service or into a folder.
@@ -117,7 +117,7 @@ def run(
         raise click.UsageError(f"--from {twice[0]}: given twice; name each device once")
     key = load_key(key_file) if key_file else None
     service = Service(post, key) if post is not None else None
-    first = sensitivity(word, model, verifier) if first_of_two else None
+    first = sensitivity(word, model, verifier) if two_stage else None
     return take(
         Taken(
             list(sources),

@@ -93,12 +93,12 @@ def generate(
 ) -> None:
     """Model folder -> the C that the firmware is built from."""
     from wakestate.convert.emit import compile_word, emit
-    from wakestate.convert.manifest import deaf, read_manifest
+    from wakestate.convert.manifest import never_wakes, read_manifest
 
     loaded, folder = word.load(), model or word.model
     for path in emit(word.path, folder, out, kernels, copies=not without_copies):
         print(path)
-    if deaf(loaded, read_manifest(folder)):
+    if never_wakes(loaded, read_manifest(folder)):
         print(
             f"{folder}: warning: no thresholds are set, so nothing wakes it; wakestate evaluate "
             f"--word {word.path} --model {folder} --set-thresholds",
@@ -174,7 +174,7 @@ def only_compile(
 @options.table
 def compile_tflite(tflite: Path, board: str, stream: bool) -> Printed:
     """Any int8 .tflite to C for a board, and what it costs there."""
-    from wakestate.boards.building import build_aloud, check_tools
+    from wakestate.boards.building import build_verbosely, check_tools
     from wakestate.boards.schema import load_board
     from wakestate.commands.bench import count_model
     from wakestate.convert.compile.names import model_name
@@ -184,7 +184,7 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> Printed:
     name = model_name(tflite) + ("_stream" if stream else "")
     if not tflite.is_file():
         raise click.UsageError(f"{file}: no such file; give a .tflite file")
-    build_aloud(
+    build_verbosely(
         "firmware/compile.mk",
         "all",
         f"BOARD={board}",

@@ -64,7 +64,7 @@ class Programs:
 
     def build(self, goal: str, *variables: str) -> None:
         """Make a goal of firmware/build.mk; messages go to stderr. UserError."""
-        from wakestate.boards.building import build_aloud, check_tools
+        from wakestate.boards.building import build_verbosely, check_tools
         from wakestate.boards.schema import load_board
 
         check_tools(load_board(self.board))
@@ -81,7 +81,7 @@ class Programs:
                     f"{word.path}, {model}: make takes no blanks and signs in names; rename them"
                 )
             given += [f"WORDFILE_{word.name}={word.path}", f"MODEL_{word.name}={model}"]
-        build_aloud("firmware/build.mk", goal, *given, *variables)
+        build_verbosely("firmware/build.mk", goal, *given, *variables)
 
 
 def built_library(word: WordFile, model: Path | None, given: Path | None) -> Path:
@@ -146,7 +146,7 @@ def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
 
     What is no 16 kHz mono WAV is decoded.
     """
-    return _hear(Programs("host", words, model), **given)
+    return _emulate(Programs("host", words, model), **given)
 
 
 @click.command(epilog="Example: wakestate qemu --board mps2-an385 --scores kitchen.wav")
@@ -160,10 +160,10 @@ def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
 def qemu(words: Sequence[WordFile], model: Path | None, board: str, **given: Any) -> int:
     """Hear AUDIO, or the sample, in a board's firmware, in QEMU."""
     _need_qemu(board)
-    return _hear(Programs(board, words, model), **given)
+    return _emulate(Programs(board, words, model), **given)
 
 
-def _hear(
+def _emulate(
     programs: Programs, state: str | None, scores: bool, program: Path | None, audio: str | None
 ) -> int:
     from wakestate.boards import sound
@@ -177,7 +177,9 @@ def _hear(
     if program is None:
         programs.build("emulator")
     given = [*(["--state", state] if state is not None else []), *(["--scores"] if scores else [])]
-    return sound.hear(board, program or programs.emulator, given, audio or _sample(programs))
+    return sound.run_emulator(
+        board, program or programs.emulator, given, audio or _sample(programs)
+    )
 
 
 def _sample(programs: Programs) -> str:
@@ -220,8 +222,10 @@ def size(word: WordFile, model: Path | None, board: str) -> Printed:
     programs.build("device")
     device = budget.within(facts, programs.device)
     image = build_image(Subject(word.name, word.path, model or word.model), facts)
-    least = table.sizes(image, word.name, facts)
-    return Printed(f"{device.text}\n{least.text}", {"device": device.data, "least": least.data})
+    smallest = table.sizes(image, word.name, facts)
+    return Printed(
+        f"{device.text}\n{smallest.text}", {"device": device.data, "smallest": smallest.data}
+    )
 
 
 def _on_board(
@@ -245,12 +249,12 @@ def _on_board(
     image = elf or programs.device
     audio = audio or next(iter(words[0].samples), None)
     with sound.plain_wav(audio) if audio else nullcontext() as path:
-        heard = [path] if path else []
+        files = [path] if path else []
         if verb == "flash":
-            return flash.flash(facts, image, heard, port)
+            return flash.flash(facts, image, files, port)
         if verb == "monitor":
-            return flash.monitor(facts, image, heard, port)
-        return flash.debug(facts, image, heard)
+            return flash.monitor(facts, image, files, port)
+        return flash.debug(facts, image, files)
 
 
 def _board_command(function: Any) -> Any:

@@ -193,5 +193,5 @@ def demo(
     programs.build("emulator" if board == "host" else "device")
     program = programs.emulator if board == "host" else programs.device
     with contextlib.ExitStack() as stack:
-        heard = [stack.enter_context(sound.plain_wav(one)) for one in audio or word.samples]
-        return demonstration.demo(load_board(board), program, heard, own, first)
+        files = [stack.enter_context(sound.plain_wav(one)) for one in audio or word.samples]
+        return demonstration.demo(load_board(board), program, files, own, first)

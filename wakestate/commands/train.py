@@ -144,8 +144,8 @@ def train(
         seed=given["seed"],
         rounds=given["rounds"],
         batches=given["batches"],
-        rounded=given["quantization_aware"],
-        near=given["confusables"],
+        quantization_aware=given["quantization_aware"],
+        confusable=given["confusables"],
         **({"rate": given["rate"]} if given["rate"] else {}),
     )
     if given["conditioning"]:

@@ -104,9 +104,9 @@ def train(
     library = built_library(word, model, library)
     from wakestate.verify.learning.examples import Amounts
     from wakestate.verify.learning.fit import train as fit
-    from wakestate.verify.learning.fitter import Recipe
+    from wakestate.verify.learning.fitter import TrainConfig
 
-    recipe = Recipe(
+    train_config = TrainConfig(
         given["kind"], given["windows"], given["seed"], given["epochs"], given["batches"]
     )
     run = out or Path("runs/verify") / word.name
@@ -122,7 +122,7 @@ def train(
             model or word.model,
             wakes,
             run,
-            recipe,
+            train_config,
             Amounts().times(amount),
         )
     )
@@ -164,17 +164,17 @@ def recalibrate(
     library = built_library(word, model, library)
     from wakestate.train.evaluation.device import library_hash
     from wakestate.verify.learning.examples import Amounts
-    from wakestate.verify.learning.thresholds import decide_anew
+    from wakestate.verify.learning.thresholds import recalibrate_thresholds
 
-    kept = f"{word.name}-held-{amount:g}-{library_hash(library)[:8]}"
-    decide_anew(
+    cache_name = f"{word.name}-held-{amount:g}-{library_hash(library)[:8]}"
+    recalibrate_thresholds(
         word.load(),
         data_folder(data, word),
         also,
         options.CACHE,
         library,
         model or word.model,
-        wakes or Path("runs/verify") / kept,
+        wakes or Path("runs/verify") / cache_name,
         target,
         Amounts().times(amount),
     )
@@ -209,10 +209,10 @@ def measure(
     library = built_library(word, model, library)
     from wakestate.verify.learning.measure import System
     from wakestate.verify.learning.measure import measure as measured
-    from wakestate.verify.service.detector import SecondLook
+    from wakestate.verify.service.detector import TrainedVerifier
 
     loaded = word.load()
-    network = SecondLook.load(target, loaded, model or word.model)
+    network = TrainedVerifier.load(target, loaded, model or word.model)
     system = System(loaded, library, network, data_folder(data, word), split, options.CACHE)
     return measured(system, (out or Path("build") / word.name) / "verify.json")
 

@@ -50,16 +50,16 @@ def confusables(word: WordFile, limit: int) -> Printed:
     """What sounds like the phrase, the nearest first; 1.0 is one phone too many.
 
     Words, pairs and triples of words. `wakestate data synthesize` speaks them as near misses;
-    [data] near in the word file adds more.
+    [data] confusables in the word file adds more.
     """
     need_synthesis()
-    from wakestate.train.synthesis.near import near_misses, pronounce
+    from wakestate.train.synthesis.confusables import confusables, pronounce
 
     loaded = word.load()
-    found = near_misses(loaded.phrase, limit)
+    found = confusables(loaded.phrase, limit)
     lines = [f"{loaded.phrase}: {' '.join(pronounce(loaded.phrase))}"]
-    lines += [f"{near.distance:6.2f}  {near.text}" for near in found]
-    lines += [f"  [data] near  {text}" for text in loaded.data.near]
+    lines += [f"{confusable.distance:6.2f}  {confusable.text}" for confusable in found]
+    lines += [f"  [data] confusables  {text}" for text in loaded.data.confusables]
     rows = [{"distance": round(n.distance, 2), "text": n.text} for n in found]
     return Printed("\n".join(lines), rows)
 

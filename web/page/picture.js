@@ -7,7 +7,7 @@ const LABELS = 48; // px: the column of the score's labels
 const LOWEST = -5.5, HIGHEST = [9, 12]; // logits of the score's axis; it goes up to most thresholds
 const FONT = "11px system-ui, sans-serif";
 const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
-const LEAST_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
+const MIN_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
 const RAMPS = {
   dark: ["#0b1020", "#1b2450", "#44307c", "#86397f", "#cf4f63", "#f58a4b", "#fcd27a", "#fffbe0"],
   light: ["#ffffff", "#e6eefb", "#c2d6f3", "#93b4e6", "#5f8bd4", "#3a60b4", "#263a86", "#141f4d"],
@@ -156,7 +156,7 @@ export class Picture {
       while (level < 255 && (left -= counts[level]) > 0) level++;
       return level - 128;
     };
-    const low = quantile(0.35), high = Math.max(low + LEAST_RANGE, quantile(0.995));
+    const low = quantile(0.35), high = Math.max(low + MIN_RANGE, quantile(0.995));
     this.levels ??= [low, high];
     this.levels = [low, high].map((x, i) => this.levels[i] + 0.06 * (x - this.levels[i]));
     return this.levels;

@@ -1,7 +1,7 @@
 // What was heard so far: sound, columns, scores, wakes and device states, by sample.
 import { SCORE, WAKE, eachEvent } from "./engine.js";
 
-const MOST_S = 600; // of the microphone's sound that is kept
+const MAX_S = 600; // of the microphone's sound that is kept
 const DROP_S = 60;
 
 /** A typed array that grows at its end, and may lose its beginning. */
@@ -63,7 +63,7 @@ export class Trace {
   /** Forgets the beginning of what goes on for long. */
   trim() {
     const { rate, hop, bands } = this.facts;
-    if (this.samples - this.first < (MOST_S + DROP_S) * rate) return;
+    if (this.samples - this.first < (MAX_S + DROP_S) * rate) return;
     const dropped = Math.floor((DROP_S * rate) / hop) * hop;
     this.first += dropped;
     this.pcm.drop(dropped);

@@ -7,8 +7,8 @@
 
 /* Steps that a detector can average: three bytes of RAM for each, in every word. A word file may
  * ask for 16. */
-#ifndef WS_SMOOTHING_MOST
-#define WS_SMOOTHING_MOST 16
+#ifndef WS_SMOOTHING_MAX
+#define WS_SMOOTHING_MAX 16
 #endif
 
 /* Around declarations of C, for C++. */

@@ -53,7 +53,7 @@ typedef enum {
     WS_ERROR_ENGINE,   /* NULL instead of an engine, or one not started */
     WS_ERROR_WORD,  /* no such word; no word at all, or more than 255; NULL instead of a model; or
                        the device states of two words differ */
-    WS_ERROR_CONFIG /* smoothing above WS_SMOOTHING_MOST */
+    WS_ERROR_CONFIG /* smoothing above WS_SMOOTHING_MAX */
 } ws_status;
 
 /* How one word is heard. All zeros: as its model ships. */
@@ -104,11 +104,11 @@ typedef struct ws_word_state {
     uint32_t near_age;            /* samples since the highest near step */
     int32_t near_start, near_end; /* samples from there back to the word's ends */
     int16_t near_score;
-    int8_t outputs[WS_SMOOTHING_MOST][WS_OUTPUTS]; /* ring */
-    uint8_t newest;                                /* index into outputs */
-    uint8_t phase;                                 /* columns there of the next step */
-    uint8_t pending;                               /* bit for each event that ws_poll has to give */
-    uint8_t state;                                 /* at the newest step */
+    int8_t outputs[WS_SMOOTHING_MAX][WS_OUTPUTS]; /* ring */
+    uint8_t newest;                               /* index into outputs */
+    uint8_t phase;                                /* columns there of the next step */
+    uint8_t pending;                              /* bit for each event that ws_poll has to give */
+    uint8_t state;                                /* at the newest step */
     uint8_t near_state;
     bool near_open;
 } ws_word_state;

@@ -5,7 +5,7 @@
 #include "programs/common/text.h"
 #include "semihosting.h"
 
-#define ARGUMENTS_MOST 32
+#define ARGUMENTS_MAX 32
 
 /* A first argument that is the board's, not the program's: tell on stderr how deep the stack went.
  */
@@ -29,14 +29,14 @@ __attribute__((noinline)) static void report_stack(bool wanted) {
 
 int ws_board_main(void) {
     static char text[8192];
-    static const char *arguments[ARGUMENTS_MOST];
+    static const char *arguments[ARGUMENTS_MAX];
     ws_semihosting_start();
     if (!ws_semihosting_arguments(text, sizeof text)) {
         return refuse("board: the arguments are too long; give fewer files at a time\n");
     }
     int count = 0;
     for (char *c = text; *c != '\0';) {
-        if (count == ARGUMENTS_MOST) {
+        if (count == ARGUMENTS_MAX) {
             return refuse("board: too many arguments; give fewer files at a time\n");
         }
         arguments[count++] = c;

@@ -123,10 +123,10 @@ void ws_json_number(ws_text *text, const char *key, uint64_t value, int decimals
     if (decimals == 0) ws_text_number(text, value, 1);
 }
 
-uint32_t ws_number_in(const char **text, uint32_t most) {
+uint32_t ws_number_in(const char **text, uint32_t limit) {
     uint64_t number = 0;
     for (; **text >= '0' && **text <= '9'; (*text)++) {
-        if (number <= most) number = number * 10 + (uint64_t)(**text - '0');
+        if (number <= limit) number = number * 10 + (uint64_t)(**text - '0');
     }
-    return number < most ? (uint32_t)number : most;
+    return number < limit ? (uint32_t)number : limit;
 }

@@ -50,7 +50,7 @@ static bool fill(ws_wav *wav) {
 }
 
 /* Makes up to `count` bytes lie unread from `bytes + begin`; how many do. */
-static size_t ahead(ws_wav *wav, size_t count) {
+static size_t buffered(ws_wav *wav, size_t count) {
     while (wav->end - wav->begin < count && fill(wav)) {
     }
     size_t unread = wav->end - wav->begin;
@@ -60,7 +60,7 @@ static size_t ahead(ws_wav *wav, size_t count) {
 /* Up to `count` bytes into `out` (NULL skips them); fewer only at the end or on a fault. */
 static size_t take(ws_wav *wav, uint8_t *out, size_t count) {
     size_t done = 0;
-    while (done < count && ahead(wav, 1) > 0) {
+    while (done < count && buffered(wav, 1) > 0) {
         size_t part = wav->end - wav->begin;
         if (part > count - done) part = count - done;
         if (out != NULL) memcpy(out + done, wav->bytes + wav->begin, part);
@@ -127,13 +127,13 @@ static bool size_unknown(uint64_t size) {
 static bool begin_data(ws_wav *wav, uint64_t size, uint64_t offset) {
     /* A pipe's length, and in QEMU even that of a named one, says nothing. */
     bool known = wav->length >= 0 && (uint64_t)wav->length >= offset;
-    uint64_t held = known ? (uint64_t)wav->length - offset : 0;
-    bool whole = known && size <= held;
+    uint64_t stored = known ? (uint64_t)wav->length - offset : 0;
+    bool whole = known && size <= stored;
     wav->endless = !whole && size_unknown(size);
     wav->left = wav->endless ? 0 : size;
     wav->promised = wav->read + size;
     if (size == 0 || wav->endless) return true; /* of 0, what follows tells */
-    if (known && !whole) return truncated(wav, size, held);
+    if (known && !whole) return truncated(wav, size, stored);
     if (size % 2 != 0) return fail(wav, "the data ends within a sample; copy it again");
     return true;
 }
@@ -186,7 +186,7 @@ static const char *framed_format(ws_wav *wav) {
     bool ac3 = b[0] == 0x0Bu && b[1] == 0x77u;
     bool transport = b[0] == 0x47u; /* MPEG-TS: every 188 bytes */
     if (!adts && !mpeg && !ac3 && !transport) return NULL;
-    size_t count = ahead(wav, LOOK_AHEAD);
+    size_t count = buffered(wav, LOOK_AHEAD);
     b = wav->bytes + wav->begin; /* may have moved */
     if (transport) {
         return count > 564 && b[188] == b[0] && b[376] == b[0] && b[564] == b[0] ? "MPEG-TS" : NULL;
@@ -251,7 +251,7 @@ bool ws_wav_open(ws_wav *wav, int file, bool raw) {
     wav->file = file;
     wav->length = file == ws_io.in ? -1 : ws_io_length(file);
 
-    size_t got = ahead(wav, WS_WAV_RIFF);
+    size_t got = buffered(wav, WS_WAV_RIFF);
     const uint8_t *riff = wav->bytes;
     if (wav->failed) return false;
     if (got == 0 && wav->length > 0) return fail(wav, UNREADABLE); /* a folder, in QEMU */
@@ -285,7 +285,7 @@ static bool is_chunk(const uint8_t *head) {
 /* Behind the data that the header promised: more chunks, or the sound of a program that did not
  * know how much there would be. False at the end. */
 static bool more_data(ws_wav *wav) {
-    while (ahead(wav, 8) == 8 && is_chunk(wav->bytes + wav->begin)) {
+    while (buffered(wav, 8) == 8 && is_chunk(wav->bytes + wav->begin)) {
         uint8_t head[8];
         (void)take(wav, head, sizeof head);
         uint32_t size = u32(head + 4);
@@ -296,7 +296,7 @@ static bool more_data(ws_wav *wav) {
             return fail(wav, "what follows the sound is cut off or damaged; copy it again");
         }
     }
-    wav->endless = !wav->failed && ahead(wav, 8) == 8;
+    wav->endless = !wav->failed && buffered(wav, 8) == 8;
     return wav->endless;
 }
 

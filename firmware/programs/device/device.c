@@ -11,13 +11,13 @@
 #include "programs/common/words.h"
 #include "uplink/uplink.h"
 
-#define LAMP_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
+#define LED_SAMPLES WS_SAMPLE_RATE /* how long it is lit */
 #define NO_STATE (-1)
-#define COMMAND_MOST 160
-#define LATE_MOST_MS 1000u
-#define MUTE_MOST_MS 3600000u
+#define COMMAND_MAX 160
+#define LATE_MAX_MS 1000u
+#define MUTE_MAX_MS 3600000u
 /* The longest answer to a command, and the events that may come before it is out. */
-#define LINES_MOST 1024u
+#define LINES_MAX 1024u
 #ifndef WS_DEVICE_HOPS
 #define WS_DEVICE_HOPS 8u /* in the ring: 80 ms at a hop of 10 ms */
 #endif
@@ -40,17 +40,17 @@ static uint32_t expected; /* number of the next one */
 static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
 
-static uint64_t missed;     /* samples lost, in all */
-static uint64_t untold;     /* of these, not yet told by an event */
-static uint32_t overruns;   /* times that the main loop was too late */
-static uint64_t lamp_off;   /* the sample at which the lamp goes out */
-static bool late;           /* the command `late`: no hop is taken ... */
-static uint32_t late_until; /* ... before so many have come in */
+static uint64_t missed;        /* samples lost, in all */
+static uint64_t unreported;    /* of these, not yet told by an event */
+static uint32_t overruns;      /* times that the main loop was too late */
+static uint64_t led_off;       /* the sample at which the lamp goes out */
+static bool stalled;           /* the command `late`: no hop is taken ... */
+static uint32_t stalled_until; /* ... before so many have come in */
 static unsigned pins_last, pins_taken;
-static char command[COMMAND_MOST];
+static char command[COMMAND_MAX];
 static size_t command_length;
-static bool command_damaged;   /* bytes of it were lost */
-static char lines[LINES_MOST]; /* what is said and the port has not yet taken */
+static bool command_damaged;  /* bytes of it were lost */
+static char lines[LINES_MAX]; /* what is said and the port has not yet taken */
 static size_t lines_length;
 
 static size_t offer(void *to, const uint8_t *bytes, size_t count) {
@@ -72,9 +72,9 @@ static void flush(void) {
 }
 
 /* Lines wait here and go out by `pump`: the main loop does not wait for the port. */
-static bool say(int file, const void *bytes, size_t count) {
+static bool queue_text(int file, const void *bytes, size_t count) {
     (void)file;
-    if (count > LINES_MOST - lines_length) flush(); /* the port stands still */
+    if (count > LINES_MAX - lines_length) flush(); /* the port stands still */
     memcpy(lines + lines_length, bytes, count);
     lines_length += count;
     return true;
@@ -104,7 +104,7 @@ bool ws_device_set_state(unsigned state) {
 
 /* Of any type but an event's. */
 static void begin(ws_text *line, const char *type) {
-    ws_text_begin(line, say, 0);
+    ws_text_begin(line, queue_text, 0);
     ws_json_begin(line, type);
 }
 
@@ -113,7 +113,7 @@ static void end(ws_text *line) {
     (void)ws_text_flush(line);
 }
 
-static void tell(const char *type, const char *problem) {
+static void emit(const char *type, const char *problem) {
     ws_text line;
     begin(&line, type);
     ws_json_string(&line, "text", problem);
@@ -121,16 +121,16 @@ static void tell(const char *type, const char *problem) {
 }
 
 /* A wake, or with `event` NULL the new state. */
-static void tell_event(uint64_t sample, const ws_event *event, unsigned state) {
+static void emit_event(uint64_t sample, const ws_event *event, unsigned state) {
     ws_text line;
-    ws_text_begin(&line, say, 0);
+    ws_text_begin(&line, queue_text, 0);
     ws_event_json(&line, NULL, sample, event, state);
-    if (untold > 0) ws_json_number(&line, "lost", untold, 0);
-    untold = 0;
+    if (unreported > 0) ws_json_number(&line, "lost", unreported, 0);
+    unreported = 0;
     end(&line);
 }
 
-static void tell_ready(void) {
+static void emit_ready(void) {
     ws_text line;
     begin(&line, "ready");
     ws_json_string(&line, "board", BOARD_NAME);
@@ -140,7 +140,7 @@ static void tell_ready(void) {
     end(&line);
 }
 
-static void tell_stats(void) {
+static void emit_stats(void) {
     ws_text line;
     begin(&line, "stats");
     ws_json_number(&line, "t", ws_milliseconds(engine.engine.samples + missed), 3);
@@ -169,7 +169,7 @@ static const char *after(const char *text, const char *verb) {
 }
 
 /* A line for each word: how it is heard now. */
-static void tell_words(void) {
+static void emit_words(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         ws_text line;
         begin(&line, "word");
@@ -193,7 +193,7 @@ static void configure(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         (void)ws_configure(&engine, word, &settings.configs[word]);
     }
-    tell_words();
+    emit_words();
 }
 
 /* `word NAME on|off` */
@@ -205,7 +205,7 @@ static void switch_word(const char *rest) {
         configure();
         return;
     }
-    tell("error", "word needs one of " WS_WORD_NAMES ", and on or off");
+    emit("error", "word needs one of " WS_WORD_NAMES ", and on or off");
 }
 
 /* `near NUMBER`: of all words. */
@@ -223,7 +223,7 @@ static void set_sensitivity(const char *given) {
     if (ws_sensitivity_set(&settings, given, &problem)) {
         configure();
     } else {
-        tell("error", ws_text_string(&problem));
+        emit("error", ws_text_string(&problem));
     }
 }
 
@@ -234,21 +234,21 @@ static void set_state(const char *name) {
     if (ws_states_find(name, &state, &problem)) {
         (void)ws_device_set_state(state);
     } else {
-        tell("error", ws_text_string(&problem));
+        emit("error", ws_text_string(&problem));
     }
 }
 
 static void stall(uint32_t ms) {
-    late_until = atomic_load(&came) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
-    late = true;
+    stalled_until = atomic_load(&came) + (ms * (WS_SAMPLE_RATE / 1000) + WS_HOP - 1) / WS_HOP;
+    stalled = true;
 }
 
-static void obey(void) {
+static void handle_command(void) {
     const char *rest;
     if ((rest = after(command, "state ")) != NULL) {
         set_state(rest);
     } else if (strcmp(command, "stats") == 0) {
-        tell_stats();
+        emit_stats();
     } else if (strcmp(command, "uplink on") == 0 || strcmp(command, "uplink off") == 0) {
         switch_uplink(command[8] == 'n');
     } else if (strcmp(command, "stop") == 0) {
@@ -256,15 +256,15 @@ static void obey(void) {
     } else if ((rest = after(command, "stop ")) != NULL) {
         ws_uplink_stop(&uplink, (uint16_t)ws_number_in(&rest, UINT16_MAX));
     } else if ((rest = after(command, "late ")) != NULL) {
-        stall(ws_number_in(&rest, LATE_MOST_MS)); /* the watchdog bites later */
+        stall(ws_number_in(&rest, LATE_MAX_MS)); /* the watchdog bites later */
     } else if (strcmp(command, "mute") == 0) {
         ws_mute(&engine, WS_FOREVER);
     } else if ((rest = after(command, "mute ")) != NULL) {
-        ws_mute(&engine, (uint64_t)ws_number_in(&rest, MUTE_MOST_MS) * (WS_SAMPLE_RATE / 1000));
+        ws_mute(&engine, (uint64_t)ws_number_in(&rest, MUTE_MAX_MS) * (WS_SAMPLE_RATE / 1000));
     } else if (strcmp(command, "unmute") == 0) {
         ws_mute(&engine, 0);
     } else if (strcmp(command, "words") == 0) {
-        tell_words();
+        emit_words();
     } else if ((rest = after(command, "word ")) != NULL) {
         switch_word(rest);
     } else if ((rest = after(command, "sensitivity ")) != NULL) {
@@ -272,20 +272,20 @@ static void obey(void) {
     } else if ((rest = after(command, "near ")) != NULL) {
         set_near(rest);
     } else {
-        tell("error",
+        emit("error",
              "unknown command; allowed: state STATE, stats, words, word NAME on|off, sensitivity "
              "NUMBER [WORD] [STATE], near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop "
              "[NUMBER], late MILLISECONDS");
     }
 }
 
-static void obey_line(void) {
+static void handle_line(void) {
     command[command_length] = '\0';
     command_length = 0;
     if (command_damaged) {
-        tell("error", "bytes of a command were lost; send it again, one command at a time");
+        emit("error", "bytes of a command were lost; send it again, one command at a time");
     } else {
-        obey();
+        handle_command();
     }
     command_damaged = false;
 }
@@ -295,16 +295,16 @@ static void obey_line(void) {
  * taken before the port has taken the answer to the one before. */
 static bool take_command(void) {
     if (lines_length > 0) return true;
-    for (unsigned count = 0; count < COMMAND_MOST; count++) {
+    for (unsigned count = 0; count < COMMAND_MAX; count++) {
         int c = ws_driver_receive();
         if (c < 0) return false;
         if (c == '\0') {
             command_damaged = true;
         } else if (c != '\r' && c != '\n') {
             /* Too long a line is cut, and so is no command. */
-            if (command_length < COMMAND_MOST - 1) command[command_length++] = (char)c;
+            if (command_length < COMMAND_MAX - 1) command[command_length++] = (char)c;
         } else if (command_length > 0 || command_damaged) {
-            obey_line();
+            handle_line();
             return true;
         }
     }
@@ -316,7 +316,7 @@ static void read_state_pins(void) {
     unsigned now = ws_driver_state_pins();
     if (now == pins_last && now != pins_taken) {
         pins_taken = now;
-        if (!ws_device_set_state(now)) tell("error", "the state pins show no state of the model");
+        if (!ws_device_set_state(now)) emit("error", "the state pins show no state of the model");
     }
     pins_last = now;
 }
@@ -325,10 +325,10 @@ static void change_state(void) {
     int state = atomic_exchange(&wanted, NO_STATE);
     if (state == NO_STATE || state == engine.engine.state) return;
     (void)ws_set_state(&engine, (unsigned)state);
-    tell_event(engine.engine.samples + missed, NULL, (unsigned)state);
+    emit_event(engine.engine.samples + missed, NULL, (unsigned)state);
 }
 
-static void hear(const int16_t *pcm) {
+static void process(const int16_t *pcm) {
     ws_uplink_hear(&uplink, pcm, WS_HOP);
     for (size_t used = 0; used < WS_HOP;) {
         used += ws_push(&engine, pcm + used, WS_HOP - used);
@@ -336,19 +336,19 @@ static void hear(const int16_t *pcm) {
         while (ws_poll(&engine, &event)) {
             if (event.type == WS_EVENT_SCORE) continue;
             if (event.type == WS_EVENT_WAKE) {
-                ws_driver_lamp(true);
-                lamp_off = event.sample + LAMP_SAMPLES;
+                ws_driver_led(true);
+                led_off = event.sample + LED_SAMPLES;
                 ws_uplink_wake(&uplink, &event); /* the engine's samples: what is sent */
             }
             event.sample += missed;
             event.start += missed; /* too late by what was missed within the word itself */
             event.end += missed;
-            tell_event(event.sample, &event, event.state);
+            emit_event(event.sample, &event, event.state);
         }
     }
-    if (lamp_off != 0 && engine.engine.samples >= lamp_off) {
-        ws_driver_lamp(false);
-        lamp_off = 0;
+    if (led_off != 0 && engine.engine.samples >= led_off) {
+        ws_driver_led(false);
+        led_off = 0;
     }
 }
 
@@ -362,10 +362,10 @@ static bool take_hops(void) {
         if (gap > 0) {
             overruns++;
             missed += (uint64_t)gap * WS_HOP;
-            untold += (uint64_t)gap * WS_HOP;
+            unreported += (uint64_t)gap * WS_HOP;
             ws_uplink_missed(&uplink, (uint64_t)gap * WS_HOP);
         }
-        hear(hop.pcm);
+        process(hop.pcm);
         ws_driver_feed_watchdog();
         any = true;
     }
@@ -373,9 +373,9 @@ static bool take_hops(void) {
 }
 
 /* The command `late`: hops come in, and none is taken. */
-static bool is_late(void) {
-    late = late && (int32_t)(late_until - atomic_load(&came)) > 0 && !ws_driver_ended();
-    return late;
+static bool is_stalled(void) {
+    stalled = stalled && (int32_t)(stalled_until - atomic_load(&came)) > 0 && !ws_driver_ended();
+    return stalled;
 }
 
 int ws_board_main(void) {
@@ -383,7 +383,7 @@ int ws_board_main(void) {
     ws_uplink_reset(&uplink);
     const char *fatal = ws_words_start(&engine, &settings);
     if (fatal != NULL) {
-        tell("error", fatal);
+        emit("error", fatal);
         flush();
         return 1;
     }
@@ -391,13 +391,13 @@ int ws_board_main(void) {
         char text[192];
         text[ws_fault_text(&ws_last_fault, text) - 1] = '\0';
         ws_last_fault.magic = 0;
-        tell("fault", text);
+        emit("fault", text);
     }
-    tell_ready();
-    if (problem != NULL) tell("error", problem);
+    emit_ready();
+    if (problem != NULL) emit("error", problem);
     ws_driver_listen();
     for (;;) {
-        if (is_late()) continue;
+        if (is_stalled()) continue;
         if (take_hops()) read_state_pins();
         bool more = take_command();
         change_state();

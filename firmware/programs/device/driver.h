@@ -25,7 +25,7 @@ bool ws_device_hear(const int16_t pcm[WS_HOP]);
 /* The recording is at its end; a real microphone never is. */
 bool ws_driver_ended(void);
 
-void ws_driver_lamp(bool lit);
+void ws_driver_led(bool lit);
 
 /* Serial port: send all bytes, waiting, after those taken before; take as many bytes as there is
  * room for, to be sent meanwhile, and return how many; give one byte that came in, or -1; a byte 0

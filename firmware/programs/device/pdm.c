@@ -6,14 +6,14 @@
 #define OFFSET_Q 8 /* 16 kHz / (2 pi 2^8) = 10 Hz */
 
 /* Q15, the first half; the second is its mirror. `wakestate board pdm` prints it. */
-static const int16_t taps[WS_HALF_TAPS / 2] = {
+static const int16_t taps[WS_HALFBAND_TAPS / 2] = {
     -13,   -3,    35,   21,   -57,   -44,   85,   75,   /**/
     -123,  -118,  170,  174,  -231,  -247,  308,  342,  /**/
     -405,  -465,  529,  627,  -691,  -847,  908,  1161, /**/
     -1216, -1654, 1692, 2562, -2540, -4829, 4348, 16827,
 };
 
-void ws_half_reset(ws_half *half, unsigned gain_db) {
+void ws_halfband_reset(ws_halfband *half, unsigned gain_db) {
     memset(half, 0, sizeof *half);
     half->gain = (uint8_t)(gain_db / 6u);
 }
@@ -29,25 +29,25 @@ void ws_pdm_reset(ws_pdm *pdm, unsigned gain_db) {
             added[3] = (uint16_t)(added[3] + added[2]);
         }
     }
-    ws_half_reset(&pdm->half, gain_db);
+    ws_halfband_reset(&pdm->half, gain_db);
 }
 
-int32_t *ws_half_input(ws_half *half) {
-    return half->held + WS_HALF_TAPS - 2;
+int32_t *ws_halfband_input(ws_halfband *half) {
+    return half->history + WS_HALFBAND_TAPS - 2;
 }
 
 static int16_t clip(int64_t value) {
     return (int16_t)(value > INT16_MAX ? INT16_MAX : value < INT16_MIN ? INT16_MIN : value);
 }
 
-void ws_half_hop(ws_half *half, int16_t pcm[WS_HOP]) {
+void ws_halfband_hop(ws_halfband *half, int16_t pcm[WS_HOP]) {
     /* From 24 bits and taps of 15 down to 15 bits, and the gain; two hops of bits to spare. */
     int shift = 24 + TAPS_Q - 15 - half->gain;
     for (size_t i = 0; i < WS_HOP; i++) {
-        const int32_t *first = half->held + 2 * i;
-        const int32_t *last = first + WS_HALF_TAPS - 1;
+        const int32_t *first = half->history + 2 * i;
+        const int32_t *last = first + WS_HALFBAND_TAPS - 1;
         int64_t sum = (int64_t)1 << (shift - 1); /* rounds */
-        for (size_t k = 0; k < WS_HALF_TAPS / 2; k++) {
+        for (size_t k = 0; k < WS_HALFBAND_TAPS / 2; k++) {
             sum += (int64_t)taps[k] * (*first++ + *last--);
         }
         int32_t value = (int32_t)(sum >> shift);
@@ -55,7 +55,8 @@ void ws_half_hop(ws_half *half, int16_t pcm[WS_HOP]) {
         half->offset += without;
         pcm[i] = clip(without);
     }
-    memmove(half->held, half->held + WS_HALF_SAMPLES, (WS_HALF_TAPS - 2u) * sizeof half->held[0]);
+    memmove(half->history, half->history + WS_HALFBAND_SAMPLES,
+            (WS_HALFBAND_TAPS - 2u) * sizeof half->history[0]);
 }
 
 /* Eight bits into the sums, as if bit after bit were added to the first, and each sum to the next:
@@ -71,9 +72,9 @@ static inline ws_pdm_sums add_byte(const ws_pdm *pdm, ws_pdm_sums s, unsigned by
 }
 
 void ws_pdm_hop(ws_pdm *pdm, const uint16_t words[WS_PDM_WORDS], int16_t pcm[WS_HOP]) {
-    int32_t *input = ws_half_input(&pdm->half);
+    int32_t *input = ws_halfband_input(&pdm->half);
     ws_pdm_sums sums = pdm->sums;
-    for (size_t i = 0; i < WS_HALF_SAMPLES; i++) {
+    for (size_t i = 0; i < WS_HALFBAND_SAMPLES; i++) {
         for (int word = 0; word < 4; word++) {
             unsigned bits = *words++;
             sums = add_byte(pdm, sums, bits >> 8);
@@ -86,8 +87,8 @@ void ws_pdm_hop(ws_pdm *pdm, const uint16_t words[WS_PDM_WORDS], int16_t pcm[WS_
             value -= before;
         }
         /* 0 .. 2^24 for bits 0 and 1 becomes -2^24 .. 2^24 for -1 and 1. */
-        input[i] = 2 * (int32_t)value - WS_HALF_FULL_SCALE;
+        input[i] = 2 * (int32_t)value - WS_HALFBAND_FULL_SCALE;
     }
     pdm->sums = sums;
-    ws_half_hop(&pdm->half, pcm);
+    ws_halfband_hop(&pdm->half, pcm);
 }

@@ -11,7 +11,7 @@
 enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
 
 #define PROGRAM "wake-emulator"
-#define CHANGES_MOST 16
+#define CHANGES_MAX 16
 #define WORD_WIDTH 16 /* of the table */
 /* Silence heard after the end of each file: the network says up to 0.3 s after a word that it was
  * one, and the detector averages steps. */
@@ -51,7 +51,7 @@ typedef struct {
     ws_words_settings words;
     bool scores;
     bool table;
-    change changes[CHANGES_MOST];
+    change changes[CHANGES_MAX];
     int change_count;
     bool header;        /* the table's is still to be printed */
     const char *name;   /* of the file, instead of its own; NULL: its own */
@@ -155,7 +155,7 @@ static bool pump(settings *options) {
 
 /* A word may end with the file: only what wakes is printed, and only with a wake does its silence
  * go to the uplink, so that no frame holds sound that never was but for it. */
-static bool hear_silence(settings *options, const char *name) {
+static bool process_silence(settings *options, const char *name) {
     static const int16_t silence[SILENCE_SAMPLES];
     for (size_t used = 0, sent = 0; used < SILENCE_SAMPLES;) {
         used += ws_push(&engine, silence, SILENCE_SAMPLES - used);
@@ -173,27 +173,27 @@ static bool hear_silence(settings *options, const char *name) {
 }
 
 /* False when the output cannot be written. */
-static bool hear(settings *options, const char *name) {
+static bool process(settings *options, const char *name) {
     int changed = 0;
-    uint64_t heard = 0;
+    uint64_t processed = 0;
     size_t count;
     while ((count = ws_wav_read(&wav, pcm, sizeof pcm / sizeof pcm[0])) > 0) {
         for (size_t used = 0; used < count;) {
             size_t part = count - used;
             if (changed < options->change_count) {
                 const change *next = &options->changes[changed];
-                if (next->sample == heard) {
+                if (next->sample == processed) {
                     (void)ws_set_state(&engine, next->state);
                     changed++;
-                    if (!print(options, name, heard, NULL, next->state)) return false;
+                    if (!print(options, name, processed, NULL, next->state)) return false;
                     continue;
                 }
-                if (part > next->sample - heard) part = (size_t)(next->sample - heard);
+                if (part > next->sample - processed) part = (size_t)(next->sample - processed);
             }
             size_t pushed = ws_push(&engine, pcm + used, part);
             ws_uplink_hear(&uplink, pcm + used, pushed);
             used += pushed;
-            heard += pushed;
+            processed += pushed;
             ws_event event;
             while (ws_poll(&engine, &event)) {
                 if (event.type == WS_EVENT_WAKE) ws_uplink_wake(&uplink, &event);
@@ -203,12 +203,12 @@ static bool hear(settings *options, const char *name) {
             if (!pump(options)) return false;
         }
     }
-    if (!wav.failed && !hear_silence(options, name)) return false;
+    if (!wav.failed && !process_silence(options, name)) return false;
     ws_uplink_input_ended(&uplink);
     return pump(options);
 }
 
-static int hear_file(settings *options, const char *path) {
+static int process_file(settings *options, const char *path) {
     const char *name = options->name != NULL ? options->name : path;
     bool standard = strcmp(path, "-") == 0;
     int file = standard ? ws_io.in : ws_io_open(path);
@@ -219,7 +219,7 @@ static int hear_file(settings *options, const char *path) {
     int status = STATUS_OK;
     (void)ws_restart(&engine, options->state); /* both checked before the first file */
     ws_uplink_restart(&uplink);
-    if (ws_wav_open(&wav, file, standard) && !hear(options, name)) {
+    if (ws_wav_open(&wav, file, standard) && !process(options, name)) {
         status = complain(options->uplink_failed ? options->uplink : NULL,
                           options->uplink_failed ? "cannot write; is the disk full?"
                                                  : "cannot write to stdout; is the disk full?",
@@ -233,7 +233,7 @@ static int hear_file(settings *options, const char *path) {
 
 /* "1.25:player=music" with up to four decimals, which are exact in samples at 16 kHz. */
 static bool parse_change(const char *given, settings *options, ws_text *problem) {
-    if (options->change_count == CHANGES_MOST) {
+    if (options->change_count == CHANGES_MAX) {
         ws_text_add(problem, "--change: at most 16 are allowed");
         return false;
     }
@@ -365,7 +365,7 @@ int ws_program(int argc, const char *const *argv) {
     int status = open_uplink(&options);
     if (status != STATUS_OK) return status;
     for (; i < argc && !options.uplink_failed; i++) {
-        int one = hear_file(&options, argv[i]);
+        int one = process_file(&options, argv[i]);
         if (one != STATUS_OK) status = one;
     }
     if (options.uplink != NULL && options.uplink_file != ws_io.out)

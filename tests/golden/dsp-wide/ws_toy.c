@@ -37,7 +37,7 @@ struct layers {
     _Alignas(4) int8_t arena[88]; /* within a step */
 };
 
-_Static_assert(2 <= WS_SMOOTHING_MOST, "smoothing_steps of the word file");
+_Static_assert(2 <= WS_SMOOTHING_MAX, "smoothing_steps of the word file");
 _Static_assert(sizeof(struct layers) <= WS_RAM_UP(sizeof(void *) + 212), "ws_toy_more_ram");
 
 #ifdef WS_TRACE

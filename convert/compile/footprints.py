@@ -1,8 +1,8 @@
 """What each operator needs of the columns of a stream.
 
 Time is one axis of a tensor, and all axes before it are 1: a column is bytes in a row, the newest
-last. `look_at` says which columns of its inputs an operator needs for new columns of its result;
-an operator that is not known, or that mixes columns, needs all of them.
+last. `footprint_of` returns which columns of its inputs an operator needs for new columns of its
+result; an operator that is not known, or that mixes columns, needs all of them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Time:
 
 
 @dataclass(frozen=True)
-class Look:
+class Footprint:
     """What one operator needs of an input with time.
 
     `out` columns come of a window whose newest `unused` columns are not looked at: each column of
@@ -51,12 +51,12 @@ class Look:
 
 
 #: All columns of every input; the result has no time.
-WHOLE = Look(0, 1, 0, 0, 0)
+WHOLE = Footprint(0, 1, 0, 0, 0)
 
 Times = Mapping[Tensor, Time]
 
 
-def look_at(op: Op, times: Times) -> Look:
+def footprint_of(op: Op, times: Times) -> Footprint:
     """What an operator, of whose inputs one has time at least, needs; ConvertError: padded time."""
     sources = [t for t in op.given if t in times]
     source, axis = sources[0], times[sources[0]].axis
@@ -64,20 +64,20 @@ def look_at(op: Op, times: Times) -> Look:
     alike = {(times[t].period, t.shape[times[t].axis]) for t in sources}
     if rule is None or len(alike) > 1:
         return WHOLE
-    look = rule(op, source, axis, times)
-    if look.out == 0:
-        return look
-    if look.out > 1 and all(
-        len(t.shape) > look.axis >= 0
-        and math.prod(t.shape[: look.axis]) == 1
-        and t.shape[look.axis] == look.out
+    footprint = rule(op, source, axis, times)
+    if footprint.out == 0:
+        return footprint
+    if footprint.out > 1 and all(
+        len(t.shape) > footprint.axis >= 0
+        and math.prod(t.shape[: footprint.axis]) == 1
+        and t.shape[footprint.axis] == footprint.out
         for t in op.outputs
     ):
-        return look
+        return footprint
     return WHOLE
 
 
-def cut(op: Op, source: Tensor) -> list[range]:
+def slice_ranges(op: Op, source: Tensor) -> list[range]:
     """What SLICE or STRIDED_SLICE takes of each axis of its input."""
     places = np.unravel_index(moved(op)[0][1], source.shape)
     taken = [list(dict.fromkeys(place.tolist())) for place in places]
@@ -88,18 +88,18 @@ def cut(op: Op, source: Tensor) -> list[range]:
     ]
 
 
-def _column(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _column(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """Each column of the result is made of that column alone."""
     if isinstance(op, TableOp) and not op.repeats(math.prod(source.shape[axis + 1 :])):
         return WHOLE
     return _same(source, axis, axis)
 
 
-def _same(source: Tensor, axis: int, result_axis: int) -> Look:
-    return Look(1, 1, 0, source.shape[axis], result_axis)
+def _same(source: Tensor, axis: int, result_axis: int) -> Footprint:
+    return Footprint(1, 1, 0, source.shape[axis], result_axis)
 
 
-def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """Element by element, broadcasting; what has no time must be the same for all columns."""
     behind = len(source.shape) - axis  # axes are counted from the last
     for tensor in op.given:
@@ -111,7 +111,7 @@ def _elements(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     return _same(source, axis, len(op.outputs[0].shape) - behind)
 
 
-def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """A convolution or pool, over rows or, where there is one row, over columns."""
     result = op.outputs[0]
     if axis not in (1, 2) or result.shape[axis] == 1 or op.optional(1) in times:
@@ -122,10 +122,10 @@ def _sliding(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     sides = ("pad_top", "pad_bottom") if axis == 1 else ("pad_left", "pad_right")
     if unused < 0 or any(op.options.get(side, 0) for side in sides):
         raise ConvertError("time is padded; a stream has no padding: train with VALID")
-    return Look(span, stride, unused, out, axis)
+    return Footprint(span, stride, unused, out, axis)
 
 
-def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """Columns stay, or some in a row become one."""
     columns, size = source.shape[axis], math.prod(source.shape[axis + 1 :])
     shape = op.outputs[0].shape
@@ -133,12 +133,12 @@ def _reshape(op: Op, source: Tensor, axis: int, times: Times) -> Look:
         together = math.prod(shape[number + 1 :]) // size
         if count > 1:
             exact = count * together == columns
-            return Look(together, together, 0, count, number) if exact else WHOLE
+            return Footprint(together, together, 0, count, number) if exact else WHOLE
     return WHOLE
 
 
-def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Look:
-    taken = cut(op, source)[axis]
+def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
+    taken = slice_ranges(op, source)[axis]
     count, step = len(taken), taken.step
     if step < 1:
         return WHOLE
@@ -147,24 +147,24 @@ def _slice(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     gone = int(op.options.get("shrink_axis_mask", 0)) & ((1 << axis) - 1)
     if lost and gone.bit_count() != lost and count > 1:
         return WHOLE
-    return Look(1, step, unused, count if count > 1 else 0, axis - gone.bit_count())
+    return Footprint(1, step, unused, count if count > 1 else 0, axis - gone.bit_count())
 
 
-def _reduce(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _reduce(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     rank = len(source.shape)
     axes = {a % rank for a in op.numbers(1)}
-    kept = len(op.outputs[0].shape) == rank
+    keeps_axes = len(op.outputs[0].shape) == rank
     if axis in axes:
         return WHOLE
-    return _same(source, axis, axis if kept else axis - sum(a < axis for a in axes))
+    return _same(source, axis, axis if keeps_axes else axis - sum(a < axis for a in axes))
 
 
-def _split(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _split(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     given = op.numbers(0 if op.name == "SPLIT" else 2)
     return WHOLE if given[0] % len(source.shape) == axis else _same(source, axis, axis)
 
 
-def _join(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _join(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """CONCATENATION and PACK; parts without time belong to certain columns."""
     along = int(op.options["axis"]) % len(op.outputs[0].shape)
     if any(t not in times for t in op.given):
@@ -174,34 +174,34 @@ def _join(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     return WHOLE if along == axis else _same(source, axis, axis)
 
 
-def _unpack(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _unpack(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     along = int(op.options["axis"]) % len(source.shape)
     return WHOLE if along == axis else _same(source, axis, axis - (along < axis))
 
 
-def _gather(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _gather(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     along = int(op.options["axis"]) % len(source.shape)
     if along <= axis or op.inputs[0] not in times or op.inputs[1] in times:
         return WHOLE
     return _same(source, axis, axis)
 
 
-def _last_axis(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _last_axis(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """Over the last axis."""
     return WHOLE if axis == len(source.shape) - 1 else _column(op, source, axis, times)
 
 
-def _transpose(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _transpose(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     order = [a % len(source.shape) for a in op.numbers(1)]
     return _same(source, axis, order.index(axis))
 
 
-def _pad(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _pad(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     given = op.numbers(1)
     return WHOLE if any(given[2 * axis : 2 * axis + 2]) else _column(op, source, axis, times)
 
 
-def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """FULLY_CONNECTED over stretches of a column."""
     weights, result = op.source(1), op.outputs[0]
     if weights in times or op.inputs[0] not in times:
@@ -212,7 +212,7 @@ def _dense(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     return _same(source, axis, first)
 
 
-def _matmul(op: Op, source: Tensor, axis: int, times: Times) -> Look:
+def _matmul(op: Op, source: Tensor, axis: int, times: Times) -> Footprint:
     """BATCH_MATMUL of each column, as rows, with what is the same for all."""
     other, rank = op.source(1), len(source.shape)
     if op.inputs[0] is not source or other in times or axis > rank - 2:
@@ -222,7 +222,7 @@ def _matmul(op: Op, source: Tensor, axis: int, times: Times) -> Look:
     return _same(source, axis, len(op.outputs[0].shape) - rank + axis)
 
 
-_RULES: dict[str, Callable[[Op, Tensor, int, Times], Look]] = {
+_RULES: dict[str, Callable[[Op, Tensor, int, Times], Footprint]] = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D"), _sliding),
     **dict.fromkeys(PAIRS, _elements),
     **dict.fromkeys(REDUCTIONS, _reduce),

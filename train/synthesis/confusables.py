@@ -80,7 +80,7 @@ SAME = 0.25  # nearer than this nobody hears the difference
 
 
 @dataclass(frozen=True, order=True)
-class Near:
+class Confusable:
     """A phrase and its phonetic distance from the wake word; 1 is one phone too many."""
 
     distance: float
@@ -180,8 +180,8 @@ def _lexicon(frequency: float) -> list[tuple[list[str], NDArray[np.int64]]]:
         if len(word) == 1 and word not in "ai":
             continue
         if word.isalpha() and word.isascii() and (len(word) > 3 or zipf > SHORT):
-            for said in table.get(word, []):
-                found.setdefault(tuple(map(_plain, said)), word)
+            for codes in table.get(word, []):
+                found.setdefault(tuple(map(_plain, codes)), word)
     by_length: dict[int, list[Phones]] = defaultdict(list)
     for phones in found:
         by_length[len(phones)].append(phones)
@@ -204,7 +204,7 @@ def _nearest(part: Phones, opens: bool, ends: bool, frequency: float, limit: int
     return sorted(found)[:limit]
 
 
-def near_misses(phrase: str, limit: int = 200) -> list[Near]:
+def confusables(phrase: str, limit: int = 200) -> list[Confusable]:
     """The nearest phrases, the nearest first; never the phrase, nor one that has it inside.
 
     One to three words each; no long word in more than a fortieth of them.
@@ -227,21 +227,21 @@ def near_misses(phrase: str, limit: int = 200) -> list[Near]:
         for i in range(1, n)
         for j in range(i + 1, n)
     )
-    best: dict[Phones, Near] = {}
+    best: dict[Phones, Confusable] = {}
     for words in (*singles, *_cheapest(pairs, 2 * limit), *_cheapest(triples, limit)):
         phones = tuple(itertools.chain.from_iterable(p for _, _, p in words))
         text = " ".join(word for _, word, _ in words)
         apart = distance(phones, wanted) + A_WORD_MORE * (len(words) - 1)
         if apart >= SAME and text != phrase and not _inside(wanted, phones):
-            near = Near(round(apart, 3), text)
-            best[phones] = min(near, best.get(phones, near))
-    ranked: list[Near] = []
+            confusable = Confusable(round(apart, 3), text)
+            best[phones] = min(confusable, best.get(phones, confusable))
+    ranked: list[Confusable] = []
     used: dict[str, int] = defaultdict(int)
-    for near in sorted({n.text: n for n in sorted(best.values(), reverse=True)}.values()):
-        longest = max(near.text.split(), key=len)
+    for confusable in sorted({n.text: n for n in sorted(best.values(), reverse=True)}.values()):
+        longest = max(confusable.text.split(), key=len)
         used[longest] += 1
         if used[longest] <= max(3, limit // 40):
-            ranked.append(near)
+            ranked.append(confusable)
     return ranked[:limit]
 
 
@@ -252,5 +252,5 @@ def _cheapest(combinations: Iterable[tuple[Word, ...]], limit: int) -> list[tupl
 def _inside(phrase: Phones, phones: Phones) -> bool:
     """Whether the phrase is spoken in it, up to vowels that nobody tells apart."""
     cost, n = _substitution(), len(phrase)
-    wanted, said = _codes(phrase), _codes(phones)
-    return any(cost[said[i : i + n], wanted].sum() < SAME for i in range(len(phones) - n + 1))
+    wanted, codes = _codes(phrase), _codes(phones)
+    return any(cost[codes[i : i + n], wanted].sum() < SAME for i in range(len(phones) - n + 1))

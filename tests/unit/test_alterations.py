@@ -44,18 +44,18 @@ def power(y: Wave) -> float:
 def test_every_alteration_keeps_place_and_pitch_but_those_it_names(name: str) -> None:
     y = changed(name, tone())
     assert np.array_equal(y, changed(name, tone()))
-    told = 12 * np.log2(highest(y) / HZ)
+    measured = 12 * np.log2(highest(y) / HZ)
     asked = float(name.split()[1]) if name.startswith("pitch") else 0.0
-    assert told == pytest.approx(asked, abs=0.15)
+    assert measured == pytest.approx(asked, abs=0.15)
     if not name.startswith("DC"):
         energy = np.square(y, dtype=np.float64)
         centre = float(np.sum(np.arange(len(y)) * energy) / energy.sum()) / RATE
-        late = 0.04 if name.endswith("room") else 0.008  # reverberation comes after
-        assert centre * ALTERATIONS[name].tempo == pytest.approx(1.5, abs=late)
+        delay = 0.04 if name.endswith("room") else 0.008  # reverberation comes after
+        assert centre * ALTERATIONS[name].tempo == pytest.approx(1.5, abs=delay)
 
 
 @pytest.mark.parametrize(
-    ("name", "kept", "lost"),
+    ("name", "passed", "lost"),
     [
         ("band to 3.4 kHz", 2500, 5500),
         ("band to 6 kHz", 5000, 7800),
@@ -64,10 +64,10 @@ def test_every_alteration_keeps_place_and_pitch_but_those_it_names(name: str) ->
         ("mu-law, 8 kHz", 3500, 4500),
     ],
 )
-def test_what_lies_above_the_band_is_lost(name: str, kept: float, lost: float) -> None:
-    for hz, least, most in ((kept, 0.5, 1.1), (lost, 0.0, 0.25)):
+def test_what_lies_above_the_band_is_lost(name: str, passed: float, lost: float) -> None:
+    for hz, minimum, maximum in ((passed, 0.5, 1.1), (lost, 0.0, 0.25)):
         x = tone(hz)
-        assert least <= power(changed(name, x)) / power(x) <= most
+        assert minimum <= power(changed(name, x)) / power(x) <= maximum
 
 
 def test_offset_and_clipping() -> None:
