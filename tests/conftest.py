@@ -17,14 +17,17 @@ OF_ALL_BOARDS = {"test_flash.py", "test_boards.py", "test_bench.py"}
 
 
 #: What takes a minute or so, longest first: begun first, so that all processes are busy to the end.
-LONG = ["flash", "fit", "real_audio", "firmware", "exact", "frontend", "peers", "compile_weights"]
-LONG += ["compile_ops", "emulator", "compile", "verifier", "model", "learner", "device", "kernels"]
+LONG = (
+    "flash fit real_audio firmware exact frontend peers compile_weights compile_ops evaluate"
+    " evaluate_command emulator_boards compile verifier model learner device kernels"
+)
 
 
 def began(item: pytest.Item) -> int:
     """Where its file stands among those that take long."""
     name = item.path.stem.removeprefix("test_")
-    return LONG.index(name) if name in LONG else len(LONG)
+    names = LONG.split()
+    return names.index(name) if name in names else len(names)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name

@@ -27,5 +27,5 @@ def test_host(model: Path, kernels: str) -> None:
 
 
 def test_boards(model: Path) -> None:
-    boards = ["mps2-an385", "mps2-an386", "mps3-an547"]
-    check_equal(model, random_inputs(model, runs=4), boards)
+    """The M3 has the plain kernels of the host: test_compile.py runs its networks there, too."""
+    check_equal(model, random_inputs(model, runs=4), ["mps2-an386", "mps3-an547"])

@@ -1,1 +1,1 @@
-"""Environments of their own, with packages from an index: extras, the wheel, first steps."""
+"""Environments of their own: extras, the wheel, a new user's first steps."""

@@ -8,7 +8,7 @@
 #define CHECK(condition) \
     if (!(condition)) return fprintf(stderr, "line %d: not so: " #condition "\n", __LINE__), 1
 
-enum { CAPACITY = 37, ITEMS = 300000 };
+enum { CAPACITY = 37, ITEMS = 100000 };
 
 typedef struct {
     uint32_t number;

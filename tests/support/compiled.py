@@ -38,6 +38,9 @@ class Compiled:
         return run_compiled(load_board(self.board), self.program, sequences)
 
 
+#: Of each folder of builds the objects of its first one: what knows nothing of the model is the
+#: same in all.
+_FIRST: dict[Path, Path] = {}
 #: A folder for each of pytest's processes: they build side by side.
 FOLDER = Path("build/compiled-tests") / os.environ.get("PYTEST_XDIST_WORKER", "one")
 
@@ -54,6 +57,16 @@ def prepare(board: str) -> None:
     make(f"build/boards/{board}/board.mk", f"BOARD={board}", "NAME=none", lock=building.LOCK)
 
 
+def _share_objects(folder: Path, objects: Path) -> None:
+    """Newer than the headers of the model, so that make leaves them alone."""
+    first = _FIRST.setdefault(folder, objects)
+    for path in first.rglob("*.o") if first != objects else ():
+        target = objects / path.relative_to(first)
+        if "generated" not in target.parts and path.name != "compiled.o":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
 @lru_cache
 def build(
     path: Path, board: str, *, stream: bool = False, sanitize: bool = False, kernels: str = ""
@@ -68,6 +81,7 @@ def build(
     emit_model(path, name, kind, generated, stream=stream)
     shutil.copy(path, generated / ".model")
     (generated / ".stamp").touch()
+    _share_objects(folder, ROOT / out / "obj")
     command = ["all", f"BOARD={board}", f"TFLITE={path}", f"NAME={name}"]
     command += [f"OUT={out}", f"GENERATED={out / 'c'}"]
     command += ["STREAM=yes"] if stream else []
