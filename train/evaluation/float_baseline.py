@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.train.evaluation.device import BARRED, Device
+from wakestate.train.model.saved import load_model
 from wakestate.words import Word
 
 FLOAT = "float, whole window"
@@ -33,14 +34,13 @@ class FloatBaseline:
         # A process on each core already; TensorFlow reads these when it is loaded.
         for kind in ("INTRAOP", "INTEROP"):
             os.environ.setdefault(f"TF_NUM_{kind}_THREADS", "1")
-        import keras
 
         import wakestate.train.model.network  # noqa: F401  # the layers that files of models name
         from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
         from wakestate.train.learning.learner import FEATURE_SCALE
 
         self.word, self._device = word, device
-        self._model: Any = keras.saving.load_model(keras_file, compile=False)
+        self._model: Any = load_model(keras_file)
         self._scale = FEATURE_SCALE / 256
         self._metadata = metadata_vectors(word)
         self._unit = ENDPOINT_HOPS * word.frontend.hop_samples / word.frontend.sample_rate  # s

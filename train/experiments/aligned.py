@@ -31,6 +31,7 @@ from wakestate.train.learning.learner import FEATURE_SCALE
 from wakestate.train.learning.loop import cosine_decay
 from wakestate.train.learning.pool import render_pool
 from wakestate.train.model.network import window_loss
+from wakestate.train.model.saved import load_model
 from wakestate.words import Word
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
@@ -145,7 +146,7 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
     smoothing = word.detector.smoothing_steps
     ways = [("regression", "newest"), ("regression", "mean"), ("aligned", "aligned")]
     rows, found = [], []
-    loaded = {name: keras.saving.load_model(path, compile=False) for name, path in models.items()}
+    loaded = {name: load_model(path) for name, path in models.items()}
     todo = [
         c
         for c in conditions(word, {"low": (10.0,), "high": (0.0,)})

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -18,6 +17,7 @@ from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.learner import learner
 from wakestate.train.learning.pool import STEPS, Pool
 from wakestate.train.model.network import SOFT_TARGET_LIMIT
+from wakestate.train.model.saved import load_model
 from wakestate.words import Word
 
 AT_ONCE = 4000
@@ -50,7 +50,7 @@ def corrected(labels: NDArray[np.int8], logits: NDArray[np.float16]) -> NDArray[
 def loaded(path: Path, shape: tuple[int, ...], width: int) -> Any:
     """A teacher that takes features of `shape` [hops, bands] and `width` of metadata."""
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = load_model(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     x: NDArray[np.float32] = np.zeros((1, shape[0], 1, shape[1]), np.float32)

@@ -23,6 +23,7 @@ from wakestate.train.learning.learner import Batch, learner
 from wakestate.train.learning.loop import Training, cosine_decay
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
+from wakestate.train.model.saved import load_model
 from wakestate.words import Word
 
 CALIBRATION = 600
@@ -73,7 +74,7 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
     if not model.is_file():
         raise DataError(f"{model}: not found; `wakestate train` makes it")
     return (
-        keras.saving.load_model(model, compile=False),
+        load_model(model),
         Budget(**json.loads(config.read_text())["budget"]),
     )
 
@@ -284,7 +285,7 @@ class Trainer(Training):
         begun, model = self.model, build_model(self.word)
         self.use(model)
         paths = [self.checkpoint_path(n) for n in self.averaged()]
-        networks = (keras.saving.load_model(p, compile=False) for p in paths) if paths else [begun]
+        networks = (load_model(p) for p in paths) if paths else [begun]
         weights = [take_weights(model, network).get_weights() for network in networks]
         tried = []
         for span in (s for s in SPANS if s <= len(weights)):
@@ -310,7 +311,7 @@ def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:
     weights = []
     for path in paths:
         try:
-            take_weights(model, keras.saving.load_model(path, compile=False))
+            take_weights(model, load_model(path))
         except ValueError as error:
             reason = str(error).splitlines()[0]
             raise DataError(

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from wakestate.files import replaced
 from wakestate.train.artifacts import write_json
 from wakestate.train.learning.prefetch import prefetched
+from wakestate.train.model.saved import load_model
 
 
 def cosine_decay(rate: float, batches: int, *, warmup: int = 0, alpha: float = 0.0) -> Any:
@@ -63,7 +64,10 @@ class Training:
         state = run / "state.json"
         if state.is_file():
             stored = json.loads(state.read_text())
-            model, self.round = keras.saving.load_model(run / stored["checkpoint"]), stored["round"]
+            model, self.round = (
+                load_model(run / stored["checkpoint"], compile=True),
+                stored["round"],
+            )
             print(f"resume after round {self.round}")
         self.use(model)
 

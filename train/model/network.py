@@ -23,6 +23,7 @@ from wakestate.train.model.quantization_aware import (
     FakeQuantizedConv2D,
     FakeQuantizedTimeConv,
 )
+from wakestate.train.model.saved import load_model
 from wakestate.train.model.time_conv import TimeConv
 from wakestate.words import Word
 
@@ -136,8 +137,8 @@ def load_network(word: Word, path: Path) -> keras.Model:
         raise DataError(f"{path}: no such file; `wakestate train` writes it")
     model = build_model(word, word.model.receptive_hops)
     try:
-        model.set_weights(keras.saving.load_model(path, compile=False).get_weights())
-    except Exception as error:  # a damaged file may raise anything
+        model.set_weights(load_model(path).get_weights())
+    except ValueError as error:
         raise DataError(
             f"{plain(path)}: does not hold the network of words/{word.name}.toml, or not its "
             f"outputs logit, start and end; train it again: {plain(error, 300)}"

@@ -26,6 +26,7 @@ from wakestate.files import read_json, replaced
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.augment import augment
+from wakestate.train.model.saved import load_model
 from wakestate.verify.learning.examples import EDGE, WIDE, Examples, seen
 from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw, moved
 from wakestate.verify.service.infer import SCALE
@@ -132,9 +133,9 @@ class DnnHmm:
     def load(cls, folder: Path) -> DnnHmm:
         """Of a folder that training wrote."""
         facts = read_json(folder / FACTS)
-        network = keras.saving.load_model(folder / DNN, compile=False)
+        network = load_model(folder / DNN)
         model = cls(network, np.array(facts["prior"], np.float32), facts["stay"])
-        model.second = keras.saving.load_model(folder / SECOND, compile=False)
+        model.second = load_model(folder / SECOND)
         return model
 
     def gain(self, features: NDArray[Any]) -> Floats:
