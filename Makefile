@@ -15,7 +15,7 @@ export AUDIO TFLITE
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=data/alexa    recordings to train and evaluate on: a folder with manifest.csv
 #? MODEL=runs/alexa/model   a model folder instead of models/WORD
-#? AUDIO=x.wav TFLITE=x.tflite   what is heard; what compile takes
+#? AUDIO=x.wav TFLITE=x.tflite   the input; what compile takes
 #? ARGS='--scores'    more options of the command: .venv/bin/wakestate COMMAND --help
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? EXTRAS='serve voices'   what setup installs as well, of pyproject.toml
@@ -53,10 +53,10 @@ run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
 	@$(WAKESTATE) run $(ON) $(ARGS)
 build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	@$(WAKESTATE) build $(ON) $(ARGS)
-emulate: $(BOARD_SETUP) ## Hear AUDIO in the host emulator; what is no 16 kHz WAV is decoded
+emulate: $(BOARD_SETUP) ## Process AUDIO in the host emulator; what is no 16 kHz WAV is decoded
 	$(DECODER)
 	@$(WAKESTATE) emulate $(OF) $(ARGS) $(HEARD)
-qemu: $(BOARD_SETUP) ## Hear AUDIO in the firmware of BOARD, in QEMU
+qemu: $(BOARD_SETUP) ## Process AUDIO in the firmware of BOARD, in QEMU
 	$(DECODER)
 	@$(WAKESTATE) qemu $(ON) $(ARGS) $(HEARD)
 
@@ -69,7 +69,7 @@ $(DECODER)
 endef
 flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it
 	$(on_board)
-monitor: $(VENV)/.base ## The serial port of BOARD; an emulated one hears AUDIO or the sample
+monitor: $(VENV)/.base ## The serial port of BOARD; an emulated one gets AUDIO or the sample
 	$(on_board)
 debug: $(VENV)/.base ## gdb on BOARD with the device image loaded
 	$(on_board)
@@ -103,7 +103,7 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 	@$(WAKESTATE) bench diff
 
 PYTEST = $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
-check: lint $(BOARD_SETUP) ## Lint, the unit tests, and one word heard in QEMU: two minutes
+check: lint $(BOARD_SETUP) ## Lint, the unit tests, and one word in QEMU: two minutes
 	@$(PYTEST) -q tests/unit && $(WAKESTATE) run --board $(BOARD)
 test: lint ## Lint, then all tests
 	@$(PYTEST)

@@ -1,4 +1,4 @@
-"""How fast the host emulator hears, and what memory it takes, for an hour and for ten."""
+"""How fast the host emulator runs, and what memory it takes, for an hour and for ten."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EVERY = 8
 
 @dataclass(frozen=True)
 class Audio:
-    """Sound to hear again and again."""
+    """Sound to process again and again."""
 
     pcm: bytes  # s16le, mono, RATE
     origin: str
@@ -56,12 +56,12 @@ def recordings(data: Path | None, samples: list[Path]) -> Audio:
         origin = " and ".join(map(str, samples))
         pcm = b"".join(_read_wav(path) for path in samples)
     if not pcm:
-        raise BenchError("nothing to hear: give --data, or a word with a sample.wav")
+        raise BenchError("no audio: give --data, or a word with a sample.wav")
     return Audio(pcm, f"{origin}, {len(pcm) / _SECOND:,.0f} s, again and again")
 
 
 def run_emulator(program: Path, audio: Audio, seconds: float) -> EmulatorRun:
-    """Stream `audio` to the emulator until it has heard `seconds`."""
+    """Stream `audio` to the emulator until it has processed `seconds`."""
     left = round(seconds * RATE) * 2
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryFile() as events:

@@ -61,7 +61,7 @@ def read_objects(text: str) -> dict[str, dict[Kind, int]]:
     objects: dict[str, dict[Kind, int]] = {}
     _, separator, map_text = text.partition("Linker script and memory map")
     if not separator:
-        raise BenchError("the linker's map has no memory map; build anew")
+        raise BenchError("the linker's map has no memory map; build again")
     map_text = re.sub(r"^( \.\S+)\n +0x", r"\1 0x", map_text, flags=re.MULTILINE)
     for line in map_text.splitlines():
         found = _INPUT.match(line)

@@ -28,7 +28,7 @@ SHIFT = 6
 COARSE = 3
 #: What firmware/test/count.c counts as a check: a move, and a thousand times two.
 LOOP_INSTRUCTIONS = 2001
-#: firmware/test/bench.c hears this much.
+#: firmware/test/bench.c processes this much.
 SECONDS = 3
 
 #: Where the stack is empty, and what an application calls from there.

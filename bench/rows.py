@@ -105,7 +105,7 @@ def read_report(path: Path, *, made_by: str) -> Report:
     except FileNotFoundError:
         raise BenchError(f"{path}: no such file; `{made_by}` makes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: not valid JSON: {error}; `{made_by}` makes it anew") from None
+        raise BenchError(f"{path}: not valid JSON: {error}; `{made_by}` makes it again") from None
     try:
         return Report.model_validate(raw)
     except ValidationError as error:

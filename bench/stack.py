@@ -308,7 +308,7 @@ def read_usage(paths: Iterable[Path]) -> dict[str, int]:
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise BenchError(f"{path}: no such file; build anew, with -fstack-usage") from None
+            raise BenchError(f"{path}: no such file; build again, with -fstack-usage") from None
         for line in text.splitlines():
             place, size, kind = line.split("\t")
             name = place.split(":", 3)[3]

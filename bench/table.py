@@ -115,7 +115,7 @@ def markdown(report: Report, model: str) -> str:
         blocks.append(tables.markdown(_sections(report, model, core)))
     peers = _peers(report, model, cores)
     if peers:
-        blocks.append("Beside other engines, counted the same way:")
+        blocks.append("Other engines, counted the same way:")
         blocks.append(tables.markdown(peers))
     return "\n\n".join(blocks)
 

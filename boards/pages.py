@@ -74,7 +74,7 @@ def _parts(board: Board) -> list[Part]:
     pins = {"CLK": mic.clock, "DATA": mic.data, "supply": mic.power}
     groups: list[tuple[str, bool, list[tuple[str, str]]]] = [
         (f"Microphone: {mic.part}", True, [(name, pin) for name, pin in pins.items() if pin]),
-        ("Lamp, lit on a wake", True, [("LED", led.pin)]),
+        ("LED, lit on a wake", True, [("LED", led.pin)]),
         (
             f"Serial port, {uart.baud} baud",
             "adapter" not in uart.where,

@@ -126,7 +126,7 @@ class Clock(_Section):
 
 
 class Microphone(_Section):
-    """What the board hears with, and how its bits come in."""
+    """The board's microphone, and how its bits come in."""
 
     kind: Literal["pdm", "dfsdm", "i2s-pdm", "semihosting"]
     part: str = Field(min_length=1, max_length=60)

@@ -1,4 +1,4 @@
-"""Recordings as people have them become what the emulator hears: 16 kHz mono 16-bit WAV.
+"""Converts recordings of all formats to what the emulator takes: 16 kHz mono 16-bit WAV.
 
 What libsndfile reads, and with ffmpeg installed what that reads; channels are averaged, other rates
 resampled band-limited (libsoxr). Samples that need none of this keep their bits.
@@ -28,13 +28,13 @@ _BLOCK = 1 << 16  # samples a channel read at once
 
 
 class SoundError(BoardError):
-    """A recording cannot be heard; the text says which and why."""
+    """A recording cannot be read; the text names it and the reason."""
 
     several_lines = False  # names of recordings may hold anything
 
 
 def is_plain(audio: str) -> bool:
-    """Whether the emulator is to hear it as it is: by its header a 16 kHz mono 16-bit WAV; or a
+    """Whether the emulator takes it as it is: by its header a 16 kHz mono 16-bit WAV; or a
     stream, which can be read but once: stdin ("-"), a named pipe. False where it cannot be read."""
     path = Path(audio)
     if audio == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
@@ -58,7 +58,7 @@ def run_emulator(board: Board, program: Path, options: list[str], audio: str) ->
 
 @contextmanager
 def plain_wav(audio: str) -> Iterator[str]:
-    """The path of a WAV that the emulator hears, while the context lasts: the file itself, or
+    """The path of a WAV for the emulator, while the context lasts: the file itself, or
     another decoded from it. SoundError where it cannot be."""
     if is_plain(audio):
         yield audio

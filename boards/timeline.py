@@ -1,4 +1,4 @@
-"""The same recording heard by two builds of the firmware, side by side."""
+"""The same recording in two builds of the firmware, side by side."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The device's front end and networks, compiled for this machine: they make the training features
-and hear wakes again."""
+and verify wakes."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _explain(path: Path, error: ValidationError) -> str:
         if item["loc"] == ("schema",):  # then what else is wrong only follows from it
             return (
                 f"{plain(path)}: schema: given {shown(item['input'])}; this version reads {SCHEMA},"
-                " whose network also tells where the word starts and ends: train anew with "
+                " whose network also tells where the word starts and ends: train again with "
                 "`wakestate train`, or convert a model so trained with "
                 "`wakestate model convert`"
             )
@@ -132,7 +132,7 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
     """Read model.json and check it, and every file it names, against the word file."""
     manifest = read_manifest(folder)
     path = folder / NAME
-    again = "convert the model anew with `wakestate model convert`"
+    again = "convert the model again with `wakestate model convert`"
 
     def differ(field: str, given: object, wanted: object, hint: str) -> ConvertError:
         return ConvertError(
@@ -146,14 +146,14 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
             "frontend_hash",
             manifest.frontend_hash[:12],
             frontend_hash(word.frontend)[:12],
-            "the model was trained with another front end: restore [frontend] or train anew",
+            "the model was trained with another front end: restore [frontend] or train again",
         )
     if list(manifest.metadata.items()) != list(word.metadata.items()):
         raise differ(
             "metadata",
             {k: list(v) for k, v in manifest.metadata.items()},
             {k: list(v) for k, v in word.metadata.items()},
-            "the model was trained with another vocabulary: restore [metadata] or train anew",
+            "the model was trained with another vocabulary: restore [metadata] or train again",
         )
     check_thresholds(plain(path), word, manifest.thresholds)
     for state in word.states:

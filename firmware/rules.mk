@@ -54,7 +54,7 @@ COMPILE = @mkdir -p $(@D); echo "CC $@"; $(CC) $(CFLAGS)
 
 $(OUT)/obj/generated/%_traced.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -DWS_TRACE -c $< -o $@
-# The library that evaluations hear with: hours of sound.
+# The library that evaluations run: hours of sound.
 $(OUT)/obj/generated/%.pic.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -O3 -fPIC -c $< -o $@
 $(OUT)/obj/generated/%.o: $$(GENERATED)/%.c $$(BUILT_BY)

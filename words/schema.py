@@ -243,7 +243,7 @@ class Word(_Section):
         if self.detector.shortest_s >= receptive_s:
             raise ValueError(
                 f"detector.shortest_s: given {self.detector.shortest_s:g}; allowed: below the "
-                f"{receptive_s:g} s that the network hears"
+                f"{receptive_s:g} s that the network sees"
             )
         if "volume" in self.metadata:
             volumes = self.metadata["volume"]

@@ -1,4 +1,4 @@
-/* nRF52840: crystal, supply, serial port, lamp, state pins, watchdog (product specification). */
+/* nRF52840: crystal, supply, serial port, LED, state pins, watchdog (product specification). */
 #include <stddef.h>
 
 #include "bytes.h"

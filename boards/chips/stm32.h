@@ -47,7 +47,7 @@ static inline uint32_t port_bits(void) {
     return bits;
 }
 
-/* Lamp, state pins (pulled down) and serial pins. */
+/* LED, state pins (pulled down) and serial pins. */
 static inline void set_up_pins(void) {
     pin_write(BOARD_LED_PORT, BOARD_LED_PIN, BOARD_LED_LIT == 0);
     pin_mode(BOARD_LED_PORT, BOARD_LED_PIN, PIN_OUTPUT, PULL_NONE);

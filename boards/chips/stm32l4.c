@@ -1,4 +1,4 @@
-/* STM32L475: clocks, supply, serial port, lamp, state pins, watchdog (reference manual RM0351). */
+/* STM32L475: clocks, supply, serial port, LED, state pins, watchdog (reference manual RM0351). */
 #include <stddef.h>
 
 #include "bytes.h"

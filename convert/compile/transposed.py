@@ -80,10 +80,10 @@ class _Phase:
             pad = max((-(-result // stride) - 1) * stride + kernel - result, 0) // 2
         self.count = len(range(place, result, stride))
         self.stride = stride
-        ahead, self.first = divmod(place + pad, stride)
+        lead, self.first = divmod(place + pad, stride)
         # Taps that are not there count as zeros, so that the first input is never left out.
-        self.length = max(len(range(self.first, kernel, stride)), ahead + 1)
-        self.before = self.length - 1 - ahead
+        self.length = max(len(range(self.first, kernel, stride)), lead + 1)
+        self.before = self.length - 1 - lead
         self.after = self.count - size - self.before + self.length - 1
 
     def taps(self, weights: NDArray[np.int8], axis: int) -> NDArray[np.int8]:

@@ -135,8 +135,8 @@ def batch_matmul(op: Op) -> list[Shape]:
         shape = op.source(number).shape
         if len(shape) < 2:
             raise ConvertError(f"input {number} is {list(shape)}; 2 dimensions and more are needed")
-        turned = bool(op.options.get(option))
-        sides.append((*shape[:-2], shape[-1], shape[-2]) if turned else shape)
+        transposed = bool(op.options.get(option))
+        sides.append((*shape[:-2], shape[-1], shape[-2]) if transposed else shape)
     a, b = sides
     if a[-1] != b[-2]:
         raise ConvertError(f"{list(a)} times {list(b)} is not possible")

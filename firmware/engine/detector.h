@@ -16,7 +16,7 @@ typedef struct {
 /* How many steps are averaged. */
 unsigned ws_detector_smoothing(const ws_word_state *word);
 
-/* Start as if `silence`, the outputs for digital silence, had been heard for long. */
+/* Start as if `silence`, the outputs for digital silence, had come for long. */
 void ws_detector_reset(ws_word_state *word, const int8_t silence[WS_OUTPUTS]);
 
 /* Take the outputs of one network step in `state`. A muted one neither wakes nor is near. */

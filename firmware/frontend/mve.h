@@ -296,8 +296,8 @@ INLINE int32x4_t steps_q8(uint32x4_t high, uint32x4_t low, int32_t full) {
     /* Steps above -128; an energy of 0, whose top is 0, has none. */
     const int32x4_t above =
         vsubq_n_s32(vmulhq_s32(log2, vdupq_n_s32(WS_LOG_SCALE)), WS_LOG_OFFSET - 128 * 256);
-    const int32x4_t heard = vshrq_n_s32(vreinterpretq_s32_u32(top), 31); /* all bits or none */
-    return vsubq_n_s32(vandq_s32(above, heard), 128 * 256);
+    const int32x4_t audible = vshrq_n_s32(vreinterpretq_s32_u32(top), 31); /* all bits or none */
+    return vsubq_n_s32(vandq_s32(above, audible), 128 * 256);
 }
 
 /* To one of q8 and q; the other is NULL. */

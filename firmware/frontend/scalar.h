@@ -20,7 +20,7 @@ INLINE int32_t other(int32_t a, int32_t sum) {
     return (int32_t)(2 * (uint32_t)a - (uint32_t)sum);
 }
 
-/* a, computed here: the compiler would do its shift anew, wherever it is used. */
+/* a, computed here: the compiler would do its shift again, wherever it is used. */
 INLINE int32_t hide_from_optimizer(int32_t a) {
     __asm__("" : "+r"(a));
     return a;

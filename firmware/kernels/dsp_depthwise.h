@@ -11,12 +11,12 @@ typedef struct {
 
 /* The sums of four channels: `x` their inputs at the first tap, `w` their weights. */
 static inline ws_four ws_four_channels(const int8_t *x, const int16_t *w, const ws_taps *taps,
-                                       uint32_t centre) {
+                                       uint32_t center) {
     ws_four sums = {0, 0, 0, 0};
     for (int i = 0; i < taps->rows; i++, x += taps->row_step, w += 4 * taps->weight_row) {
         for (int j = 0; j < taps->columns; j++) {
             const uint32_t inputs = ws_word(x + j * taps->step);
-            const uint32_t even = ws_even_plus(centre, inputs), odd = ws_odd_plus(centre, inputs);
+            const uint32_t even = ws_even_plus(center, inputs), odd = ws_odd_plus(center, inputs);
             sums.a = ws_lower(even, ws_word(w + 4 * j), sums.a);
             sums.c = ws_upper(even, ws_word(w + 4 * j), sums.c);
             sums.b = ws_lower(odd, ws_word(w + 4 * j + 2), sums.b);
@@ -44,8 +44,8 @@ typedef struct {
 #define WS_TAP(input)                           \
     "ldr %[in], " input "\n"                    \
     "ldrd %[w0], %[w1], [%[w]], #8\n"           \
-    "sxtab16 %[even], %[centre], %[in]\n"       \
-    "sxtab16 %[in], %[centre], %[in], ror #8\n" \
+    "sxtab16 %[even], %[center], %[in]\n"       \
+    "sxtab16 %[in], %[center], %[in], ror #8\n" \
     "smlabb %[a], %[even], %[w0], %[a]\n"       \
     "smlatt %[c], %[even], %[w0], %[c]\n"       \
     "smlabb %[b], %[in], %[w1], %[b]\n"         \
@@ -87,7 +87,7 @@ typedef struct {
 /* One pixel's groups of four channels: rows of taps, three taps at a time, then four times
  * ws_scale. `groups` itself is needed so seldom that its register serves another end within a row.
  */
-static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
+static inline void ws_group_taps(ws_groups groups, int step, uint32_t center) {
     int32_t a, b, c, d;
     uint32_t in, even, w0, w1;
     const int8_t *x;
@@ -158,7 +158,7 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t centre) {
         : [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [x] "=&r"(x), [w] "=&r"(w),
           [in] "=&r"(in), [even] "=&r"(even), [w0] "=&r"(w0), [w1] "=&r"(w1), [from] "+&r"(from),
           [home] "=m"(home), [rows] "=m"(rows)
-        : [step] "r"(step), [centre] "r"(centre), WS_AT(ws_groups, rows), WS_AT(ws_groups, columns),
+        : [step] "r"(step), [center] "r"(center), WS_AT(ws_groups, rows), WS_AT(ws_groups, columns),
           WS_AT(ws_groups, row_step), WS_AT(ws_groups, bias), WS_AT(ws_groups, multiplier),
           WS_AT(ws_groups, out), WS_AT(ws_groups, zero_point), WS_AT(ws_groups, groups),
           WS_AT(ws_groups, row_whole)
@@ -174,7 +174,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
     (void)scratch;
     const int channels = shape->in_c, whole = channels / 4 * 4;
     const int all_taps = shape->kernel_h * shape->kernel_w;
-    const uint32_t centre = 0x10001u * (uint16_t)-shape->fill;
+    const uint32_t center = 0x10001u * (uint16_t)-shape->fill;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
             const ws_taps taps = ws_taps_at(shape, y, x);
@@ -198,7 +198,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                                           .weight_group = 8 * all_taps,
                                           .row_whole = taps.row_step,
                                           .weight_row_again = 8 * (taps.weight_row - taps.columns)};
-                ws_group_taps(groups, taps.step, centre);
+                ws_group_taps(groups, taps.step, center);
                 c = whole;
                 first += whole;
                 ws_skip(&to, whole);
@@ -206,7 +206,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
 #endif
             for (; c < whole; c += 4, first += 4) {
                 const ws_four sums = ws_four_channels(
-                    first, weights + all_taps * c + 4 * taps.weight, &taps, centre);
+                    first, weights + all_taps * c + 4 * taps.weight, &taps, center);
                 ws_finish(&to, sums.a);
                 ws_finish(&to, sums.b);
                 ws_finish(&to, sums.c);

@@ -1,4 +1,4 @@
-/* What a layer is told, in all kernel sets:
+/* What a layer gets, in all kernel sets:
  *
  *   ws_dot        dot products: each pixel is `length` inputs in a row, pixels `step` apart
  *   ws_conv       2-D convolution, NHWC; each patch is gathered into scratch, then as ws_dot

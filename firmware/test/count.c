@@ -25,7 +25,7 @@ bool ws_count_traces;
 
 /* Not inlined, so that both are a call and nothing moves past them; `empty` counts the rest. */
 __attribute__((noinline)) void ws_count_start(void) {
-    reg_write(SYST_CVR, 0); /* any value: starts anew and clears COUNTFLAG */
+    reg_write(SYST_CVR, 0); /* any value: starts again and clears COUNTFLAG */
     __asm__ volatile("" ::: "memory");
 }
 

@@ -90,7 +90,7 @@ static void test_detector_averages_as_many_steps_as_asked(void) {
     }
 }
 
-/* Of steps that come near the highest is told, once they are over; and none that wakes. */
+/* Of steps that come near the highest is reported, once they are over; and none that wakes. */
 static void test_detector_reports_near_misses(void) {
     ws_word_state word;
     ws_event event = {.sample = 1000000};

@@ -61,7 +61,7 @@ static bool same(const ws_event *a, const ws_event *b) {
            a->end == b->end;
 }
 
-/* Hear all of the sound in chunks; `change` is the sample at which the last state begins. */
+/* Process all of the sound in chunks; `change` is the sample at which the last state begins. */
 static int run(size_t chunk, size_t change, ws_event events[EVENTS_MAX]) {
     const int16_t *pcm = sound();
     int count = 0;
@@ -201,7 +201,7 @@ static void test_null_is_refused(void) {
     CHECK(ws_poll(&engine, &event) && event.sample == FIRST);
 }
 
-/* A change of state must leave what was heard: only the tables are other ones. */
+/* A change of state must keep the history: only the tables are other ones. */
 static void test_a_change_and_back_is_no_change(void) {
     static ws_words_engine one, other;
     ws_event a, b;

@@ -1,5 +1,5 @@
 /* The least firmware that wakes, for its size: start-up, engine, model, and no printing. The
- * microphone, the application's state and its lamp are words in memory, as drivers are not ours.
+ * microphone, the application's state and its LED are words in memory, as drivers are not ours.
  * It is linked and measured, not run: it never ends. */
 #include "platform/cortex-m/startup.h"
 #include "ws_words.h"

@@ -11,7 +11,7 @@
 
 #include "programs/common/io.h"
 
-/* Number of the input, in what is written and told. */
+/* Number of the input, in what is written and reported. */
 extern uint32_t ws_record;
 
 /* Open the files that the arguments name, INPUTS and RESULTS, the first beginning with `magic`;

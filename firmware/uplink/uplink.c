@@ -150,7 +150,7 @@ static void end_message(ws_uplink *uplink) {
 }
 
 /* The ring has run over: go on a while behind its oldest sample, so that what is sent is of pieces
- * that are long enough to be heard. */
+ * that are long enough to be processed. */
 static void skip(ws_uplink *uplink) {
     uint64_t next = oldest(uplink) + WS_PREROLL_SLACK;
     next += AUDIO_SAMPLES - 1u - (size_t)(next - uplink->first - 1u) % AUDIO_SAMPLES;

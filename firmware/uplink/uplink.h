@@ -2,7 +2,7 @@
  *
  * docs/protocol.md says of what messages are and when they end. Nothing here waits: a link takes
  * what it can, and when the ring runs over before it has taken all, what is left out is counted and
- * told. Samples are the engine's: what it did not hear is not sent.
+ * reported. Samples are the engine's: what it did not process is not sent.
  */
 #ifndef WS_UPLINK_H
 #define WS_UPLINK_H
@@ -43,7 +43,7 @@ typedef struct {
     uint64_t processed; /* samples, since the engine started */
     bool on;
     bool input_ended;
-    uint64_t missed; /* samples that came in and were not heard, in all */
+    uint64_t missed; /* samples that came in and were not processed, in all */
 
     bool waits; /* a wake whose message has not begun, and what was missed up to it */
     ws_event waiting;
@@ -71,12 +71,12 @@ void ws_uplink_reset(ws_uplink *uplink);
 /* Only then do wakes become messages. Off stops the one that is going on. */
 void ws_uplink_switch(ws_uplink *uplink, bool on);
 
-/* The engine starts anew at sample 0: nothing was heard yet. */
+/* The engine starts again at sample 0: nothing was processed yet. */
 void ws_uplink_restart(ws_uplink *uplink);
 
 /* What was given to ws_push; before the events that it brings. */
 void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count);
-/* Samples came in that nobody heard. */
+/* Samples came in that were not processed. */
 void ws_uplink_missed(ws_uplink *uplink, uint64_t samples);
 void ws_uplink_wake(ws_uplink *uplink, const ws_event *event);
 void ws_uplink_input_ended(ws_uplink *uplink);

@@ -51,10 +51,10 @@ def test_a_reshape_that_turns_rows_between_batches_is_refused(tmp_path: Path) ->
         "SPACE_TO_BATCH_ND", [x, m.ints(4), m.ints(0, 0, shape=[1, 2])], [m.like(x, [4, 7, 3])]
     )
     z = m.conv(m.op("RESHAPE", [y, m.ints(4, 1, 7, 3)], [m.like(y, [4, 1, 7, 3])]), 8, (1, 3))
-    turned = m.op("RESHAPE", [z, m.ints(4, 8, 5)], [m.like(z, [4, 8, 5])])
-    ends = [turned, m.ints(4), m.ints(0, 0, shape=[1, 2])]
+    reshaped = m.op("RESHAPE", [z, m.ints(4, 8, 5)], [m.like(z, [4, 8, 5])])
+    ends = [reshaped, m.ints(4), m.ints(0, 0, shape=[1, 2])]
     m.output(m.op("BATCH_TO_SPACE_ND", ends, [m.like(z, [1, 32, 5])]))
-    path = m.write(tmp_path / "turned.tflite")
+    path = m.write(tmp_path / "reshaped.tflite")
     with pytest.raises(ConvertError, match=r"makes \[1, 1, 20, 8\], its end is \[1, 32, 5\]"):
         compile_model(path, "m", "plain")
 

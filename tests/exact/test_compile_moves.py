@@ -34,9 +34,9 @@ def test_what_lies_in_a_row_costs_nothing(tmp_path: Path) -> None:
     """A permutation of axes of 1, a slice of rows, UNPACK of rows of 4 bytes."""
     maker = Maker()
     x = maker.conv(maker.input([1, 4, 1, 4]), 8)
-    turned = maker.op("TRANSPOSE", [x, maker.ints(0, 2, 1, 3)], [maker.like(x, [1, 1, 4, 8])])
+    transposed = maker.op("TRANSPOSE", [x, maker.ints(0, 2, 1, 3)], [maker.like(x, [1, 1, 4, 8])])
     parts = [maker.like(x, [1, 1, 8]) for _ in range(4)]
-    maker.op("UNPACK", [turned], parts, "UnpackOptions", axis=2, num=4)
+    maker.op("UNPACK", [transposed], parts, "UnpackOptions", axis=2, num=4)
     maker.output(maker.dense(parts[1], 3), maker.dense(parts[3], 3))
     work = simplify(read_model(maker.write(tmp_path / "row.tflite")))
     assert [step.kernel for step in lower(work, "plain").steps] == ["ws_dot"] * 3

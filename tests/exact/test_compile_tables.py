@@ -70,7 +70,7 @@ def test_kernels(kind: Callable[[Maker], None], tmp_path: Path) -> None:
 
 
 def test_channels_are_one_step(tmp_path: Path) -> None:
-    """MUL and ADD by constants of channels, and RELU, are one look-up."""
+    """MUL and ADD by constants of channels, and RELU, are the detector alone-up."""
     maker = Maker()
     channels(maker)
     work = simplify(read_model(maker.write(tmp_path / "channels.tflite")))

@@ -170,7 +170,7 @@ def speech(data: Path, seconds: float) -> NDArray[np.float64]:
 def librosa_errors(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
     """Fixed point less librosa in float64, dB, where a band is within 60 dB of its frame's best."""
     f = FRONTEND
-    margin = (f.fft_size - f.window_samples) // 2  # librosa centres the window in the FFT
+    margin = (f.fft_size - f.window_samples) // 2  # librosa centers the window in the FFT
     spectrum = librosa.stft(
         np.pad(pcm.astype(np.float64), margin),
         n_fft=f.fft_size,

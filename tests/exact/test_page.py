@@ -152,8 +152,8 @@ def test_the_microphone_wakes_at_the_hosts_times(tab: Tab, recording: NDArray[np
     tab.wait("wakestate.state() === 7")
     choose(tab, 0)
     tab.run("document.getElementById('microphone').click()")
-    heard = np.frombuffer(bytes(tab.run("[...wakestate.wav()]")), "<i2", offset=44)
-    assert found == host_lines(0, heard)[: len(found)]
+    recorded = np.frombuffer(bytes(tab.run("[...wakestate.wav()]")), "<i2", offset=44)
+    assert found == host_lines(0, recorded)[: len(found)]
     wakes = events(found)
     assert [event["word"] for event in wakes] == [event["word"] for event in expected]
     late = [a["t"] - b["t"] for a, b in zip(wakes, expected, strict=True)]

@@ -56,7 +56,7 @@ def _build(name: str, sources: list[str], includes: list[str]) -> Path:
     return program
 
 
-def _fuzz(name: str, program: list[str], seconds: float, most: int) -> Result:
+def _fuzz(name: str, program: list[str], seconds: float, max_length: int) -> Result:
     """Run what takes libFuzzer's options, from inputs of tests/fuzz/seeds.py on."""
     corpus, seeded = FOLDER / "corpus" / name, FOLDER / "seeds" / name
     for folder in (corpus, seeded, FINDINGS):
@@ -64,7 +64,12 @@ def _fuzz(name: str, program: list[str], seconds: float, most: int) -> Result:
     for index, seed in enumerate(getattr(seeds, name)()):
         (seeded / f"{index:02}").write_bytes(seed)
     before = set(FINDINGS.glob(f"{name}-*"))
-    call = [*program, f"-max_total_time={max(1, round(seconds))}", *LIMITS, f"-max_len={most}"]
+    call = [
+        *program,
+        f"-max_total_time={max(1, round(seconds))}",
+        *LIMITS,
+        f"-max_len={max_length}",
+    ]
     call += ["-print_final_stats=1", f"-artifact_prefix={FINDINGS}/{name}-"]
     done = subprocess.run(
         [*call, str(corpus), str(seeded)],
@@ -99,14 +104,14 @@ def loader(seconds: float) -> Result:
 
 
 def libfuzzer(
-    name: str, sources: list[str], includes: list[str] | None = None, *, most: int = 4096
+    name: str, sources: list[str], includes: list[str] | None = None, *, max_length: int = 4096
 ) -> Run:
     """A target in C: tests/fuzz/NAME.c and `sources`, from inputs of tests/fuzz/seeds.py on; inputs
-    of `most` bytes at most."""
+    of at most `max_length` bytes."""
 
     def run(seconds: float) -> Result:
         program = _build(name, sources, includes or [])
-        return _fuzz(name, [str(program)], seconds, most)
+        return _fuzz(name, [str(program)], seconds, max_length)
 
     return run
 
@@ -125,8 +130,10 @@ DEVICE += [f"firmware/programs/common/{name}.c" for name in ("text", "words")]
 TARGETS: dict[str, Run] = {
     "wav": libfuzzer("wav", ["firmware/programs/common/wav.c", "firmware/programs/common/text.c"]),
     "frame": libfuzzer("frame", ["firmware/uplink/frame.c"]),
-    "command": libfuzzer("command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], most=500),
-    "uplink": libfuzzer("uplink", [*UPLINK, *SCRIPTED], ["tests/scripted"], most=150),
-    "engine": libfuzzer("engine", [*ENGINE, *NETWORK], [ALEXA], most=100),
+    "command": libfuzzer(
+        "command", [*DEVICE, *SCRIPTED], [BOARD, "tests/scripted"], max_length=500
+    ),
+    "uplink": libfuzzer("uplink", [*UPLINK, *SCRIPTED], ["tests/scripted"], max_length=150),
+    "engine": libfuzzer("engine", [*ENGINE, *NETWORK], [ALEXA], max_length=100),
     "loader": loader,
 }

@@ -286,7 +286,8 @@ def test_the_base_compiles_models_and_starts_all_commands(bare: Path, tmp_path: 
 
 @pytest.mark.parametrize("bare", [""], indirect=True)
 def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> None:
-    """Its emulator hears the sample from an empty folder; nothing but `wakestate` is installed."""
+    """Its emulator processes the sample from an empty folder; nothing but `wakestate` is
+    installed."""
     backend = installed().get("setuptools")
     if backend is None or int(backend.version.partition(".")[0]) < 77:
         pytest.skip("setuptools 77 is not installed")
@@ -363,7 +364,7 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
         "--downloads",
         tmp_path,
     )
-    assert "ahead: 6 clips by flite; 0 packages of recorded sound, 0 MB" in printed
+    assert "to do: 6 clips by flite; 0 packages of recorded sound, 0 MB" in printed
     assert len(list((tmp_path / "data").glob("*/tts/*.opus"))) == 6
 
 

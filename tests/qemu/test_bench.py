@@ -143,7 +143,7 @@ def test_sizes_by_object_sum_to_the_image(toy: Report, capsys: pytest.CaptureFix
 
 
 def test_map_without_a_memory_map_is_refused() -> None:
-    with pytest.raises(BenchError, match="build anew"):
+    with pytest.raises(BenchError, match="build again"):
         read_map("Archive member included\n")
 
 

@@ -81,7 +81,7 @@ def test_it_prints_what_the_emulator_prints(device: Path, tmp_path: Path) -> Non
     }
     assert events[1:] == expected and len(expected) == 2
     # Lit for a second each time; the watchdog was fed at every hop.
-    assert other == ["lamp 1", "lamp 0", "lamp 1", "lamp 0", f"fed {len(SPEECH) // 2 // HOP}"]
+    assert other == ["LED 1", "LED 0", "LED 1", "LED 0", f"fed {len(SPEECH) // 2 // HOP}"]
 
 
 def test_a_late_main_loop_loses_nothing_while_the_ring_has_room(device: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_image_recovers_from_being_late(board: str, expected: list[Event]) -
     which no word of the sample is a near thing: the network's steps lie elsewhere afterwards."""
     events = run_device(build("alexa", board), SAMPLE, b"late 100\nstats\nstate volume=high\n")
     lost = [event["lost"] for event in events if "lost" in event and event["type"] != "stats"]
-    assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # told by the next event alone
+    assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # reported by the next event alone
     found = wakes(events)
     assert len(found) == 3
     for event, whole in zip(found, expected, strict=True):

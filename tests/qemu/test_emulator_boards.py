@@ -51,7 +51,7 @@ def test_a_board_prints_what_the_host_prints(host: Build, tmp_path: Path, board:
         (["--help"], b""),
     ]
     for usage, _ in USAGE:
-        if "" not in usage:  # an empty argument cannot be told from none
+        if "" not in usage:  # an empty argument is the same as none
             runs.append(([*usage], b""))
     for arguments, stdin in runs:
         want = host.run("emulator", *arguments, stdin=stdin)

@@ -60,7 +60,7 @@ def test_an_emulated_board_is_flashed_by_its_gdb_port(board: str) -> None:
 
 def test_the_monitor_shows_the_serial_port(tmp_path: Path) -> None:
     elf = build("alexa", "mps2-an386").program("device")
-    sample = tmp_path / "sample.wav"  # up to the first wake: it is heard in real time
+    sample = tmp_path / "sample.wav"  # up to the first wake: it is played in real time
     sample.write_bytes(wav(SAMPLE.read_bytes()[44:][: 3 * 32000]))
     done = boards("monitor", "--board", "mps2-an386", "--elf", str(elf), str(sample))
     events = [json.loads(line) for line in done.stdout.splitlines()]

@@ -22,10 +22,10 @@ CORES = [*HOST, ("arm-none-eabi-gcc", "dsp"), ("arm-none-eabi-gcc", "mve")]
 CPUS = {"dsp": ["-mcpu=cortex-m4"], "mve": ["-mcpu=cortex-m55", "-mfloat-abi=hard"]}
 
 
-@pytest.mark.parametrize("least", [False, True], ids=["defaults", "least"])
+@pytest.mark.parametrize("minimal", [False, True], ids=["defaults", "minimal"])
 @pytest.mark.parametrize(("compiler", "core"), CORES)
 def test_kernels_compile_whatever_is_asked_of_them(
-    compiler: str, core: str, least: bool, tmp_path: Path
+    compiler: str, core: str, minimal: bool, tmp_path: Path
 ) -> None:
     """Without warnings, though nothing calls them; with defaults, and with all taken away."""
     if shutil.which(compiler) is None:
@@ -34,7 +34,7 @@ def test_kernels_compile_whatever_is_asked_of_them(
     asked = (FIRMWARE / "kernels/config.h").read_text().split("#ifndef WS_")[1:]
     names = [part.split()[0] for part in asked if not part.startswith("KERNELS_CONFIG_H")]
     assert len(names) > 8
-    lines = [f"#define WS_{n} {'int16_t' if n.endswith('TYPE') else 0}" for n in names if least]
+    lines = [f"#define WS_{n} {'int16_t' if n.endswith('TYPE') else 0}" for n in names if minimal]
     lines += [f'#include "kernels/{name}.h"' for name in (core, "ops", "sequence")]
     source.write_text("\n".join(lines) + "\n")
     flags = CPUS[core] if compiler.startswith("arm") else []

@@ -1,4 +1,4 @@
-"""bench/stack.py: the computed stack is right where it can be told, and no run takes more."""
+"""bench/stack.py: the computed stack is right where it can be computed, and no run takes more."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_names_that_are_not_there_are_reported(tmp_path: Path) -> None:
         stack.worst("nowhere")
     with pytest.raises(BenchError, match="no call leads from low to high"):
         stack.way("low", "high")
-    with pytest.raises(BenchError, match=r"y\.su: no such file; build anew"):
+    with pytest.raises(BenchError, match=r"y\.su: no such file; build again"):
         read_usage([tmp_path / "y.su"])
 
 

@@ -87,7 +87,7 @@ def sent(stream: bytes) -> Sent:
 
 
 def expected(received: NDArray[np.int16], starts: list[Start], *, number: int = 0) -> bytes:
-    """The frames for these wakes in `heard`, nothing missed, to its end.
+    """The frames for these wakes in `received`, nothing missed, to its end.
 
     When it woke, and where the word is, is taken from `starts`; all else must follow from it.
     """
@@ -253,7 +253,7 @@ def test_stop(device: Path) -> None:
 
 @pytest.mark.parametrize("room", ["115", "20"])
 def test_a_link_that_is_too_slow_loses_sound_and_reports_so(device: Path, room: str) -> None:
-    """115,200 baud carry 115 bytes a hop; the detector hears on as if nothing were."""
+    """115,200 baud carry 115 bytes a hop; the detector continues as if nothing were."""
     audio = pcm((1.0, QUIET), (0.5, LOUD), (4.0, QUIET))
     received = np.frombuffer(audio, "<i2").astype(np.int16)
     found = run(device, audio, "10:uplink on", "500:stats", ROOM=room)

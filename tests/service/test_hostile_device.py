@@ -106,7 +106,7 @@ def test_of_start_only_what_is_documented_is_believed(data: bytes, wording: str)
     assert [one.ended for one in sink.ended] == ["lost", "stopped"]
 
 
-def test_what_start_may_be_at_most() -> None:
+def test_the_largest_start() -> None:
     for one in (
         payload(utterance=65535, state_index=255, start=0, end=1, wake=1, at=1, missed=2**32 - 1),
         payload(b"a" * 80, b"\xc3\xa9=1" * 40, end=LONGEST, wake=LONGEST, at=2**64 - 1, p=0),

@@ -57,7 +57,7 @@ def message(pcm: NDArray[np.int16], utterance: int = 1) -> list[bytes]:
 def posted(
     url: str, *parts: bytes, key: str | None = None, between: Callable[[], None] = lambda: None
 ) -> tuple[list[Verdict], list[bytes]]:
-    """Verdicts, and what the device was told; `between` is called before the last part."""
+    """Verdicts, and what the device received; `between` is called before the last part."""
     verdicts: list[Verdict] = []
     replies: list[bytes] = []
     poster = Poster(Service(url, key), verdicts.append)
@@ -77,7 +77,7 @@ def test_the_gateway_posts_and_stops_the_device(service: Running) -> None:
     (verdict,) = verdicts
     line = json.loads(verdict.line())
     assert line["accept"] is True and line["utterance"] == 3 and line["t"] == 2.565
-    # 24,040 samples were heard before the first one sent.
+    # 24,040 samples were processed before the first one sent.
     assert abs(line["start"] - 2.0025) < 0.03 and abs(line["end"] - 2.565) < 0.03
     assert replies == [b"stop 3\n", b"uplink off\n"]
 

@@ -1,4 +1,4 @@
-"""The HTTP service of the second look, over real sockets, as a process of its own."""
+"""The verifier's HTTP service, over real sockets, as a process of its own."""
 
 from __future__ import annotations
 

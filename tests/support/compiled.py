@@ -188,9 +188,14 @@ def random_inputs(path: Path, runs: int = RUNS, seed: int = 3) -> Sequences:
             elif run in (1, 2):
                 x = np.full(tensor.size, -128 if run == 1 else 127)
             if tensor.dtype in ("INT16", "INT32"):
-                least, most = np.iinfo(tensor.dtype.lower()).min, np.iinfo(tensor.dtype.lower()).max
-                x = np.interp(x, (-128, 127), (least, most)) + rng.integers(-99, 99, tensor.size)
-                given.append(np.clip(x, least, most).astype(tensor.dtype.lower()))
+                lowest, highest = (
+                    np.iinfo(tensor.dtype.lower()).min,
+                    np.iinfo(tensor.dtype.lower()).max,
+                )
+                x = np.interp(x, (-128, 127), (lowest, highest)) + rng.integers(
+                    -99, 99, tensor.size
+                )
+                given.append(np.clip(x, lowest, highest).astype(tensor.dtype.lower()))
                 continue
             given.append(x.astype(np.int8).view("u1" if tensor.dtype == "UINT8" else "i1"))
         sequence.append(given)

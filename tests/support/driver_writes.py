@@ -14,7 +14,7 @@ NANO_START: Writes = [
     ("POWER_POFCON", 10 << 1 | 1),  # 2.3 V, on
     ("CLOCK_EVENTS_HFCLKSTARTED", 0),
     ("CLOCK_TASKS_HFCLKSTART", 1),
-    ("P0_OUTCLR", 1 << 13),  # lamp off before it is an output
+    ("P0_OUTCLR", 1 << 13),  # LED off before it is an output
     ("P0_PIN_CNF_13", 3),
     ("P1_PIN_CNF_11", 1 << 2),  # state pins: inputs, pulled down
     ("P1_PIN_CNF_12", 1 << 2),
@@ -78,7 +78,7 @@ L475_START: Writes = [
     ("FLASH_ACR", 0x600 | 1 << 8 | 4),
     ("RCC_CFGR", 3),
     ("RCC_AHB2ENR", 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4),  # ports A, B, D, E
-    ("GPIOB_BSRR", 1 << 30),  # lamp off before it is an output
+    ("GPIOB_BSRR", 1 << 30),  # LED off before it is an output
     ("GPIOB_PUPDR", 0x100),
     ("GPIOB_MODER", 0x280 | 1 << 28),
     ("GPIOD_PUPDR", 2 << 28),

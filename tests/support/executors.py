@@ -80,7 +80,7 @@ def expected_of(model: Model, state: int, pcm: NDArray[np.int16]) -> dict[str, N
     f, m, smoothing = model.word.frontend, model.word.model, model.word.detector.smoothing_steps
     hops, stride = m.receptive_hops, m.stride
     columns = to_int8(reference(f, frames(f, pcm)))
-    # The network starts as if it had heard silence, the detector as if for smoothing steps.
+    # The network starts as after silence, the detector as if for smoothing steps.
     before = hops + (smoothing - 1) * stride
     stream = np.concatenate([np.full((before, f.bands), -128, np.int8), columns])
     first = hops % stride or stride  # hops until the first step
@@ -194,7 +194,7 @@ class TFLM(Executor):
 
 
 class HostC(Executor):
-    """The generated C, compiled for this machine with the undefined-behaviour sanitizer."""
+    """The generated C, compiled for this machine with the undefined-behavior sanitizer."""
 
     name = "host C"
 

@@ -1,4 +1,4 @@
-"""A service of the second look that tests ask: tests/support/loud_service.py as a process."""
+"""A service of the verifier that tests ask: tests/support/loud_service.py as a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks of the second look as training would write them, but untrained."""
+"""Networks of the verifier as training would write them, but untrained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first look beside the second: heard again, in the sum that decides, and as lowered."""
+"""The detector replayed beside the verifier: in the sum that decides, and as lowered."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_what_ships_fits_the_model_beside_it(folder: Path) -> None:
 
 
 def test_a_device_wakes_where_the_verifier_asks(tmp_path: Path) -> None:
-    """Thresholds as shipped less the sensitivity are those of the first of two looks."""
+    """Thresholds as shipped less the sensitivity are those of the lowered detector."""
     written(tmp_path)
     sensitivity_ = sensitivity(WORD, FOLDER, tmp_path)
     shipped = read_manifest(FOLDER).thresholds

@@ -50,7 +50,7 @@ def device(host: Build) -> Device:
 def test_device_reports_what_the_emulator_prints(
     host: Build, device: Device, tmp_path: Path
 ) -> None:
-    """Of the silence that the emulator hears behind a file it prints the wakes alone."""
+    """Of the silence that the emulator processes behind a file it prints the wakes alone."""
     rng = np.random.default_rng(3)
     loud = np.repeat(rng.uniform(0, 9000, 240), 1600)
     pcm = to_int16((rng.normal(0, 1, len(loud)) * loud).astype(np.float32))[:-77]
@@ -199,7 +199,7 @@ def test_conditions_cover_every_state(tmp_path: Path) -> None:
     assert [c.sound for c in found if c.part == "gain"] == [
         Sound(level_dbfs=level) for level in (-50, -40, -30, -20, -15)
     ]
-    # What is told does not change what is heard.
+    # The given state does not change the sound.
     by_name = {c.name: c for c in found}
     assert by_name["player=music,volume=high SER 0 dB"].sound == wrong[0][2]
 
@@ -347,7 +347,7 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
         (s.state, s.rate): s.false_accepts for s in counts.states(evaluation.options.rates)
     }
     assert of_states["player=idle", "200"] == row.crossed["200"].false_accepts
-    # Another state told: the same sound, other scores.
+    # Another state given: the same sound, other scores.
     wrong = evaluation.row(played, wrong, counts)
     assert wrong.curve != row.curve and wrong.lfbe_db == row.lfbe_db
     f = TOY.word.frontend
@@ -356,7 +356,7 @@ def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
 
 
 def test_evaluation_needs_every_kind_of_sound(trials: Trials) -> None:
-    for kind, what in {"toy": "recording labelled toy", "noise": "noise", "music": "music"}.items():
+    for kind, what in {"toy": "recording labeled toy", "noise": "noise", "music": "music"}.items():
         clips = [c for c in trials.corpus.clips if kind not in (c.kind, c.label)]
         with pytest.raises(DataError, match=f"the split has no {what}"):
             Trials(TOY.word, trials.corpus.only(clips), 1, 1)
@@ -412,7 +412,7 @@ def test_evaluation_resumes_after_a_kill(
     assert jobs == 2 * 2 + 5 + 1 and len(list(folder.iterdir())) == jobs + 1
     before = len(played_sounds)
     assert measured("b") == resumed and len(played_sounds) == before + jobs
-    # What made the scores counts: another seed hears all again.
+    # What made the scores counts: another seed processes all again.
     measured("a", seed=2)
     assert len(played_sounds) == before + 2 * jobs
     # The short form leaves out rows, and ends with the same thresholds.

@@ -22,7 +22,7 @@ from wakestate.train.evaluation.device import OURS
 #: The names of the rows that the command below gives.
 SOUNDS = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB"]
 SOUNDS += [f"player=music SER {ratio} dB" for ratio in (3, -2)]
-TOLD = ["music plays, state player=idle, SER 3 dB", "nothing plays, state player=music"]
+WRONG_STATES = ["music plays, state player=idle, SER 3 dB", "nothing plays, state player=music"]
 LEVELS = [f"{level} dBFS" for level in (-50, -40, -30, -20, -15)]
 
 
@@ -72,7 +72,7 @@ def test_the_command_measures_all_conditions(ran: Ran) -> None:
         )
     assert f"not beside: {found['peers_absent']}" in ran.printed
     rows = found["rows"]
-    assert [row["condition"]["name"] for row in rows] == [*SOUNDS, *life, *TOLD, *LEVELS]
+    assert [row["condition"]["name"] for row in rows] == [*SOUNDS, *life, *WRONG_STATES, *LEVELS]
     clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]
     assert [row["clips"] for row in rows] == clips
     for row in rows:
@@ -100,7 +100,7 @@ def test_the_command_sets_the_thresholds_and_nothing_else(ran: Ran) -> None:
         "player=music": max(rows[i]["at"]["0.5"]["threshold"] for i in (4, 5)),
     }
     assert found["thresholds"] == manifest.thresholds
-    # Told wrongly, the device acts by the threshold of what it tells.
+    # In a wrong state the device uses the threshold of the given state.
     wrong = rows[len(SOUNDS) + len(ALTERATIONS) :]
     assert wrong[0]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
     assert wrong[1]["shipped"]["threshold"] == manifest.thresholds["player=music"]

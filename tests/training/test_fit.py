@@ -169,7 +169,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     )
     assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
     printed = (
-        "ahead, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
+        "to do, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
     )
     assert printed in (trained / "stdout").read_text()
 

@@ -111,7 +111,7 @@ def test_bootstrap_draws_speakers() -> None:
     assert low < 0.1 < high
     even = interval(spread, [str(i) for i in range(200)])
     assert even[0] < 0.1 < even[1] and even[1] - even[0] < (high - low) / 1.5
-    either = np.array([1, -1], np.int8)  # each of two detectors misses what the other hears
+    either = np.array([1, -1], np.int8)  # each of two detectors misses what the other detects
     assert bootstrap(np.random.default_rng(1), either, ["a", "a"]) == (0.0, 0.0)
     assert bootstrap(np.random.default_rng(1), either, ["a", "b"]) == (-1.0, 1.0)
 
@@ -137,7 +137,7 @@ def test_endpoint_errors_are_those_of_the_first_wake_in_the_word() -> None:
     starts, ends = np.arange(300) * 100 - 800, np.arange(300) * 100 - 80
     spans = [(5000, 6000), (5400, 6400)]
     found = endpoint_errors(Fake(), [scores, scores], [(starts, ends)] * 2, 9, spans)
-    # Step 60: start told 5200, end told 5920; off by 200 and -200, and by -80 and -480.
+    # Step 60: detected start 5200, end 5920; off by 200 and -200, and by -80 and -480.
     assert found is not None and found["wakes"] == 2
     assert found["start_bias_ms"] == pytest.approx(0.0)
     assert found["start_standard_error_ms"] == pytest.approx(np.std([12.5, -12.5], ddof=1))
@@ -167,7 +167,7 @@ def test_the_peer_scores_what_its_package_does(
     assert scores.tolist() == [round(m * 256 * 5) for m in means[2::3]]
     over = [m > model.probability_cutoff for m in np.arange(1276) / 1280]
     assert over.index(True) == peer.shipped
-    # The newest sample that a step has heard: without it the step does not come.
+    # The newest sample that a step includes: without it the step does not come.
     assert len(peer.scores(pcm[: peer.step_end(9)])) == 10
     assert len(peer.scores(pcm[: peer.step_end(9) - 160])) == 9
     # Each recording starts afresh; what was scored once is read from the cache.

@@ -123,7 +123,7 @@ def test_window_loss_by_hand() -> None:
     ]
 
     def loss(labels: Samples, z: Samples, off: float = np.nan, wrong: float = 0.0) -> Samples:
-        """Start and end are told `wrong` units beside `off`."""
+        """Start and end are given `wrong` units off `off`."""
         where = np.full((*labels.shape, 2), off, np.float32)
         outputs = np.concatenate([z[..., None], where + wrong], axis=2)[:, :, None]
         return np.asarray(window_loss(np.concatenate([labels[..., None], where], axis=2), outputs))

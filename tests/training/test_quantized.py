@@ -59,8 +59,8 @@ def test_the_network_errs_as_much_as_int8_does() -> None:
     trained = keras.saving.load_model(TOY.folder / "toy.keras", compile=False)
     network, logit = read_network(word, TOY.folder), read_manifest(TOY.folder).logit
     x, states = random_windows(word, 256, SEED), range(len(word.states))
-    told = np.repeat(metadata_vectors(word), len(x), axis=0)
-    given = [np.concatenate([x] * len(states))[:, :, None, :].astype(np.float32) / 32, told]
+    metadata = np.repeat(metadata_vectors(word), len(x), axis=0)
+    given = [np.concatenate([x] * len(states))[:, :, None, :].astype(np.float32) / 32, metadata]
     int8 = np.concatenate([logits(network, state, x) for state in states]).astype(float)
     int8 = (int8 - logit.zero_point) * logit.scale
     hops = word.model.receptive_hops

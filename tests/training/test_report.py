@@ -253,7 +253,7 @@ def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
     assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
     assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]
-    # Text from outside is escaped, colours are the page's own.
+    # Text from outside is escaped, colors are the page's own.
     assert text.count(FLOAT) == 1  # in its table, in no figure
     assert "a &lt;peer&gt;" in text and "<peer>" not in text and "toil &amp; boil" in text
     assert "#0500" not in text and "#0100" not in text

@@ -1,4 +1,4 @@
-"""The second look's networks: how it cuts, learns and answers; NumPy against Keras."""
+"""The verifier's networks: how it cuts, learns and answers; NumPy against Keras."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_only_words_have_a_place_to_learn() -> None:
 
 
 class Level:
-    """Stands for the first look: the louder, the surer."""
+    """Stands for the detector: the louder, the surer."""
 
     identity = "of the first network"
 
@@ -432,7 +432,7 @@ def test_wakes_of_a_split_are_those_of_the_device(
     )
     examples, hours = detector_wakes(TOY.word, sounds, "dev", tmp_path, library, 2000.0)
     trials = Trials(TOY.word, load_corpus(sounds, "dev", tmp_path, TOY.word.data), 1, 3)
-    assert hours == pytest.approx(trials.hours)  # both conditions hear it: once
+    assert hours == pytest.approx(trials.hours)  # both conditions use it: once
     device = Device(library, TOY.word)
     steps_ = [device.scores(trials.stream(Sound(), block), 0) for block in trials.blocks]
     scores = np.concatenate(steps_)
@@ -480,7 +480,7 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
         assert row["thresholds"] == [sure.wakes[0] + 2, sure.wakes[0]]
         assert one < first and misses[0] >= misses[1]
         assert misses[2] == (misses[1] if logit > 0 else row["trials"])
-    one = rows[0]["accepts"][0]  # of the one stream that both conditions hear
+    one = rows[0]["accepts"][0]  # of the one stream that both conditions use
     assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
     trials = sum(row["trials"] for row in rows)
     more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials

@@ -49,9 +49,9 @@ def test_every_alteration_keeps_place_and_pitch_but_those_it_names(name: str) ->
     assert measured == pytest.approx(asked, abs=0.15)
     if not name.startswith("DC"):
         energy = np.square(y, dtype=np.float64)
-        centre = float(np.sum(np.arange(len(y)) * energy) / energy.sum()) / RATE
+        center = float(np.sum(np.arange(len(y)) * energy) / energy.sum()) / RATE
         delay = 0.04 if name.endswith("room") else 0.008  # reverberation comes after
-        assert centre * ALTERATIONS[name].tempo == pytest.approx(1.5, abs=delay)
+        assert center * ALTERATIONS[name].tempo == pytest.approx(1.5, abs=delay)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_farther_is_weaker_in_the_same_hiss() -> None:
     x = tone()
     x[RATE : 2 * RATE] = np.random.default_rng(3).normal(0, 3000, RATE)
     loud, hissing = [], []
-    for metres in (1.0, 3.0, 5.0):
-        found = [room(metres, x, np.random.default_rng(i)) for i in range(16)]
+    for meters in (1.0, 3.0, 5.0):
+        found = [room(meters, x, np.random.default_rng(i)) for i in range(16)]
         loud.append(np.mean([power(y) for y in found]))
         hissing.append(np.mean([np.square(y[: RATE // 2]).mean() for y in found]))
     weaker = [10 * np.log10(a / b) for a, b in pairwise(loud)]

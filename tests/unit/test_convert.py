@@ -127,7 +127,7 @@ def test_changed_file(copied: Path) -> None:
 
 def test_other_vocabulary(copied: Path) -> None:
     edit_word(copied, '"music"', '"radio"')
-    refused(copied, "model.json: metadata", "'music'", "'radio'", "train anew")
+    refused(copied, "model.json: metadata", "'music'", "'radio'", "train again")
 
 
 @pytest.mark.parametrize("name", ["engine", "mute", "words", "frontend"])
@@ -148,7 +148,7 @@ def test_as_many_steps_are_averaged_as_a_word_file_may_ask_for(copied: Path) -> 
 
 def test_other_frontend(copied: Path) -> None:
     edit_word(copied, "low_hz = 60.0", "low_hz = 70.0")
-    refused(copied, "model.json: frontend_hash", "[frontend]", "train anew")
+    refused(copied, "model.json: frontend_hash", "[frontend]", "train again")
 
 
 def test_other_network(copied: Path) -> None:
@@ -168,7 +168,7 @@ def test_other_schema(copied: Path) -> None:
         emit(copied / "toy.toml", copied, copied / "out")
     text = str(caught.value)
     assert "model.json: schema: given 1; this version reads 2" in text and "\n" not in text
-    assert "train anew with `wakestate train`" in text and "wakestate model convert" in text
+    assert "train again with `wakestate train`" in text and "wakestate model convert" in text
 
 
 def test_missing_field(copied: Path) -> None:

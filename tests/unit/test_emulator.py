@@ -110,7 +110,7 @@ def test_a_live_stream_is_answered_at_once(host: Build) -> None:
 
 
 def test_a_word_at_the_very_end_wakes(tmp_path: Path) -> None:
-    """Half a second of silence is heard after the end; scores end where the sound does."""
+    """Half a second of silence is processed after the end; scores end where the sound does."""
     sample = (ROOT / "models/alexa/sample.wav").read_bytes()
     whole = np.frombuffer(sample[sample.index(b"data") + 8 :], "<i2")
     alexa = build("alexa", "host", program="emulator")

@@ -40,7 +40,7 @@ def test_good_wavs(host: Build, tmp_path: Path, data: bytes) -> None:
         assert wakes(done) == [1.065, 2.565]
 
 
-#: Of these all SPEECH is heard and nothing else, from a file as from a pipe.
+#: Of these all SPEECH is processed and nothing else, from a file as from a pipe.
 WHOLE = {
     "0": sized(0),
     "0xFFFFFFFF": sized(0xFFFFFFFF),

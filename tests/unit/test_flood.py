@@ -1,7 +1,7 @@
 """The device program under a flood of bytes at line rate, in virtual time: no hop is lost.
 
 tests/native/device_flood.c is the driver: a port of 1 Mbaud or 115,200 baud that never pauses, and
-a core that hearing takes up to three quarters of.
+a core that detection takes up to three quarters of.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Batches made ahead come in order, and what goes wrong in their thread is told."""
+"""Batches made ahead come in order, and errors in their thread are raised."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def test_a_canceller_leaves_distortion_and_less_of_the_tune(corpus: Corpus, tmp_
     word = beep(tmp_path, 10)
     drive = {"loudspeaker_drive": (1.2, 1.2), "canceller_tail_ms": (80.0, 80.0)}
     share = {}
-    for cancelled in (0.0, 1.0):
-        acoustics = word.acoustics.model_copy(update=drive | {"canceller_share": cancelled})
+    for canceled in (0.0, 1.0):
+        acoustics = word.acoustics.model_copy(update=drive | {"canceller_share": canceled})
         stage = Stage(corpus, word.model_copy(update={"acoustics": acoustics}))
         found = []
         for seed in range(6):
@@ -60,7 +60,7 @@ def test_a_canceller_leaves_distortion_and_less_of_the_tune(corpus: Corpus, tmp_
             assert own is not None and rms(own) == pytest.approx(1.0, abs=1e-3)
             hertz, power = welch(own, RATE, nperseg=1024)
             found.append(power[(hertz > 1900) & (hertz < 3100)].sum() / power.sum())
-        share[cancelled] = float(np.mean(found))
+        share[canceled] = float(np.mean(found))
     assert share[0.0] > 0.9 and share[1.0] < share[0.0] - 0.03
 
 

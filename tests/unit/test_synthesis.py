@@ -89,7 +89,7 @@ def test_the_phrase_is_found_among_the_words_an_engine_reports() -> None:
     three = Speech(np.zeros(0, np.int16), (("a", 0.0, 0.2), ("b", 0.3, 0.4), ("c", 0.5, 0.9)))
     assert groups(line("Ab cd ef", 0, 2), three) == [("", 0.0, 0.4), ("c", 0.5, 0.9)]
     assert groups(line("Ab cd ef", 1, 1), three)[1] == ("", 0.3, 0.4)  # type: ignore[index]
-    # "of the" told as one word: counted from the end that the phrase stands at.
+    # "of the" reported as one word: counted from the end that the phrase stands at.
     assert groups(line("Ab of the ef", 3, 1), three)[-1] == ("", 0.5, 0.9)  # type: ignore[index]
     assert groups(line("Ab cd of the", 1, 1), three) is None
     assert groups(line("Ab cd", 0, 2), Speech(three.pcm)) == []  # nothing else is said
@@ -202,10 +202,10 @@ def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> N
     once = (tmp_path / "x.opus").read_bytes()
     write_opus(tmp_path / "x.opus", speech)  # the same bytes, so that hashes can be compared
     assert (tmp_path / "x.opus").read_bytes() == once
-    heard, rate = soundfile.read(tmp_path / "x.opus", dtype="int16")
-    assert rate == 16000 and heard.shape == speech.shape
+    decoded, rate = soundfile.read(tmp_path / "x.opus", dtype="int16")
+    assert rate == 16000 and decoded.shape == speech.shape
     middle = slice(samples // 4, -samples // 4)
-    assert np.corrcoef(heard[middle], speech[middle])[0, 1] > 0.98
+    assert np.corrcoef(decoded[middle], speech[middle])[0, 1] > 0.98
     assert [p.name for p in tmp_path.iterdir()] == ["x.opus"]
 
 

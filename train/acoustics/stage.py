@@ -115,7 +115,7 @@ class Stage:
         return np.asarray(fftconvolve(x, h)[: len(x)], np.float32)
 
     def background(self, rng: np.random.Generator, samples: int) -> Wave:
-        """Sound from elsewhere in the room, RMS 1: noise, music, talk, or a coloured hiss."""
+        """Sound from elsewhere in the room, RMS 1: noise, music, talk, or a colored hiss."""
         kind = rng.random()
         if kind < 0.4 and self.noise:
             x = self.stretch(rng, self.noise, samples)
@@ -216,7 +216,7 @@ def hiss(rng: np.random.Generator, samples: int) -> Wave:
 
 
 def tilt(rng: np.random.Generator, x: Wave) -> Wave:
-    """A microphone's first-order colour: +-6 dB from low to high."""
+    """A microphone's first-order color: +-6 dB from low to high."""
     a = np.float32(rng.uniform(-0.4, 0.4))
     y = x.copy()
     y[1:] += a * x[:-1]

@@ -1,4 +1,4 @@
-"""The manifest and its audio: what to hear, where the word is in it, what is held out.
+"""The manifest and its audio: which files, where the word is in them, what is held out.
 
 Audio is mono int16 at 16 kHz. It is decoded once into one flat file below the cache folder and
 memory-mapped from then on.
@@ -155,7 +155,7 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
         voices = len({voice(clip) for clip in group})
         report_once(
             f"of {what} there {'is 1 voice' if voices == 1 else f'are {voices} voices'}: {count} "
-            f"of {len(group)} recordings are held out for choosing, of voices that training hears; "
+            f"of {len(group)} recordings are held out for validation, of voices in training too; "
             "with more voices it does better for strangers"
         )
     return [forced.get(clip, clip) for clip in clips]

@@ -69,8 +69,8 @@ def _through_fricative(
     last = int(word[-1])
     high = bands[:, HISS].mean(axis=1)
     hissing = high > bands[:, : HISS.start].mean(axis=1) + HISS_DB
-    ahead = np.flatnonzero(hissing[last + 1 :]) + last + 1
-    runs = [run for run in _split(ahead, 2) if len(run) >= RUN]
+    following = np.flatnonzero(hissing[last + 1 :]) + last + 1
+    runs = [run for run in _split(following, 2) if len(run) >= RUN]
     if not runs or runs[0][0] - last > CLOSURE or len(runs[0]) > LONGEST_HISS:
         return word
     if len(after) and after[0] - runs[0][-1] <= RUN:
@@ -79,7 +79,7 @@ def _through_fricative(
 
 
 def _excess(pcm: NDArray[np.int16], clean: bool) -> NDArray[np.float64]:
-    """dB over the background, float64[hops, bands]; a hop is centred on its window.
+    """dB over the background, float64[hops, bands]; a hop is centered on its window.
 
     `clean`: synthesized, with speech all around and no background.
     """
@@ -111,7 +111,7 @@ def _mel() -> NDArray[np.float64]:
 
 
 def _split(marks: NDArray[np.intp], gap: int) -> list[NDArray[np.intp]]:
-    """Runs of marks with no more than `gap` between neighbours."""
+    """Runs of marks with no more than `gap` between neighbors."""
     return np.split(marks, np.flatnonzero(np.diff(marks) > gap) + 1)
 
 

@@ -1,6 +1,6 @@
 """What sounds like the word and is not: synthetic voices saying near misses, and recordings.
 
-Every phrase is spoken as a person would be heard: at LEVEL_DBFS while speaking, in a room, in
+Every phrase is spoken as a person would be recorded: at LEVEL_DBFS while speaking, in a room, in
 noise 20 dB below, with a second of the same before and after. The wake phrase itself, said by
 the same voices in the same rooms, shows how far these voices can be understood at all.
 """

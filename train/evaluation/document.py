@@ -62,7 +62,7 @@ class Ratio(_Part):
 class Result(_Part):
     """One listener in one condition."""
 
-    hours: float = Field(description="of the stream, as far as it heard it")
+    hours: float = Field(description="of the stream, as far as it was processed")
     at: dict[str, At] = Field({}, description="by FA/h")
     shipped: At | None = Field(None, description="at the threshold it ships with, if it does")
     crossed: dict[str, Crossed] = Field({}, description="by FA/h")

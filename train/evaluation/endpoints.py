@@ -13,7 +13,8 @@ from wakestate.train.evaluation.document import Endpoints
 from wakestate.train.evaluation.metrics import Listener, Scores
 from wakestate.words import Word
 
-#: Start and end of the word as told at every step, samples from the start of the recording.
+#: Start and end of the word as the network reports it at every step, samples from the start of the
+#: recording.
 Ends = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 

@@ -2,7 +2,7 @@
 
 FA/h: detections an hour on continuous audio without the wake word. FRR: share of recordings of
 the word with no detection from the word's start to 1 s after its end. For a device state both
-hold that state's own playback, at a signal-to-echo ratio that is given. Other engines hear the
+hold that state's own playback, at a signal-to-echo ratio that is given. Other engines get the
 very same sound and are counted by the same rules.
 """
 
@@ -34,7 +34,7 @@ from wakestate.words import Word
 _evaluation: Evaluation
 _played: list[Played]
 _counts: Counts
-_resume_folder: Path  # what was heard before a kill
+_resume_folder: Path  # results from before a kill
 
 
 def _play(job: Job) -> list[Played]:
@@ -68,14 +68,14 @@ def evaluate(
 ) -> Evaluated:
     """Every condition of the word on one split, a process on each core.
 
-    Raises DeviceError and DataError. The same seed and data give the same figures. What was heard
+    Raises DeviceError and DataError. The same seed and data give the same figures. What is done
     stays in the folder `kept`, where the same call after a kill finds it; to be removed at the end.
     """
     global _evaluation, _played, _resume_folder, _counts
     absent = find_peers(word, cache)[1] if options.peers else "left out as asked"
     _resume_folder = resume_folder / _identity(word, library, data, split, options, absent)
     if _resume_folder.is_dir():
-        print(f"{_resume_folder}: what was heard before a kill is not heard again", file=sys.stderr)
+        print(f"{_resume_folder}: resuming; finished parts are not repeated", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
     trials = Trials(word, corpus, options.seed, options.draws, options.short)
@@ -83,7 +83,7 @@ def evaluate(
     jobs = _evaluation.jobs()
     hours = sum(job.hours for job in jobs if job.block is not None)
     print(
-        f"ahead: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
+        f"to do: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
         f"{sum(job.block is None for job in jobs)} sounds with it",
         file=sys.stderr,
     )
@@ -110,7 +110,7 @@ def evaluate(
 
 
 def _count(evaluation: Evaluation) -> Counts:
-    """False accepts of every listener on every stream, told every state."""
+    """False accepts of every listener on every stream, in every state."""
     word, names = evaluation.word, [OURS, *evaluation.others]
     keys = list(
         dict.fromkeys(
@@ -173,7 +173,7 @@ def _identity(
 
 
 def _band_centers(word: Word) -> NDArray[np.float64]:
-    """Centres of the front end's mel bands (HTK), Hz."""
+    """Centers of the front end's mel bands (HTK), Hz."""
     f = word.frontend
     low, high = (2595 * np.log10(1 + hz / 700) for hz in (f.low_hz, f.high_hz))
     return np.asarray(700 * (10 ** (np.linspace(low, high, f.bands + 2)[1:-1] / 2595) - 1))

@@ -25,7 +25,7 @@ BEFORE_S, AFTER_S = 2.0, 0.5  # of a wake, in its clip
 def false_accepts(
     evaluation: Evaluation, played: list[Played], counts: Counts
 ) -> list[FalseAccept]:
-    """The device's on every stream, told each state, at the lowest threshold that counts there: as
+    """The device's on every stream, in each state, at the lowest threshold that counts there: as
     shipped, or as either half sets it for NAMED_AT or the word's rate. Highest scores first.
 
     `at_s`: of the wake, from the recording's start, past its end where the wake is in the gap;

@@ -1,4 +1,4 @@
-"""One split heard by the device and by other engines, and counted, condition by condition."""
+"""One split processed by the device and by other engines, and counted, condition by condition."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ class Options:
     )
     rates: tuple[float, ...] = (0.5, 0.1)
     peers: bool = True
-    keras: Path | None = None  # float model to hear as well
-    also: tuple[Path, ...] = ()  # more data folders whose split is heard
+    keras: Path | None = None  # float model to evaluate as well
+    also: tuple[Path, ...] = ()  # more data folders whose split is used
     short: bool = False  # no wrong states, levels, near misses; of long streams the sample
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
 
 
 @dataclass
 class Played:
-    """Scores of one sound by listener and told state (-1: whatever the state)."""
+    """Scores of one sound by listener and given state (-1: whatever the state)."""
 
     sound: Sound
     block: Block | None  # of a stream; None: the recordings
@@ -72,7 +72,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Job:
-    """Sounds to be heard, each told some states, `hours` in all: blocks of streams, or the
+    """Sounds to process, each in some states, `hours` in all: blocks of streams, or the
     recordings."""
 
     sounds: tuple[tuple[Sound, tuple[int, ...]], ...]
@@ -81,7 +81,7 @@ class Job:
 
 
 class Evaluation:
-    """One split heard by the device and by others, in every condition."""
+    """One split processed by the device and by others, in every condition."""
 
     def __init__(
         self, word: Word, device: Device, trials: Trials, data: Path, cache: Path, options: Options
@@ -98,7 +98,7 @@ class Evaluation:
 
     @cached_property
     def others(self) -> dict[str, Any]:
-        """Peers and the float model, made where they are used: in each process anew."""
+        """Peers and the float model, made where they are used: in each process again."""
         found: dict[str, Any] = {}
         if self.options.peers:
             found |= {peer.name: peer for peer in find_peers(self.word, self.cache)[0]}
@@ -109,11 +109,11 @@ class Evaluation:
         return found
 
     def jobs(self) -> list[Job]:
-        """What is to be heard; each sound once. Of streams a block a job, in all sounds that have
-        the device's own sound in common.
+        """What is to be processed; each sound once. Of streams a block a job, in all sounds that
+        have the device's own sound in common.
 
-        A block of the sample is heard in all streams; one of the part once in each state, at one of
-        the state's ratios, which take turns; any other with the device silent.
+        A block of the sample is processed in all streams; one of the part once in each state, at
+        one of the state's ratios, which take turns; any other with the device silent.
         """
         streams: list[Job] = []
         turns = {
@@ -151,7 +151,7 @@ class Evaluation:
         ] + streams
 
     def play(self, sound: Sound, block: int | None, states: Sequence[int]) -> Played:
-        """One sound to every listener, the device told each of the states."""
+        """One sound to every listener, the device in each of the states."""
         if block is not None:
             played = Played(sound, self.trials.block(block), {})
             pcms = [self.trials.stream(sound, self.trials.block(block))]
@@ -191,7 +191,7 @@ class Evaluation:
         return self.device if name == OURS else self.others[name]
 
     def _others_run(self, sound: Sound, block: int) -> bool:
-        """Other engines hear the part with the device silent, in playback the sample."""
+        """Other engines get the part with the device silent, in playback the sample."""
         if sound == Sound() and block in self.trials.part:
             return True
         return block in self.trials.sample and not sound.altered
@@ -353,7 +353,7 @@ class Evaluation:
 
 
 def ignores_state(listener: Any) -> bool:
-    """Whether a listener knows nothing of the state, and so hears each sound once."""
+    """Whether a listener knows nothing of the state, and so gets each sound once."""
     return hasattr(listener, "scores_of")
 
 

@@ -19,7 +19,7 @@ BAND = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0,
 
 
 class Listener(Protocol):
-    """What hears a stream: a score a step, compared with a threshold."""
+    """A detector on a stream: a score a step, compared with a threshold."""
 
     refractory_steps: int
 

@@ -14,7 +14,7 @@ from wakestate.train.evaluation.statistics import paired
 
 
 def check_same_trials(found: Evaluated, name: str, other: Evaluated) -> None:
-    """DataError unless both heard the same sound in the same conditions."""
+    """DataError unless both processed the same sound in the same conditions."""
     theirs = {row.condition.name: row for row in other.rows}
     for row in found.rows:
         condition = row.condition.name

@@ -1,4 +1,4 @@
-"""Other engines, heard on the very same audio and counted by the same rules (extra `peers`).
+"""Other engines, run on the very same audio and counted by the same rules (extra `peers`).
 
 They know nothing of the device's state. A phrase that an engine has no model for is measured
 without it. Their models come with their packages; none is copied.
@@ -53,7 +53,7 @@ class Peer:
         raise NotImplementedError
 
     def scores(self, pcm: NDArray[np.int16], state: int = 0) -> Scores:
-        """As `run`, from the cache where it is there. `state` is not heard."""
+        """As `run`, from the cache where it is there. `state` is ignored."""
         return self.scores_of([pcm])[0]
 
     def scores_of(self, pcms: Sequence[NDArray[np.int16]]) -> list[Scores]:
@@ -128,7 +128,8 @@ class OpenWakeWord(Peer):
     step_samples = 1280  # a chunk
     strip = 512  # embeddings computed at once
 
-    #: Samples of a chunk's mel windows, its mel frames, frames of an embedding, embeddings heard.
+    #: Samples of a chunk's mel windows, its mel frames, frames of an embedding, embeddings of
+    #: context.
     mel_samples, mels, frames, context = 1760, 8, 76, 16
     #: Silence before the first sample, chunks: what the first score looks back on.
     before = -(-frames // mels) + context - 1

@@ -1,8 +1,8 @@
-"""Sound without the word as a device hears it on end: recordings, silence between them.
+"""Sound without the word as a device gets it: recordings with silence between them.
 
-A stream is cut into blocks at gaps. Each block is heard from a fresh start, which changes nothing
-as it begins with a gap; so blocks are heard at once on all cores, and a killed evaluation loses
-one block of each. A block holds recordings of one half (train/data/halves.py).
+A stream is cut into blocks at gaps. Each block is processed from a fresh start, which changes
+nothing as it begins with a gap; so blocks are processed in parallel on all cores, and a killed
+evaluation loses one block of each. A block holds recordings of one half (train/data/halves.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BLOCK_S = 600.0  # a block is full with so much
 
 def gap_samples(word: Word) -> int:
     """The gap between recordings: GAP_S, or more where the network looks back so far, smoothing
-    included, or a wake bars others so long. No score hears two recordings."""
+    included, or a wake bars others so long. No score depends on two recordings."""
     f, m, d = word.frontend, word.model, word.detector
     window = (m.receptive_hops - 1) * f.hop_samples + f.window_samples
     smoothed = window + (d.smoothing_steps - 1) * m.stride * f.hop_samples
@@ -55,7 +55,7 @@ class Block:
         return sum(clip.samples for clip in self.clips) / RATE / 3600
 
     def place(self, sample: int) -> tuple[Clip, float]:
-        """The recording that is heard at a sample, or was last, and seconds from its start."""
+        """The recording that is playing at a sample, or was last, and seconds from its start."""
         at = max(0, int(np.searchsorted(self.starts, sample, side="right")) - 1)
         return self.clips[at], (sample - self.starts[at]) / RATE
 

@@ -34,7 +34,7 @@ def crossed(
 
 
 class Counts:
-    """False accepts of every listener on every stream, told every state."""
+    """False accepts of every listener on every stream, in every state."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class Counts:
         self._pooled: dict[tuple[str, str], Accepts] = {}
 
     def of(self, name: str, condition: Condition) -> Accepts:
-        """Of one listener in one condition; where it did not hear an altered stream, of that as
+        """Of one listener in one condition; where it did not process an altered stream, of that as
         recorded."""
         state, sound = self.word.states.index(condition.state), condition.sound.stream
         return self.counted.get((sound, state, name)) or self.counted[Sound(), state, name]
 
     def pooled(self, name: str, state: str) -> Accepts:
-        """Of one listener over all streams of a state that is told rightly, each once."""
+        """Of one listener over all streams of a state that is right state, each once."""
         if (name, state) not in self._pooled:
             streams = {
                 c.sound.stream: self.of(name, c)

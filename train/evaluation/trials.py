@@ -1,7 +1,7 @@
 """What is played to a detector that is measured: streams without the word, recordings with it.
 
-All mixing is drawn from the seed. Conditions that differ only in what is told to the device, or
-in a ratio, hear the same sounds.
+All mixing is drawn from the seed. Conditions that differ only in the state given to the device, or
+in a ratio, have the same sounds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SETS = ("sound", "state")  # parts of the tables whose streams set thresholds
 SHORT_HOURS = 3.0  # of every stream in a short evaluation; else all of it with the device silent
 PART_HOURS = 9.0  # in playback, and for other engines
 SAMPLE_HOURS = 1.5  # where nothing sets a threshold, and in playback for other engines
-CHUNK_S = 30.0  # own sound is drawn anew this often in long streams
+CHUNK_S = 30.0  # own sound is drawn again this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
 
 
@@ -38,7 +38,7 @@ class Sound:
 
     noise: str = ""  # kind mixed into the recordings: "noise" or "music"
     snr_db: float = 0.0
-    plays: str = ""  # the device state whose own sound is heard
+    plays: str = ""  # the device state whose own sound plays
     ser_db: float | None = None  # signal-to-echo ratio; None: the device is silent
     level_dbfs: float | None = None  # recordings scaled to this level, nothing added
     altered: str = ""  # what is done to it, by its name in ALTERATIONS
@@ -57,7 +57,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Condition:
-    """One row of the tables: the state told to the device, and the sound it hears."""
+    """One row of the tables: the given state to the device, and the sound it hears."""
 
     name: str
     state: str
@@ -66,12 +66,12 @@ class Condition:
     ser_db: float | None = None
     level_dbfs: float | None = None
     plays: str = ""  # what the device plays, where that is not what it tells
-    part: str = "sound"  # table it belongs to: sound, state, life, told or gain
+    part: str = "sound"  # table it belongs to: sound, state, life, wrong-state or gain
     altered: str = ""
 
     @property
     def sound(self) -> Sound:
-        """The sound alone: equal where two conditions differ only in what is told."""
+        """The sound alone: equal where two conditions differ only in the given state."""
         plays = "" if self.ser_db is None else self.plays or self.state
         return Sound(self.noise, self.snr_db, plays, self.ser_db, self.level_dbfs, self.altered)
 
@@ -82,7 +82,7 @@ def fields(state: str) -> dict[str, str]:
 
 
 def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Condition]:
-    """Every row: noise and music, each device state, real life, states told wrongly, input levels.
+    """Every row: noise and music, each device state, real life, wrong device states, input levels.
 
     `ser_db`: signal-to-echo ratios by volume; a word without volumes takes all of them.
     """
@@ -131,7 +131,7 @@ class Trials:
     def __init__(
         self, word: Word, corpus: Corpus, seed: int, draws: int, short: bool = False
     ) -> None:
-        """`short`: of every stream SHORT_HOURS are heard."""
+        """`short`: of every stream SHORT_HOURS are used."""
         self.word, self.corpus = word, corpus
         self.stage = Stage(corpus, word)
         self.seed, self.draws = seed, draws
@@ -144,12 +144,12 @@ class Trials:
         self.blocks = thinned(every, SHORT_HOURS) if short else every
         sample = self.blocks if short else thinned(every, SAMPLE_HOURS)
         self.sample = {block.number for block in sample}
-        #: Place of each block that is heard in playback and by others, beside the sample.
+        #: Place of each block that is used in playback and by others, besides the sample.
         self.part = {b.number: i for i, b in enumerate(thinned(every, PART_HOURS))}
         self.half_hours = half_hours(self.blocks)
         self._own: tuple[tuple[str, int], Wave] | None = None  # of the last block
         for what, clips in {
-            f"recording labelled {' or '.join(word.data.positive)}": self.positives,
+            f"recording labeled {' or '.join(word.data.positive)}": self.positives,
             "recording without the word": self.negatives,
             "noise": corpus.of("noise"),
             "music": corpus.of("music"),
@@ -194,7 +194,7 @@ class Trials:
         return self._own[1]
 
     def recordings(self, sound: Sound) -> Iterator[tuple[Clip, Pcm, int, int]]:
-        """Recordings as the microphone hears them, with start and end of the word (samples)."""
+        """Recordings as the microphone records them, with start and end of the word (samples)."""
         mixed = bool(sound.noise) or sound.ser_db is not None
         state = self.word.states.index(sound.plays) if sound.plays else 0
         rng = np.random.default_rng([self.seed, 2, state, len(sound.noise)])
@@ -241,7 +241,7 @@ class Trials:
         return to_int16(y), spans
 
     def _add_own(self, rng: np.random.Generator, x: Wave, state: str, level: float) -> None:
-        """Adds the device's own sound in place, drawn anew every CHUNK_S."""
+        """Adds the device's own sound in place, drawn again every CHUNK_S."""
         at = 0
         while at < len(x):
             part = self.stage.own_sound(rng, state, min(len(x), int(CHUNK_S * RATE)))

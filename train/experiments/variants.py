@@ -19,7 +19,7 @@ from wakestate.train.evaluation.trials import fields
 
 Point = tuple[float, float, int]  # of a row's curve: FA/h, FRR, threshold
 # How a device sets its threshold: one for each row, which nothing can know; one for each state
-# that it is told; one for all.
+# that it gets; one for all.
 WAYS = ("row", "state", "all")
 
 
@@ -46,7 +46,7 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
         rows = read(path).of("sound", "state")
         found = [row.condition.name for row in rows]
         if names and found != names:
-            raise DataError(f"{path}: other conditions than the runs before it; evaluate it anew")
+            raise DataError(f"{path}: other conditions than the runs before it; evaluate it again")
         names = found
         plays = [
             "" if c.ser_db is None else fields(c.state).get("player", c.state)

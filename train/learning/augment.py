@@ -1,6 +1,6 @@
-"""Augmentation of LFBE features, drawn anew for every batch: voices, microphones, gaps.
+"""Augmentation of LFBE features, drawn again for every batch: voices, microphones, gaps.
 
-A rendered scene is heard many times in training; these changes are cheap in the feature domain
+A rendered scene is used many times in training; these changes are cheap in the feature domain
 and make it another voice and another microphone each time.
 """
 
@@ -50,9 +50,9 @@ def draw(rng: np.random.Generator, clips: int, hops: int, frontend: FrontEnd) ->
 
 
 def change(x: Any, changes: Changes, matrices: Any, xp: Any = np) -> Any:
-    """Warp and colour the voices, then hide bands and times of x float32[clips, hops, bands].
+    """Warp and color the voices, then hide bands and times of x float32[clips, hops, bands].
 
-    `matrices`: warp_matrices. `xp`: the array library that x is of. Silence takes no colour.
+    `matrices`: warp_matrices. `xp`: the array library that x is of. Silence takes no color.
     SpecAugment (Interspeech 2019) hides one band of bands and one short time.
     """
     x = xp.matmul(x, matrices[changes.warps])
@@ -80,7 +80,7 @@ def warp_matrices(f: FrontEnd) -> NDArray[np.float32]:
     matrices = np.zeros((len(WARPS) + 1, f.bands, f.bands), np.float32)
     matrices[-1] = np.eye(f.bands)
     for matrix, warp in zip(matrices[:-1], WARPS, strict=True):
-        at = np.interp(hz / warp, hz, np.arange(f.bands))  # the band that is heard in each
+        at = np.interp(hz / warp, hz, np.arange(f.bands))  # the band that ends up in each
         below = np.minimum(at.astype(int), f.bands - 2)
         matrix[below, np.arange(f.bands)] = 1 - (at - below)
         matrix[below + 1, np.arange(f.bands)] = at - below

@@ -28,7 +28,7 @@ from wakestate.words import Word
 
 CALIBRATION = 600
 RATES = (1, 4, 16)  # FA/h at which held-out clips are judged
-MINED = 3  # a round scores every third negative anew
+MINED = 3  # a round scores every third negative again
 SCENES = ("positives", "negatives", "validation_positives", "validation_negatives")  # of a Budget
 SPANS = (1, 3, 6, 12)  # rounds whose mean weights are tried in the end
 
@@ -89,7 +89,7 @@ def expected(word: Word, run: Path, budget: Budget) -> str:
     seconds = (scenes / SCENES_S + budget.rounds * budget.batches / BATCHES_S) / cores
     size = scenes * clip_hops(word) * word.frontend.bands / 1e9
     return (
-        f"ahead, less what {run} has: {scenes:,} scenes, {size:.1f} GB; {budget.rounds} rounds of "
+        f"to do, less what {run} has: {scenes:,} scenes, {size:.1f} GB; {budget.rounds} rounds of "
         f"{budget.batches} batches; about {max(1, round(seconds / 60))} minutes on {cores} cores"
     )
 
@@ -305,7 +305,7 @@ class Trainer(Training):
 def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:
     """`model` with the mean weights of files; DataError names the one that does not fit.
 
-    Networks that went on from the same one are near enough for their mean to hear better than
+    Networks that went on from the same one are near enough for their mean to detect better than
     each of them (Wortsman et al., Model soups, ICML 2022); others are not.
     """
     weights = []

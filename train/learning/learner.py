@@ -24,7 +24,7 @@ from wakestate.words import Word
 
 FEATURE_SCALE = np.float32(1 / 32)
 CLIPS = 500  # scored at once
-BATCHES = 100  # that JAX learns from between two looks around
+BATCHES = 100  # that JAX learns from between two checks for a stop
 ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
 
 

@@ -122,14 +122,14 @@ class Renderer:
     def clip(
         self, rng: np.random.Generator, kind: str
     ) -> tuple[NDArray[np.int8], NDArray[np.int8], int, tuple[int, int]]:
-        """One clip: features, labels, the state told, and the word's place."""
+        """One clip: features, labels, the device state, and the word's place."""
         pcm, labels, state, place = self.scene(rng, kind)
         return self.extract.features(pcm), labels, state, place
 
     def scene(
         self, rng: np.random.Generator, kind: str
     ) -> tuple[NDArray[np.int16], NDArray[np.int8], int, tuple[int, int]]:
-        """One clip as the microphone hears it, int16[samples]; else as `clip`."""
+        """One clip as the microphone records it, int16[samples]; else as `clip`."""
         state = int(rng.integers(len(self.word.states)))
         if rng.random() < 0.35:
             state = self.idle[rng.integers(len(self.idle))]  # what the device mostly is

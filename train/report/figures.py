@@ -1,4 +1,4 @@
-"""The figures of a report, each as PNG and as an SVG whose colours the page chooses."""
+"""The figures of a report, each as PNG and as an SVG whose colors the page chooses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_FRR = 0.6  # FRR in percent at which "no miss" is drawn
 
 @dataclass(frozen=True)
 class Ink:
-    """Colours: of text, of what is secondary, of the grid, of the series, of a shaded word."""
+    """Colors: of text, of what is secondary, of the grid, of the series, of a shaded word."""
 
     text: str
     muted: str
@@ -117,7 +117,7 @@ def _axes(axes: Axes, ink: Ink) -> None:
 
 
 def listeners(row: Row) -> dict[str, Result]:
-    """Ours and the others of one row, in the order of their colours; not our float twin."""
+    """Ours and the others of one row, in the order of their colors; not our float twin."""
     return {OURS: row, **{k: v for k, v in row.others.items() if k != FLOAT}}
 
 
@@ -182,7 +182,7 @@ def _det(axes: Axes, row: Row, ink: Ink) -> None:
 
 
 def overview(rows: list[Row], rate: str) -> Draw:
-    """FRR of every condition at one rate, with intervals; a colour a listener."""
+    """FRR of every condition at one rate, with intervals; a color a listener."""
 
     def draw(ink: Ink) -> Figure:
         figure, axes = pyplot.subplots(figsize=(7, 0.31 * len(rows) + 1.0))
@@ -230,7 +230,7 @@ def lfbe(quiet: Row, playing: Row, band_hz: list[float]) -> Draw:
         ticks = [hz for hz in (100, 200, 500, 1000, 2000, 5000) if band_hz[0] <= hz <= band_hz[-1]]
         axes.set_xticks(ticks, [f"{hz}" if hz < 1000 else f"{hz // 1000}k" for hz in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("centre of the band, Hz", fontsize=8)
+        axes.set_xlabel("center of the band, Hz", fontsize=8)
         axes.set_ylabel("mean band energy, dB", fontsize=8)
         axes.set_title(label(playing.condition.name), fontsize=9, loc="left", color=ink.text)
         _axes(axes, ink)

@@ -28,7 +28,7 @@ def tables(found: Evaluated) -> list[Table]:
     rows = found.rows
     others = [name for name in rows[0].others if name != FLOAT]
     main = found.of("sound", "state")
-    life, wrong_states, gain = found.of("life"), found.of("told"), found.of("gain")
+    life, wrong_states, gain = found.of("life"), found.of("wrong-state"), found.of("gain")
     made = [
         _main(main, others),
         _transfer(main, others),
@@ -147,8 +147,8 @@ def _states(states: list[State]) -> Table:
     ]
     note = (
         "False accepts an hour of each device state, over all its rows, with the exact Poisson "
-        "interval, and how many there are in each half. Where a rate is meant, each half is heard "
-        "at the threshold that the other set. Rows of one state hear the same recordings at "
+        "interval, and how many there are in each half. At a rate, each half is counted "
+        "at the threshold that the other set. Rows of one state have the same recordings at "
         "several ratios, so their intervals are somewhat too narrow."
     )
     return Table(
@@ -235,7 +235,7 @@ def _accepts(found: list[FalseAccept]) -> Table:
         "recording's start; the score is the highest threshold that it passes. `wakestate "
         "model clips` writes each as a WAV file."
     )
-    head = ("state told", "sound", "recording", "s", "score", "text")
+    head = ("state", "sound", "recording", "s", "score", "text")
     return Table(BY_NAME, note, head, tuple(body))
 
 
@@ -291,11 +291,11 @@ def _wrong_states(wrong_states: list[Row], rows: list[Row]) -> Table:
                 frr(right.ships),
             )
         )
-    note = "What a wrong state costs, at the shipped threshold of the state that is told."
+    note = "What a wrong state costs, at the shipped threshold of the given state."
     return Table(
         "The device tells a wrong state",
         note,
-        ("condition", "FA/h", "FRR %", "FA/h, told rightly", "FRR %, told rightly"),
+        ("condition", "FA/h", "FRR %", "FA/h, right state", "FRR %, right state"),
         tuple(body),
     )
 

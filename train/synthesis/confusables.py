@@ -2,7 +2,7 @@
 
 The distance is an edit distance over the phones of the CMU dictionary. Putting one phone in
 another's place costs by the articulatory features they do not share (PanPhon, COLING 2016);
-phones that follow or precede the phrase cost little, as a listener to a stream hears the phrase
+phones that follow or precede the phrase cost little, as a detector on a stream finds the phrase
 inside them ("Alexander").
 """
 
@@ -76,7 +76,7 @@ OUTSIDE = 0.25  # of a phone before or after the phrase
 KNOWN, COMMON, SHORT = 2.3, 3.0, 5.0
 SPAN_WORDS, TRIPLE_WORDS = 40, 12  # tried for each stretch of the phrase
 A_WORD_MORE = 0.3
-SAME = 0.25  # nearer than this nobody hears the difference
+SAME = 0.25  # nearer than this they sound the same
 
 
 @dataclass(frozen=True, order=True)
@@ -133,7 +133,7 @@ def _codes(phones: Phones) -> NDArray[np.int64]:
 
 
 def distance(phones: Phones, phrase: Phones) -> float:
-    """Weighted edit distance of a pronunciation from the phrase's, all its neighbours tried."""
+    """Weighted edit distance of a pronunciation from the phrase's, all its neighbors tried."""
     return float(_distances(_codes(phones)[None], _codes(phrase), True, True)[0])
 
 

@@ -41,7 +41,7 @@ class Kokoro(Engine):
 
     @cache  # noqa: B019
     def voices(self) -> list[str]:
-        """Voices of all languages: they speak English too, with their own colour."""
+        """Voices of all languages: they speak English too, with their own color."""
         with np.load(self.folder / VOICES) as file:
             return sorted(file.files)
 

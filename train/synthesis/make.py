@@ -125,17 +125,17 @@ TAKEN_S, SOME_S = 25.0, 3.0  # of a core, to read a package, or some of it
 
 
 def expected(cast: Cast, lines: list[Line], packages: set[str], config: SynthesisConfig) -> str:
-    """What is ahead, in a line: downloads, clips, disk, minutes."""
+    """What is to be done, in a line: downloads, clips, disk, minutes."""
     cores = os.cpu_count() or 1
     there = {p.name.partition("_")[0] for p in (config.downloads / "packages").glob("*.deb")}
     few = config.recorded == "few"
-    ahead = megabytes(few) * len(packages - there) // max(len(packages), 1)
+    to_download = megabytes(few) * len(packages - there) // max(len(packages), 1)
     seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + (
         SOME_S if few else TAKEN_S
     ) * len(packages)
     return (
-        f"ahead: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
-        f"{len(packages)} packages of recorded sound, {ahead} MB of them to download; "
+        f"to do: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
+        f"{len(packages)} packages of recorded sound, {to_download} MB of them to download; "
         f"{0.02 * len(lines) / 1000 + 0.007 * len(packages):.1f} GB on disk; "
         f"about {max(1, round(seconds / cores / 60))} minutes on {cores} cores"
     )
@@ -171,7 +171,7 @@ def _speak(line: Line) -> None:
 
 
 def groups(line: Line, speech: Speech) -> list[Spoken] | None:
-    """The words of a clip, the phrase as one named ""; None where it cannot be told.
+    """The words of a clip, the phrase as one named ""; None where that is unknown.
 
     An engine may join words ("of the" as one), so the phrase at the start or the end of a text is
     counted from there, and one in the middle needs equal counts.

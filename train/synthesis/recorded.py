@@ -139,7 +139,7 @@ def decode(data: bytes, suffix: str, max_s: float = 1e9) -> NDArray[np.float32]:
         for frame in container.decode(stream):
             parts += [f.to_ndarray().ravel() for f in to_float.resample(frame)]
             samples += frame.samples
-            if samples > (max_s + 1) * stream.rate:  # resampling hears a little ahead
+            if samples > (max_s + 1) * stream.rate:  # resampling needs a little more
                 break
     x = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     if len(x) and stream.rate != RATE:

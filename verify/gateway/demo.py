@@ -1,4 +1,4 @@
-"""Device, gateway and service on one computer: each wake, and beside it the second look."""
+"""Device, gateway and service on one computer: each wake, and beside it the verifier."""
 
 from __future__ import annotations
 
@@ -68,10 +68,11 @@ class _Shown:
 def demo(
     board: Board, program: Path, audio: Sequence[str], serve: Sequence[str], two_stage: Sensitivity
 ) -> int:
-    """Let `program`, a device image or the host's emulator, hear each of `audio` with `first`.
+    """Let `program`, a device image or the host's emulator, process each of `audio` with
+    `two_stage`.
 
-    Of an emulated board the serial port is taken, in real time, and it is told when to stop; the
-    host's emulator says all that it has at once. Returns 0 where each wake had its answer.
+    Of an emulated board the serial port is taken, in real time, and it gets the command to stop;
+    the host's emulator sends all its output at once. Returns 0 where each wake had its answer.
     """
     if not program.exists():
         raise GatewayError(f"{program}: not built; `wakestate build --board {board.name}` does")

@@ -31,7 +31,7 @@ from wakestate.verify.protocol.frames import (
 )
 from wakestate.verify.protocol.sensitivity import Sensitivity
 
-UNANSWERED = 6  # ticks until a person is told
+UNANSWERED = 6  # ticks until a message
 TRIES_MAX = 400  # commands that set the sensitivity, with those lost on the way
 GAPS_MAX = 3000  # of an utterance; sound behind more of them is passed over
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
@@ -127,7 +127,7 @@ class Sink(Protocol):
     def begin(self, utterance: Utterance) -> None: ...
 
     def more(self, utterance: Utterance) -> bool:
-        """True when it is enough: the device is told to stop."""
+        """True when it is enough: the device gets a stop command."""
         ...
 
     def end(self, utterance: Utterance) -> None:

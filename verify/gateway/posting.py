@@ -1,4 +1,4 @@
-"""A gateway's sink that posts each utterance to the service of the second look as it comes in."""
+"""A gateway's sink that posts each utterance to the verifier's service as it comes in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Networks of the second look and the DNN-HMM at equal misses: wakestate verifier compare.
+"""Networks of the verifier and the DNN-HMM at equal misses: wakestate verifier compare.
 
-The compiled device hears the streams and recordings of a split at a low threshold, as in
+The compiled device processes the streams and recordings of a split at a low threshold, as in
 measure.py. Every network is asked about each wake, cut where the device tells the word's
 start and cut up to half a second off; its threshold is such that it rejects a given share of the
 words, and the false accepts that it lets pass are counted. After Kumar et al. (Interspeech 2020).
@@ -43,14 +43,14 @@ Floats = NDArray[np.float64]
 
 
 class Scorer(Protocol):
-    """A network of the second look, or the DNN-HMM."""
+    """A network of the verifier, or the DNN-HMM."""
 
     def score(self, features: NDArray[Any]) -> tuple[Any, Any, Any]:
         """[n, FRAMES, bands] -> logit, start, end."""
 
 
 class DetectorWakes:
-    """The device and what it hears; finds its wakes in each condition."""
+    """The device and its input; finds its wakes in each condition."""
 
     def __init__(
         self, word: Word, library: Path, data: Path, split: str, cache: Path, rate: float
@@ -201,7 +201,7 @@ def passed(logits: Floats, is_word: NDArray[np.bool_], missed: float, weight: Fl
 
 
 def draws(who: NDArray[np.str_], count: int) -> Floats:
-    """float[1 + count, n]: the first counts each wake once, the others draw voices anew."""
+    """float[1 + count, n]: the first counts each wake once, the others draw voices again."""
     names, index = np.unique(who, return_inverse=True)
     rng = np.random.default_rng([1, 12])
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)

@@ -1,4 +1,4 @@
-"""What the second look learns from: the sound around each wake of the first, as feature columns.
+"""What the verifier learns from: the sound around each wake of the first, as feature columns.
 
 Scenes are mixed as for the first network (train/learning/pool.py), but longer, and the compiled
 device hears them: its wakes at a low threshold, on the word or on something else, are cut where it
@@ -35,10 +35,10 @@ NEAREST, LOWERED, SHIPPED = 0, 1, 2  # whether the device woke, and at which thr
 
 @dataclass(frozen=True)
 class Examples:
-    """`features` int8[n, WIDE, bands], the word's start as told at EDGE + PREROLL_FRAMES;
+    """`features` int8[n, WIDE, bands], the word's start as detected at EDGE + PREROLL_FRAMES;
     `place` float32[n, 2]: the columns where the word truly starts and ends, NaN where there is
     none; `who` str[n]: whose voice, where that is known; `where` str[n]: kind of scene, condition;
-    `woke` int8[n]: NEAREST, LOWERED or SHIPPED; `state` uint8[n]: the device's, as told; `best`
+    `woke` int8[n]: NEAREST, LOWERED or SHIPPED; `state` uint8[n]: the device's; `best`
     int16[n]: its highest score.
     """
 
@@ -67,7 +67,7 @@ def seen(
     examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """What a network sees of some cuts, int8[n, FRAMES, bands], and targets float32[n, 3]: whether
-    it is the word, its start and end in columns. `off`: columns by which the start told is off.
+    it is the word, its start and end in columns. `off`: columns by which the detected start is off.
     """
     first = EDGE + np.clip(np.rint(off).astype(int), -EDGE, EDGE)
     columns = first[:, None] + np.arange(FRAMES)
@@ -77,7 +77,7 @@ def seen(
 
 
 def wide(extract: Extractor, pcm: NDArray[np.int16], start: int) -> NDArray[np.int8]:
-    """int8[WIDE, bands] around a word told to start at a sample."""
+    """int8[WIDE, bands] around a word with a detected start."""
     window = FeatureWindow(extract, start - EDGE * extract.frontend.hop_samples, WIDE)
     window.feed(pcm)
     return window.features().astype(np.int8)

@@ -1,4 +1,4 @@
-"""Training of the second look, on the wakes of the first: wakestate verifier train."""
+"""Training of the verifier, on the wakes of the first: wakestate verifier train."""
 
 from __future__ import annotations
 

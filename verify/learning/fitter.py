@@ -1,4 +1,4 @@
-"""How a network of the second look is trained: what it draws, and how long."""
+"""How a network of the verifier is trained: what it draws, and how long."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def moved(rng: np.random.Generator, train_config: TrainConfig, count: int) -> ND
 def draw(
     examples: Examples, hard: NDArray[np.intp] | None = None
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Draws so many cuts: half of them words, a quarter `hard` ones (none given: what the first
-    look took for words), a quarter any without the word."""
+    """Draws so many cuts: half of them words, a quarter `hard` ones (none given: what the
+    detector took for words), a quarter any without the word."""
     words, others = np.flatnonzero(examples.is_word), np.flatnonzero(~examples.is_word)
     taken = np.flatnonzero(~examples.is_word & (examples.woke > NEAREST)) if hard is None else hard
 

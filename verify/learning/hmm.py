@@ -1,10 +1,10 @@
-"""The 2-stage DNN-HMM that the second look is compared with: a network of phone states, the word
+"""The 2-stage DNN-HMM that the verifier is compared with: a network of phone states, the word
 as a chain of them, and a small classifier of what decoding found.
 
 After Wu et al., "Monophone-based background modeling for two-stage on-device wake word detection"
 (ICASSP 2018), here with a background of two states, quiet and other speech, as there are no phones
 known of what is not the word. The word is left-to-right, three states a phone. Its states are
-first placed evenly over each word, then by what the network says (Viterbi), anew in each epoch.
+first placed evenly over each word, then by what the network says (Viterbi), again in each epoch.
 hmmlearn has no states whose likelihoods a network gives, and librosa decodes one sequence at a time
 and knows no background beside it; the recursion is short, so it is here.
 """

@@ -1,8 +1,8 @@
-"""The whole system, with and without the second look: wakestate verifier measure.
+"""The whole system, with and without the verifier: wakestate verifier measure.
 
-One look: the device as it ships, counted as in train/evaluation/evaluate.py. With a second
-look the first wakes from the lower thresholds on that the verifier was made for: each is cut where
-the device tells the word's start, and the verifier's answer counts.
+Detector alone: the device as it ships, counted as in train/evaluation/evaluate.py. With the
+verifier the first wakes from the lower thresholds on that the verifier was made for: each is cut
+where the device tells the word's start, and the verifier's answer counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Row:
     """One condition; false accepts, misses and FRR with its interval of each of SYSTEMS."""
 
     condition: str
-    thresholds: tuple[int, int]  # of the one look, and of the first of two
+    thresholds: tuple[int, int]  # of the detector alone, and of the first of two
     hours: float
     trials: int
     accepts: tuple[int, int, int]
@@ -52,7 +52,7 @@ class Trialled:
 
 
 class System:
-    """Device and verifier, and what they hear."""
+    """Device and verifier, and their input."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class System:
         self.extract = Extractor(word.frontend)
 
     def accepted(self, pcm: Pcm, steps: Steps, at: list[int], state: int) -> NDArray[np.bool_]:
-        """What the second look says of the wakes at some steps."""
+        """What the verifier says of the wakes at some steps."""
         if not at:
             return np.zeros(0, np.bool_)
         windows = []
@@ -150,7 +150,7 @@ def measure(system: System, out: Path) -> Printed:
         for accepts, (m, a, b) in zip(row.accepts, row.frr, strict=True):
             cells += [str(accepts), f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"]
         shown.append([*cells, str(row.trials)])
-    # Conditions that differ in the recordings alone hear one stream: it counts once.
+    # Conditions that differ in the recordings alone have one stream: it counts once.
     streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}.values()
     hours, trials = sum(row.hours for row in streams), sum(row.trials for row in rows)
     cells = [f"**all**, {hours:.1f} h"]
@@ -164,7 +164,7 @@ def measure(system: System, out: Path) -> Printed:
     more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
     low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
     text = (
-        f"Both miss {100 * more.mean():+.1f} points more than the one look "
+        f"Both miss {100 * more.mean():+.1f} points more than the detector alone "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]."
     )
     return Printed(f"{pipe([*head, 'trials'], shown)}\n\n{text}", [asdict(row) for row in rows])

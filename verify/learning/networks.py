@@ -1,4 +1,4 @@
-"""The networks of the second look (Keras 3, keras.ops only).
+"""The networks of the verifier (Keras 3, keras.ops only).
 
 After "Building a robust word-level wakeword verification network" (Kumar et al., Interspeech
 2020): a CNN that sees 76, 100 or 195 feature columns, and CRA, which convolves with small strided
@@ -16,7 +16,7 @@ from keras import layers
 
 from wakestate.verify.protocol.window import FRAMES
 
-PREROLL_FRAMES = 50  # columns before the word's start, as the device told it
+PREROLL_FRAMES = 50  # columns before the word's start, as the device reported it
 PER_UNIT = 10  # columns
 KINDS = {"cnn76": 76, "cnn100": 100, "cnn195": FRAMES, "cra": FRAMES}
 

@@ -1,4 +1,5 @@
-"""What both looks together must reach, set on wakes by voices that no network learned from."""
+"""What detector and verifier together must reach, set on wakes by voices that no network learned
+from."""
 
 from __future__ import annotations
 
@@ -25,12 +26,10 @@ from wakestate.verify.service.detector import DetectorReplay
 from wakestate.verify.service.infer import FACTS, Network
 from wakestate.words import Word
 
-DETECTOR_RATE = (
-    20.0  # times an hour that held-out scenes without the word wake the first of two looks
-)
+DETECTOR_RATE = 20.0  # wakes per hour of the lowered detector on held-out scenes without the word
 FEW = 30  # words of a state
 DETECTOR_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
-JUDGED_SHARES = (0.9, 1.0, 1.1)  # shares of the words one look accepts, at which a weight is judged
+JUDGED_SHARES = (0.9, 1.0, 1.1)  # of the words that the detector alone accepts
 AT_ONCE = 500
 
 Logits = Callable[[NDArray[np.int8]], NDArray[np.float32]]
@@ -75,7 +74,7 @@ def recalibrate_thresholds(
 def decision_facts(
     validation: Examples, logits: Logits, detector: DetectorReplay, lows: Sequence[float]
 ) -> dict[str, Any]:
-    """For verifier.json: beside which first network, the thresholds of the first of two looks, what
+    """For verifier.json: beside which first network, the thresholds of the lowered detector, what
     that look weighs, and limits by state; all at the starts that the device tells.
 
     `logits`: of int8[n, FRAMES, bands]; `lows`: the least thresholds by state at which cuts were
@@ -95,7 +94,7 @@ def decision_facts(
     once = validation.woke == SHIPPED
 
     def passing(weight: float, share: float) -> int:
-        """What else passes where both accept a share of the words that one look does."""
+        """What else passes where both accept a share of the words that the detector alone does."""
         score = logit + weight * confidence
         thresholds = thresholds_of(validation, score, asked, len(states), share)
         return int((score >= thresholds[validation.state])[asked & ~validation.is_word].sum())
@@ -132,13 +131,13 @@ def decision_facts(
 
 def heaviest(passing: dict[float, float]) -> float:
     """The largest weight at which no more passes than at the best one, but for chance (a standard
-    deviation): what is new to the second look's network is best judged by both."""
+    deviation): what is new to the verifier's network is best judged by both."""
     fewest = min(passing.values())
     return max(weight for weight, count in passing.items() if count <= fewest + fewest**0.5)
 
 
 def lowered(examples: Examples, shipped: Sequence[int], lows: Sequence[float]) -> list[int]:
-    """The threshold of each state from which on the device asks for a second look: where it wakes
+    """The threshold of each state from which on the device asks for the verifier: where it wakes
     DETECTOR_RATE times an hour in scenes without the word; from `lows` up to the shipped one."""
     out = []
     for state, (low, high) in enumerate(zip(lows, shipped, strict=True)):

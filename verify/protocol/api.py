@@ -1,4 +1,4 @@
-"""What goes over HTTP to the service of the second look and back, and the service's settings."""
+"""What goes over HTTP to the verifier's service and back, and the service's settings."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class About(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the second look says."""
+    """What the verifier says."""
 
     accept: bool = Field(description="the word was said: score is at least threshold")
     score: float = Field(description="how sure, about log odds")

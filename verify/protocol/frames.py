@@ -120,7 +120,7 @@ class Reader:
 
     A frame that came whole is always given, whatever came before it. `damaged` counts what began
     as a frame and was none; `lost` the numbers that are missing between two frames; `restarts` how
-    often the numbers began anew.
+    often the numbers began again.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ class Sensitivity:
         return [f"{offset} {self.word} {state}" for state, offset in self.offsets.items()]
 
     def missing(self, reported: Any) -> str | None:
-        """The first of these that is not so where the device tells `told`; None: all are."""
+        """The first of these that is not so where the device has `reported`; None: all are."""
         known = (
             reported if isinstance(reported, list) and len(reported) == len(self.offsets) else None
         )

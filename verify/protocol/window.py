@@ -1,4 +1,4 @@
-"""What the second look hears of an utterance: 195 feature columns around the word.
+"""What the verifier gets of an utterance: 195 feature columns around the word.
 
 They begin half a second before the word's start, as the device gave it, and hold the word and what
 follows. Where the sound begins later or ends earlier, columns of silence stand in its place. The

@@ -1,4 +1,4 @@
-"""The HTTP service of the second look: docs/verifier.md.
+"""The verifier's HTTP service: docs/verifier.md.
 
 `create_app` makes it of a verifier and settings; verify/service/serving.py runs it.
 """
@@ -50,13 +50,13 @@ from wakestate.verify.service.page import POLICY, page
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone
-END_S = 10.0  # for uploads that go on when the service is told to end
+END_S = 10.0  # for uploads that go on when the service has to end
 _CRUMB, _PAUSE_S = 160, 0.005  # bytes; chunks so small are gathered for so long
 _SHOWN = 80  # characters of what was given
 
 
 class Metrics:
-    """What Prometheus is told."""
+    """The metrics for Prometheus."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -106,7 +106,7 @@ class Service:
         if verifier.bands != bands:
             raise ValueError(
                 f"the verifier takes {verifier.bands} bands; words/{settings.word.name}.toml has "
-                f"{bands}: train it anew"
+                f"{bands}: train it again"
             )
         self._extractor = Extractor(settings.word.frontend)
         self.metrics = Metrics()
@@ -338,7 +338,7 @@ def create_app(verifier: Verifier, settings: Settings) -> FastAPI:
     """The service as an ASGI application. ValueError where the verifier does not fit the word."""
     service = Service(verifier, settings)
     app = FastAPI(
-        title=f"Wakestate: the second look at '{settings.word.name}'",
+        title=f"Wakestate: the verifier at '{settings.word.name}'",
         version="1",
         lifespan=service.lifespan,
         docs_url=None,  # which would load scripts from elsewhere

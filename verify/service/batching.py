@@ -17,7 +17,7 @@ States = NDArray[np.integer]
 
 
 class Verifier(Protocol):
-    """What decides in the second look, and what it takes.
+    """What decides in the verifier, and what it takes.
 
     `frames`, `bands`: of its input. `threshold`: the least score that is accepted.
     """
@@ -53,7 +53,7 @@ class Batcher:
     """While the network is at work, requests gather; then all go through it together, at most
     `most` at a time. So one that comes alone does not wait.
 
-    How many may gather is for the caller to bound. `on_batch` is told the size of each batch.
+    How many may gather is for the caller to bound. `on_batch` gets the size of each batch.
     """
 
     def __init__(

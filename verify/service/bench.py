@@ -49,7 +49,7 @@ class Outcome:
 
 
 def sounds(path: Path, word: Word, count: int, seed: int) -> list[bytes]:
-    """That many pieces of a recording, each as long as the second look needs."""
+    """That many pieces of a recording, each as long as the verifier needs."""
     try:
         with wave.open(str(path)) as file:
             if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (16000, 1, 2):

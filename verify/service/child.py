@@ -28,7 +28,7 @@ def call(word: str, *options: str) -> list[str]:
 
 @contextlib.contextmanager
 def running(command: Sequence[str]) -> Iterator[str]:
-    """Its address, once it listens; behind the block it is told to end, and has ended.
+    """Its address, once it listens; behind the block it is stopped, and has ended.
 
     GatewayError where it does not start; it says why itself.
     """

@@ -38,7 +38,7 @@ class Connection(HttpToolsProtocol):
     _idle: ClassVar[dict[Connection, None]] = {}  # those without a request, the oldest first
 
     _timer: TimerHandle | None = None
-    _why: tuple[int, str, str] | None = None  # status, problem and mend
+    _why: tuple[int, str, str] | None = None  # status, problem and hint
     _in_head, _in_message, lingers = True, False, False
     _bytes = 0  # of this request, or of what comes behind an answer
     _size = 0  # of its head

@@ -1,8 +1,8 @@
-"""What the first look heard in the sound of a wake: its int8 network, run again beside the second.
+"""What the detector heard in the sound of a wake: its int8 network, run again beside the second.
 
 The device tells only that it woke. How sure its network becomes of the word decides as much as what
 a larger one finds, and both together more than either (docs/experiments/verification.md). The
-device steps every few hops; here all of these steps' phases are heard, which tells more than one.
+device steps every few hops; here all of these steps' phases are scored, which shows more than one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class DetectorReplay:
 
 @dataclass(frozen=True)
 class TrainedVerifier:
-    """What decides: the network's logit and `weight` times how sure the first look was, together
+    """What decides: the network's logit and `weight` times how sure the detector was, together
     over the limit of the device's state. `wakes`: from which score on the device asks, by state.
     """
 
@@ -103,7 +103,7 @@ class TrainedVerifier:
         """Of a folder that training wrote, beside the first network's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
-        retrain = f"`wakestate verifier train --model {model}` trains it anew"
+        retrain = f"`wakestate verifier train --model {model}` trains it again"
         try:
             found = checked(Decision, facts)
             for name in ("shipped", "wakes", "thresholds"):
@@ -142,7 +142,7 @@ class TrainedVerifier:
 
 
 def sensitivity(word: Word, model: Path, verifier: Path) -> Sensitivity:
-    """What makes a device, built of the folder `model`, the first of two looks of which that in the
+    """What makes a device, built of the folder `model`, the lowered detector of which that in the
     folder `verifier` is the second. GatewayError."""
     trained = TrainedVerifier.load(verifier, word, model)
     try:

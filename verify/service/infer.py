@@ -1,4 +1,4 @@
-"""A trained network of the second look in NumPy: the service needs no training framework.
+"""A trained network of the verifier in NumPy: the service needs no training framework.
 
 A folder holds verifier.json (kind, shapes, limits) and verifier.npz (weights by layer; the norms
 are folded into the convolutions). verify/learning/networks.py says what the layers are.

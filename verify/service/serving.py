@@ -34,7 +34,7 @@ _END_S = 14  # until what still goes on after SIGTERM is cut; Service.END_S come
 
 
 def missing(word: str, folder: Path) -> str:
-    """Which file of a trained verifier is not there, and the mend; "" where all are."""
+    """Which file of a trained verifier is not there, and a hint; "" where all are."""
     for name in (infer.FACTS, infer.WEIGHTS):
         if not (folder / name).is_file():
             return (
@@ -64,7 +64,7 @@ def load_keys(path: Path | None) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in given if key.strip())
     if path is not None and not keys:
         raise GatewayError(f"{path}: no key in it; `openssl rand -hex 32 > {path}` makes one")
-    for number, key in enumerate(keys, 1):  # the key itself is not told
+    for number, key in enumerate(keys, 1):  # the key itself is not shown
         if len(key) < _KEY_MIN or not key.isascii() or not key.isprintable() or " " in key:
             raise GatewayError(
                 f"{where}: key {number}: allowed: {_KEY_MIN} or more ASCII characters without "

@@ -142,7 +142,7 @@ def voices(downloads: Path) -> None:
 def scenes(
     word: WordFile, data: Path | None, split: str, out: Path | None, seed: int, count: int
 ) -> None:
-    """Examples of what training hears, as WAV and PNG.
+    """Examples of the training scenes, as WAV and PNG.
 
     Scenes, a picture of their features, and a stream in which the device goes through its states.
     """

@@ -147,7 +147,7 @@ def _measure(
     )
     if chosen.short:
         print(
-            "short: without other engines, the float model, states told wrongly, input levels, "
+            "short: without other engines, the float model, wrong device states, input levels, "
             "codecs and near misses, and a sample of each stream\n"
         )
     elif measured.peers_absent:
@@ -168,7 +168,7 @@ def _measure(
 @options.table
 @options.needs("train")
 def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
-    """Misses at fixed false accepts an hour, as the device hears.
+    """Misses at fixed false accepts an hour, on the device's streaming pipeline.
 
     Streams the split through the compiled pipeline, and through other engines where they are
     installed: clean, in noise, in every device state; near misses; input levels; states told

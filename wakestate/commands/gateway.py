@@ -71,7 +71,7 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="For --out: after the word's end, then the device is told to stop.",
+    help="For --out: after the word's end, then the device is stopped.",
 )
 @click.option(
     "--baud", type=options.POSITIVE, default=1_000_000, show_default=True, help="Of a port."
@@ -100,7 +100,7 @@ def run(
     """Take the sound of wakes from devices, to the service or into a folder.
 
     Switches the uplink of a device on. With --post each wake's sound goes to the service while it
-    comes in; the device is told to stop when that is enough, and each verdict is a line of JSON on
+    comes in; the device is stopped when that is enough, and each verdict is a line of JSON on
     stdout. A service that is busy or away is asked again for 15 s.
     """
     from wakestate.verify.gateway.posting import Service, load_key

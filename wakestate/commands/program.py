@@ -54,7 +54,7 @@ class Programs:
 
     @property
     def device(self) -> Path:
-        """The image that hears a microphone."""
+        """The image with a microphone."""
         return self.folder / "device.elf"
 
     @property
@@ -142,7 +142,7 @@ def _need_qemu(board: str) -> None:
 @_program
 @_audio
 def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
-    """Hear AUDIO, or the sample, in the host emulator.
+    """Process AUDIO, or the sample, in the host emulator.
 
     What is no 16 kHz mono WAV is decoded.
     """
@@ -158,7 +158,7 @@ def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
 @_program
 @_audio
 def qemu(words: Sequence[WordFile], model: Path | None, board: str, **given: Any) -> int:
-    """Hear AUDIO, or the sample, in a board's firmware, in QEMU."""
+    """Process AUDIO, or the sample, in a board's firmware, in QEMU."""
     _need_qemu(board)
     return _emulate(Programs(board, words, model), **given)
 
@@ -276,7 +276,7 @@ def flash(**given: Any) -> int:
 @click.command(epilog="Example: wakestate monitor --board b-l475e-iot01a --port /dev/ttyACM0")
 @_board_command
 def monitor(**given: Any) -> int:
-    """The serial port of a board; an emulated one hears AUDIO."""
+    """The serial port of a board; an emulated one gets AUDIO."""
     return _on_board("monitor", **given)
 
 

@@ -55,7 +55,7 @@ def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> l
     type=options.POSITIVE,
     default=200,
     show_default=True,
-    help="Uploads at a time; more are told 429.",
+    help="Uploads at a time; more get a 429.",
 )
 @click.option(
     "--seconds",

@@ -185,7 +185,7 @@ def _measure(word: WordFile, folder: Path, run: Path, given: dict[str, Any]) -> 
         "--set-thresholds",
         tensorflow=True,
     )
-    print(f"To hear with it: wakestate emulate {where} --model {made} x.wav")
+    print(f"To try it: wakestate emulate {where} --model {made} x.wav")
     print(f"To see it: wakestate report {where} --model {made} --out {run} {' '.join(measured)}")
     print(f"To ship it: mkdir -p models/{word.name} && cp {made}/* models/{word.name}/")
 

@@ -92,7 +92,7 @@ def train(
 ) -> None:
     """Train a verifier on the wakes of a model; goes on after a kill.
 
-    Mixes scenes as for the first network and lets the compiled device hear them; learns from its
+    Mixes scenes as for the first network and runs the compiled device on them; learns from its
     wakes at a low threshold. Writes OUT/verifier; without --out, or with --verifier, it is copied
     there if nothing is there. dnn-hmm is what the networks are compared with; it is not served.
     """
@@ -157,7 +157,7 @@ def recalibrate(
 ) -> None:
     """Fit a trained verifier to another first network, or to its new thresholds.
 
-    Lets the compiled device hear scenes of held-out voices and sets in VERIFIER/verifier.json what
+    Runs the compiled device on scenes of held-out voices and sets in VERIFIER/verifier.json what
     its wakes decide, as `train` does in the end. The network stays as it is.
     """
     target = trained_verifier(word, model, verifier)
@@ -249,7 +249,7 @@ def compare(
 ) -> Printed:
     """Verifiers and the DNN-HMM, at equal misses.
 
-    Lets the compiled device hear a split at a low threshold, asks every run in FOLDER about each
+    Runs the compiled device on a split at a low threshold, asks every run in FOLDER about each
     wake, cut as placed and cut up to 0.5 s off, and counts the false accepts that are left where as
     many words are rejected. Intervals: bootstrap over speakers.
     """

@@ -85,7 +85,7 @@ def warn_of_copies(word: WordFile, loaded: Any) -> None:
 @options.model
 @options.data
 @options.also
-@click.option("--split", default="train", show_default=True, help="Split to hear.")
+@click.option("--split", default="train", show_default=True, help="Split to measure.")
 @options.library
 @options.table
 @options.needs("train")

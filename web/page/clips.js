@@ -1,4 +1,4 @@
-// The panel that records labelled clips.
+// The panel that records labeled clips.
 import { element, find } from "./controls.js";
 import { kinds, zipped } from "./recorder.js";
 

@@ -1,4 +1,4 @@
-// Labelled clips as a data folder that `wakestate train --data` reads: docs/training.md.
+// Labeled clips as a data folder that `wakestate train --data` reads: docs/training.md.
 import { wavOf } from "./wav.js";
 import { zipOf } from "./zip.js";
 

@@ -1,4 +1,4 @@
-/* Wakestate: hears wake words in 16 kHz mono PCM, knowing what its device is doing.
+/* Wakestate: detects wake words in 16 kHz mono PCM, knowing what its device is doing.
  *
  *     #include "wakestate/wakestate.h"
  *     #include "ws_alexa.h"                     generated, with ws_alexa.c
@@ -56,7 +56,7 @@ typedef enum {
     WS_ERROR_CONFIG /* smoothing above WS_SMOOTHING_MAX */
 } ws_status;
 
-/* How one word is heard. All zeros: as its model ships. */
+/* Settings of one word. All zeros: as its model ships. */
 typedef struct {
     int16_t sensitivity; /* taken off the threshold of every state: above 0 it wakes more
                             readily. In the threshold's unit: a step of int8 logits, summed
@@ -140,7 +140,7 @@ typedef struct {
         uint64_t memory[((bytes) + 7u) / 8u]; \
     }
 
-/* Start with one word, in WS_DEFAULT_STATE, as if digital silence had been heard before. Checks
+/* Start with one word, in WS_DEFAULT_STATE, as if digital silence had come before. Checks
  * that the generated parts fit this code and each other. `config` is copied; NULL: all zeros. Where
  * it returns an error the engine is not started: it takes sound and gives no event. */
 ws_status ws_init(void *engine, const ws_model *model, const ws_config *config);
@@ -149,23 +149,24 @@ ws_status ws_init(void *engine, const ws_model *model, const ws_config *config);
 ws_status ws_init_words(void *engine, const ws_model *const *models, unsigned count,
                         const ws_config *configs);
 
-/* Start again at sample 0 in `state`, as if digital silence had been heard before, and not muted;
+/* Start again at sample 0 in `state`, as if digital silence had come before, and not muted;
  * the configs stay. */
 ws_status ws_restart(void *engine, unsigned state);
 
-/* From the next step on, word number `word` is heard so. A word that was off and is on again wakes
- * not before its network has seen a whole window of sound. */
+/* From the next step on, word number `word` has these settings. A word that was off and is on again
+ * wakes not before its network has seen a whole window of sound. */
 ws_status ws_configure(void *engine, unsigned word, const ws_config *config);
 
-/* Hear up to `samples` samples; returns how many were consumed. Stops early after a network step,
- * so that ws_poll can give its events; events not polled before the next step are lost. An engine
- * not started, or NULL instead of one or of sound, consumes all and hears nothing. */
+/* Process up to `samples` samples; returns how many were consumed. Stops early after a network
+ * step, so that ws_poll can give its events; events not polled before the next step are lost. An
+ * engine not started, or NULL instead of one or of sound, consumes all and does nothing. */
 size_t ws_push(void *engine, const int16_t *pcm, size_t samples);
 
 /* The device now is in `state`: re-points the networks' tables, costs nothing per step. */
 ws_status ws_set_state(void *engine, unsigned state);
 
-/* For so many samples no word wakes and none is near; it hears on. WS_FOREVER; 0 ends it. */
+/* For so many samples no word wakes and none is near; processing continues. WS_FOREVER; 0 ends it.
+ */
 void ws_mute(void *engine, uint64_t samples);
 
 /* Take one event (of the first word its score, then its wake or near miss, then of the next word);

@@ -1,5 +1,5 @@
-/* The engine as a shared library for Python's ctypes: evaluation and tests hear what a device
- * would. Every call works on an engine of its own, so calls may run side by side. It hears the
+/* The engine as a shared library for Python's ctypes: evaluation and tests get what a device
+ * would. Every call works on an engine of its own, so calls may run side by side. It has the
  * first word. */
 #include "engine/detector.h"
 #include "ws_words.h"

@@ -23,7 +23,7 @@ static double events[EVENTS][EVENT_FIELDS]; /* all are integers, and exact */
 
 /* The words with a front end that keeps each column, which the page draws. */
 static const ws_lfbe *shipped;
-static ws_lfbe kept;
+static ws_lfbe recording_lfbe;
 static ws_model models[WS_WORD_COUNT];
 
 static void keep_column(const int16_t *window, int32_t *scratch, int8_t *column) {
@@ -35,11 +35,11 @@ static void keep_column(const int16_t *window, int32_t *scratch, int8_t *column)
 EXPORT(start) int ws_wasm_start(void) {
     const ws_model *given[WS_WORD_COUNT];
     shipped = ws_words_models[0]->lfbe;
-    kept = *shipped;
-    kept.column = keep_column;
+    recording_lfbe = *shipped;
+    recording_lfbe.column = keep_column;
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         models[word] = *ws_words_models[word];
-        if (models[word].lfbe->hash == kept.hash) models[word].lfbe = &kept;
+        if (models[word].lfbe->hash == recording_lfbe.hash) models[word].lfbe = &recording_lfbe;
         given[word] = &models[word];
     }
     return (int)ws_init_words(&engine, given, WS_WORD_COUNT, NULL);

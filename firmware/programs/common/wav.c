@@ -123,7 +123,7 @@ static bool size_unknown(uint64_t size) {
            (size >= 0xFFFFE000u && size <= UINT32_MAX) || size == UINT64_MAX;
 }
 
-/* The data chunk begins at `offset`: whether its `size` bytes can be heard. */
+/* The data chunk begins at `offset`: whether its `size` bytes can be read. */
 static bool begin_data(ws_wav *wav, uint64_t size, uint64_t offset) {
     /* A pipe's length, and in QEMU even that of a named one, says nothing. */
     bool known = wav->length >= 0 && (uint64_t)wav->length >= offset;

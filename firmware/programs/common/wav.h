@@ -19,7 +19,7 @@ typedef struct {
     bool raw;          /* no header */
     bool endless;      /* the file's end is the data's end */
     bool failed;       /* `problem` says why */
-    ws_text problem;   /* what is wrong, and its mend */
+    ws_text problem;   /* what is wrong, and a hint */
     size_t begin, end; /* the unread part of `bytes` */
     uint8_t bytes[WS_WAV_RIFF + WS_WAV_BLOCK];
 } ws_wav;

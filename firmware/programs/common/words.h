@@ -5,7 +5,7 @@
 #include "text.h"
 #include "ws_words.h"
 
-/* How they are heard. All zeros: as shipped. */
+/* Their settings. All zeros: as shipped. */
 typedef struct {
     ws_config configs[WS_WORD_COUNT];
     int16_t sensitivities[WS_WORD_COUNT][WS_STATE_COUNT]; /* the configs point to them */

@@ -21,7 +21,7 @@
 #ifndef WS_DEVICE_HOPS
 #define WS_DEVICE_HOPS 8u /* in the ring: 80 ms at a hop of 10 ms */
 #endif
-#define PIECE 128u /* of lines, between two looks at the ring */
+#define PIECE 128u /* of lines, between two reads of the ring */
 
 static ws_words_engine engine;
 static ws_words_settings settings; /* as commands set them */
@@ -41,9 +41,9 @@ static ws_uplink uplink;
 static atomic_int wanted = NO_STATE; /* the state asked for and not yet taken */
 
 static uint64_t missed;        /* samples lost, in all */
-static uint64_t unreported;    /* of these, not yet told by an event */
+static uint64_t unreported;    /* of these, not yet reported by an event */
 static uint32_t overruns;      /* times that the main loop was too late */
-static uint64_t led_off;       /* the sample at which the lamp goes out */
+static uint64_t led_off;       /* the sample at which the LED goes out */
 static bool stalled;           /* the command `late`: no hop is taken ... */
 static uint32_t stalled_until; /* ... before so many have come in */
 static unsigned pins_last, pins_taken;
@@ -168,7 +168,7 @@ static const char *after(const char *text, const char *verb) {
     return strncmp(text, verb, length) == 0 ? text + length : NULL;
 }
 
-/* A line for each word: how it is heard now. */
+/* A line for each word: its settings now. */
 static void emit_words(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         ws_text line;
@@ -188,7 +188,7 @@ static void emit_words(void) {
     }
 }
 
-/* From the next step on words are heard as is set. */
+/* From the next step on the settings apply. */
 static void configure(void) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         (void)ws_configure(&engine, word, &settings.configs[word]);

@@ -1,8 +1,8 @@
 /* The device program: microphone to wake, on a board.
  *
  * A microphone's DMA fills one buffer while its interrupt puts the other into a ring; the main loop
- * takes hops from the ring, hears them, and sleeps until the next. On a wake the lamp lights for a
- * second. The serial port has one JSON object a line:
+ * takes hops from the ring, processes them, and sleeps until the next. On a wake the LED lights for
+ * a second. The serial port has one JSON object a line:
  *
  *     {"type":"ready","board":"...","word":"alexa","reset":"power-on","state":"..."}
  *     {"type":"wake","t":1.835,"start":1.105,"end":1.705,"p":1.0000,"state":"player=..."}

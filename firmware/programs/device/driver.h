@@ -8,7 +8,7 @@
 
 #include "ws_lfbe.h"
 
-/* Clocks, lamp, serial port, state pins, watchdog. Returns NULL, or what did not come up: the
+/* Clocks, LED, serial port, state pins, watchdog. Returns NULL, or what did not come up: the
  * board then runs on without it. */
 const char *ws_driver_start(void);
 
@@ -18,7 +18,7 @@ const char *ws_driver_reset_reason(void);
 /* From now on the microphone's interrupt gives each hop to ws_device_hear. */
 void ws_driver_listen(void);
 
-/* Takes a hop into the ring that the main loop hears; false when it is so late that there is no
+/* Takes a hop into the ring that the main loop empties; false when it is so late that there is no
  * room, and the hop is dropped. */
 bool ws_device_hear(const int16_t pcm[WS_HOP]);
 

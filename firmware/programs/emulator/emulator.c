@@ -1,4 +1,4 @@
-/* The emulator: hears files, or a stream, as a device would, and prints what it detects. */
+/* The emulator: processes files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 
 #include "programs/common/io.h"
@@ -13,15 +13,16 @@ enum { STATUS_OK = 0, STATUS_INPUT = 1, STATUS_USAGE = 2 };
 #define PROGRAM "wake-emulator"
 #define CHANGES_MAX 16
 #define WORD_WIDTH 16 /* of the table */
-/* Silence heard after the end of each file: the network says up to 0.3 s after a word that it was
- * one, and the detector averages steps. */
+/* Silence processed after the end of each file: the network reports up to 0.3 s after a word that
+ * it was one, and the detector averages steps. */
 #define SILENCE_SAMPLES (WS_SAMPLE_RATE / 2u)
 
 static const char usage[] =
     "usage: " PROGRAM
     " [--state STATE] [--scores] [--uplink OUT|-] FILE...|-\n"
     "\n"
-    "Hears 16 kHz mono 16-bit WAV files, or a WAV or raw s16le on stdin (-), as a device would\n"
+    "Processes 16 kHz mono 16-bit WAV files, or a WAV or raw s16le on stdin (-), as a device "
+    "would\n"
     "and prints one JSON object a line; to a terminal, a table.\n"
     "\n"
     "  --state STATE           what the device is doing, see below; fields not given take their\n"

@@ -11,7 +11,7 @@ def random_network(m: Maker) -> None:
     """A chain with branches that meet again: buffers of many lifetimes."""
     rng = m.rng
     x = m.input([1, 9, 5, int(rng.choice([1, 3, 8]))])
-    kept: list[int] = []
+    state_columns: list[int] = []
     for _ in range(int(rng.integers(5, 9))):
         _, height, width, channels = m.shape(x)
         choice = rng.integers(0, 7)
@@ -35,7 +35,7 @@ def random_network(m: Maker) -> None:
                 **step,
             )
         elif choice == 5:
-            other = next((k for k in kept if m.shape(k) == m.shape(x)), x)
+            other = next((k for k in state_columns if m.shape(k) == m.shape(x)), x)
             x = m.op("ADD", [x, other], [m.tensor(m.shape(x), scale=0.2)], "AddOptions")
         else:
             two = [m.conv(x, 4, (1, 1)), m.conv(x, 8, (1, 1))]
@@ -51,7 +51,7 @@ def random_network(m: Maker) -> None:
             ]
             whole = m.tensor([1, height, width, 12], scale=scale, zero=zero)
             x = m.op("CONCATENATION", both, [whole], "ConcatenationOptions", axis=3)
-        kept.append(x)
+        state_columns.append(x)
     x = m.dense(x, 6)
     m.output(
         m.op(
@@ -71,10 +71,10 @@ def columns(m: Maker, take: int, keep: int, *, name: str = "a", channels: int = 
     old = m.op("READ_VARIABLE", [handle], [m.tensor([1, keep, 1, channels], **quantization)])
     whole = m.tensor([1, keep + take, 1, channels], **quantization)
     m.op("CONCATENATION", [old, x], [whole], "ConcatenationOptions", axis=1)
-    kept = m.tensor([1, keep, 1, channels], **quantization)
+    state_columns = m.tensor([1, keep, 1, channels], **quantization)
     ends = [m.ints(0, take, 0, 0), m.ints(1, keep + take, 1, channels), m.ints(1, 1, 1, 1)]
-    m.op("STRIDED_SLICE", [whole, *ends], [kept], "StridedSliceOptions")
-    m.op("ASSIGN_VARIABLE", [handle, kept], [])
+    m.op("STRIDED_SLICE", [whole, *ends], [state_columns], "StridedSliceOptions")
+    m.op("ASSIGN_VARIABLE", [handle, state_columns], [])
     m.output(m.conv(whole, 3, (keep + take, 1)))
     m.graph()
     inner = m.tensor([], scale=None, dtype="RESOURCE")

@@ -21,27 +21,27 @@ def svdf(
     gain: float = 1.0,
 ) -> int:
     batch, inputs = m.shape(x)
-    filters, dtype, most = units * rank, f"INT{bits}", (1 << (bits - 1)) - 1
+    filters, dtype, highest = units * rank, f"INT{bits}", (1 << (bits - 1)) - 1
     scale, _ = m.quantization(x)
     features = m.tensor(
         [filters, inputs], scale=0.01, data=m.rng.integers(-128, 128, (filters, inputs))
     )
-    feature = scale * 0.01 * 75 * 75 * np.sqrt(inputs) * 3 / most / gain
+    feature = scale * 0.01 * 75 * 75 * np.sqrt(inputs) * 3 / highest / gain
     time = m.tensor(
         [filters, memory],
         scale=0.001,
         dtype=dtype,
-        data=m.rng.integers(-most - 1, most + 1, (filters, memory)),
+        data=m.rng.integers(-highest - 1, highest + 1, (filters, memory)),
     )
     bias = m.tensor(
         [units], scale=feature * 0.001, dtype="INT32", data=m.rng.integers(-90000, 90000, units)
     )
-    kept = m.state([batch, filters * memory], scale=feature, zero=zero, dtype=dtype)
-    out = feature * 0.001 * most * most / 3 * np.sqrt(rank * memory) / 60 / gain
+    state = m.state([batch, filters * memory], scale=feature, zero=zero, dtype=dtype)
+    out = feature * 0.001 * highest * highest / 3 * np.sqrt(rank * memory) / 60 / gain
     y = m.tensor([batch, units], scale=out)
     return m.op(
         "SVDF",
-        [x, features, time, bias, kept],
+        [x, features, time, bias, state],
         [y],
         "SVDFOptions",
         rank=rank,
@@ -104,10 +104,10 @@ def lstm(
         for _ in range(4)
     ]
     zero = int(m.rng.integers(-9, 9))
-    kept = m.state([batch, units], scale=hidden, zero=zero)
+    state = m.state([batch, units], scale=hidden, zero=zero)
     cell = m.state([batch, units], scale=2.0**power, zero=0, dtype="INT16")
     y = m.tensor([one, two, units], scale=hidden, zero=zero)
-    given = [x, *w, *r, -1, -1, -1, *bias, -1, -1, kept, cell, -1, -1, -1, -1]
+    given = [x, *w, *r, -1, -1, -1, *bias, -1, -1, state, cell, -1, -1, -1, -1]
     return m.op(
         "UNIDIRECTIONAL_SEQUENCE_LSTM",
         given,
