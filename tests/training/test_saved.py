@@ -28,9 +28,9 @@ FOREIGN: dict[str, dict[str, Any]] = {
 
 def changed(path: Path, change: Any) -> Path:
     """The toy's file with another configuration."""
-    with zipfile.ZipFile(TRAINED) as kept, zipfile.ZipFile(path, "w") as made:
-        for name in kept.namelist():
-            content = kept.read(name)
+    with zipfile.ZipFile(TRAINED) as stored, zipfile.ZipFile(path, "w") as made:
+        for name in stored.namelist():
+            content = stored.read(name)
             if name == "config.json":
                 config = json.loads(content)
                 change(config)
