@@ -6,7 +6,7 @@ compiled loop makes the batches and learns from them: the same batches, made of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -51,6 +51,11 @@ def targets(word: Word, pool: Pool, pick: NDArray[Any], distill: bool) -> NDArra
     return np.concatenate(parts, axis=2)
 
 
+def _scored(parts: Sequence[NDArray[np.intp]]) -> Iterable[NDArray[np.intp]]:
+    """The same, under a progress bar where it takes long."""
+    return tqdm(parts, "score", unit="part", leave=False, disable=len(parts) < 10)
+
+
 class Learner:
     """A `model` on any backend of Keras. To learn it must be compiled, with a loss function that
     gives a loss for each clip. `taught`: whether teachers are listened to as well."""
@@ -63,7 +68,7 @@ class Learner:
     def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
         """Logit, start and end at every step of the given clips, float32[n, steps, 3]."""
         parts = []
-        for pick in np.array_split(clips, -(-len(clips) // CLIPS)):
+        for pick in _scored(np.array_split(clips, -(-len(clips) // CLIPS))):
             x = pool.features[pick].astype(np.float32)[:, :, None, :] * FEATURE_SCALE
             predicted = self.model.predict_on_batch([x, self.meta[pool.states[pick]]])
             parts.append(np.asarray(predicted)[:, :, 0])
@@ -115,7 +120,10 @@ class JaxLearner(Learner):
     def outputs(self, pool: Pool, clips: NDArray[np.intp]) -> NDArray[np.float32]:
         """See Learner."""
         whole = np.resize(clips, (-(-len(clips) // CLIPS), CLIPS))  # one shape, compiled once
-        predicted = [self._predict_compiled(*self._weights(), *pool.on_jax, pick) for pick in whole]
+        predicted = [
+            self._predict_compiled(*self._weights(), *pool.on_jax, pick)
+            for pick in _scored(list(whole))
+        ]
         return np.concatenate([np.asarray(part) for part in predicted])[: len(clips)]
 
     def _predict(self, trained: Any, other: Any, features: Any, states: Any, pick: Any) -> Any:

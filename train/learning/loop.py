@@ -91,14 +91,23 @@ class Training:
     def run_rounds(self) -> None:
         """All rounds that are left. SIGTERM and Ctrl-C end the program behind the batch in work."""
         with _StopFlag() as stop:
+            first, start = self.round, time.monotonic()
             for number in range(self.round, self.rounds):
                 began = time.monotonic()
                 losses = self.learn(number, partial(stop.raise_if_stopped, number))
-                row = {"round": number + 1, "loss": round(float(np.mean(losses)), 5)}
+                row: dict[str, float] = {
+                    "round": number + 1,
+                    "loss": round(float(np.mean(losses)), 5),
+                }
                 row |= {"seconds": round(time.monotonic() - began, 1)}
-                self._write_curve(row | self.measured())
+                row |= self.measured()
+                self._write_curve(row)
                 self.checkpoint(number + 1)
                 self.round = number + 1
+                share = (self.rounds - self.round) / (self.round - first)
+                minutes = share * (time.monotonic() - start) / 60
+                shown = ", ".join(f"{key} {value}" for key, value in row.items())
+                print(f"{shown}; {minutes:.0f} minutes left of {self.rounds} rounds", flush=True)
                 stop.raise_if_stopped(number + 1)
 
     def checkpoint(self, number: int) -> None:
@@ -117,7 +126,6 @@ class Training:
 
     def _write_curve(self, row: dict[str, float]) -> None:
         """One more row; a row of the same round, written before a kill, makes way."""
-        print(row)
         curve = self.run / "curve.csv"
         rows: list[dict[str, Any]] = []
         if curve.is_file() and row["round"] > 1:

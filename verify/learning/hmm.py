@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from wakestate.files import read_json, replaced
 from wakestate.train.artifacts import write_json
@@ -247,7 +248,9 @@ class HmmFitter(Fitter):
         facts = np.concatenate(
             [
                 model.found(seen(train, rows, off[rows])[0])[0]
-                for rows in np.array_split(pick, -(-len(pick) // AT_ONCE))
+                for rows in tqdm(
+                    np.array_split(pick, -(-len(pick) // AT_ONCE)), "decode", unit="part"
+                )
             ]
         )
         is_word = train.is_word

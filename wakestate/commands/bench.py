@@ -77,14 +77,18 @@ def run(
     models = measure.peers(peers) if peers and peers.is_dir() else []
     if peers and not models:
         print(f"{peers}: no models there; only {word.name} is counted", file=sys.stderr)
-    report: Report | None = None
+    jobs: list[tuple[str, measure.Subject | measure.Model]] = []
     for board in boards or measure.counting_boards():
         subjects: list[measure.Subject | measure.Model] = [subject, *models]
         # The price of weights as int16, and what it buys, on the core that is sold most.
         if load_board(board).core == "cortex-m4":
             subjects += [replace(one, wide=True) for one in subjects]
-        for one in subjects:
+        jobs += [(board, one) for one in subjects]
+    report: Report | None = None
+    with options.progress(len(jobs), "count") as bar:
+        for board, one in jobs:
             report = merge(report, measure.measure(one, board))
+            bar.update(1)
     assert report is not None  # there is a board, or an error before
     write_report(out / _COUNTS, report)
     return table.printed(report)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -150,12 +149,8 @@ def fuzz(frames: int, seed: int, codec: str) -> Printed:
     """
     from wakestate.verify.gateway import fuzz as fuzzing
 
-    def progress(done: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if done == frames else ""
-            print(f"\r{done} of {frames} frames", end=end, file=sys.stderr, flush=True)
-
-    counts = fuzzing.fuzz(frames, seed, codec, progress)
+    with options.progress(frames, "frames") as bar:
+        counts = fuzzing.fuzz(frames, seed, codec, lambda done: bar.update(done - bar.pos))
     untouched = counts.sent - counts.touched
     lines = (
         f"sent                  {counts.sent:10} frames, {counts.sent_bytes} bytes",

@@ -293,6 +293,11 @@ def trained_verifier(word: WordFile, model: Path | None, given: Path | None) -> 
     return folder
 
 
+def progress(length: int, what: str) -> Any:
+    """A bar with the time left, on stderr; `update(n)` after n of `length`."""
+    return click.progressbar(length=length, label=what, file=sys.stderr, show_pos=True)
+
+
 def subprocess_stdout() -> int | None:
     """Where other programs print: stderr, while `table` keeps stdout for JSON."""
     return 2 if sys.stdout is sys.stderr else None

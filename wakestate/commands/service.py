@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -152,14 +151,11 @@ def bench(
     load = timing.Load(streams, rounds, piece / 1000, given["together"], seed)
     pieces = timing.sounds(audio or word.model / "sample.wav", word.load(), 4 * streams, seed)
 
-    def progress(done: int) -> None:
-        if sys.stderr.isatty():
-            total = streams * rounds
-            print(f"\r{done} of {total}", end="\n" if done == total else "", file=sys.stderr)
-
     with contextlib.ExitStack() as stack:
         url = url or stack.enter_context(running(_own_service(word, model, verifier)))
-        outcomes = asyncio.run(timing.run(url, word.load(), key, load, pieces, progress))
+        bar = stack.enter_context(options.progress(streams * rounds, "uploads"))
+        moved = lambda done: bar.update(done - bar.pos)  # noqa: E731
+        outcomes = asyncio.run(timing.run(url, word.load(), key, load, pieces, moved))
     how = "all together" if given["together"] else "begun at random"
     text = f"{streams} streams, {how}, {rounds} uploads each, {piece} ms a chunk"
     return Printed(
