@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -113,3 +114,21 @@ def test_the_compiler_is_free_of_training_and_boards_of_the_compiler() -> None:
 
 def test_the_integer_reference_judges_and_is_not_used() -> None:
     assert all(target.name != "reference.py" for _, target in arrows())
+
+
+def test_the_container_copies_what_the_service_imports() -> None:
+    """And nothing of training, boards, bench and gateway."""
+    text = (ROOT / "verify/Containerfile").read_text()
+    copied = set(re.findall(r"^COPY ([a-z/_.]+)", text, re.MULTILINE))
+    allowed = tuple(f"{name}/" for name in copied) + tuple(copied)
+    waiting = [ROOT / "verify/service/serving.py"]
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        name = path.relative_to(ROOT).as_posix()
+        assert name.startswith(allowed), f"{name}: not in verify/Containerfile"
+        waiting += [target for source, target in arrows() if source == name]
+    assert len(seen) > 30 and not {"train", "boards", "bench", "verify/gateway"} & copied
