@@ -125,6 +125,7 @@ class VerifierRecipe(_Recipe):
     kind: Kind | None = None
     windows: Windows | None = None
     seed: Natural | None = None
+    model: str | None = Field(None, description="of the detector: --model")
     wakes: str | None = None
     data: _Folders = _Folders()
     budget: _Epochs = _Epochs()
@@ -138,6 +139,7 @@ class VerifierExperimentRecipe(_Recipe):
     windows: Annotated[tuple[Windows, ...], Some] | None = None
     seeds: Annotated[tuple[Natural, ...], Some] | None = None
     rate: Annotated[float, Field(gt=0)] | None = Field(None, description="FA/h of the detector")
+    model: str | None = Field(None, description="of the detector: --model")
     wakes: str | None = None
     data: _Data = _Data()
     budget: _ExperimentEpochs = _ExperimentEpochs()
@@ -152,7 +154,7 @@ RECIPES: dict[str, type[_Recipe]] = {
 #: What may differ when a run goes on: where results go, what is measured, more variants and seeds;
 #: and names of files, which are compared by what is in them (keep_config).
 FREE = {"out", "measure", "only_train", "variants", "kinds", "windows", "seeds", "rate"}
-FREE |= {"word", "data", "wakes", "network.start", "network.teacher", "network.pool"}
+FREE |= {"word", "data", "model", "wakes", "network.start", "network.teacher", "network.pool"}
 _OPTIONS = {"folder": "data"}  # whose option has another name
 
 
