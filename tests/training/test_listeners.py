@@ -83,8 +83,8 @@ def test_a_rate_is_reached_from_its_threshold_on() -> None:
     found = count_misses(Fake(), accepts, [trial, trial], [(900, 1200), (0, 500)], ["a", "b"])
     for rate, threshold, misses in ((3.0, 1, 0), (2.0, 11, 0), (1.0, 21, 0), (0.5, 31, 2)):
         at = found.at(accepts.threshold(rate), 1)
-        assert (at["threshold"], at["misses"]) == (threshold, misses)
-        assert at["false_accepts"] <= rate
+        assert (at.threshold, at.misses) == (threshold, misses)
+        assert at.false_accepts <= rate
     # One half has one false accept in 0.4 h, the other two in 0.6 h.
     assert [accepts.threshold(2.5, half) for half in (0, 1)] == [1, 21]
     assert [accepts.at(t) for t in (-9, 10, 11, 21, 99)] == [[1, 2], [1, 2], [0, 2], [0, 1], [0, 0]]
@@ -138,11 +138,11 @@ def test_endpoint_errors_are_those_of_the_first_wake_in_the_word() -> None:
     spans = [(5000, 6000), (5400, 6400)]
     found = endpoint_errors(Fake(), [scores, scores], [(starts, ends)] * 2, 9, spans)
     # Step 60: detected start 5200, end 5920; off by 200 and -200, and by -80 and -480.
-    assert found is not None and found["wakes"] == 2
-    assert found["start_bias_ms"] == pytest.approx(0.0)
-    assert found["start_standard_error_ms"] == pytest.approx(np.std([12.5, -12.5], ddof=1))
-    assert found["end_bias_ms"] == pytest.approx(-17.5)
-    assert found["end_standard_error_ms"] == pytest.approx(np.std([-5.0, -30.0], ddof=1))
+    assert found is not None and found.wakes == 2
+    assert found.start_bias_ms == pytest.approx(0.0)
+    assert found.start_standard_error_ms == pytest.approx(np.std([12.5, -12.5], ddof=1))
+    assert found.end_bias_ms == pytest.approx(-17.5)
+    assert found.end_standard_error_ms == pytest.approx(np.std([-5.0, -30.0], ddof=1))
     assert endpoint_errors(Fake(), [scores], [(starts, ends)], 10, spans[:1]) is None
 
 
