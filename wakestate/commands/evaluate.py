@@ -168,7 +168,7 @@ def _measure(
 @options.table
 @options.needs("train")
 def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
-    """Misses at fixed false accepts an hour, on the device's streaming pipeline.
+    """Misses at fixed false accepts an hour, streamed as on the device.
 
     Streams the split through the compiled pipeline, and through other engines where they are
     installed: clean, in noise, in every device state; near misses; input levels; states told
