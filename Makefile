@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What people type daily. `make` alone prints the help, made from the ## comments; all the rest is
 # `.venv/bin/wakestate NOUN VERB`, listed by `.venv/bin/wakestate --help`.
 WORD ?= alexa
@@ -114,8 +115,7 @@ fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for M
 	@$(PYTHON) -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
 C_FILES = $(wildcard firmware/*/*.[ch] firmware/*/*/*.[ch] boards/*/*.[ch] tests/scripted/*.[ch] tests/native/*.c* tests/native/*/*.[ch] tests/fuzz/*.[ch])
 lint: $(VENV)/.dev ## Style and types of all sources
-	@$(VENV)/bin/ruff check --quiet .
-	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/vulture
 	@$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the firmware costs, counted and not timed: instructions, flash, RAM and stack."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast the host emulator runs, and what memory it takes, for an hour and for ten."""
 
 from __future__ import annotations

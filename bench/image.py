@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a linked image takes, read from the linker's map and symbols."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds a word for a board, runs its counting programs in QEMU and makes rows of the counts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows of what was counted, their file, and what got worse between two files.
 
 A row is one thing of one model on one core:

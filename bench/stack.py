@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worst stack of a linked image, computed from its instructions and the compiler's own word.
 
 Two judges: the flow of every function's instructions, followed to see how deep the stack is at

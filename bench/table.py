@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of what was counted, for a terminal and for docs/performance.md."""
 
 from __future__ import annotations

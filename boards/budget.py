@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an image takes of a board's flash and RAM, against the budget in its board.toml."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds by make, one at a time: two makes in one build folder would write over each other.
 
 The makefiles and sources lie in the project, wherever that is; build/ is made in the current

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs for firmware/test/compiled.c: a compiled model on any board, run after run."""
 
 from __future__ import annotations

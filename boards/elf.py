@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a linked program holds: its sections, symbols and what is loaded where."""
 
 from __future__ import annotations

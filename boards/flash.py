@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make flash`, `make monitor`, `make debug`: a program onto a board, its serial port, gdb.
 
 Emulated boards take the same way: their program comes in by QEMU's gdb port, is read back and

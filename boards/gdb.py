@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small client of the gdb remote protocol: enough to load a program and start it.
 
 QEMU and debug servers (pyocd, openocd) speak it; here it flashes the emulated boards.

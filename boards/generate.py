@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Board facts become files: linker script, C headers, vectors, make variables."""
 
 from __future__ import annotations

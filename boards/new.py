@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make new-board`: a folder like another's, under its own name, that builds at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/boards.md, and for each real board a page with a picture of its wires."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PDM filter of firmware/programs/device/pdm.c in floating point: its design, and a modulator.
 
     wakestate board pdm      prints the C table of the half-rate filter

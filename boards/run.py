@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a program built for a board: the host's natively, the others' in QEMU.
 
 Arguments, stdin, stdout, stderr and exit status pass through as if the program were native.

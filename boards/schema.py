@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The schema of boards/*/board.toml, the only place where the facts of a board stand.
 
 `load_board` reads and checks one. Every error names the file, the key, what was given and what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real board's serial port on this terminal."""
 
 from __future__ import annotations

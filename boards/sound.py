@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Converts recordings of all formats to what the emulator takes: 16 kHz mono 16-bit WAV.
 
 What libsndfile reads, and with ffmpeg installed what that reads; channels are averaged, other rates

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vendor's register description (CMSIS-SVD), as the pyocd package ships it.
 
 `load_chip` reads one; `header` emits, as C, just what a board's sources name. Nothing of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same recording in two builds of the firmware, side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Test vectors for firmware/test/vectors.c: the same inputs through any build of the firmware.
 
 `Vectors` collects inputs and writes the file, `run_vectors` runs a build on it, and `differences`

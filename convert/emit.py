@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model folder and its word file -> the generated C, from templates/.
 
 What a template shows is worked out here; templates only loop and name.

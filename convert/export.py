@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained .keras -> the model folder: int8 .tflite for each state, two-input .tflite, model.json.
 
 The TFLite converter quantizes the folded network once, for the first state: that fixes the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folds the conditional batch norm of one device state into plain convolutions.
 
 For a state with embedding e, with g = max(gamma + e dgamma, MIN_SCALE) / sqrt(var + eps):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fixed-point LFBE front end: its tables, its NumPy integer reference, its hash.
 
 The device's front end is firmware/frontend/; `reference` repeats it in NumPy, step by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device's front end and networks, compiled for this machine: they make the training features
 and verify wakes."""
 

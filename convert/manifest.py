@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """model.json: what a model folder holds, and what it was made for.
 
 It carries the schema version, the front-end hash, the metadata vocabulary, the outputs' scale,

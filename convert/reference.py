@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer reference of the network in NumPy: whole windows and streaming.
 
 It is written from the definition of TFLite's reference kernels and shares no loop with the

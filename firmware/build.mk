@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Builds one word, or several that share a front end, for one board:
 #
 #     make -f firmware/build.mk BOARD=mps2-an386 WORD="alexa computer" [SANITIZE=1] [targets]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Builds any int8 .tflite for one board:
 #
 #     make -f firmware/compile.mk BOARD=mps2-an386 TFLITE=kws.tflite [NAME=kws] [STREAM=yes] [targets]

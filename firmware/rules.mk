@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What every build shares: the board's facts, the compiler's flags, how objects and programs are
 # made. Included first by build.mk and compile.mk, which set OUT before; later they set GENERATED,
 # the folder of the generated C, and HEADERS, the generated files that all objects wait for.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared fixtures: the data folder (tests that need it are skipped where it is absent)."""
 
 import os

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Says what a goal lacks before anything is installed or built: a word file, recordings, a file.
 # The Makefile hands over all in the environment; AUDIO and TFLITE only as whether they are given.
 set -eu

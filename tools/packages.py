@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sets up the Python environment as far as a goal needs it: python tools/packages.py VENV [EXTRA].
 
 Says first what it installs, and how much that is. A call that is interrupted leaves VENV/.busy:

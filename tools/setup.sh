@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
 # setup.sh speech: also the speech engines that make data. setup.sh fuzz: also clang and libFuzzer.
 # setup.sh web: also clang and its linker, for WebAssembly.

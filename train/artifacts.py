@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a killed call finds again: its settings, and its work in shards.
 
 All is written whole or not at all.

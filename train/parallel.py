@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Work on all cores: the one place that starts processes.
 
 They are forked, so that they inherit what is in memory: recordings, a model, a device. The

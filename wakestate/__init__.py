@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wakestate: from a wake word and a board to firmware.
 
 The folders of the project are its subpackages and its data (`wakestate.train`,

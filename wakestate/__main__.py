@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program `wakestate`: wakestate NOUN VERB, and short names for what is done daily."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says what is wrong in a TOML file: file, key, what was given and what is allowed.
 
 Shared by all data files that pydantic checks: words/*.toml and boards/*/board.toml.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that come from outside, and files that are written: names, sizes, and all or nothing.
 
 The only place where a file name inside another file is checked, and where a file is replaced.

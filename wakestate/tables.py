@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables for a terminal and in Markdown: one place lays them out.
 
 Rows are mappings of a column's heading to its value, the columns in the order of the first row.

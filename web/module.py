@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiles the generated C and the engine to WebAssembly: freestanding, it imports nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serves the page's folder to this computer only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page's folder: static files, the module, and what the page tells about the words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a word file still has from the one that it was copied from."""
 
 from __future__ import annotations

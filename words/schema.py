@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The schema of words/*.toml, the only place where the facts of a wake word stand.
 
 `load_word` reads and checks one file. Every error names the file, the key, what was given and

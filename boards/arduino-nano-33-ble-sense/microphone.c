@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The nRF52840's PDM interface: it decimates to 16 kHz itself, into one of two buffers by DMA. */
 #include "../chips/nrf52840.h"
 #include "programs/device/driver.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32L475: the DFSDM takes two microphones' bits and sums them to 32 kHz (fourth order, 50 bits),
  * DMA collects both, and the half-rate filter of pdm.c makes 16 kHz of their sum.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes of a serial port on their way between its interrupt and the main loop. */
 #ifndef WS_BYTES_H
 #define WS_BYTES_H

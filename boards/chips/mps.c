@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arm's MPS2 and MPS3 boards as QEMU emulates them: a CMSDK UART, and little else is needed. */
 #include "board_facts.h"
 #include "platform/cortex-m/registers.h"

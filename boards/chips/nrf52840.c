@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* nRF52840: crystal, supply, serial port, LED, state pins, watchdog (product specification). */
 #include <stddef.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pins of the nRF52840. */
 #ifndef WS_NRF52840_H
 #define WS_NRF52840_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The microphone of an emulated board: a WAV file given as semihosting argument, a hop for each
  * SysTick interrupt as a DMA would give it. */
 #include "board_facts.h"

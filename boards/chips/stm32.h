@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the STM32 families here share: GPIO, the independent watchdog, and no more. */
 #ifndef WS_STM32_H
 #define WS_STM32_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sending half of an STM32's serial port. Before it is included the family's file says when the
  * port takes a byte, and gives it one: ready_to_send(), await_sent() and write_byte(). */
 #ifndef WS_STM32_UART_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F405/407: clocks, supply, serial port, LED, state pins, watchdog (reference manual RM0090).
  * The SVD is the STM32F429's, of the same manual: what is named here is the same on both. */
 #include <stddef.h>

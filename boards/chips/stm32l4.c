@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32L475: clocks, supply, serial port, LED, state pins, watchdog (reference manual RM0351). */
 #include <stddef.h>
 

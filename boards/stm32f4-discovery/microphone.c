@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F407: I2S2 clocks the microphone and takes its bits as 16-bit words, DMA collects them, and
  * pdm.c makes PCM of them. I2S knows left and right words; the microphone sends one stream of bits.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as calls of ws_dot, ws_conv and ws_depthwise."""
 
 from __future__ import annotations

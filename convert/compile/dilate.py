@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SPACE_TO_BATCH_ND, convolution, BATCH_TO_SPACE_ND: one dilated convolution.
 
 Converters write a dilated convolution so where they do not fold it themselves. What stands between,

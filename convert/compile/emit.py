@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program to C, from templates/compiled.*.j2; its loops are those of firmware/kernels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Float, truth and mixed operators on one value at a time, as TFLM computes them: for tables.
 
 A converter leaves float what it cannot quantize: DEQUANTIZE, NEG, QUANTIZE. Functions of the C

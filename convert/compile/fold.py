@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is known when the code is generated: shapes, arithmetic on them, constants moved about.
 
 Models with a free batch work out their shapes as they run: SHAPE, STRIDED_SLICE, PACK, RESHAPE. All

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each operator needs of the columns of a stream.
 
 Time is one axis of a tensor, and all axes before it are 1: a column is bytes in a row, the newest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Products of two activations and weights in memory, as calls of firmware/kernels/ops_weights.h:
 portable C for every core, which computes just as TFLM's reference kernels do."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernel sets: which of a core's instructions the generated C uses, and how it wants its weights.
 
 `plain` is portable C, for every core and the host; `dsp` uses the DSP extension (Cortex-M4, M7,

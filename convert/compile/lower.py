@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A placed graph to a program: one step, or none, for each operator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Offsets in the arena: exact lifetimes, results over dying inputs, and a search for the least.
 
 A buffer lives from the first step that writes it to the last that reads it. Two buffers that live

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """C names for compiled models, made of file names: `python -m convert.compile.names FILE`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on two tensors as calls of firmware/kernels/ops_pairs.h, with broadcasting."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which memory each tensor lies in: most reshapes, slices and concatenations cost nothing.
 
 A tensor lies in a buffer of its own unless it can be a part of another's:

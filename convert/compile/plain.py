@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators without weights as calls of firmware/kernels/ops.h, which is the same for all cores."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A compiled model before it is text: steps, each a kernel call, on tensors in buffers."""
 
 from __future__ import annotations

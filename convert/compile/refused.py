@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that are refused, and what to do instead; docs/compile.md lists them too."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bias, multiplier and shift of each output channel, and which of them a fast kernel computes.
 
 The fast kernels keep a bit or two of an int32 for themselves: a sum, with all of its parts, must

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SVDF and UNIDIRECTIONAL_SEQUENCE_LSTM, with their states, for firmware/kernels/sequence.h."""
 
 from __future__ import annotations

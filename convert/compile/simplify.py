@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A graph made plain: variables by name, int8 at its ends, tables, padding in convolutions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain C of firmware/ that generated files include, by its path there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A whole-window model as a stream: each run takes the newest columns and keeps what it needs.
 
 Time is axis 1 of the input, [1, columns, ...], and some axis of what is made of it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer operators on one value at a time, as TFLM computes them: for tables of 256 bytes.
 
 Values are int64 arrays that broadcast: what an input can be, by byte in the last dimension, or a

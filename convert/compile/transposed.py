@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TRANSPOSE_CONV: convolutions of the small input, one for each place within a stride.
 
 With strides of 2, say, every second row of the result sees the same rows of the kernel. Those make

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several files of one network, a variant each, as one program.
 
 Variants share operators, shapes and weight bytes. What differs is the scale of each channel's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on one value at a time become tables: alone, several in a row, and where they meet.
 
 A tensor that is a function of one other, value by value, is a view of it: ADD of a constant,

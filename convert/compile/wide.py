@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of 16 and 32 bits at the ends of a graph, for firmware/kernels/sequence.h."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How kernels move over rows and columns, and what is common to what they make: scale and clamp."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A .tflite file compared with itself, once, after it was read: what follows may trust it.
 
 Every tensor that is used has a size, a type and values that make sense; every operator reads what

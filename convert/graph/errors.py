@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one error that conversion raises for wrong input."""
 
 from __future__ import annotations

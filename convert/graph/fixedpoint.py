@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer arithmetic of TFLite's reference kernels, for what is worked out at generation time.
 
 Q31 is a fraction of 2^31. Arrays are int64 and hold int32 values; the rounding is that of

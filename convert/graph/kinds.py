@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kinds of .tflite files that are no int8 network: each is refused by its name, with a hint."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that only move values, done by NumPy on whatever stands for the values.
 
 On nothing but a shape they give the shapes of the results (rules.py); on a constant's data,

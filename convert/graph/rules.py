@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each operator's arguments may be, and which function of convert/graph/shapes.py or
 convert/graph/window_shapes.py derives its shape.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each operator makes of its inputs' shapes, as TFLM runs it; for convert/graph/rules.py.
 
 Each function takes an operator and gives the shapes of its outputs, derived from inputs and options

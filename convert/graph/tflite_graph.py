@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Any .tflite file as typed tensors and operators.
 
 Nothing is decided here about what can be run; errors name the file, the operator's index, name and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What windows and matrix products make of their inputs' shapes; see convert/graph/shapes.py."""
 
 from __future__ import annotations

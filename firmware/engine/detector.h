@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The detector of one word: smooths its network's logits, decides what is a wake, and where the
  * word lies. Not for applications. */
 #ifndef WS_DETECTOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One word's network in an engine, hop by hop. Not for applications. */
 #ifndef WS_WORD_H
 #define WS_WORD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The arithmetic of scalar.h in plain C. */
 #ifndef WS_FRONTEND_ARITHMETIC_H
 #define WS_FRONTEND_ARITHMETIC_H

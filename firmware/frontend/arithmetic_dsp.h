@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The arithmetic of scalar.h with the DSP extension. */
 #ifndef WS_FRONTEND_ARITHMETIC_DSP_H
 #define WS_FRONTEND_ARITHMETIC_DSP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A column of bands from a window of samples, by the loops included before. */
 #ifndef WS_FRONTEND_COLUMN_H
 #define WS_FRONTEND_COLUMN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The front end for cores with Helium (Cortex-M55). */
 #ifndef WS_FRONTEND_MVE_H
 #define WS_FRONTEND_MVE_H

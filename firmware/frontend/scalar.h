@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The front end for cores without Helium; with the DSP extension (Cortex-M4, M7, M33) it is used.
  */
 #ifndef WS_FRONTEND_SCALAR_H

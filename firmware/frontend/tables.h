@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The LFBE front end's tables and constants, which the generated ws_frontend.c defines; it includes
  * this before them, and the loops of its core behind them: scalar.h or mve.h. They give the same
  * bits.

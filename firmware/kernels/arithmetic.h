@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fixed-point arithmetic of the operators without weights: that of TFLM's reference kernels. */
 #ifndef WS_KERNELS_ARITHMETIC_H
 #define WS_KERNELS_ARITHMETIC_H

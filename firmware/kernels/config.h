@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a model asks of the kernels. Its generated C defines what is special about it, then includes
  * its core's kernels: plain.h, dsp.h or mve.h. Without a definition they take any model, and cost
  * more than this one needs.

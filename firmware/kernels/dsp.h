@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels for cores with the DSP extension (Cortex-M4, M7, M33): two products an instruction. */
 #ifndef WS_KERNELS_H
 #define WS_KERNELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What all kernels of dsp.h are made of. */
 #ifndef WS_KERNELS_DSP_COMMON_H
 #define WS_KERNELS_DSP_COMMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loops over pixels and outputs of dot products, once for each layout of weights: included by
  * dsp_dot.h and dsp_dot_wide.h, which define WS_NAME, WS_PAIR, WS_QUARTER and WS_SECOND_SUMS. */
 #include "dsp_common.h"

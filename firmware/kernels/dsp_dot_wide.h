@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Dot products of pairs of outputs A and B whose weights are int16: a word of A for two inputs,
  * then one of B. They take twice the flash of those in dsp_dot.h, and any value. */
 #ifndef WS_KERNELS_DSP_DOT_WIDE_H

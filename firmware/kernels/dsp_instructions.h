@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The few instructions that C cannot say, in C for the host: there the same code is tested. */
 #ifndef WS_KERNELS_DSP_INSTRUCTIONS_H
 #define WS_KERNELS_DSP_INSTRUCTIONS_H

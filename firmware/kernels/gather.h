@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a patch of a convolution is gathered, in all kernel sets. */
 #ifndef WS_KERNELS_GATHER_H
 #define WS_KERNELS_GATHER_H

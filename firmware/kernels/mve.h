@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels for cores with Helium (Cortex-M55): sixteen products an instruction. */
 #ifndef WS_KERNELS_H
 #define WS_KERNELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Depthwise convolutions, for mve.h. */
 #ifndef WS_KERNELS_MVE_DEPTHWISE_H
 #define WS_KERNELS_MVE_DEPTHWISE_H

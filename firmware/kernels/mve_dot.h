@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Dot products and convolutions, for mve.h. */
 #ifndef WS_KERNELS_MVE_DOT_H
 #define WS_KERNELS_MVE_DOT_H

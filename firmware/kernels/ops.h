@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators without weights, a small part of a network's time. They compute what TFLM's reference
  * kernels do.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that move bytes, for ops.h. */
 #ifndef WS_KERNELS_OPS_MOVE_H
 #define WS_KERNELS_OPS_MOVE_H

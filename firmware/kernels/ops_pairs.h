@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators on two tensors, with broadcasting, for ops.h: `a` and `b` have a stride for each of
  * four loops of n runs; a stride of 0 broadcasts. Zero points are taken off, and both are brought
  * to one scale where they are added. */

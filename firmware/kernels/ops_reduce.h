@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pooling, means, sums and extremes, for ops.h. */
 #ifndef WS_KERNELS_OPS_REDUCE_H
 #define WS_KERNELS_OPS_REDUCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layers with weights that the fast kernels do not take, for ops.h. */
 #ifndef WS_KERNELS_OPS_WEIGHTS_H
 #define WS_KERNELS_OPS_WEIGHTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels in portable C, for cores without the DSP extension and for the host. */
 #ifndef WS_KERNELS_H
 #define WS_KERNELS_H

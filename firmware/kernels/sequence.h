@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that keep a state of 8 or 16 bits from run to run, and those of wider inputs and
  * outputs. They compute what TFLM's reference kernels do. Sums wrap at 32 bits.
  */

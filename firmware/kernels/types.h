@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a layer gets, in all kernel sets:
  *
  *   ws_dot        dot products: each pixel is `length` inputs in a row, pixels `step` apart

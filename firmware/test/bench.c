@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts what the engine costs: see count.h. Also "engine-bytes,N". */
 #include <string.h>
 

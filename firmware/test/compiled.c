@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a compiled model on inputs from a file, for tests, on the host and on every board:
  *
  *     compiled INPUTS RESULTS

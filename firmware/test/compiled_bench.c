@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts what a compiled model costs: see count.h. "run" is one run, "model-bytes,N" its memory. */
 #include "count.h"
 #include "platform/cortex-m/startup.h"

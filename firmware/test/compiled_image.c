@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The least firmware with a compiled model, for its size: start-up, the model, its memory, no
  * printing. Input and output are words in memory, as drivers are not ours. It is linked and
  * measured, not run: it never ends. */

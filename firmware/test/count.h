@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counting instructions on an emulated Cortex-M board; bench/ runs the programs and does the sums.
  *
  * QEMU's -icount gives each guest instruction the same virtual time, and SysTick counts that time:

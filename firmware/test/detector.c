@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Unit tests of the detector, for any word; engine.c runs them. */
 #include "engine/detector.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Unit tests of the engine, for any word: they run on the host and in QEMU; and of its detector. */
 #include <string.h>
 

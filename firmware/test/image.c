@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The least firmware that wakes, for its size: start-up, engine, model, and no printing. The
  * microphone, the application's state and its LED are words in memory, as drivers are not ours.
  * It is linked and measured, not run: it never ends. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the test programs share that take a file of inputs and write a file of results.
  *
  *     out: items of u32 record, u32 name bytes, u32 item bytes, u32 count, then name and values

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the unit tests share. */
 #ifndef WS_UNIT_H
 #define WS_UNIT_H

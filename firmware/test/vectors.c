@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs test vectors: reads `IN`, writes what each stage gave to `OUT`. boards/vectors.py writes
  * the one and reads the other.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "frame.h"
 
 #define BLOCK_FULL 0xFFu /* the code of 254 bytes without a zero behind them */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Frames on a serial port: a zero byte, the contents by COBS, a zero byte. docs/protocol.md says
  * every byte. */
 #ifndef WS_FRAME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a wake to a stream of frames: the word with half a second before it, and what follows.
  *
  * docs/protocol.md says of what messages are and when they end. Nothing here waits: a link takes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """convert/compile as a whole: random networks, variables, ends, memory plans, errors, golden."""
 
 from __future__ import annotations

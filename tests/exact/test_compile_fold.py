@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is worked out when the code is generated: host C = TFLM, and no step is left of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that move values or reduce them, over any axes: host C = TFLM, bit for bit."""
 
 from __future__ import annotations

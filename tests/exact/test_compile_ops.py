@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every operator that convert/compile takes: host C, with sanitizers, = TFLM, bit for bit.
 
 Each model here holds many variants of a kind, each on an input and with an output of its own.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SVDF and LSTM: the C = TFLM, bit for bit, from run to run and after a reset."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """--stream: what comes out of a stream is what TFLM makes of each whole window, byte for byte."""
 
 from __future__ import annotations

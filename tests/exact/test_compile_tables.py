@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on one value at a time are tables of what TFLM computes, for all 256 inputs."""
 
 from __future__ import annotations

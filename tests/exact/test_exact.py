@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped model, the same bits everywhere: integer reference = LiteRT = TFLM = host C = QEMU,
 all cores.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fixed-point front end against its two judges: the integer reference and librosa."""
 
 import time

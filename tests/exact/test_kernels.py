@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels of every core on shapes of all kinds = their definition in NumPy, bit for bit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One network, many executors, the same bits.
 
 Reference = LiteRT = TFLM = generated C, layer by layer; streaming = whole window; and a planted

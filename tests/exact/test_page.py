@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page in headless Chromium: files bit for bit, a fake microphone, two words, clips, axe."""
 
 from __future__ import annotations

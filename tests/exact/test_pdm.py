@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PDM filter: bit for bit what its integers say, near its float model, as good as it claims.
 
 The claims: at least 70 dB signal to noise for a 1 kHz tone at -6 dBFS from an ideal second-order

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings: every emulated board wakes when the host does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine as WebAssembly: the bits of the host emulator and of the references, in all states."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coverage-guided fuzzing: `make fuzz MINUTES=1`. docs/fuzzing.md says how."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the fuzz targets side by side for some minutes in all, and says what they found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The whole device program (firmware/programs/device/device.c) fed by its serial port, in the order
  * of the input: its command parser, states, late main loops, wakes, lines and frames on one port.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine with the network of "alexa": any sound, pushed in any pieces, with changes of state.
  *
  * Input: operations of three bytes, what, and a number of 16 bits: a number of samples, made of the

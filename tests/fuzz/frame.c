@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reader and the writer of frames (firmware/uplink/frame.c).
  *
  * Input: a type, a frame number (4), and bytes. The bytes are read as a stream; and as a payload

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the fuzz targets share: a check that is a finding where it fails, and bytes as choices. */
 #ifndef WS_FUZZ_H
 #define WS_FUZZ_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fuzz target of the model loader: an input is a .tflite file, read, checked and compiled.
 
 Right is a program or a ConvertError; anything else is a finding. Run by tests/fuzz/targets.py under

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a compiled model on extreme and on random input. The model, its input and its output are
  * heap blocks of their own size, so that the address sanitizer sees any step outside. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damages .tflite files at random and compiles them: each is taken or refused in one line.
 
     python -m tests.fuzz.mutants --count 10000 --sample 500 ../shared/peers/*.tflite

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small inputs that each target begins with, made here: one function for each target in C."""
 
 from __future__ import annotations

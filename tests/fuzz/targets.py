@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fuzz targets: how each is built, and how it is run for some seconds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pre-roll and uplink (firmware/uplink/) in any order of calls, with a link of any speed.
  *
  * Input: operations of three bytes, what, and a number of 16 bits. The samples that are put in

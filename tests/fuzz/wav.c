@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reader of WAV files and raw streams (firmware/programs/common/wav.c), on any bytes.
  *
  * Input: a byte of switches (bit 0: stdin, else a file; 1: raw is allowed; 2: the length is not

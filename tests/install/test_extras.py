@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each extra of pyproject.toml is enough for what the Makefile installs it for.
 
 Two ways: what every goal's commands import, followed through the sources, lies within what the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a new user meets first: what is missing is said before anything is installed, what was
 interrupted is seen and repaired, downloads stay, and what is printed can be typed."""
 

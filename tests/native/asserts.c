@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counts what WS_ASSERT finds: nothing in an engine that is used as it should be, and one that does
  * not start at a multiple of 8. Built with WS_ASSERT(c)=failed_if(!(c)). */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two steps of a word's generated front end; their numbers are macros: tests/unit/test_checked.py
  * gives them. */
 #include "ws_frontend.c"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A dot product and a division whose numbers are macros: tests/unit/test_checked.py gives them. */
 #include "kernels/plain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A board for the device program on the host. Arguments: a raw PCM file, then what happens at
  * which hop: 100:+10 lets ten hops come in at once, as if the main loop were late; 100:=2 sets the
  * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:^50 makes ROOM 50; 100:text sends the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The device program on this computer against a driver of virtual time: a serial port at line rate
  * in both directions with a queue of 128 bytes each way, a hop every WS_HOP samples, and some work
  * for each. A host sends a file of commands over and over, without a pause.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program that faults, by FAULT: 0 overflows its stack, 1 traps, 2 loads two words where they are
  * not aligned. */
 #include "programs/common/io.h"

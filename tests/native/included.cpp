@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // A program in C++ that includes every header of the engine; tests/qemu/test_cxx.py.
 #include "programs/device/device.h"
 #include "tiny.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs single kernels on given shapes and values, on the host and on boards;
  * tests/exact/test_kernels.py writes IN and reads OUT.
  *

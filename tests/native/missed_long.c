@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writes the frames of one wake, after more missed samples than the field of 32 bits holds. */
 #include <stdio.h>
 

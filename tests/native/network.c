@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A word's network behind plain functions, for tests/support/executors.py (ctypes). */
 #include <string.h>
 

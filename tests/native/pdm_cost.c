@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prints the ticks of one hop of the PDM filter, and of the half that follows a decimator in
  * hardware. */
 #include "programs/common/text.h"

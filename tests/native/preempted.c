@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In the place of a microphone and the device program, on a chip in QEMU: the microphone's
  * interrupt takes long, and a byte must come in meanwhile. It says "in the handler", and then which
  * byte came, or "none" after PATIENCE looks. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Registers for drivers compiled for the host: each access is a call back into the test. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ring buffer: a producer's thread and a consumer's, with items in pieces of any length; and
  * what it does when it is full, when positions go round, and as a history. */
 #include <pthread.h>

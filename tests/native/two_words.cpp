@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // A program in C++ with two words and threads of its own; tests/qemu/test_words_together.py.
 #include <cstdint>
 #include <cstdio>

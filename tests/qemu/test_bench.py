@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bench/: the counts are right and the same each time, and a regression is seen."""
 
 from __future__ import annotations

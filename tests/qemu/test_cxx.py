@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """C++ programs include the headers and link the C: engine, uplink, and a compiled model."""
 
 from __future__ import annotations

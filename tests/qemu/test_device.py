@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device program: microphone to wake, late main loops, commands, faults.
 
 On the host with a driver of our own, under sanitizers; and the whole image on every emulated

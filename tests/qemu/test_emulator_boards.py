@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board's emulator prints what the host's prints."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engine and detector: unit tests in C on host and boards, and what the device code must not do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make flash`, `monitor`, `debug`: emulated boards for real, real ones up to the missing board.
 
 The emulated ones are loaded through QEMU's gdb port, as a real one through its probe's.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Priorities of interrupts come from board.toml, and the serial port interrupts the microphone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running on a board in QEMU: arguments, files, and builds side by side."""
 
 from __future__ import annotations

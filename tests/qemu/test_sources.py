@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain C of firmware/kernels and firmware/frontend: each header by itself, and copied."""
 
 from __future__ import annotations

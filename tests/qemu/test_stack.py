@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bench/stack.py: the computed stack is right where it can be computed, and no run takes more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sound of a wake on its way out: ring, messages and frames, on the host, in QEMU, on a device.
 
 `expected` says in Python what a message must be; all C must give its very bytes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several words in one program: events, costs, states, C++ and threads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "ws_lfbe.h"
 
 void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {

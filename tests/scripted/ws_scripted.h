@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stand-in for a generated word, whose logits a test can dictate: the logit of a step is the high
  * byte of the newest sample, plus the state's index. The word started 0.8 s ago and ended 0.1 s
  * ago, always. For tests of all that is not a model. */

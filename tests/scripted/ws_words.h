@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WS_WORDS_H
 #define WS_WORDS_H
 

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gateway and service, over real streams and sockets."""

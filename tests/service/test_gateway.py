@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """wakestate gateway run: from a stream, or a serial port, to utterances."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service and clients that are many, slow, or send anything; and verifiers that are damaged."""
 
 from __future__ import annotations

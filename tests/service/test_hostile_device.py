@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway and devices that send anything, never read, vanish, or start utterances for ever."""
 
 from __future__ import annotations

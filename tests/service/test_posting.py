@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the gateway to the service, over real sockets: gateway run --post, and service demo."""
 
 from __future__ import annotations

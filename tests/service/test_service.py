@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier's HTTP service, over real sockets, as a process of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verifiers that are damaged: refused at start, in one line."""
 
 from __future__ import annotations

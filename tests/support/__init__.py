@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Helpers of the tests: builders, executors, makers, data."""

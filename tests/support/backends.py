@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a process of a test learns with."""
 
 #: JAX compiles in half the time.

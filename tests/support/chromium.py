@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Headless Chromium by its own protocol on a pipe: no driver, no port."""
 
 from __future__ import annotations

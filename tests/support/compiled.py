@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiled models in tests: built by firmware/compile.mk as everybody's, beside their judges."""
 
 from __future__ import annotations

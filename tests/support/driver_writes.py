@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the drivers of the real boards write, in order: each register by name, and the value."""
 
 from __future__ import annotations

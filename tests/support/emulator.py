@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the emulator of the scripted word is called with, and what it prints."""
 
 from __future__ import annotations

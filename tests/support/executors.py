@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that runs a converted network, behind one interface, and one comparer.
 
     executor = EXECUTORS["litert"](TOY)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds of the firmware for tests, by firmware/build.mk as everybody's."""
 
 from __future__ import annotations

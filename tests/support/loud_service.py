@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service with a verifier that takes whatever is loud for a word: for tests.
 
 python -m tests.support.loud_service --help tells what may be set.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the committed toy model: python -m tests.support.make_toy (needs TensorFlow).
 
 Random weights from a seed, batch norm statistics from random features, thresholds that random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A chip's registers for a driver that runs on the host: they start with the SVD's reset values.
 
 Every write is logged by name; an access to what the SVD does not have is an error. Hardware that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A gateway that runs while a test feeds it, and a message to feed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A service of the verifier that tests ask: tests/support/loud_service.py as a process."""
 
 from __future__ import annotations

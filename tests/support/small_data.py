@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small data folder that tests make themselves: tones, chirps and noise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small .tflite files for tests, written through the schema's object API."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of the verifier as training would write them, but untrained."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the shipped model is judged on: windows of sound and noise, and what must come of each."""
 
 from __future__ import annotations

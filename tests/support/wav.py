@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WAV files of any kind, and sound of the scripted network."""
 
 from __future__ import annotations

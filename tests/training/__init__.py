@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow, Keras or JAX: models, training, evaluation, verifier."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Telling the word's start and end in two ways, on outputs written by hand."""
 
 from __future__ import annotations

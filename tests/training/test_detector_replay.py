@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The detector replayed beside the verifier: in the sum that decides, and as lowered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluation against recounts and against the emulator."""
 
 from __future__ import annotations

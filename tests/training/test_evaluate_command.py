@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`wakestate evaluate` and `wakestate model clips` on a small data folder, from end to end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From Keras to .tflite: folding, scales, the two-input model. Needs TensorFlow."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: killed and resumed, repeated, refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning on JAX, in one compiled loop, against learning batch by batch on TensorFlow."""
 
 from __future__ import annotations

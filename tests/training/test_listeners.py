@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands beside the device in an evaluation: counting, peers, near misses, the float model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Keras model: what the state does, the loss, TensorFlow and JAX."""
 
 from __future__ import annotations

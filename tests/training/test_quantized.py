@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantization-aware training computes what int8 will."""
 
 from __future__ import annotations

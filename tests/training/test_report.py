@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report: one page with everything in it, made again without measuring again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier's networks: how it cuts, learns and answers; NumPy against Keras."""
 
 from __future__ import annotations

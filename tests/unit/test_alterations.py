@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the conditions of real life do to a tone at a known place."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation of features: what it changes, and what it must not."""
 
 from __future__ import annotations

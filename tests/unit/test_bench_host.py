@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bench/host.py: the emulator's memory does not grow with the audio."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """board.toml, and what is generated from it."""
 
 from __future__ import annotations

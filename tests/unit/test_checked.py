@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WS_CHECKED: what is out of range where C would go on in silence is seen.
 That nothing is, on real input, is seen in the sanitized builds, which are checked ones: SANITIZE=1,
 tests/support/executors.py."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program `wakestate`: its help, its examples and those of the docs, its statuses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Variants against each other, on evaluations written by hand."""
 
 from __future__ import annotations

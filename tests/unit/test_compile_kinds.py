@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other kinds of .tflite than int8 networks: refused in one line that names the kind and a hint."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a compiled model is named, whatever its file is named."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generated C: the golden tree, and errors that say what to do."""
 
 from __future__ import annotations

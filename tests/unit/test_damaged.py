@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that contradict themselves, or are damaged: refused in one line, and never unsafe C."""
 
 from __future__ import annotations

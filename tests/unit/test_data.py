@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The manifest and its audio, on a small folder of tones, chirps and noise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drivers of the real boards, run on the host against the registers of the vendor's SVD.
 
 There is no hardware here. What these tests hold is that each driver writes what the data sheet

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulator's command line: events, states, options, help."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulator's files and streams: whatever a header knows, and what is refused."""
 
 from __future__ import annotations

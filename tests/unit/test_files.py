@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names and files from outside, and files that are written whole or not at all."""
 
 from __future__ import annotations

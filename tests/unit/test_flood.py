@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device program under a flood of bytes at line rate, in virtual time: no hop is lost.
 
 tests/native/device_flood.c is the driver: a port of 1 Mbaud or 115,200 baud that never pauses, and

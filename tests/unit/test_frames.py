@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bytes of docs/protocol.md: C and Python, whole and damaged."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make fuzz` itself: a planted fault is found, kept as a file, and said."""
 
 from __future__ import annotations

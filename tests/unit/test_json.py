@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--json`: each command that prints a table has it, and then prints nothing but JSON on stdout."""
 
 from __future__ import annotations

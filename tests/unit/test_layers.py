@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The import graph: no arrow from a lower folder to a higher one, so no circle between folders."""
 
 from __future__ import annotations

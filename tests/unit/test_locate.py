@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a word is found: by energy, in timings, by hand."""
 
 from __future__ import annotations

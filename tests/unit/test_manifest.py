@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """manifest.csv as people write it: read as meant, or refused by name. No sound is needed for it."""
 
 from __future__ import annotations

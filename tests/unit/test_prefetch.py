@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches made ahead come in order, and errors in their thread are raised."""
 
 from __future__ import annotations

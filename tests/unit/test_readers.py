@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packages' files that hold many clips, or have no header."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes: read, overridden by the command line, written into the run, compared when it resumes."""
 
 from __future__ import annotations

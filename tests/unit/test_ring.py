@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ring buffer between an interrupt, or a thread, and another: tests/native/ring.c."""
 
 from __future__ import annotations

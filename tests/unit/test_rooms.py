@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated rooms, and what a device leaves of its own sound."""
 
 from __future__ import annotations

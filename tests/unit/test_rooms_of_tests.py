@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rooms of the tests: each test file lies in one, and is imported by nobody."""
 
 from __future__ import annotations

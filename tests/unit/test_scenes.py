@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How sound is mixed, and the training pool."""
 
 from __future__ import annotations

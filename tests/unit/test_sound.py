@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make emulate AUDIO=` and `wakestate emulate`: any recording, whatever it is called."""
 
 from __future__ import annotations

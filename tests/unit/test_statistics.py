@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intervals, tests and halves against known values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data by synthesis: near misses, the script, the engines that are here, packages, resuming."""
 
 from __future__ import annotations

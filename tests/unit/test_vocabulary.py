@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names, messages and docs use the terms of docs/glossary.md; terms that were retired stay out."""
 
 from __future__ import annotations

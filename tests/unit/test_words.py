@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """words/*.toml: they load, and whatever is wrong in one is named with file, key, given, allowed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conditions of real life: what a mouth, a room, a microphone or a line does to sound.
 
 ALTERATIONS is the table, a row of the tables each. All but rooms are the same at every call.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulated room impulse responses: a speaker at a distance, and a device's own loudspeaker.
 
 Shoebox rooms by the image source method (Allen and Berkley, 1979), as pyroomacoustics computes

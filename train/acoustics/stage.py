@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How sound reaches the microphone: rooms, noise, level, and the device's own playback.
 
 All functions take and give float32 samples at 16 kHz, int16-scaled (full scale 32768), and draw

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The manifest and its audio: which files, where the word is in them, what is held out.
 
 Audio is mono int16 at 16 kHz. It is decoded once into one flat file below the cache folder and

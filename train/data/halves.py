@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two halves of a split, so that thresholds are set on one and reported on the other.
 
 No voice and no package is in both. Which half a group of recordings falls into depends on names

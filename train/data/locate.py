@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where in a recording the wake word is said: above the background, in timings, or by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """manifest.csv of a data folder, as people and their programs write it.
 
 Read as meant where that is beyond doubt (separator, encoding, case, blanks), and then said once on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tables are made of."""
 
 from __future__ import annotations

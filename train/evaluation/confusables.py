@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sounds like the word and is not: synthetic voices saying near misses, and recordings.
 
 Every phrase is spoken as a person would be recorded: at LEVEL_DBFS while speaking, in a room, in

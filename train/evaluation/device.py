@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The compiled device pipeline (front end, streaming int8 network, smoothing) as Python sees it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """evaluate.json: what one evaluation found; `wakestate evaluate` writes it, all else reads it.
 
 Whoever changes what a field means, or which there are, raises SCHEMA_VERSION; older files are then

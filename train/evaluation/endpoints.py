@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well a wake's start and end of the word are placed, and how long words are by them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """False rejects at fixed false accepts, on the device pipeline and on streams (docs/training.md).
 
 FA/h: detections an hour on continuous audio without the wake word. FRR: share of recordings of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every false accept by its name: recording, time, state, score; and its sound."""
 
 from __future__ import annotations

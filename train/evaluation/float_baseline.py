@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float Keras network on whole recordings, as a listener: what int8 and streaming cost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One split processed by the device and by other engines, and counted, condition by condition."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rules of counting, the same for every detector: wakes, misses, rates."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two models on the same trials: is the difference of their misses more than a draw?"""
 
 from __future__ import annotations

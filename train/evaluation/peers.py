@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other engines, run on the very same audio and counted by the same rules (extra `peers`).
 
 They know nothing of the device's state. A phrase that an engine has no model for is measured

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intervals and tests: of counts, of miss rates over speakers, of two models on the same trials."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sound without the word as a device gets it: recordings with silence between them.
 
 A stream is cut into blocks at gaps. Each block is processed from a fresh start, which changes

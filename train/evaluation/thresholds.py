@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Thresholds that transfer: of each device state, pooled over its streams, set on one half of the
 sound without the word and reported on the other, and the reverse."""
 

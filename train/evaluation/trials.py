@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is played to a detector that is measured: streams without the word, recordings with it.
 
 All mixing is drawn from the seed. Conditions that differ only in the state given to the device, or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two ways to find where the word starts and ends: wakestate model endpoints.
 
 Jose et al., "Accurate detection of wake word start and end using a CNN" (Interspeech 2020):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes: a training or an experiment as a TOML file. recipes/ holds those of docs/experiments.
 
 A recipe names data, variants, seeds and budget; what it leaves out is as the command has it, what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Variants of a model against each other: mean relative FRR change at equal FA/h, over seeds."""
 
 from __future__ import annotations

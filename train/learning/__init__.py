@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: pools of scenes, the learner, distillation, checkpoints."""

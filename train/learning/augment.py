@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation of LFBE features, drawn again for every batch: voices, microphones, gaps.
 
 A rendered scene is used many times in training; these changes are cheap in the feature domain

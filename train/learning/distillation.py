@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What larger or more networks say of the scenes that a small one learns from (distillation)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: rendered pools, hard negatives mined every round, checkpoints, resumable."""
 
 from __future__ import annotations

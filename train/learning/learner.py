@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network at work on pools of scenes: what it says of them, and learning from them.
 
 With TensorFlow Keras does both, batch by batch. With JAX the scenes lie on the accelerator and one

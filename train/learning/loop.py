@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one training loop: rounds that end with a checkpoint, and go on after a kill.
 
 RUN/round-NNN.keras is the network with its optimizer after a round, RUN/state.json names the last

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches made in a thread while the network learns from the one before."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Examples of the mixed sound, to listen to and to look at: wakestate data scenes."""
 
 from __future__ import annotations

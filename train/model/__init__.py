@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network and its layers (Keras 3)."""

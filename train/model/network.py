@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The metadata-conditioned CNN (Keras 3, keras.ops only: TensorFlow or JAX backend).
 
 Follows the idea of "Metadata-aware end-to-end keyword spotting" (Interspeech 2020): an embedding

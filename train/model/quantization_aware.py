@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers that compute in float what int8 will: quantization-aware training.
 
 Forward they round as convert/export.py does: weights symmetrically to 255 values for each output

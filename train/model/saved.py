@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trained networks in .keras files: the one place that reads them.
 
 Such a file names the code that is to build it, and Keras' own check of that (`safe_mode`) was

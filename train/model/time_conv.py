@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depthwise convolution over time, quick on every backend."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables, figures and the page of an evaluation."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures of a report, each as PNG and as an SVG whose colors the page chooses."""
 
 from __future__ import annotations

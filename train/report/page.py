@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One HTML page of an evaluation: everything in it, nothing fetched; and its figures as PNG."""
 
 from __future__ import annotations

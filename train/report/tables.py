@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of an evaluation, from what evaluate.json holds: for a terminal, a card, a page."""
 
 from __future__ import annotations

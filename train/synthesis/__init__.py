@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A data folder from nothing: synthesized words, near misses, and speech that packages carry.
 
 One file for each engine that speaks, all behind `engine.Engine`; `near` finds what sounds like a

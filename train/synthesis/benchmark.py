@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`wakestate data benchmark`: recorded sound without the word, to count false accepts.
 
 benchmark.toml lists the packages. All of it is for dev, and none of it stands in recorded.toml,

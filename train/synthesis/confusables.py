@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sounds like a phrase: words, pairs and triples of words at a small phonetic distance.
 
 The distance is an edit distance over the phones of the CMU dictionary. Putting one phone in

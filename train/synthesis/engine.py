@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every speech engine can do, and what is done to its sound afterwards."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """espeak-ng: formant synthesis, hundreds of voices that sound little like people."""
 
 from __future__ import annotations

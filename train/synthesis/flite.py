@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """flite: small unit-selection and statistical voices, with the time of every phone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What filling a data folder consists of, whatever it is filled with.
 
 A folder made here bears a mark, so that nobody's recordings are overwritten. What is finished is

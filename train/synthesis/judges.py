@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synthetic voices that judge near misses.
 
 What is installed speaks. `make data` keeps these espeak-ng voices from training; flite's and

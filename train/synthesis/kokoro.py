@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kokoro-82M by kokoro-onnx: voices close to people's, and blends of them."""
 
 from __future__ import annotations

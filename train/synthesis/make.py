@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`wakestate data synthesize`: the whole data folder, in as many processes as there are cores.
 
 Every finished clip and package is a file of its own, so a killed run goes on where it was; the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Piper: VITS voices, one .onnx file each, some with hundreds of speakers."""
 
 from __future__ import annotations

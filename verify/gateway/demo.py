@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Device, gateway and service on one computer: each wake, and beside it the verifier."""
 
 from __future__ import annotations

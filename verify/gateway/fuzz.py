@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames through a bad line: none that is wrong may be accepted, none that came whole refused.
 
 Damage: bits flipped, bytes lost, pieces cut out (over several frames, too), pieces overwritten and

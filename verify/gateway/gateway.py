@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a device's serial link, or the emulator's output, to whoever takes utterances.
 
 `Gateway` takes bytes and calls a `Sink`; `Folder` is one, which keeps each utterance as a WAV file

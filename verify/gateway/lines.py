@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lines for people and programs, which nobody may be reading: they wait in a bounded queue."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices' ports, or files of what they said: one loop reads and writes them all.
 
 Nothing here waits for a device: it is read when something came and written to when it takes it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frames of firmware/uplink/, compiled for this computer: the C side of the protocol."""
 
 from __future__ import annotations

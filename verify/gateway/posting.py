@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A gateway's sink that posts each utterance to the verifier's service as it comes in."""
 
 from __future__ import annotations

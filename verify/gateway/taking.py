@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway as a program: devices in, utterances to a service and into a folder."""
 
 from __future__ import annotations

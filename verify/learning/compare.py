@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of the verifier and the DNN-HMM at equal misses: wakestate verifier compare.
 
 The compiled device processes the streams and recordings of a split at a low threshold, as in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the verifier learns from: the sound around each wake of the first, as feature columns.
 
 Scenes are mixed as for the first network (train/learning/pool.py), but longer, and the compiled

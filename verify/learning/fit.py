@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of the verifier, on the wakes of the first: wakestate verifier train."""
 
 from __future__ import annotations

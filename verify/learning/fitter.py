@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a network of the verifier is trained: what it draws, and how long."""
 
 from __future__ import annotations

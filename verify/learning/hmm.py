@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 2-stage DNN-HMM that the verifier is compared with: a network of phone states, the word
 as a chain of them, and a small classifier of what decoding found.
 

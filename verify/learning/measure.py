@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole system, with and without the verifier: wakestate verifier measure.
 
 Detector alone: the device as it ships, counted as in train/evaluation/evaluate.py. With the

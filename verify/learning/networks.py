@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks of the verifier (Keras 3, keras.ops only).
 
 After "Building a robust word-level wakeword verification network" (Kumar et al., Interspeech

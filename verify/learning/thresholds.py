@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What detector and verifier together must reach, set on wakes by voices that no network learned
 from."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What goes over HTTP to the verifier's service and back, and the service's settings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one error of gateway and service."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial protocol of a device, docs/protocol.md: frames, and the messages in them.
 
 The only place in Python that knows the bytes; tests and gateway share it. firmware/uplink/ is its

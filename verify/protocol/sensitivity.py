@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thresholds that a gateway sets in a device for the verifier behind it."""
 
 from __future__ import annotations

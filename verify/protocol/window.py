@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the verifier gets of an utterance: 195 feature columns around the word.
 
 They begin half a second before the word's start, as the device gave it, and hold the word and what

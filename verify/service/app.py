@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier's HTTP service: docs/verifier.md.
 
 `create_app` makes it of a verifier and settings; verify/service/serving.py runs it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that wait for the network go through it together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """wakestate service bench: how long after the sound's end the service answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service as a process of its own, for the demonstration and the bench."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connections of the service: uvicorn's, with bounds on what a client may cost before it is served.
 
 What is refused here is refused in JSON, as everywhere.

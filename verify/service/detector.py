@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the detector heard in the sound of a wake: its int8 network, run again beside the second.
 
 The device tells only that it woke. How sure its network becomes of the word decides as much as what

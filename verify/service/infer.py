@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained network of the verifier in NumPy: the service needs no training framework.
 
 A folder holds verifier.json (kind, shapes, limits) and verifier.npz (weights by layer; the norms

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page /docs, made of the service's OpenAPI document: no script, and nothing from others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the service: its keys, its address, its end. verify/service/app.py says what it answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """verifier.json and verifier.npz as they are read: what they may hold is checked here, once."""
 
 from __future__ import annotations

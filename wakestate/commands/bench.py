@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a word costs on every core, and against the baseline."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards, and what is generated from them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data folders: made, gathered, looked at."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measure a trained word: figures, the report, the sound of false accepts."""
 
 from __future__ import annotations

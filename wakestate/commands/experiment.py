@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Experiments over many runs of a word's training."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gateway, which takes a device's wakes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models: .keras -> int8 .tflite -> C; what two of them miss."""
 
 from __future__ import annotations

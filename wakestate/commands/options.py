@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options that mean the same in every command, and the types of their values."""
 
 from __future__ import annotations

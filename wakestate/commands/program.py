@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs of a word: built, emulated, flashed."""
 
 from __future__ import annotations

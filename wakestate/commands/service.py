@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The HTTP service that verifies wakes."""
 
 from __future__ import annotations

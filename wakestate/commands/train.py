@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train a wake word, and measure what was trained."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier: the second network, which looks at a device's wakes again on a server."""
 
 from __future__ import annotations

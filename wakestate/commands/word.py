@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wake words."""
 
 from __future__ import annotations

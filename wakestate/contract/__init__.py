@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the other packages agree on: metadata vectors, kernel sets."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The names of the kernel sets; convert/compile/kernels.py says what each wants of its weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What training, conversion and the engine agree on: the metadata's vectors, the endpoints' unit
 and range, the least scale of a conditional norm."""
 

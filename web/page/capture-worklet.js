@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // In the audio thread: the microphone's sound to int16 at the engine's rate, on to the worker.
 import { Resampler, toInt16 } from "./resample.js";
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The panel that records labeled clips.
 import { element, find } from "./controls.js";
 import { kinds, zipped } from "./recorder.js";

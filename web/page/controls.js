@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The panels beside the picture: device state, words and thresholds, wakes, clips, costs.
 
 /** An element with properties, attributes (where a name has a dash, or is role) and children. */

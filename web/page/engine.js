@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The engine: the firmware's C as a WebAssembly module (firmware/platform/wasm/module.c).
 
 const FIELDS = 8;

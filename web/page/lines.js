@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Events as the host emulator prints them: `wakestate emulate --scores`, a line for each.
 import { SCORE } from "./engine.js";
 

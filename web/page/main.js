@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The page: what is heard goes to the worker, what it answers into the picture.
 import { Clips } from "./clips.js";
 import { DeviceState, Words, element, find, showCosts } from "./controls.js";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The computer's microphone, as int16 at the engine's rate, on a port.
 
 const PIECE = 480; // samples that are passed on together: a step of the network

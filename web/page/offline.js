@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Keeps a copy of the page, for when there is no network. What the network has comes first.
 
 const CACHE = "wakestate";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Draws a trace: the LFBE picture, below it each word's score and threshold, over both the wakes.
 
 const SCORE_SHARE = 0.42; // of the height

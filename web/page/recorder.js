@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Labeled clips as a data folder that `wakestate train --data` reads: docs/training.md.
 import { wavOf } from "./wav.js";
 import { zipOf } from "./zip.js";

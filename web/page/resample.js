@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Sound at any rate to another, piece by piece: a windowed sinc at as many phases as there are.
 
 const ZERO_CROSSINGS = 24;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // What a device plays, made by arithmetic: loops of music, of a voice that babbles, of an alarm.
 
 const TAU = 2 * Math.PI;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // What was heard so far: sound, columns, scores, wakes and device states, by sample.
 import { SCORE, WAKE, eachEvent } from "./engine.js";
 

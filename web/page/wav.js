@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // WAV files: 16 kHz mono int16 is read bit for bit; what else there is, the browser decodes.
 import { toInt16 } from "./resample.js";
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Runs the engine beside the page: recordings as fast as it can, the microphone as it comes.
 import { Engine, WAKE, eachEvent } from "./engine.js";
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // A zip file without compression.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {

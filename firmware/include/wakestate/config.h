@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a build may set, each by -DNAME=value; the defaults stand here.
  *
  * All files of a program must see the same values.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a generated model is: constants in flash, and the functions of its network.
  *
  * `wakestate model generate` writes one for each word: ws_NAME.h declares `extern const

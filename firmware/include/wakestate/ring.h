@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A ring buffer from one producer to one consumer: an interrupt and the main loop, or two threads.
  * No locks; neither side waits for the other.
  *

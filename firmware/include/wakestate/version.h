@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which version of Wakestate these headers are of. */
 #ifndef WAKESTATE_VERSION_H
 #define WAKESTATE_VERSION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Wakestate: detects wake words in 16 kHz mono PCM, knowing what its device is doing.
  *
  *     #include "wakestate/wakestate.h"

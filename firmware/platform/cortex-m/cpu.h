@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Interrupts off and on, and sleep. On the host, where drivers are tested, they do nothing. */
 #ifndef WS_CPU_H
 #define WS_CPU_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Access to hardware registers: on a board a load or a store. Compiled with WS_REGISTERS_MOCKED,
  * for the host, each access is a call that a test answers. */
 #ifndef WS_REGISTERS_H

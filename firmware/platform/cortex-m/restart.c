@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of a real board at its program's end: the line on the serial port, and a restart. */
 #include "cpu.h"
 #include "programs/device/driver.h"

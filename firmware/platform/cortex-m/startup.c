@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From reset to main for every Cortex-M board: vectors, memory, stack and its guard, faults.
  * Symbols named ws_link_* come from the generated linker script. */
 #include "startup.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up, which comes to a board's main, and its faults. */
 #ifndef WS_STARTUP_H
 #define WS_STARTUP_H

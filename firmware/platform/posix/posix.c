@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* io.h by POSIX calls, unbuffered: a live stream's events come out at once; and main. */
 #define _POSIX_C_SOURCE 200809L
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine as a shared library for Python's ctypes: evaluation and tests get what a device
  * would. Every call works on an engine of its own, so calls may run side by side. It has the
  * first word. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Frames as a shared library for Python's ctypes: many at a time, as the fuzz of verify/ needs. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a program (the emulator, or the test vectors) on the board, its machine being QEMU's. */
 #include <string.h>
 

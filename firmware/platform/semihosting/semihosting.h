@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arm semihosting: a debugger, or QEMU, does files and the console for the board. */
 #ifndef WS_SEMIHOSTING_H
 #define WS_SEMIHOSTING_H

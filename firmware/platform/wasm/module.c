@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine as a WebAssembly module for web/page: it imports nothing, and its memory is its own.
  *
  * The page writes samples to pcm() and calls push(); what was heard then lies at columns() and

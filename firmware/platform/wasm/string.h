@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the engine needs of C's library, without one: these become instructions of WebAssembly. */
 #ifndef WS_WASM_STRING_H
 #define WS_WASM_STRING_H

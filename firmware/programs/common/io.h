@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All that a program here asks of its machine. The host answers by POSIX calls, a board in QEMU
  * by semihosting; so both run the very same program and print the same lines. */
 #ifndef WS_IO_H

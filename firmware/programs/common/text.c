@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "text.h"
 
 void ws_text_begin(ws_text *text, ws_write *write, int file) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text without printf, which would bring a heap and 20 KB to a board. */
 #ifndef WS_TEXT_H
 #define WS_TEXT_H

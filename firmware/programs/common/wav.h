@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 16 kHz mono 16-bit PCM from a WAV file or a raw stream, read once from front to back.
  *
  * RIFF, RF64 and BW64. Sound whose size the header does not know, or that goes on after it, is read

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The words of a program, as the emulator and the device start, set and print them. */
 #ifndef WS_PROGRAM_WORDS_H
 #define WS_PROGRAM_WORDS_H

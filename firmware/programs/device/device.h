@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The device program: microphone to wake, on a board.
  *
  * A microphone's DMA fills one buffer while its interrupt puts the other into a ring; the main loop

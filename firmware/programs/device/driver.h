@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All that the device program asks of its board. Drivers in boards/ answer. */
 #ifndef WS_DRIVER_H
 #define WS_DRIVER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a microphone's one-bit stream (PDM) to 16 kHz PCM. boards/pdm.py designs it and says what
  * it does in floating point.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator: processes files, or a stream, as a device would, and prints what it detects. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* For programs whose stack is computed: functions stay apart, `hold` keeps an array on the stack,
  * `saves` pushes registers, `use` takes nothing. The first function is `top`. */
 #define APART __attribute__((noipa))

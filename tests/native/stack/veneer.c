@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "apart.h"
 
 __attribute__((noipa, section(".far"))) int far(int x) {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models with parts that are worked out when the code is generated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models that move values or reduce them, over any axes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole small networks: random ones, with variables, with floats at the ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of every operator: each holds many variants of a kind."""
 
 from __future__ import annotations

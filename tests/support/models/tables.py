@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on one value at a time, with constants and with each other."""
 
 from __future__ import annotations

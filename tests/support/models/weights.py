@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights and sums of every kind that TFLM takes."""
 
 from __future__ import annotations
