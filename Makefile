@@ -39,7 +39,7 @@ PEERS_SETUP = $(if $(findstring --short,$(ARGS)),,$(VENV)/.peers)
 DECODER = $(if $(AUDIO),+@$(WAKESTATE) data plain -- "$$AUDIO" || $(MAKE) --no-print-directory $(VENV)/.audio >&2)
 
 .PHONY: help run test check build emulate qemu flash monitor debug size compile data train evaluate \
-	report demo bench bench-diff fuzz new-board lint clean clean-all setup given again remake word
+	report demo site bench bench-diff fuzz new-board lint clean clean-all setup given again remake word
 help: ## This text
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } \
 		/^#\? / { notes = notes "  " substr($$0, 4) "\n" } \
@@ -95,6 +95,8 @@ report: $(VENV)/.train $(PEERS_SETUP) ## All of that as one HTML page; evaluates
 	$(WAKESTATE) report $(OF) --data $(DATA) $(ARGS)
 demo: $(VENV)/.base ## WORD in the browser, on this computer: microphone or files (docs/web.md)
 	@sh tools/setup.sh web && $(WAKESTATE) web serve $(OF) $(ARGS)
+site: $(VENV)/.site ## Docs and the browser's emulator as a folder of static pages
+	@sh tools/setup.sh web && $(WAKESTATE) web site $(OF) $(ARGS)
 
 BENCH = $(WAKESTATE) bench run $(OF) --peers $(or $(PEERS),../shared/peers) $(ARGS)
 bench: $(VENV)/.base ## Instructions, flash, RAM and stack of WORD on every core that QEMU has
@@ -129,14 +131,12 @@ setup: again $(VENV)/.base $(EXTRAS:%=$(VENV)/.%) ## Install compilers, QEMU and
 again: # looks again at what is missing
 	@sh tools/setup.sh
 build/.tools: tools/setup.sh | given
-	@sh tools/setup.sh
-	@mkdir -p $(@D)
-	@touch $@
+	@sh tools/setup.sh && mkdir -p $(@D) && touch $@
 # What is interrupted, or of another Python, does not count as done.
 REMAKE := $(if $(wildcard $(VENV)/bin),$(shell \
 	[ ! -e $(VENV)/.busy ] && $(VENV)/bin/python -c 'import pip' 2>/dev/null || echo remake))
 PACKAGES = @python3 tools/packages.py $(VENV) $(patsubst .%,%,$(@F))
-$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.voices $(VENV)/.serve $(VENV)/.flash: \
+$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.voices $(VENV)/.serve $(VENV)/.site $(VENV)/.flash: \
 		pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)
 $(VENV)/.peers: pyproject.toml $(REMAKE) | $(VENV)/.train # measured without them where they cannot be had
@@ -146,4 +146,4 @@ $(VENV)/.synth: pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)
 $(VENV)/.dev: pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)
-	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.serve $(VENV)/.train $(VENV)/.peers
+	@touch $(VENV)/.base $(VENV)/.audio $(VENV)/.flash $(VENV)/.serve $(VENV)/.site $(VENV)/.train $(VENV)/.peers

@@ -11,7 +11,7 @@ fail() {
 for goal in $GOALS; do
     case $goal in
     run | build | emulate | qemu | size | flash | monitor | debug | data | train | evaluate | report | \
-        demo | bench | bench-diff)
+        demo | site | bench | bench-diff)
         for word in $WORD; do
             case $word in *.toml | */*) file=$word ;; *) file=words/$word.toml ;; esac
             [ -f "$file" ] || fail "$file: no such word file; there are:" \

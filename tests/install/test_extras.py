@@ -212,7 +212,7 @@ def test_no_goal_needs_more_than_it_installs(planned: dict[str, str]) -> None:
                     f"{extras or 'the base'} does not bring"
                 )
             seen.update(extras or ("base",))
-    assert seen.keys() >= {"base", "flash", "serve", "synth", "train", "peers"}
+    assert seen.keys() >= {"base", "flash", "site", "synth", "train", "peers"}
 
 
 def link(into: Path, files: dict[str, set[str]], real: Path, only: set[str], at: str = "") -> None:

@@ -14,7 +14,7 @@ from wakestate.commands.options import WordFile
 
 @click.group()
 def web() -> None:
-    """The emulator in the browser: build, serve."""
+    """The emulator in the browser: build, serve; and the docs: site."""
 
 
 def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
@@ -42,6 +42,24 @@ def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Pa
 def build(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
     """Write the page as a folder of static files, for any web server."""
     print(built(words, model, out))
+
+
+@web.command(epilog="Example: wakestate web site --word alexa --out public")
+@options.words
+@options.model
+@options.out("build/site")
+@options.needs("site")
+def site(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
+    """Write the docs as pages, with the emulator beside them.
+
+    Static files for any web server; they need a checkout of the project.
+    """
+    from wakestate.web.docs import EMULATOR, write_docs
+
+    folder = out or Path("build/site")
+    built(words, model, folder / EMULATOR)
+    write_docs(folder)
+    print(folder)
 
 
 @web.command(epilog="Example: wakestate web serve --word alexa --word computer")

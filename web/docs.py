@@ -1,0 +1,162 @@
+"""The project's Markdown as pages beside the emulator: a static site without scripts."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from wakestate import ROOT, __version__
+from wakestate.errors import UserError
+from wakestate.files import write_atomically
+from wakestate.render import render
+
+STYLE = Path(__file__).parent / "docs.css"
+EMULATOR = "emulator"  # its folder
+#: What the pages are listed under; a name of the first is its title there.
+MENU: dict[str, dict[str, str]] = {
+    "Start": {
+        "README.md": "Overview",
+        "docs/web.md": "In the browser",
+        "docs/training.md": "Your own word",
+        "docs/firmware.md": "Into your firmware",
+    },
+    "How good": {
+        "docs/benchmark.md": "Benchmark",
+        "docs/performance.md": "Costs",
+        "models/alexa/README.md": "Alexa",
+        "models/computer/README.md": "Computer",
+        "models/hey_samuel/README.md": "Hey Samuel",
+        "docs/experiments/README.md": "Experiments",
+    },
+    "How it works": {
+        "docs/architecture.md": "Architecture",
+        "docs/frontend.md": "Front end",
+        "docs/compile.md": "Any .tflite to C",
+        "docs/protocol.md": "Serial protocol",
+        "docs/verifier.md": "Verifier",
+    },
+    "Reference": {
+        "docs/commands.md": "Commands",
+        "docs/boards.md": "Boards",
+        "docs/porting.md": "A new board",
+        "docs/testing.md": "Tests",
+        "docs/fuzzing.md": "Fuzzing",
+        "CHANGELOG.md": "Changes",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A Markdown file of the project, by its path there."""
+
+    source: str
+
+    @property
+    def target(self) -> str:
+        """Its path in the site."""
+        folder, name = posixpath.split(self.source)
+        stem = "index" if name == "README.md" else name.removesuffix(".md").lower()
+        return posixpath.join(folder, f"{stem}.html")
+
+    def to(self, target: str) -> str:
+        """A path of the site, as a link on this page."""
+        return posixpath.relpath(target, posixpath.dirname(self.target) or ".")
+
+
+def pages() -> dict[str, Page]:
+    """All pages, by their source."""
+    if not (ROOT / "docs").is_dir():
+        raise UserError("the site is made of a checkout's docs/: git clone the project")
+    found = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    listed = [name for titles in MENU.values() for name in titles]
+    return {name: Page(name) for name in dict.fromkeys([*listed, *sorted(found)])}
+
+
+def _slug(text: str) -> str:
+    """A heading's anchor, as on code hosts."""
+    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+
+
+def _inside(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from token.children or ()
+
+
+def _link(page: Page, known: dict[str, Page], href: str) -> str | None:
+    """Where a link leads in the site; None: to nothing in it."""
+    if re.match(r"https?:|#", href):
+        return href
+    path, mark, anchor = href.partition("#")
+    source = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), path))
+    source = source if source in known else posixpath.join(source, "README.md")
+    return page.to(known[source].target) + mark + anchor if source in known else None
+
+
+def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str]:
+    """Title and HTML of a page; its pictures are copied."""
+    markdown = MarkdownIt("commonmark").enable("table")
+    tokens = markdown.parse((ROOT / page.source).read_text(encoding="utf-8"))
+    title = page.source
+    opened: list[bool] = []  # of each open link: whether it leads somewhere
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "heading_open" and following is not None:
+            text = following.content.replace("`", "")
+            token.attrSet("id", _slug(text))
+            title = text if token.tag == "h1" else title
+    for token in _inside(tokens):
+        if token.type == "link_open":
+            target = _link(page, known, str(token.attrs["href"]))
+            opened.append(target is not None)
+            token.attrs = {"href": target} if target else {"class": "file"}
+        if token.type in ("link_open", "link_close") and not opened[-1]:
+            token.tag = "span"
+        if token.type == "link_close":
+            opened.pop()
+        if token.type in ("th_open", "td_open") and "style" in token.attrs:
+            token.attrs = {"class": str(token.attrs["style"]).partition(":")[2]}  # right, center
+        if token.type == "image":
+            source = posixpath.join(posixpath.dirname(page.source), str(token.attrs["src"]))
+            (out / source).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / source, out / source)
+    html = str(markdown.renderer.render(tokens, markdown.options, {}))
+    # Wide ones scroll, also by keyboard.
+    html = html.replace("<table>", '<div class="table" tabindex="0"><table>')
+    html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    return title, html
+
+
+def write_docs(out: Path) -> None:
+    """Write all pages below `out`, beside the emulator in out/emulator."""
+    known = pages()
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(STYLE, out / STYLE.name)
+    for page in known.values():
+        title, body = _body(page, known, out)
+        menu = {
+            group: [
+                (name, page.to(known[source].target), source == page.source)
+                for source, name in titles.items()
+            ]
+            for group, titles in MENU.items()
+        }
+        text = render(
+            "site.html.j2",
+            title=title,
+            body=body,
+            menu=menu,
+            home=page.to("index.html"),
+            emulator=page.to(f"{EMULATOR}/index.html"),
+            styles=[page.to(f"{EMULATOR}/style.css"), page.to(STYLE.name)],
+            icon=page.to(f"{EMULATOR}/icon.svg"),
+            version=__version__,
+        )
+        write_atomically(out / page.target, text)
