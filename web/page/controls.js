@@ -140,9 +140,9 @@ export function showCosts(table, note, { costs, words }) {
     const core = several ? `${one.core}, ${one.word}` : one.core;
     body.append(row("td", [core, ...cells(one)], "row"));
   }
-  table.append(element("thead", {}, row("th", head, "col")), body);
+  if (costs.length) table.append(element("thead", {}, row("th", head, "col")), body);
   const missing = words.filter((word) => !costs.some((one) => one.word === word.name)).map((word) => word.name);
   const counted = [...new Set(costs.map((one) => one.word))].join(" or ");
   note.textContent = counted ? `“${counted}” alone: instructions, counted in QEMU, for a second of sound; flash and RAM of the whole image, without its stack.` : "";
-  if (missing.length) note.append(` Not counted: ${missing.join(", ")}.`);
+  if (missing.length) note.append(` Not counted: ${missing.join(", ")}; make bench counts.`);
 }

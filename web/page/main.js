@@ -60,6 +60,7 @@ const settings = () => ({ session, state: device.state, sensitivities: words.sen
 
 function begin() {
   session++;
+  find("empty").hidden = true;
   trace = new Trace(facts, device.state);
   find("wakes").replaceChildren();
   find("no-wakes").hidden = false;
@@ -254,6 +255,7 @@ function follow() {
     if (picture.playhead > picture.end - picture.span / 4) picture.end = picture.playhead + picture.span / 4;
     trace.version++;
   }
+  if (!recording && !microphone) picture.end = picture.span;
   if (recording) {
     const most = Math.max(picture.span, recording.pcm.length);
     picture.end = Math.max(picture.span, Math.min(most, picture.end));
@@ -352,9 +354,11 @@ globalThis.wakestate = {
 showCosts(find("costs"), find("costs-note"), about);
 find("version").textContent = about.version;
 for (const id of ["microphone", "file"]) find(id).disabled = false;
-find("sample").disabled = !about.words.some((word) => word.sample);
+find("sample").hidden = !about.words.some((word) => word.sample);
+find("sample").disabled = false;
+find("empty").hidden = !find("sample").hidden;
 requestAnimationFrame(frame);
 performance.mark("usable");
-if (!find("sample").disabled) await openSample();
+if (!find("sample").hidden) await openSample();
 performance.mark("heard");
 navigator.serviceWorker?.register("offline.js").catch(() => {}); // a copy for later: it does without
