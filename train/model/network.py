@@ -77,9 +77,8 @@ def build_model(
     [batch, steps, 1, 3], time never padded. For each network step channel 0 is the logit, 1 the
     START and 2 the END: how long before the end of the step's newest window the word started and
     ended, in units of ENDPOINT_HOPS hops. START is 0 .. receptive_hops / ENDPOINT_HOPS, END about
-    -2 (not yet over) .. 8; neither means anything where no word is. The regression from the shared
-    trunk is that of Jose et al., "Accurate detection of wake word start and end using a CNN"
-    (Interspeech 2020). `rounded`: the same weights, used as int8 will (quantization_aware.py).
+    -2 (not yet over) .. 8; neither means anything where no word is: a regression from the shared
+    trunk (Jose et al., Interspeech 2020). `quantization_aware`: weights used as int8 will.
     """
     m = word.model
     conv = FakeQuantizedConv2D if quantization_aware else layers.Conv2D
