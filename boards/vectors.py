@@ -104,7 +104,7 @@ def differences(
     records: Sequence[str] | None = None,
     maximum: int = 10,
 ) -> list[str]:
-    """One line a difference, up to `most`; only the stages of `expected` are compared."""
+    """One line a difference, up to `maximum`; only the stages of `expected` are compared."""
     lines = []
     if len(expected) != len(given):
         lines.append(f"{len(expected)} records were expected, {len(given)} given")

@@ -110,7 +110,7 @@ def _explain(path: Path, error: ValidationError) -> str:
         if item["loc"] == ("schema",):  # then what else is wrong only follows from it
             return (
                 f"{plain(path)}: schema: given {shown(item['input'])}; this version reads {SCHEMA},"
-                " whose network also tells where the word starts and ends: train again with "
+                " whose network also reports where the word starts and ends: train again with "
                 "`wakestate train`, or convert a model so trained with "
                 "`wakestate model convert`"
             )

@@ -176,7 +176,7 @@ def outputs(network: Network, state: int, windows: Int8) -> Int8:
 def endpoints(
     steps: Int8, ends: Int64, zero_point: int, q16: int, smoothing: int, step_samples: int
 ) -> tuple[Int64, Int64]:
-    """(start, end) of the word in samples, as an event at each step tells them; int64[n] each.
+    """(start, end) of the word in samples, as an event at each step reports them; int64[n] each.
 
     steps: int8[smoothing - 1 + n, 3], outputs of the network, those before the n that are asked
     for included; ends: int64[n], samples at the end of each step's newest window. Each is the mean

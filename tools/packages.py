@@ -57,7 +57,8 @@ def names(extra: str) -> str:
 
 
 def damage(venv: Path, check_files: bool) -> str:
-    """Why an environment cannot be gone on with; empty when it can. `look`: at every file."""
+    """Why an environment cannot be gone on with; empty when it can. `check_files`: look at every
+    file."""
     code = CHECK_FILES if check_files else "import pip; print([])"
     try:
         done = subprocess.run([venv / "bin/python", "-c", code], capture_output=True, text=True)

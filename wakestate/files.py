@@ -61,7 +61,7 @@ def plain_name(name: str) -> str:
 
 
 def inside(folder: Path, name: str, limit: int) -> Path:
-    """The file `name` of `folder`, which lies in it and has up to `most` bytes. FileError, which
+    """The file `name` of `folder`, which lies in it and has up to `limit` bytes. FileError, which
     says "no such file" where it is missing."""
     path = folder / name
     try:
@@ -78,7 +78,7 @@ def inside(folder: Path, name: str, limit: int) -> Path:
 
 
 def sized(path: Path, limit: int) -> Path:
-    """`path`, if it is a file of up to `most` bytes. FileError."""
+    """`path`, if it is a file of up to `limit` bytes. FileError."""
     with reading(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "Is a directory")
@@ -137,7 +137,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def read_json(path: Path, limit: int = 1 << 20) -> Any:
-    """A JSON file of up to `most` bytes, without NaN and infinities. FileError."""
+    """A JSON file of up to `limit` bytes, without NaN and infinities. FileError."""
     with reading(sized(path, limit)):
         data = path.read_bytes()
     try:

@@ -209,7 +209,7 @@ class Acoustics(_Section):
     canceller_tail_ms: Range = Field((20.0, 80.0), description="echo path that it models")
     canceller_error_db: Range = Field((-25.0, -10.0), description="misalignment of its filter")
     partial_playback: Share = Field(0.25, description="how often playback starts or ends midway")
-    wrong_state: Share = Field(0.05, description="how often the device tells another state")
+    wrong_state: Share = Field(0.05, description="how often the device reports another state")
 
 
 class Word(_Section):

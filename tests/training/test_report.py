@@ -182,7 +182,7 @@ def test_tables_report_what_was_found(found: Evaluated) -> None:
     assert main[4].startswith("| clean | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | – it misses none |")
     assert main[5].startswith("| noise 0 dB | 20.0 [10.0, 40.0] | 40.0 [20.0, 80.0] | 0.50 [0.25")
     assert len(main) == 4 + 3
-    wrong = made["The device tells a wrong state"].splitlines()
+    wrong = made["The device reports a wrong state"].splitlines()
     # Beside: the same sound with the right state.
     assert wrong[4] == (
         "| music plays, state idle | 0.50 (1) | 45.0 [22.5, 90.0] | 0.50 (1) | 30.0 [15.0, 60.0] |"

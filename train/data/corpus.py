@@ -121,7 +121,7 @@ def load_corpus(
     data: Path, split: str, cache: Path, spoken: Data | None = None, also: Sequence[Path] = ()
 ) -> Corpus:
     """Read one split ("train" or "dev") of `data`/manifest.csv, and of the folders in `also`;
-    decode it on first use. HELD: the voices of train that nothing learns from.
+    decode it on first use. HELD_OUT: the voices of train that nothing learns from.
 
     `spoken`: where recordings hold the word, as a word file's [data] tells it.
     Raises DataError naming the files and what is wrong with them.
@@ -163,7 +163,7 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
 
 
 def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
-    """The rows of one split (HELD: of train) of `data`; DataError where there is none."""
+    """The rows of one split (HELD_OUT: of train) of `data`; DataError where there is none."""
     everything = read_manifest(data, spoken)
     rows = [row for row in everything if row["split"] == ("train" if split == HELD_OUT else split)]
     if not rows:

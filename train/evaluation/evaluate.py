@@ -70,7 +70,8 @@ def evaluate(
     """Every condition of the word on one split, a process on each core.
 
     Raises DeviceError and DataError. The same seed and data give the same figures. What is done
-    stays in the folder `kept`, where the same call after a kill finds it; to be removed at the end.
+    stays in the folder `resume_folder`, where the same call after a kill finds it; to be removed at
+    the end.
     """
     global _evaluation, _played, _resume_folder, _counts
     absent = find_peers(word, cache)[1] if options.peers else "left out as asked"

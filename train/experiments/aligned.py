@@ -3,8 +3,8 @@
 
 Jose et al., "Accurate detection of wake word start and end using a CNN" (Interspeech 2020):
 regression of both from the shared trunk, or detectors that are trained to fire at a fixed time
-after the start and after the end, whose highest step in reach of the wake tells the place. Both go
-on from the same trained network with the same data and budget, and are measured in float.
+after the start and after the end, whose highest step in reach of the wake reports the place. Both
+go on from the same trained network with the same data and budget, and are measured in float.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Outputs:
 def places(
     result: Outputs, wake: int, way: str, unit: float, smoothing: int
 ) -> tuple[float, float]:
-    """Start and end of the word, samples, as one way tells it at the wake."""
+    """Start and end of the word, samples, as one way reports it at the wake."""
     if way == "newest":
         at = result.outputs[wake, 1:] * unit
         return tuple(result.ends[wake] - at)

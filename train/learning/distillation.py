@@ -26,7 +26,7 @@ AT_ONCE = 4000
 
 def set_soft_targets(word: Word, pool: Pool, teachers: Sequence[Path], cached: Path) -> None:
     """Set `pool.soft` to the mean logit of the networks in `teachers`, .keras files of other runs;
-    kept in the file `kept`. DataError names the teacher that does not fit."""
+    stored in the file `cached`. DataError names the teacher that does not fit."""
     if cached.is_file() and len(found := np.load(cached)) == len(pool):
         pool.soft_targets[:] = corrected(pool.labels, found)
         return

@@ -59,7 +59,7 @@ def _scored(parts: Sequence[NDArray[np.intp]]) -> Iterable[NDArray[np.intp]]:
 
 class Learner:
     """A `model` on any backend of Keras. To learn it must be compiled, with a loss function that
-    gives a loss for each clip. `taught`: whether teachers are listened to as well."""
+    gives a loss for each clip. `distill`: whether it learns soft targets as well."""
 
     def __init__(self, word: Word, model: keras.Model, distill: bool = False) -> None:
         self.word, self.model, self.distill = word, model, distill
@@ -84,8 +84,8 @@ class Learner:
         what: str,
         on_batch: Callable[[], None],
     ) -> list[float]:
-        """Learn from `count` batches; their losses. `what` stands at the progress bar; `look` is
-        called now and then, and may raise."""
+        """Learn from `count` batches; their losses. `what` stands at the progress bar; `on_batch`
+        is called now and then, and may raise."""
         make = lambda: self._batch(draw(), positive, negative)  # noqa: E731
         return train_batches(self.model, make, count, what, on_batch)
 

@@ -29,8 +29,9 @@ WANTED_S = (-0.03, 0.30)  # a window that ends this long after the word may, and
 @dataclass
 class Pool:
     """Rendered clips: features int8[n, hops, bands], labels int8[n, steps], states uint8[n] as
-    the device tells them, words int32[n, 2]: first and last sample of the word, or -1; soft
-    float16[n, steps]: what teachers say (train/learning/distillation.py), NaN without any."""
+    the device reports them, words int32[n, 2]: first and last sample of the word, or -1;
+    soft_targets float16[n, steps]: the teachers' logits (train/learning/distillation.py), NaN
+    without any."""
 
     features: NDArray[np.int8]
     labels: NDArray[np.int8]
@@ -190,7 +191,7 @@ class Renderer:
         return np.asarray(talk * (level / max(active_rms(talk), 1.0)), np.float32)
 
     def _negative(self, rng: np.random.Generator, confusable: bool = False) -> NDArray[np.float32]:
-        """Speech without the word; `near`: a near miss first, anywhere in the clip."""
+        """Speech without the word; `confusable`: such a phrase first, anywhere in the clip."""
         out = np.zeros(self.samples, np.float32)
         filled = int(rng.integers(self.samples * 2 // 3)) if confusable else 0
         lead = filled

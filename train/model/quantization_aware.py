@@ -21,7 +21,7 @@ MIN_RANGE = 1e-3  # range of an activation that is always 0, as in convert/expor
 
 
 def _straight(x: Any, quantized: Any) -> Any:
-    """`rounded` forward, x backward."""
+    """`quantized` forward, x backward."""
     return x + ops.stop_gradient(quantized - x)
 
 

@@ -294,7 +294,7 @@ def _wrong_states(wrong_states: list[Row], rows: list[Row]) -> Table:
         )
     note = "What a wrong state costs, at the shipped threshold of the given state."
     return Table(
-        "The device tells a wrong state",
+        "The device reports a wrong state",
         note,
         ("condition", "FA/h", "FRR %", "FA/h, right state", "FRR %, right state"),
         tuple(body),

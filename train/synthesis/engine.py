@@ -42,7 +42,7 @@ def check_speakable(where: str, text: str) -> None:
 
 @dataclass(frozen=True)
 class Speech:
-    """What an engine said: int16[samples] mono at 16 kHz, and its words where it tells them."""
+    """What an engine said: int16[samples] mono at 16 kHz, and its words where it reports them."""
 
     pcm: NDArray[np.int16]
     words: tuple[Spoken, ...] | None = None

@@ -54,7 +54,7 @@ class Espeak(Engine):
         return f"{ACCENTS[int(rng.integers(len(ACCENTS)))]}+{super().draw(rng, voices)}"
 
     def synthesize(self, text: str, voice: str, speed: float) -> Speech:
-        """See Engine; the engine tells no timings on its command line."""
+        """See Engine; the engine reports no timings on its command line."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "said.wav"
             rate = str(int(np.clip(WORDS_A_MINUTE * speed, 80, 450)))

@@ -27,7 +27,7 @@ _LEFT = 64  # columns
 
 @dataclass
 class _Shown:
-    """Rows as the answers come. The poster's threads tell verdicts."""
+    """Rows as the answers come. The poster's threads report verdicts."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     wakes: int = 0

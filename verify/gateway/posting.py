@@ -127,7 +127,8 @@ class Poster:
     """A Sink. Some threads post, so a slow service does not hold up the devices: WORKERS at a
     time, WAITING more in a queue, from which the device with fewest at work comes first.
 
-    `tell` is called with each verdict, by one of these threads; `wake` when something has changed.
+    `on_verdict` is called with each verdict, by one of these threads; `wake` when something has
+    changed.
     """
 
     def __init__(

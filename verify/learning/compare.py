@@ -2,9 +2,10 @@
 """Networks of the verifier and the DNN-HMM at equal misses: wakestate verifier compare.
 
 The compiled device processes the streams and recordings of a split at a low threshold, as in
-measure.py. Every network is asked about each wake, cut where the device tells the word's
-start and cut up to half a second off; its threshold is such that it rejects a given share of the
-words, and the false accepts that it lets pass are counted. After Kumar et al. (Interspeech 2020).
+measure.py. Every network is asked about each wake, with the window where the
+device reports the word's start and up to half a second off; its threshold is such that it rejects a
+given share of the words, and the false accepts that it lets pass are counted. After Kumar et al.
+(Interspeech 2020).
 """
 
 from __future__ import annotations
@@ -291,7 +292,7 @@ def markdown(facts: dict[str, Any]) -> str:
         f"{facts['words']} wakes on the word by {facts['speakers']} voices, "
         f"{facts['false_accepts']} on something else in {facts['hours']:.1f} h of streams."
     )
-    head = ["network", "trained on cuts", "asked on cuts"]
+    head = ["network", "trained on windows", "asked on windows"]
     for m in MISSED:
         head += [f"{m:.0%} missed: false accepts", "fewer than DNN-HMM"]
     rows = []

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the verifier learns from: the sound around each wake of the first, as feature columns.
+"""What the verifier learns from: the sound around each wake of the detector, as feature columns.
 
-Scenes are mixed as for the first network (train/learning/pool.py), but longer, and the compiled
-device hears them: its wakes at a low threshold, on the word or on something else, are cut where it
-tells the word's start. A scene without the word that does not wake it is cut where it came nearest
-to it. What is cut is wider than what a network sees, so that a start may be moved later.
+Scenes are mixed as for the detector (train/learning/pool.py), but longer, and the compiled
+device processes them: its wakes at a low threshold, on the word or on something else, give feature
+windows at the start it reports. A scene without the word that does not wake it gives one where its
+score was highest. These windows are wider than what a network sees, so that a start may be moved
+later.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from wakestate.words import Word
 EDGE = 50  # columns more than a network sees, on either side
 WIDE = FRAMES + 2 * EDGE
 SCENE_S = 4.2
-ENDS_S = (1.9, 2.3)  # of the word in a scene: its cut is whole
+ENDS_S = (1.9, 2.3)  # of the word in a scene: its window is complete
 LOW = 2 / 3  # of the way from a device's score of silence to its shipped threshold: a low one
 NEAREST, LOWERED, SHIPPED = 0, 1, 2  # whether the device woke, and at which threshold
 
@@ -67,8 +68,9 @@ class Examples:
 def seen(
     examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """What a network sees of some cuts, int8[n, FRAMES, bands], and targets float32[n, 3]: whether
-    it is the word, its start and end in columns. `off`: columns by which the detected start is off.
+    """What a network sees of some examples, int8[n, FRAMES, bands], and targets float32[n, 3]:
+    whether it is the word, its start and end in columns. `off`: columns by which the detected start
+    is off.
     """
     first = EDGE + np.clip(np.rint(off).astype(int), -EDGE, EDGE)
     columns = first[:, None] + np.arange(FRAMES)
@@ -85,7 +87,7 @@ def wide(extract: Extractor, pcm: NDArray[np.int16], start: int) -> NDArray[np.i
 
 
 def columns_of(word: Word, detected_start: int, samples: tuple[int, int]) -> list[float]:
-    """Where samples lie in a wide cut; NaN for those below 0."""
+    """Where samples lie in a wide window; NaN for those below 0."""
     hop = word.frontend.hop_samples
     return [
         EDGE + PREROLL_FRAMES + (sample - detected_start) / hop if sample >= 0 else float("nan")
@@ -138,7 +140,7 @@ class Miner:
     def wake(
         self, rng: np.random.Generator, kind: str
     ) -> tuple[NDArray[np.int8], list[float], int, int, int] | None:
-        """A scene's wide cut, the word's place in it, whether the device woke, its state and
+        """A scene's wide window, the word's place in it, whether the device woke, its state and
         highest score; None where it should have woken."""
         pcm, _, state, place = self.renderer.scene(rng, kind)
         detected_start, woke, best = device_wake(
@@ -151,7 +153,8 @@ class Miner:
 
 
 def between(device: Device) -> list[tuple[float, int]]:
-    """The thresholds of each state between which cuts are made: a low one and the shipped one."""
+    """The thresholds of each state between which examples are made: a low one and the shipped
+    one."""
     out = []
     for state in range(len(device.states)):
         rest = float(device.scores(np.zeros(round(SCENE_S * RATE), np.int16), state)[-1])
@@ -168,7 +171,7 @@ def device_wake(
     thresholds: tuple[float, float],
     place: tuple[int, int],
 ) -> tuple[int, int, int]:
-    """The start that the device tells when it wakes, in samples, whether it woke, and its highest
+    """The start that the device reports when it wakes, in samples, whether it woke, and its highest
     score.
 
     At a threshold drawn between the two; with a word in the scene (`place`, samples) from its start
@@ -208,7 +211,8 @@ def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> M
 def mine(
     corpus: Corpus, word: Word, library: Path, folder: Path, seed: int, amounts: Amounts
 ) -> dict[str, Examples]:
-    """The cuts of "train" and "held" speakers (corpus.held_out), kept in `folder` in shards.
+    """The examples of "train" and "validation" speakers (corpus.held_out), kept in `folder` in
+    shards.
 
     A killed call goes on where it was. DataError where the folder holds those of another device.
     """
@@ -249,6 +253,6 @@ def mine(
             missing = "something else" if words.any() else "the word"
             raise DataError(
                 f"{library}: does not wake on {missing} in the scenes of {part}; "
-                "train the first network, or mine more scenes"
+                "train the detector, or mine more scenes"
             )
     return examples

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of the verifier, on the wakes of the first: wakestate verifier train."""
+"""Training of the verifier, on the wakes of the detector: wakestate verifier train."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ def train(
     train_config: TrainConfig,
     amounts: Amounts,
 ) -> Path:
-    """Train in the folder `run` on wakes of the compiled device `library`, of the first network in
-    the folder `model`, which `cuts` keeps for several runs; returns the folder of what was trained.
+    """Train in the folder `run` on wakes of the compiled device `library`, of the detector in
+    the folder `model`, which `examples` keeps for several runs; returns the folder of what was
+    trained.
 
     Each round ends with a checkpoint; the same call goes on after a kill. DataError.
     """
@@ -85,7 +86,7 @@ def train(
 
 
 class VerifierFitter(Fitter):
-    """Trains a network of networks.py; `first`, `lows`: of thresholds.first_look."""
+    """Trains a network of networks.py; `detector`, `lows`: of thresholds.load_detector."""
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class VerifierFitter(Fitter):
     def logits(
         self, examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """Of some cuts whose starts are off by so many columns, float32[n]."""
+        """Of some examples whose starts are off by so many columns, float32[n]."""
         parts = np.array_split(np.arange(len(pick)), -(-len(pick) // AT_ONCE))
         return np.concatenate(
             [self.predict(seen(examples, pick[rows], off[rows])[0]) for rows in parts]
@@ -132,7 +133,7 @@ class VerifierFitter(Fitter):
         return augment(rng, x, self.word.frontend), targets
 
     def export(self, train: Examples, validation: Examples) -> Path:
-        """Write `run`/verifier; what decides is set on held-out cuts (thresholds.py)."""
+        """Write `run`/verifier; what decides is set on held-out examples (thresholds.py)."""
         out = self.run / "verifier"
         out.mkdir(exist_ok=True)
         kind = self.train_config.kind

@@ -34,7 +34,7 @@ class TrainConfig:
 
 
 def moved(rng: np.random.Generator, train_config: TrainConfig, count: int) -> NDArray[np.float64]:
-    """By how many columns the starts of some cuts are off."""
+    """By how many columns the starts of some examples are off."""
     maximum = OFF[train_config.windows]
     return rng.uniform(-maximum, maximum, count)
 
@@ -42,7 +42,7 @@ def moved(rng: np.random.Generator, train_config: TrainConfig, count: int) -> ND
 def draw(
     examples: Examples, hard: NDArray[np.intp] | None = None
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Draws so many cuts: half of them words, a quarter `hard` ones (none given: what the
+    """Draws so many examples: half of them words, a quarter `hard` ones (none given: what the
     detector took for words), a quarter any without the word."""
     words, others = np.flatnonzero(examples.is_word), np.flatnonzero(~examples.is_word)
     taken = np.flatnonzero(~examples.is_word & (examples.woke > NEAREST)) if hard is None else hard
@@ -77,7 +77,7 @@ class Fitter(Training):
         raise NotImplementedError
 
     def begin(self, examples: Examples) -> None:
-        """Before each round; what it makes follows from the cuts and the checkpoint alone."""
+        """Before each round; what it makes follows from the examples and the checkpoint alone."""
         raise NotImplementedError
 
     def batch(self, rng: np.random.Generator, examples: Examples) -> tuple[Any, Any]:

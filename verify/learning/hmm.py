@@ -38,10 +38,10 @@ Floats = NDArray[np.float32]
 CONTEXT = 21  # columns that the network sees around one
 PER_PHONE = 3  # states
 QUIET, SPEECH, BACKGROUND = 0, 1, 2  # states after those of the word; how many
-LOUD = 0.35  # of the way from a cut's quiet to its loud columns: speech begins
-FRAMES_DRAWN = 16  # of each cut in a batch
+LOUD = 0.35  # of the way from a window's quiet to its loud columns: speech begins
+FRAMES_DRAWN = 16  # of each example in a batch
 SLACK = 10  # columns by which the alignment may leave the word's place
-AT_ONCE = 250  # cuts
+AT_ONCE = 250  # examples
 FACTS, DNN, SECOND = "hmm.json", "dnn.keras", "second.keras"
 
 
@@ -64,7 +64,7 @@ def _dictionary() -> dict[str, list[list[str]]]:
 def dnn(bands: int, states: int) -> keras.Model:
     """float[batch, columns, bands] -> logits of the states [batch, columns - CONTEXT + 1, states].
 
-    No padding in time, so it is trained on single windows and run over whole cuts.
+    No padding in time, so it is trained on single frames with context and run over whole windows.
     """
     x = features = keras.Input((None, bands), name="features")
     x = layers.Conv1D(128, CONTEXT, activation="relu", name="context")(x)
@@ -125,7 +125,7 @@ def background(features: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 class DnnHmm:
-    """Says of cuts what verify/service/infer.Network says: logit, start and end."""
+    """Scores windows as verify/service/infer.Network does: logit, start and end."""
 
     def __init__(self, network: keras.Model, prior: Floats, stay: float) -> None:
         self.network, self.prior, self.stay = network, prior, stay

@@ -2,8 +2,8 @@
 """The whole system, with and without the verifier: wakestate verifier measure.
 
 Detector alone: the device as it ships, counted as in train/evaluation/evaluate.py. With the
-verifier the first wakes from the lower thresholds on that the verifier was made for: each is cut
-where the device tells the word's start, and the verifier's answer counts.
+verifier the detector wakes from the lower thresholds on that the verifier was made for: the window
+is where the device reports the word's start, and the verifier's answer counts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Row:
     """One condition; false accepts, misses and FRR with its interval of each of SYSTEMS."""
 
     condition: str
-    thresholds: tuple[int, int]  # of the detector alone, and of the first of two
+    thresholds: tuple[int, int]  # of the detector alone, and of the lowered detector
     hours: float
     trials: int
     accepts: tuple[int, int, int]

@@ -37,8 +37,8 @@ Logits = Callable[[NDArray[np.int8]], NDArray[np.float32]]
 
 
 def load_detector(word: Word, model: Path, library: Path) -> tuple[DetectorReplay, list[float]]:
-    """The first network in the folder `model`, and the least threshold of each state at which its
-    compiled device, `library`, makes cuts. DataError where that is of another model."""
+    """The detector in the folder `model`, and the lowest threshold of each state at which its
+    compiled device, `library`, makes examples. DataError where that is of another model."""
     detector, device = DetectorReplay(word, model), Device(library, word)
     if detector.thresholds != [device.threshold(state) for state in range(len(word.states))]:
         raise DataError(
@@ -59,8 +59,8 @@ def recalibrate_thresholds(
     verifier: Path,
     amounts: Amounts,
 ) -> None:
-    """Fit the folder `verifier` to the first network and the thresholds in `model`: as training
-    ends, without training. `cuts` keeps the held-out wakes. DataError, GatewayError."""
+    """Fit the folder `verifier` to the detector and the thresholds in `model`: as training
+    ends, without training. `examples` keeps the held-out wakes. DataError, GatewayError."""
     detector, lows = load_detector(word, model, library)
     network = Network.load(verifier)
     corpus = load_corpus(data, "train", cache, word.data, also)
@@ -75,11 +75,11 @@ def recalibrate_thresholds(
 def decision_facts(
     validation: Examples, logits: Logits, detector: DetectorReplay, lows: Sequence[float]
 ) -> dict[str, Any]:
-    """For verifier.json: beside which first network, the thresholds of the lowered detector, what
-    that look weighs, and limits by state; all at the starts that the device tells.
+    """For verifier.json: beside which detector, the thresholds of the lowered detector, what
+    that detector's weight, and thresholds by state; all at the starts that the device reports.
 
-    `logits`: of int8[n, FRAMES, bands]; `lows`: the least thresholds by state at which cuts were
-    made.
+    `logits`: of int8[n, FRAMES, bands]; `lows`: the lowest thresholds by state at which examples
+    were made.
     """
     parts = np.array_split(np.arange(len(validation)), -(-len(validation) // AT_ONCE))
     windows = [

@@ -20,7 +20,7 @@ SILENCE = -128  # the front end's floor
 
 
 def needed(frontend: FrontEnd, start: int, frames: int = FRAMES) -> int:
-    """Samples of an utterance that fill the cut; `start`: the word's first sample."""
+    """Samples of an utterance that fill the window; `start`: the word's first sample."""
     f = frontend
     return max(start - PREROLL + (frames - 1) * f.hop_samples + f.window_samples, 0)
 
@@ -29,7 +29,7 @@ class FeatureWindow:
     """Takes an utterance from its first sample on, in pieces; gives the features around the word.
 
     `start`: the word's first sample. Columns are computed as the sound comes, so that at its end
-    little is left to do; sound outside the cut is not kept.
+    little is left to do; sound outside the window is dropped.
     """
 
     def __init__(self, extractor: Extractor, start: int, frames: int = FRAMES) -> None:

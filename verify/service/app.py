@@ -114,7 +114,7 @@ class Service:
         self._batcher = Batcher(verifier, settings.batch, self.metrics.batches.observe)
         self._streams = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ends: float | None = None  # when what goes on is cut, by the loop's time
+        self._ends: float | None = None  # when what still runs is stopped, by the loop's time
         self._deadlines: set[asyncio.Timeout] = set()  # of the uploads that go on
         self._keys = [_digest(key) for key in settings.keys]
 
@@ -297,7 +297,7 @@ class Service:
         )
 
     async def _receive(self, request: Request, window: FeatureWindow, about: About) -> None:
-        """Until the cut is full, or the sound ends."""
+        """Until the window is full, or the sound ends."""
         total, odd = 0, b""
         async for chunk in request.stream():
             data = odd + chunk

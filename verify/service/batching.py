@@ -52,7 +52,7 @@ class VerifierResult:
 
 class Batcher:
     """While the network is at work, requests gather; then all go through it together, at most
-    `most` at a time. So one that comes alone does not wait.
+    `max_batch` at a time. So one that comes alone does not wait.
 
     How many may gather is for the caller to bound. `on_batch` gets the size of each batch.
     """

@@ -29,7 +29,7 @@ class _RefusedError(Exception):
 class Connection(HttpToolsProtocol):
     """One client's. Of those that are no request yet the oldest makes place for a new one.
 
-    Class attributes are set by serving.py: `most` connections; `body_max` bytes on the
+    Class attributes are set by serving.py: `max_connections` connections; `body_max` bytes on the
     line of one request; `refused` is called with the status of what is refused here.
     """
 

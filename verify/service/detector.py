@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the detector heard in the sound of a wake: its int8 network, run again beside the second.
 
-The device tells only that it woke. How sure its network becomes of the word decides as much as what
-a larger one finds, and both together more than either (docs/experiments/verification.md). The
+The device reports only that it woke. How sure its network becomes of the word decides as much as
+what a larger one finds, and both together more than either (docs/experiments/verification.md). The
 device steps every few hops; here all of these steps' phases are scored, which shows more than one.
 """
 
@@ -54,7 +54,7 @@ class DetectorReplay:
     def confidence(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
         above the state's threshold, the mean over the phases, float32[n]. Windows that do not lie
-        in the cut are left out."""
+        in the window are left out."""
         out = np.empty(len(features), np.float32)
         for state in np.unique(states):
             rows = np.flatnonzero(states == state)
@@ -81,7 +81,8 @@ class DetectorReplay:
 @dataclass(frozen=True)
 class TrainedVerifier:
     """What decides: the network's logit and `weight` times how sure the detector was, together
-    over the limit of the device's state. `wakes`: from which score on the device asks, by state.
+    over the threshold of the device's state. `wakes`: from which score on the device asks, by
+    state.
     """
 
     network: Network
@@ -101,7 +102,7 @@ class TrainedVerifier:
 
     @classmethod
     def load(cls, folder: Path, word: Word, model: Path) -> TrainedVerifier:
-        """Of a folder that training wrote, beside the first network's. GatewayError."""
+        """Of a folder that training wrote, beside the detector's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
         retrain = f"`wakestate verifier train --model {model}` trains it again"

@@ -31,7 +31,7 @@ KEYS = "WAKESTATE_KEYS"
 _KEY_MIN = 16  # characters
 CONNECTIONS_MAX = 4096
 _OTHER_FILES = 100  # than connections
-_END_S = 14  # until what still goes on after SIGTERM is cut; Service.END_S comes first
+_END_S = 14  # until what still runs after SIGTERM is stopped; Service.END_S comes first
 
 
 def missing(word: str, folder: Path) -> str:
@@ -45,7 +45,7 @@ def missing(word: str, folder: Path) -> str:
 
 
 def load_verifier(word: Word, folder: Path, model: Path) -> TrainedVerifier:
-    """Of a verifier's folder and the first network's. GatewayError."""
+    """Of a verifier's folder and the detector's. GatewayError."""
     problem = missing(word.name, folder)
     if problem:
         raise GatewayError(problem)

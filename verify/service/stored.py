@@ -42,7 +42,7 @@ class Shape(_Facts):
 
 
 class Decision(_Facts):
-    """Of verifier.json: what decides, by device state; `first`: hash of the first network."""
+    """Of verifier.json: what decides, by device state; `detector`: hash of the detector."""
 
     weight: float = Field(ge=0, le=1000)
     detector: str = Field(pattern="^[0-9a-f]{64}$")

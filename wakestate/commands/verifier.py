@@ -93,7 +93,7 @@ def train(
 ) -> None:
     """Train a verifier on the wakes of a model; goes on after a kill.
 
-    Mixes scenes as for the first network and runs the compiled device on them; learns from its
+    Mixes scenes as for the detector and runs the compiled device on them; learns from its
     wakes at a low threshold. Writes OUT/verifier; without --out, or with --verifier, it is copied
     there if nothing is there. dnn-hmm is what the networks are compared with; it is not served.
     """
@@ -156,7 +156,7 @@ def recalibrate(
     wakes: Path | None,
     amount: float,
 ) -> None:
-    """Fit a trained verifier to another first network, or to its new thresholds.
+    """Fit a trained verifier to another detector, or to its new thresholds.
 
     Runs the compiled device on scenes of held-out voices and sets in VERIFIER/verifier.json what
     its wakes decide, as `train` does in the end. The network stays as it is.
@@ -203,7 +203,7 @@ def measure(
 ) -> Printed:
     """Misses and false accepts with and without the verifier.
 
-    Streams a split through the compiled first network, as it ships and at the lower thresholds of
+    Streams a split through the compiled detector, as it ships and at the lower thresholds of
     the verifier's folder; asks the verifier about each wake of these.
     """
     target = trained_verifier(word, model, verifier)
@@ -233,7 +233,7 @@ def measure(
     default=20.0,
     show_default=True,
     metavar="FA/H",
-    help="Of the first network, in each condition.",
+    help="Of the detector, in each condition.",
 )
 @options.out("FOLDER itself")
 @options.table
@@ -251,8 +251,8 @@ def compare(
     """Verifiers and the DNN-HMM, at equal misses.
 
     Runs the compiled device on a split at a low threshold, asks every run in FOLDER about each
-    wake, cut as placed and cut up to 0.5 s off, and counts the false accepts that are left where as
-    many words are rejected. Intervals: bootstrap over speakers.
+    wake, with the window as placed and up to 0.5 s off, and counts the false accepts that are left
+    where as many words are rejected. Intervals: bootstrap over speakers.
     """
     return _compare(folder, word, model, data, split, library, rate, out)
 
@@ -305,7 +305,7 @@ def _compare(
     default=20.0,
     show_default=True,
     metavar="FA/H",
-    help="Of the first network, in each condition.",
+    help="Of the detector, in each condition.",
 )
 @options.table
 @options.needs("train")

@@ -38,7 +38,7 @@ void ws_unexpected_interrupt(void);
 /* Handler of SysTick; a driver may define one. */
 void ws_systick(void);
 
-/* The machine's side: tell the line, then stop or restart. */
+/* The machine's side: print the line, then stop or restart. */
 _Noreturn void ws_board_stop(const char *text, size_t length);
 
 #endif

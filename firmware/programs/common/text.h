@@ -30,7 +30,7 @@ void ws_json_begin(ws_text *text, const char *type);
 void ws_json_string(ws_text *text, const char *key, const char *value);
 void ws_json_number(ws_text *text, const char *key, uint64_t value, int decimals);
 
-/* The number that a text begins with, at most `most`; the text moves behind its digits. */
+/* The number that a text begins with, at most `limit`; the text moves behind its digits. */
 uint32_t ws_number_in(const char **text, uint32_t limit);
 
 bool ws_text_flush(ws_text *text); /* false when this or an earlier write failed */

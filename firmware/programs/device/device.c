@@ -291,7 +291,7 @@ static void handle_line(void) {
     command_damaged = false;
 }
 
-/* Take bytes up to the end of one command, and obey it; true when there may be more. Between two
+/* Take bytes up to the end of one command, and handle it; true when there may be more. Between two
  * looks at the ring there is no more than this to do, however fast commands come in; and none is
  * taken before the port has taken the answer to the one before. */
 static bool take_command(void) {
