@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The project's Markdown as pages beside the emulator: a static site without scripts."""
 
 from __future__ import annotations

@@ -347,6 +347,7 @@ const events = () => [...eachEvent(trace.events.all.subarray(0, trace.events.len
 globalThis.wakestate = {
   lines: () => events().map((event) => lineOf(event, facts, recording?.name ?? "microphone")),
   state: () => events().at(-1).state,
+  samples: () => trace.samples,
   wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
   wakes: () => trace.wakes, heard: () => heard, share: () => share, open, clips,
 };
