@@ -108,8 +108,8 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 PYTEST = $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 check: lint $(BOARD_SETUP) ## Lint, the unit tests, and one word in QEMU: two minutes
 	@$(PYTEST) -q tests/unit && $(WAKESTATE) run --board $(BOARD)
-test: lint ## Lint, then all tests
-	@$(PYTEST)
+test: $(VENV)/.dev ## Lint and, beside it, all tests
+	@+$(MAKE) --no-print-directory lint & $(PYTEST); status=$$?; wait $$! && exit $$status
 fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
 	@sh tools/setup.sh fuzz
 	@$(WAKESTATE) model generate --without-copies --out build/generated/alexa/plain >&2
