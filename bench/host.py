@@ -10,11 +10,11 @@ import wave
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wakestate.audio import RATE
 from wakestate.bench.rows import BenchError
 from wakestate.tables import Printed, text
 from wakestate.train.data.manifest import DataError, read_manifest
 
-RATE = 16000
 _SECOND = 2 * RATE  # bytes
 #: Every eighth recording of the dev split: all kinds of sound, and some minutes.
 _EVERY = 8

@@ -12,9 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import RATE
+
 Float = NDArray[np.float64]
 
-RATE = 16_000
 ORDER = 4  # of the running sums
 SUM_BITS = 64
 TAPS = 64

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wakestate.audio import RATE
 from wakestate.boards.run import run
 from wakestate.boards.schema import Board, BoardError
 
-RATE = 16000
 _RATES = (4000, 768000)  # of recordings
 _UNKNOWN = 0x7FFFE000  # a size from here on is what programs write that do not know it
 _LOUDEST = 16.0  # 24 dB over full scale; what is more was never scaled

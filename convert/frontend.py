@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import hertz, mel
 from wakestate.words.schema import FrontEnd
 
 LOG_STEPS = 64
@@ -59,11 +60,6 @@ def digit_reversed(points: int) -> NDArray[np.int64]:
     return out
 
 
-def hz_to_mel(hz: float) -> float:
-    """HTK's mel scale."""
-    return float(2595.0 * np.log10(1.0 + hz / 700.0))
-
-
 def mel_bands(frontend: FrontEnd) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Triangles between bands + 2 mel-spaced edges, as intervals of FFT bins.
 
@@ -71,9 +67,7 @@ def mel_bands(frontend: FrontEnd) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     i and i + 1; rise[b] is bin b's weight in the band rising there, Q15, and 1 - rise its weight
     in the band falling there. int64[bands + 2] and int64[bins from first[0]].
     """
-    low, high = hz_to_mel(frontend.low_hz), hz_to_mel(frontend.high_hz)
-    mels = np.linspace(low, high, frontend.bands + 2)
-    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    edges = hertz(np.linspace(mel(frontend.low_hz), mel(frontend.high_hz), frontend.bands + 2))
     spacing = frontend.sample_rate / frontend.fft_size
     # Bins 0 and fft_size / 2 carry no weight: they lie on the outer edges at most.
     first = np.clip(np.ceil(edges / spacing), 1, frontend.fft_size // 2).astype(np.int64)

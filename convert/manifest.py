@@ -25,7 +25,7 @@ from wakestate.files import (
     sized,
     write_atomically,
 )
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 NAME = "model.json"
 SCHEMA = 2  # of model.json
@@ -79,8 +79,7 @@ def never_wakes(word: Word, manifest: Manifest) -> bool:
 
 def state_file(word: Word, state: str) -> str:
     """Name of one state's .tflite: "alexa_music_high.tflite"."""
-    values = [part.split("=")[1] for part in state.split(",")]
-    return "_".join([word.name, *values]) + ".tflite"
+    return "_".join([word.name, *state_fields(state).values()]) + ".tflite"
 
 
 def two_input_file(word: Word) -> str:

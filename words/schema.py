@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from wakestate.audio import RATE
 from wakestate.errors import UserError
 from wakestate.explain import explain, one_line
 
@@ -81,7 +82,7 @@ class FrontEnd(_Section):
     over the energy of one squared LSB of the windowed int16 input.
     """
 
-    sample_rate: Literal[16000] = 16000
+    sample_rate: Literal[16000] = RATE
     window_samples: int = Field(400, ge=32, le=512, description="Hann window, samples")
     hop_samples: int = Field(160, ge=16, le=512, description="hop, samples")
     fft_size: Literal[512] = 512
@@ -264,6 +265,11 @@ class Word(_Section):
             ",".join(f"{f}={v}" for f, v in zip(fields, values, strict=True))
             for values in itertools.product(*self.metadata.values())
         )
+
+
+def state_fields(state: str) -> dict[str, str]:
+    """{"player": "music", "volume": "high"} of "player=music,volume=high"; empty of ""."""
+    return dict(part.split("=") for part in state.split(",") if part)
 
 
 def load_word(path: Path) -> Word:

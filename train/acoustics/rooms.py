@@ -11,7 +11,8 @@ import numpy as np
 import pyroomacoustics
 from numpy.typing import NDArray
 
-RATE = 16000
+from wakestate.audio import RATE
+
 IMAGE_ORDER = 10  # reflections computed one by one; more take long and add little
 SMALLEST_M = np.array([2.5, 2.5, 2.3])
 LARGEST_M = np.array([8.0, 6.0, 3.2])

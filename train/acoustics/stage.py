@@ -17,7 +17,7 @@ from scipy.signal import butter, fftconvolve, sosfilt
 
 from wakestate.train.acoustics import rooms
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, SPEECH_KINDS, Clip, Corpus
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 Wave = NDArray[np.float32]
 FULL_SCALE = 32768.0
@@ -138,7 +138,7 @@ class Stage:
         can predict: what stays is distortion, late reverberation and the filter's error.
         """
         a = self.word.acoustics
-        player = dict(part.split("=") for part in state.split(",")).get("player", "idle")
+        player = state_fields(state).get("player", "idle")
         if player not in self.playback or not self.playback[player]:
             return None
         x = self.stretch(rng, self.playback[player], samples)
@@ -183,7 +183,7 @@ class Stage:
         if rng.random() > 0.2:
             snr = rng.uniform(*a.noise_snr_db)
             mix += self.background(rng, samples) * (level * 10 ** (-snr / 20))
-        volume = dict(part.split("=") for part in state.split(",")).get("volume", "")
+        volume = state_fields(state).get("volume", "")
         own = self.own_sound(rng, state, samples)
         if own is not None:
             ranges = a.signal_to_echo_db

@@ -22,8 +22,8 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wakestate.audio import RATE as RATE  # the rate of all recordings
 from wakestate.files import replaced, write_atomically
-from wakestate.train.data.locate import RATE as RATE  # the rate of all recordings
 from wakestate.train.data.locate import locate_word, tts_timings
 from wakestate.train.data.manifest import (
     HELD_OUT,

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16000
+from wakestate.audio import RATE, hertz, mel
+
 HOP, WINDOW, BINS = 160, 400, 512
 BANDS = 32
 GAP = 22  # hops: a word has pauses as long as the stop in "alexa", /k/ before /s/
@@ -103,8 +104,8 @@ def _excess(pcm: NDArray[np.int16], clean: bool) -> NDArray[np.float64]:
 @cache
 def _mel() -> NDArray[np.float64]:
     """Triangles from 150 to 7800 Hz, float64[BINS / 2 + 1, BANDS]."""
-    low, high = 2595 * np.log10(1 + np.array([150.0, 7800.0]) / 700)
-    edge = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    low, high = mel(np.array([150.0, 7800.0]))
+    edge = hertz(np.linspace(low, high, BANDS + 2))
     hz = np.arange(BINS // 2 + 1)[:, None] * RATE / BINS
     rise = (hz - edge[:-2]) / (edge[1:-1] - edge[:-2])
     fall = (edge[2:] - hz) / (edge[2:] - edge[1:-1])

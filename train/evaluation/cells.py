@@ -9,6 +9,7 @@ from typing import Any
 
 from wakestate.tables import pipe
 from wakestate.train.evaluation.document import MissRate, Row
+from wakestate.words import state_fields
 
 Cell = tuple[str, str]  # what is said, and in small what qualifies it
 USUAL = "0.5"  # FA/h of what shows one rate
@@ -48,7 +49,7 @@ def label(name: str) -> str:
     """A condition's name, its states short: "player=music,volume=high" reads "music high"."""
 
     def values(state: re.Match[str]) -> str:
-        return " ".join(part.split("=")[1] for part in state[0].split(","))
+        return " ".join(state_fields(state[0]).values())
 
     return re.sub(r"(?<!,) SER", ", SER", re.sub(r"\w+=\w+(,\w+=\w+)*", values, name))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import RATE
 from wakestate.convert.frontend import frontend_hash
 from wakestate.errors import UserError
-from wakestate.train.data.locate import RATE
 from wakestate.words import Word
 
 

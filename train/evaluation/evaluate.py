@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import hertz, mel
 from wakestate.train.artifacts import recalled
 from wakestate.train.data.corpus import find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
@@ -177,5 +178,4 @@ def _identity(
 def _band_centers(word: Word) -> NDArray[np.float64]:
     """Centers of the front end's mel bands (HTK), Hz."""
     f = word.frontend
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in (f.low_hz, f.high_hz))
-    return np.asarray(700 * (10 ** (np.linspace(low, high, f.bands + 2)[1:-1] / 2595) - 1))
+    return hertz(np.linspace(mel(f.low_hz), mel(f.high_hz), f.bands + 2)[1:-1])

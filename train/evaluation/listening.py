@@ -37,7 +37,15 @@ from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.evaluation.statistics import miss_ratio
 from wakestate.train.evaluation.streams import Block, half_hours
 from wakestate.train.evaluation.thresholds import Counts, crossed
-from wakestate.train.evaluation.trials import SETS, Condition, Pcm, Sound, Trials, conditions
+from wakestate.train.evaluation.trials import (
+    SER_DB,
+    SETS,
+    Condition,
+    Pcm,
+    Sound,
+    Trials,
+    conditions,
+)
 from wakestate.words import Word
 
 
@@ -47,9 +55,7 @@ class Options:
 
     seed: int = 1
     draws: int = 3
-    ser_db: dict[str, tuple[float, ...]] = field(
-        default_factory=lambda: {"low": (10.0,), "high": (0.0, -5.0)}
-    )
+    ser_db: dict[str, tuple[float, ...]] = field(default_factory=lambda: dict(SER_DB))
     rates: tuple[float, ...] = (0.5, 0.1)
     peers: bool = True
     keras: Path | None = None  # float model to evaluate as well

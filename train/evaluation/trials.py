@@ -18,7 +18,7 @@ from wakestate.train.acoustics.stage import Stage, Wave, active_rms, dbfs, rms, 
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
 from wakestate.train.data.halves import halves
 from wakestate.train.evaluation.streams import Block, blocks, gap_samples, half_hours, thinned
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 Pcm = NDArray[np.int16]
 
@@ -31,6 +31,9 @@ PART_HOURS = 9.0  # in playback, and for other engines
 SAMPLE_HOURS = 1.5  # where nothing sets a threshold, and in playback for other engines
 CHUNK_S = 30.0  # own sound is drawn again this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
+
+#: Signal-to-echo ratios at which states are heard, by the playback's volume.
+SER_DB: dict[str, tuple[float, ...]] = {"low": (10.0,), "high": (0.0, -5.0)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Sound:
     @property
     def player(self) -> str:
         """What the device's own sound is; empty where there is none."""
-        return fields(self.plays).get("player", "") if self.ser_db is not None else ""
+        return state_fields(self.plays).get("player", "") if self.ser_db is not None else ""
 
     @property
     def stream(self) -> Sound:
@@ -77,11 +80,6 @@ class Condition:
         return Sound(self.noise, self.snr_db, plays, self.ser_db, self.level_dbfs, self.altered)
 
 
-def fields(state: str) -> dict[str, str]:
-    """{"player": "music", "volume": "high"} of "player=music,volume=high"."""
-    return dict(part.split("=") for part in state.split(",") if part)
-
-
 def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Condition]:
     """Every row: noise and music, each device state, real life, wrong device states, input levels.
 
@@ -96,10 +94,10 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
     ]
     every = tuple(sorted({ratio for ratios in ser_db.values() for ratio in ratios}, reverse=True))
     for state in word.states[1:]:
-        if fields(state).get("player") not in PLAYBACK_KINDS:
+        if state_fields(state).get("player") not in PLAYBACK_KINDS:
             rows.append(Condition(state, state, part="state"))
             continue
-        named = ser_db.get(fields(state).get("volume", ""), (0.0,))
+        named = ser_db.get(state_fields(state).get("volume", ""), (0.0,))
         for ratio in named if "volume" in word.metadata else every:
             name = f"{state} SER {ratio:g} dB"
             rows.append(Condition(name, state, ser_db=ratio, part="state"))
@@ -107,7 +105,7 @@ def conditions(word: Word, ser_db: dict[str, tuple[float, ...]]) -> list[Conditi
     loudest: dict[str, Condition] = {}  # of each player, the least ratio that is not below 0 dB
     for row in rows:
         if row.ser_db is not None and row.ser_db >= 0:
-            player = fields(row.state)["player"]
+            player = state_fields(row.state)["player"]
             if player not in loudest or row.ser_db < (loudest[player].ser_db or 0.0):
                 loudest[player] = row
     for player, row in loudest.items():
@@ -187,7 +185,7 @@ class Trials:
         """The device's own sound through a block, RMS 1; the same at every volume."""
         key = player, block.number
         if self._own is None or self._own[0] != key:
-            state = next(s for s in self.word.states if fields(s)["player"] == player)
+            state = next(s for s in self.word.states if state_fields(s)["player"] == player)
             rng = np.random.default_rng([self.seed, 1, self.word.states.index(state), block.number])
             own = np.zeros(block.samples, np.float32)
             self._add_own(rng, own, state, 1.0)

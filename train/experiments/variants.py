@@ -16,7 +16,7 @@ from wakestate.tables import Printed, pipe
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.document import read
 from wakestate.train.evaluation.metrics import first_within
-from wakestate.train.evaluation.trials import fields
+from wakestate.words import state_fields
 
 Point = tuple[float, float, int]  # of a row's curve: FA/h, FRR, threshold
 # How a device sets its threshold: one for each row, which nothing can know; one for each state
@@ -50,7 +50,7 @@ def read_runs(folder: Path, rates: Sequence[float]) -> tuple[list[str], list[str
             raise DataError(f"{path}: other conditions than the runs before it; evaluate it again")
         names = found
         plays = [
-            "" if c.ser_db is None else fields(c.state).get("player", c.state)
+            "" if c.ser_db is None else state_fields(c.state).get("player", c.state)
             for c in (row.condition for row in rows)
         ]
         states = [row.condition.state for row in rows]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import hertz, mel
 from wakestate.words.schema import FrontEnd
 
 STEP = 1 / 32  # one int8 step, as the network sees it
@@ -75,9 +76,8 @@ def warp_matrices(f: FrontEnd) -> NDArray[np.float32]:
     A voice whose frequencies are all a times as high, as interpolation between mel bands. The last
     matrix changes nothing.
     """
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in (f.low_hz, f.high_hz))
-    mel = low + (np.arange(f.bands) + 1) * (high - low) / (f.bands + 1)
-    hz = 700 * (10 ** (mel / 2595) - 1)
+    low, high = mel(f.low_hz), mel(f.high_hz)
+    hz = hertz(low + (np.arange(f.bands) + 1) * (high - low) / (f.bands + 1))
     matrices = np.zeros((len(WARPS) + 1, f.bands, f.bands), np.float32)
     matrices[-1] = np.eye(f.bands)
     for matrix, warp in zip(matrices[:-1], WARPS, strict=True):

@@ -19,7 +19,7 @@ from wakestate.train.acoustics.stage import Stage, active_rms, resample
 from wakestate.train.artifacts import Arrays, Make, make_shards
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
 from wakestate.train.data.manifest import listed
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 STEPS = 48  # network steps in one clip
 SHARD = 400  # clips in one shard
@@ -113,7 +113,7 @@ class Renderer:
         weights[[c.label == "near" for c in self.negative]] *= 2.0
         self.negative_p = weights / weights.sum()
         # States that play nothing; all, when there is no such state.
-        players = [dict(p.split("=") for p in s.split(",")).get("player") for s in word.states]
+        players = [state_fields(s).get("player") for s in word.states]
         idle = [i for i, player in enumerate(players) if player not in PLAYBACK_KINDS]
         self.idle = idle or list(range(len(players)))
         f = word.frontend

@@ -14,7 +14,7 @@ from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, to_int16
 from wakestate.train.artifacts import write_wav
 from wakestate.train.data.corpus import RATE, Corpus
 from wakestate.train.learning.pool import Renderer, window_ends
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 STREAM_LEVEL_DBFS = -30.0
 STAY_S = 6.0  # in each device state of the stream
@@ -61,7 +61,7 @@ def state_stream(
         mix[at : at + len(x)] = x
         own = stage.own_sound(rng, state, samples)
         if own is not None:
-            volume = dict(part.split("=") for part in state.split(",")).get("volume", "")
+            volume = state_fields(state).get("volume", "")
             ranges = word.acoustics.signal_to_echo_db
             ratio = float(np.mean(ranges.get(volume, next(iter(ranges.values())))))
             mix += own * np.float32(level * 10 ** (-ratio / 20))
@@ -71,7 +71,7 @@ def state_stream(
 
 
 def _file_name(state: str) -> str:
-    return "-".join(part.split("=")[1] for part in state.split(","))
+    return "-".join(state_fields(state).values())
 
 
 def _picture(

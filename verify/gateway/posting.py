@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from wakestate import ROOT
+from wakestate.audio import RATE
 from wakestate.verify.gateway.gateway import Sink, Utterance
 from wakestate.verify.protocol.api import PATH, SOUND, Answer
 from wakestate.verify.protocol.errors import GatewayError
-from wakestate.verify.protocol.frames import SAMPLE_RATE, Start
+from wakestate.verify.protocol.frames import Start
 from wakestate.words import WordError, load_word
 from wakestate.words.schema import FrontEnd
 
@@ -31,7 +32,7 @@ GIVE_UP_S = 15.0  # after the sound's end
 WORKERS = 6  # utterances that are posted at a time
 WAITING = 24  # more may wait; then the device that has most of these loses its oldest
 _SOUND_S = 15  # of an utterance, as the service takes by default
-_SOUND_MAX = 2 * _SOUND_S * SAMPLE_RATE  # bytes
+_SOUND_MAX = 2 * _SOUND_S * RATE  # bytes
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 _PATIENCE_S = 10.0  # for one answer
 _WORDS = ROOT / "words"

@@ -27,12 +27,11 @@ from wakestate.train.artifacts import joined, save_arrays, write_json
 from wakestate.train.data.corpus import RATE, DataError, find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import Device, library_hash, wakes
 from wakestate.train.evaluation.metrics import first_within, sweep
-from wakestate.train.evaluation.trials import Condition, Trials, conditions
+from wakestate.train.evaluation.trials import SER_DB, Condition, Trials, conditions
 from wakestate.train.parallel import in_parallel
 from wakestate.verify.learning.examples import LOWERED, WIDE, Examples, columns_of, seen, wide
 from wakestate.verify.learning.fit import HMM
 from wakestate.verify.learning.fitter import OFF
-from wakestate.verify.learning.measure import SER_DB
 from wakestate.verify.service.infer import Network
 from wakestate.words import Word
 

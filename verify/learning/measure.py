@@ -20,14 +20,13 @@ from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import RATE, load_corpus, voice
 from wakestate.train.evaluation.device import Device, Steps
 from wakestate.train.evaluation.statistics import bootstrap
-from wakestate.train.evaluation.trials import Condition, Pcm, Trials, conditions
+from wakestate.train.evaluation.trials import SER_DB, Condition, Pcm, Trials, conditions
 from wakestate.train.parallel import in_parallel
 from wakestate.verify.protocol.frames import PREROLL
 from wakestate.verify.protocol.window import FeatureWindow, needed
 from wakestate.verify.service.detector import TrainedVerifier
 from wakestate.words import Word
 
-SER_DB = {"low": (10.0,), "high": (0.0, -5.0)}
 SYSTEMS = ("detector", "lowered detector", "both")
 
 

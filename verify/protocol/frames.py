@@ -18,12 +18,12 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.audio import RATE
 from wakestate.files import shown
 
 VERSION = 1
 PREROLL = 8000  # samples before the word
-SAMPLE_RATE = 16000  # Hz
-LONGEST = 60 * SAMPLE_RATE  # samples of a message; an index beyond is not believed
+LONGEST = 60 * RATE  # samples of a message; an index beyond is not believed
 WORD_MAX, STATE_MAX = 80, 200  # characters
 PAYLOAD_MAX = 326  # bytes
 _HEAD = struct.Struct("<xBI")  # a zero, type, number
@@ -255,7 +255,7 @@ class Start:
         state_index, rate, start, end, wake, wake_sample, missed, probability = numbers
         for field, given, right, allowed in (
             ("utterance", utterance, utterance >= 1, "1 to 65535"),
-            ("sample rate", rate, rate == SAMPLE_RATE, f"{SAMPLE_RATE}"),
+            ("sample rate", rate, rate == RATE, f"{RATE}"),
             ("startIndexInSamples", start, start <= PREROLL, f"0 to {PREROLL}"),
             ("endIndexInSamples", end, start < end <= LONGEST, f"{start + 1} to {LONGEST}"),
             ("wake", wake, end <= wake <= LONGEST, f"{end}, the end, to {LONGEST}"),

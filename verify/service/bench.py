@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wakestate.audio import RATE
 from wakestate.verify.protocol.api import PATH
 from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.protocol.frames import PREROLL
@@ -53,7 +54,7 @@ def sounds(path: Path, word: Word, count: int, seed: int) -> list[bytes]:
     """That many pieces of a recording, each as long as the verifier needs."""
     try:
         with wave.open(str(path)) as file:
-            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (16000, 1, 2):
+            if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE, 1, 2):
                 raise GatewayError(f"{path}: allowed: 16 kHz, one channel, 16 bits")
             pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     except (OSError, EOFError, wave.Error) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wakestate.words import Word
+from wakestate.words import Word, state_fields
 
 MIN_SCALE = 0.05  # of a conditional norm: positive, so that a state only rescales channels
 ENDPOINT_HOPS = 6  # the unit of START and END; small, so that they fit the logit's int8 range
@@ -22,7 +22,7 @@ def metadata_vectors(word: Word) -> NDArray[np.float32]:
     """One-hot metadata of every state, float32[states, metadata_width], in table order."""
     rows = []
     for state in word.states:
-        given = dict(part.split("=") for part in state.split(","))
+        given = state_fields(state)
         rows.append([float(given[f] == v) for f, vs in word.metadata.items() for v in vs])
     return np.asarray(rows, np.float32)
 
