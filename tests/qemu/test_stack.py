@@ -109,10 +109,7 @@ def test_library_functions_are_read_from_their_instructions(tmp_path: Path) -> N
         ("recursion", "recursion has no bound: odd -> even -> odd"),
         ("pointer", "calls through a pointer at 0x"),
         ("tail_pointer", "top: calls thro"),
-        (
-            "push",
-            "top: takes 4 bytes of stack, 0 of them by the compiler's account; inline assembly",
-        ),
+        ("push", "top: takes 4 bytes, 0 of them as the compiler reports; inline assembly"),
         ("write_back", "top: takes 8 bytes"),
         ("sets_sp", "top: sets sp at 0x"),
         ("dynamic", "its stack is dynamic"),

@@ -22,6 +22,8 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--no-first-run",
     "--disable-background-networking",
+    "--disable-background-timer-throttling",  # a page that nobody sees runs its timers late
+    "--disable-renderer-backgrounding",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
