@@ -169,11 +169,12 @@ def test_dragging_a_threshold_changes_what_wakes(tab: Tab) -> None:
     lines_of_file(tab, sample())
     assert len(events(lines(tab))) == 3
     slider = "document.querySelector('.threshold[role=slider]')"
-    for key, presses, count in (("ArrowUp", 3, 3), ("PageUp", 60, 0)):
-        script = f"{slider}.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}' }}))"
-        tab.run("; ".join([script] * presses))
-        tab.run("new Promise((go) => setTimeout(go, 200)).then(() => wakestate.heard())")
-        assert tab.run("wakestate.wakes().length") == count
+    key = slider + ".dispatchEvent(new KeyboardEvent('keydown', { key: 'PageUp' }))"
+    tab.run("; ".join([key] * 60))  # to the end of the picture
+    tab.run("new Promise((go) => setTimeout(go, 200)).then(() => wakestate.heard())")
+    threshold = int(tab.run(f"{slider}.getAttribute('aria-valuenow')"))
+    left = tab.run("wakestate.wakes()")
+    assert len(left) < 3 and all(wake["score"] >= threshold for wake in left)
     tab.run("document.querySelector('.word button').click()")
     tab.wait("wakestate.wakes().length === 3")
 
