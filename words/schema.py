@@ -209,6 +209,10 @@ class Acoustics(_Section):
     canceller_share: Share = Field(0.8, description="share of devices with an echo canceller")
     canceller_tail_ms: Range = Field((20.0, 80.0), description="echo path that it models")
     canceller_error_db: Range = Field((-25.0, -10.0), description="misalignment of its filter")
+    tempo: Range = Field((0.75, 1.55), description="times as fast as recorded, at the same pitch")
+    tempo_share: Share = Field(0.4, description="how often speech has another tempo")
+    band_hz: Range = Field((3200.0, 7500.0), description="upper band limit of a line or a source")
+    band_limited: Share = Field(0.3, description="how often speech has such a limit")
     partial_playback: Share = Field(0.25, description="how often playback starts or ends midway")
     wrong_state: Share = Field(0.05, description="how often the device reports another state")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.executors import TOY
 from wakestate.train.acoustics.conditions import ALTERATIONS, AMBIENT_DB, room
-from wakestate.train.acoustics.stage import FULL_SCALE, Wave
+from wakestate.train.acoustics.filters import FULL_SCALE, Wave
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import LEAD, Condition, Sound, Trials, conditions
 

@@ -173,3 +173,42 @@ def test_scenes_to_listen_to(corpus: Corpus, tmp_path: Path) -> None:
     assert (tmp_path / "out/scenes.png").read_bytes().startswith(b"\x89PNG")
     again = write_scenes(corpus, word, tmp_path / "again", 4, seed=1)
     assert [p.read_bytes() for p in again[:5]] == [p.read_bytes() for p in written[:5]]
+
+
+def test_a_faster_word_is_shorter_and_where_it_is_said_to_be(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    spans = {}
+    for times in (0.8, 1.6):
+        word = beep(tmp_path, 10)
+        changed = {"tempo": (times, times), "tempo_share": 1.0}
+        word = word.model_copy(update={"acoustics": word.acoustics.model_copy(update=changed)})
+        renderer = Renderer(corpus, word, "train")
+        spans[times] = []
+        for seed in range(6):
+            speech, start, end = renderer._positive(np.random.default_rng(seed))
+            spans[times].append(end - start)
+            loud = np.flatnonzero(np.abs(speech[max(0, start - 1600) : end + 1600]) > 300)
+            assert len(loud), seed
+    assert np.median(spans[0.8]) == pytest.approx(2 * np.median(spans[1.6]), rel=0.05)
+
+
+def test_a_band_limit_leaves_nothing_above_and_the_level_as_it_was(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    word = beep(tmp_path, 10)
+    changed = {"band_hz": (4000.0, 4000.0001), "band_limited": 1.0}
+    word = word.model_copy(update={"acoustics": word.acoustics.model_copy(update=changed)})
+    stage = Stage(corpus, word)
+    rng = np.random.default_rng(5)
+    white = rng.standard_normal(RATE).astype(np.float32) * 1000
+    for seed in range(4):
+        silent = stage.to_microphone(
+            np.random.default_rng(seed), 0 * white, RATE, "player=idle,volume=low", rms(white)
+        )
+        limited = stage.to_microphone(
+            np.random.default_rng(seed), white, RATE, "player=idle,volume=low", rms(white)
+        )
+        power = np.abs(np.fft.rfft(limited.astype(float) - silent)) ** 2
+        hertz = np.fft.rfftfreq(RATE, 1 / RATE)
+        assert power[hertz > 6500].sum() < 1e-3 * power[hertz < 3500].sum(), seed

@@ -7,7 +7,6 @@ ALTERATIONS is the table, a row of the tables each. All but rooms are the same a
 from __future__ import annotations
 
 import io
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,10 +15,11 @@ from typing import Any
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from scipy.signal import butter, fftconvolve, sosfiltfilt
+from scipy.signal import fftconvolve
 
 from wakestate.train.acoustics import rooms
-from wakestate.train.acoustics.stage import FULL_SCALE, Wave, active_rms, hiss, rms
+from wakestate.train.acoustics.filters import FULL_SCALE, Wave, band, filtered, fit, tempo
+from wakestate.train.acoustics.stage import active_rms, hiss, rms
 from wakestate.train.data.corpus import RATE
 
 Rng = np.random.Generator
@@ -43,42 +43,6 @@ class Alteration:
     level: bool = False  # of recordings brought to the level of speech in mixes first
 
 
-def _filtered(x: Wave, chain: list[tuple[str, str]], samples: int) -> Wave:
-    """Through FFmpeg's filters; cut, or filled with silence, to so many samples."""
-    import av
-
-    graph: Any = av.filter.Graph()
-    nodes = [graph.add_abuffer(format="flt", sample_rate=RATE, layout="mono")]
-    nodes += [graph.add(name, given) for name, given in chain]
-    nodes += [
-        graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE}:channel_layouts=mono"),
-        graph.add("abuffersink"),
-    ]
-    for one, other in itertools.pairwise(nodes):
-        one.link_to(other)
-    graph.configure()
-    frame = av.AudioFrame.from_ndarray((x / FULL_SCALE)[None], format="flt", layout="mono")
-    frame.sample_rate = RATE
-    nodes[0].push(frame)
-    nodes[0].push(None)
-    parts: list[NDArray[Any]] = []
-    while True:
-        try:
-            parts.append(nodes[-1].pull().to_ndarray().ravel())
-        except (av.error.EOFError, av.error.BlockingIOError):
-            break
-    return _fit(np.concatenate(parts) * np.float32(FULL_SCALE), samples)
-
-
-def _fit(x: NDArray[Any], samples: int) -> Wave:
-    return np.asarray(np.pad(x[:samples], (0, max(0, samples - len(x)))), np.float32)
-
-
-def tempo(times: float, x: Wave, _: Rng) -> Wave:
-    """Spoken so many times as fast, at the same pitch."""
-    return _filtered(x, [("atempo", f"{times}")], round(len(x) / times))
-
-
 def pitch(semitones: float, x: Wave, _: Rng) -> Wave:
     """A higher or lower voice, formants with it, as fast as before."""
     times = 2 ** (semitones / 12)
@@ -87,18 +51,12 @@ def pitch(semitones: float, x: Wave, _: Rng) -> Wave:
         ("aresample", f"{RATE}"),
         ("atempo", f"{1 / times}"),
     ]
-    return _filtered(x, chain, len(x))
-
-
-def band(high_hz: float, x: Wave, _: Rng) -> Wave:
-    """Nothing above a frequency: 6 dB less there, 72 dB less an octave on."""
-    sos = butter(6, high_hz, fs=RATE, output="sos")
-    return np.asarray(sosfiltfilt(sos, x), np.float32) if len(x) > 64 else x
+    return filtered(x, chain, len(x))
 
 
 def source(rate: int, x: Wave, _: Rng) -> Wave:
     """Recorded at a lower rate."""
-    return _fit(soxr.resample(soxr.resample(x, RATE, rate), rate, RATE), len(x))
+    return fit(soxr.resample(soxr.resample(x, RATE, rate), rate, RATE), len(x))
 
 
 def coded(codec: str, container: str, rate: int, bits: int, x: Wave, _: Rng) -> Wave:
@@ -131,7 +89,7 @@ def coded(codec: str, container: str, rate: int, bits: int, x: Wave, _: Rng) -> 
             f.to_ndarray().ravel() for frame in file.decode(audio=0) for f in back.resample(frame)
         ]
         parts += [f.to_ndarray().ravel() for f in back.resample(None)]
-    return _fit(np.concatenate(parts) * np.float32(FULL_SCALE), len(x))
+    return fit(np.concatenate(parts) * np.float32(FULL_SCALE), len(x))
 
 
 def offset(amount: float, x: Wave, _: Rng) -> Wave:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from scipy.signal import butter, fftconvolve, sosfilt
 
 from wakestate.train.acoustics import rooms
+from wakestate.train.acoustics.filters import FULL_SCALE, Wave, band
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, SPEECH_KINDS, Clip, Corpus
 from wakestate.words import Word, state_fields
 
-Wave = NDArray[np.float32]
-FULL_SCALE = 32768.0
 SPEAKER_ROOMS, DEVICE_ROOMS = 64, 24  # simulated responses that one stage draws from
 DEVICE_M = (0.03, 0.15)  # from the device's loudspeaker to its microphone
 
@@ -174,8 +173,13 @@ class Stage:
         """
         a = self.word.acoustics
         level = dbfs(rng.uniform(*a.level_dbfs))
+        limit = float(np.exp(rng.uniform(*np.log(a.band_hz)))) * (rng.random() < a.band_limited)
+        at_device = rng.random() < 0.4  # which limits all that it hears; else the speech alone
         mix = np.zeros(samples, np.float32)
         if speech is not None and active > 0:
+            if limit and not at_device:
+                narrow = band(limit, speech)
+                speech = narrow * (active / max(active_rms(narrow), 1e-3))
             if rng.random() < 0.5:
                 wet = self.room(rng, speech)
                 speech = wet * (active / max(active_rms(wet), 1e-3))
@@ -190,6 +194,8 @@ class Stage:
             low, high = ranges.get(volume, next(iter(ranges.values())))
             own = own * (level * 10 ** (-rng.uniform(low, high) / 20))
             mix += own * _midway(rng, samples) if rng.random() < a.partial_playback else own
+        if limit and at_device:
+            mix = band(limit, mix)
         if rng.random() < 0.7:  # microphone and converter noise; else digital silence stays
             mix += rng.standard_normal(samples).astype(np.float32) * rng.uniform(0.3, 6.0)
         return to_int16(mix)

@@ -19,7 +19,8 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from wakestate.train.acoustics.stage import Wave, active_rms, dbfs, rms, to_int16
+from wakestate.train.acoustics.filters import Wave
+from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip
 from wakestate.train.data.manifest import read_manifest
 from wakestate.train.evaluation.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain

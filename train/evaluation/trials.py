@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.train.acoustics.conditions import ALTERATIONS
-from wakestate.train.acoustics.stage import Stage, Wave, active_rms, dbfs, rms, to_int16
+from wakestate.train.acoustics.filters import Wave
+from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError
 from wakestate.train.data.halves import halves
 from wakestate.train.evaluation.streams import Block, blocks, gap_samples, half_hours, thinned

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
+from wakestate.train.acoustics.filters import tempo
 from wakestate.train.acoustics.stage import Stage, active_rms, resample
 from wakestate.train.artifacts import Arrays, Make, make_shards
 from wakestate.train.data.corpus import PLAYBACK_KINDS, RATE, Clip, Corpus, DataError, held_out
@@ -166,6 +167,8 @@ class Renderer:
         speed = rng.uniform(0.85, 1.2)
         x = resample(self.stage.corpus.audio(clip).astype(np.float32), speed)
         start, end = int(clip.start / speed), min(int(clip.end / speed), len(x))
+        x, times = self._tempo(rng, x)
+        start, end = int(start / times), min(int(end / times), len(x))
         if rng.random() < 0.3:  # the word alone, cut out
             x = x[max(0, start - 800) : end + 800]
             start, end = min(start, 800), min(start, 800) + end - start
@@ -185,6 +188,16 @@ class Renderer:
                 out[after:] = self._talk(rng, self.samples - after, level)
         return out, max(0, start + shift), at
 
+    def _tempo(
+        self, rng: np.random.Generator, x: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], float]:
+        """x spoken faster or slower, and how many times as fast; mostly as it is."""
+        a = self.word.acoustics
+        if rng.random() >= a.tempo_share or len(x) < RATE // 10:
+            return x, 1.0
+        times = float(np.exp(rng.uniform(*np.log(a.tempo))))
+        return tempo(times, x), times
+
     def _talk(self, rng: np.random.Generator, samples: int, level: float) -> NDArray[np.float32]:
         """Speech without the word at the RMS `level`."""
         talk = self._negative(rng)[:samples]
@@ -201,11 +214,12 @@ class Renderer:
             else:
                 clip = self.negative[rng.choice(len(self.negative), p=self.negative_p)]
             x = self.stage.corpus.audio(clip)
-            need = int((self.samples - filled) * 1.15)
+            need = int((self.samples - filled) * 1.15 * self.word.acoustics.tempo[1])
             if len(x) > need:
                 first = int(rng.integers(len(x) - need + 1))
                 x = x[first : first + need]
-            y = resample(x.astype(np.float32), rng.uniform(0.9, 1.12))[: self.samples - filled]
+            y = resample(x.astype(np.float32), rng.uniform(0.9, 1.12))
+            y = self._tempo(rng, y)[0][: self.samples - filled]
             if filled > lead:
                 y = y * (active_rms(out[:filled]) / max(active_rms(y), 1.0))
             out[filled : filled + len(y)] = y
