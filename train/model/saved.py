@@ -69,8 +69,8 @@ def check(path: Path, compile: bool = False) -> None:
             module in MODULES
             or (module == "keras.layers" and name in LAYERS)
             or (module, name) in OTHERS
-            or named.get("registered_name") in ours
-            or (name == "function" and named.get("config") in [*ours])
+            # Keras finds a function by its name, any other object by its registered one.
+            or named.get("config" if name == "function" else "registered_name") in [*ours]
         ):
             raise DataError(
                 f"{plain(path)}: names {plain(f'{module}.{name}', 100)}, of which no network of "
