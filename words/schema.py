@@ -190,7 +190,8 @@ class Data(_Section):
 
 
 class Acoustics(_Section):
-    """How sound is mixed for training (train/acoustics/stage.py): ranges are drawn from evenly."""
+    """How sound is mixed for training (train/acoustics/stage.py): ranges are drawn from evenly,
+    `tempo` and `band_hz` evenly by ratio."""
 
     level_dbfs: Range = Field(
         (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"

@@ -10,7 +10,7 @@ import click
 
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder, other_process
-from wakestate.commands.train import AMOUNT, convert
+from wakestate.commands.train import amount, batches, convert
 from wakestate.tables import Printed
 
 
@@ -60,15 +60,8 @@ def endpoints(
 )
 @click.option("--seeds", default="1 2 3", show_default=True)
 @click.option("--rounds", type=options.POSITIVE, default=40, show_default=True)
-@click.option("--batches", type=options.POSITIVE, default=500, show_default=True)
-@click.option(
-    "--amount",
-    type=AMOUNT,
-    default=1.0,
-    show_default=True,
-    metavar="SHARE",
-    help="Of the usual scenes.",
-)
+@batches
+@amount
 @options.table
 @options.needs("train")
 def experiment(

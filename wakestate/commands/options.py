@@ -127,22 +127,12 @@ WORD = _WordType()
 BOARD = _BoardType()
 NAMED_FILE = _NamedFile()
 
-word = click.option(
-    "--word",
-    type=WORD,
-    default="alexa",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="The wake word: words/NAME.toml, or a .toml file.",
-)
-words = click.option(
-    "--word",
+_word = functools.partial(click.option, "--word", type=WORD, show_default=True, metavar="NAME|FILE")
+word = _word(default="alexa", help="The wake word: words/NAME.toml, or a .toml file.")
+words = _word(
     "words",
-    type=WORD,
     default=["alexa"],
     multiple=True,
-    metavar="NAME|FILE",
-    show_default=True,
     help="The wake word, or several in one program (repeat it).",
 )
 board = click.option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +14,18 @@ from wakestate.commands.evaluate import draws, echo, short
 from wakestate.commands.options import WordFile, data_folder, other_process
 from wakestate.commands.word import warn_of_copies
 
-if TYPE_CHECKING:
-    pass
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
-AMOUNT = click.FloatRange(0.001, 100)
+batches = click.option(
+    "--batches", type=options.POSITIVE, default=500, show_default=True, help="In a round."
+)
+amount = click.option(
+    "--amount",
+    type=click.FloatRange(0.001, 100),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the usual 170,000 scenes.",
+)
 
 
 @click.command(epilog="Example: wakestate train --word alexa --data data/alexa --rounds 40")
@@ -41,17 +48,8 @@ AMOUNT = click.FloatRange(0.001, 100)
     show_default=True,
     help="Of mining and training; 0: the --start as it is.",
 )
-@click.option(
-    "--batches", type=options.POSITIVE, default=500, show_default=True, help="In a round."
-)
-@click.option(
-    "--amount",
-    type=AMOUNT,
-    default=1.0,
-    show_default=True,
-    metavar="SHARE",
-    help="Of the usual 170,000 scenes.",
-)
+@batches
+@amount
 @click.option(
     "--quantization-aware",
     type=options.NATURAL,

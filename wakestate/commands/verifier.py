@@ -31,6 +31,14 @@ _amount = click.option(
     show_default=True,
     help="Of 84,000 scenes, 12,000 of them held out.",
 )
+_rate = click.option(
+    "--rate",
+    type=float,
+    default=20.0,
+    show_default=True,
+    metavar="FA/H",
+    help="Of the detector, in each condition.",
+)
 _epochs = click.option("--epochs", type=options.POSITIVE, default=30, show_default=True)
 
 
@@ -227,39 +235,24 @@ def measure(
 @options.data
 @options.split
 @options.library
-@click.option(
-    "--rate",
-    type=float,
-    default=20.0,
-    show_default=True,
-    metavar="FA/H",
-    help="Of the detector, in each condition.",
-)
+@_rate
 @options.out("FOLDER itself")
 @options.table
 @options.needs("train")
-def compare(
-    folder: Path,
-    word: WordFile,
-    model: Path | None,
-    data: Path | None,
-    split: str,
-    library: Path | None,
-    rate: float,
-    out: Path | None,
-) -> Printed:
+def compare(**given: Any) -> Printed:
     """Verifiers and the DNN-HMM, at equal misses.
 
     Runs the compiled device on a split at a low threshold, asks every run in FOLDER about each
     wake, with the window as placed and up to 0.5 s off, and counts the false accepts that are left
     where as many words are rejected. Intervals: bootstrap over speakers.
     """
-    return _compare(folder, word, model, data, split, library, rate, out)
+    return _compare(**given)
 
 
 def _compare(
     folder: Path,
     word: WordFile,
+    *,
     model: Path | None,
     data: Path | None,
     split: str,
@@ -299,14 +292,7 @@ def _compare(
 @click.option("--kinds", default=" ".join(_KINDS), show_default=True)
 @click.option("--windows", default=" ".join(_WINDOWS), show_default=True)
 @click.option("--seeds", default="1 2 3", show_default=True)
-@click.option(
-    "--rate",
-    type=float,
-    default=20.0,
-    show_default=True,
-    metavar="FA/H",
-    help="Of the detector, in each condition.",
-)
+@_rate
 @options.table
 @options.needs("train")
 def experiment(
@@ -354,4 +340,6 @@ def experiment(
                     f"--seed={seed}",
                     f"--out={run}",
                 )
-    return _compare(place, word, model, data, split, None, rate, None)
+    return _compare(
+        place, word, model=model, data=data, split=split, library=None, rate=rate, out=None
+    )
