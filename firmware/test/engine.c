@@ -257,6 +257,27 @@ static void test_sensitivity_is_another_threshold(void) {
     CHECK(maximum > 10);
 }
 
+/* The score of a near miss is a sum over the smoothing of its time: it does not outlive that. */
+static void test_settings_drop_a_near_miss(void) {
+    const unsigned last = WS_STATE_COUNT - 1;
+    int16_t offsets[WS_STATE_COUNT] = {0};
+    offsets[last] = -10000;
+    const ws_config all_near = {
+        .sensitivity = -20000, .sensitivities = offsets, .near_miss = 22000, .smoothing = 16};
+    const ws_config other = {.smoothing = 1};
+    for (int change = 0; last > 0 && change < 2; change++) {
+        ws_event event;
+        CHECK(ws_init(&engine, MODEL, &all_near) == WS_OK);
+        CHECK(ws_push(&engine, sound(), SAMPLES) == FIRST);
+        CHECK(ws_set_state(&engine, last) == WS_OK);
+        CHECK(ws_push(&engine, sound(), SAMPLES) == STEP);
+        if (change) CHECK(ws_configure(&engine, 0, &other) == WS_OK);
+        CHECK(ws_poll(&engine, &event) && event.type == WS_EVENT_SCORE);
+        CHECK(ws_poll(&engine, &event) == !change);
+        CHECK(change || event.type == WS_EVENT_NEAR_MISS);
+    }
+}
+
 static void test_muted_and_off(void) {
     static ws_event events[EVENTS_MAX];
     ws_config config = {.sensitivity = 12000, .shortest_ms = WS_ANY_LENGTH, .refractory_ms = 1};
@@ -301,6 +322,7 @@ int ws_program(int argc, const char *const *argv) {
     test_words_of_one_engine_must_fit();
     test_null_is_refused();
     test_sensitivity_is_another_threshold();
+    test_settings_drop_a_near_miss();
     test_muted_and_off();
     test_a_change_and_back_is_no_change();
     return failures == 0 ? 0 : 1;

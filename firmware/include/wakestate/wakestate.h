@@ -154,8 +154,9 @@ ws_status ws_init_words(void *engine, const ws_model *const *models, unsigned co
  * the configs stay. */
 ws_status ws_restart(void *engine, unsigned state);
 
-/* From the next step on, word number `word` has these settings. A word that was off and is on again
- * wakes not before its network has seen a whole window of sound. */
+/* From the next step on, word number `word` has these settings. A near miss that was not polled is
+ * dropped. A word that was off and is on again wakes not before its network has seen a whole window
+ * of sound. */
 ws_status ws_configure(void *engine, unsigned word, const ws_config *config);
 
 /* Process up to `samples` samples; returns how many were consumed. Stops early after a network
