@@ -25,6 +25,7 @@ from pydantic import (
 from wakestate.audio import RATE
 from wakestate.errors import UserError
 from wakestate.explain import explain, one_line
+from wakestate.words.sizes import SIZES, Size
 
 
 def _ascending(given: tuple[float, float]) -> tuple[float, float]:
@@ -118,8 +119,12 @@ BLOCKS = tuple(Block(kernel=kernel, channels=56) for kernel in (5, 7, 9, 9))
 
 
 class Model(_Section):
-    """The metadata-conditioned CNN. Time is never padded. The defaults are alexa's network."""
+    """The metadata-conditioned CNN. Time is never padded. The defaults are alexa's network.
 
+    `size` sets the keys that the file does not.
+    """
+
+    size: Size = Field("small", exclude=True, description="small: as the defaults; words/sizes.py")
     first_kernel: int = Field(5, ge=1, le=32, description="hops seen by the first convolution")
     stride: int = Field(3, ge=1, le=8, description="hops per network step")
     first_channels: int = Field(40, ge=4, le=256, multiple_of=4)
@@ -288,6 +293,9 @@ def load_word(path: Path) -> Word:
         raise WordError(one_line(f"{path}: cannot be read: {error.strerror}")) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WordError(one_line(f"{path}: not valid TOML: {error}")) from None
+    model = raw.get("model")
+    if isinstance(model, dict) and isinstance(model.get("size"), str):
+        raw["model"] = SIZES.get(model["size"], {}) | model
     try:
         # As JSON, since only there strict means: "64" is no number, but an array is a tuple.
         word = Word.model_validate_json(json.dumps(raw, default=str), strict=True)

@@ -81,6 +81,27 @@ def test_values_and_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, TEXT.replace("bands = 16", "low_hz = 100")).frontend.low_hz == 100.0
 
 
+@pytest.mark.parametrize(
+    ("size", "kilobytes", "million"),
+    [("small", 40, 1.2), ("medium", 110, 3.6), ("large", 260, 8.4)],
+)
+def test_sizes_hold_their_limits(tmp_path: Path, size: str, kilobytes: int, million: float) -> None:
+    text = f'name = "beep"\nphrase = "beep"\ndata.positive = ["beep"]\nmodel.size = "{size}"\n'
+    word = load(tmp_path, text)
+    m, channels = word.model, word.model.first_channels
+    weights = m.first_kernel * word.frontend.bands * channels
+    for block in m.blocks:
+        weights += channels * (block.kernel + block.channels)
+        channels = block.channels
+    weights += m.head_steps * channels * m.dense + 3 * (m.dense + m.metadata_dense)
+    assert 0.85 * kilobytes < weights / 1000 < kilobytes
+    steps = 16000 / word.frontend.hop_samples / m.stride
+    assert 0.9 * million < weights * steps / 1e6 < million
+    # What the file gives goes before the size; the size itself is in no run and no model.
+    own = load(tmp_path, text + "model.dense = 20\n").model
+    assert own == m.model_copy(update={"dense": 20}) and "size" not in own.model_dump()
+
+
 def test_states_in_table_order_the_default_first(tmp_path: Path) -> None:
     assert load(tmp_path).states == (
         "player=idle,volume=low",
@@ -147,6 +168,16 @@ WRONG = [
     ("dilation = 2", "dilation = 9", "blocks.1.dilation: given 9; allowed: .*equal to 8"),
     ("stride = 2", "stride = 0", "model.stride: given 0; allowed: .*greater than or equal to 1"),
     ('phrase = "beep"', 'phrase = ""', "phrase: given ''; allowed: .*at least 1 char"),
+    (
+        "stride = 2",
+        'size = "huge"',
+        "model.size: given 'huge'; allowed: .*'small', 'medium' or 'large'",
+    ),
+    (
+        "stride = 2",
+        "size = [2]",
+        r"model.size: given \[2\]; allowed: .*'small', 'medium' or 'large'",
+    ),
     ('positive = ["beep"]', "positive = []", r"data.positive: given \[\]; allowed: .*at least 1"),
     # fields that must fit each other
     ("bands = 16", "hop_samples = 401", "hop_samples: given 401; allowed: up to window_samples, 4"),
