@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ def rows(values: Iterable[int], per_row: int = 16) -> str:
     return "\n".join("    " + ", ".join(t.rjust(width) for t in line) + "," for line in lines)
 
 
-def render(template: str, **values: Any) -> str:
-    """The text of templates/`template`; a value that is missing is an error."""
+@cache  # it keeps the templates that it has compiled
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -35,7 +36,12 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["rows"] = rows
     environment.filters["hex"] = lambda value: f"0x{value:08X}"
-    return environment.get_template(template).render(**values)
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of templates/`template`; a value that is missing is an error."""
+    return _environment().get_template(template).render(**values)
 
 
 def write_files(out: Path, texts: dict[str, str]) -> list[Path]:
