@@ -10,7 +10,8 @@ MINUTES ?= 1
 # are given they go into the environment, and recipes write "$$AUDIO".
 override AUDIO := $(value AUDIO)
 override TFLITE := $(value TFLITE)
-export AUDIO TFLITE
+override PHRASE := $(value PHRASE)
+export AUDIO TFLITE PHRASE
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/; WORD="alexa computer": both in
 #?                    one program, for run, build, emulate, qemu, demo, flash, monitor, debug
 #? BOARD=mps2-an386   the board: boards/BOARD/
@@ -18,6 +19,7 @@ export AUDIO TFLITE
 #? MODEL=runs/alexa/model   a model folder instead of models/WORD
 #? AUDIO=x.wav TFLITE=x.tflite   the input; what compile takes
 #? ARGS='--scores'    more options of the command: .venv/bin/wakestate COMMAND --help
+#? PHRASE="hey jupiter" RECIPE=quick   for word: a new one; quick, standard or best
 #? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
 #? EXTRAS='serve voices'   what setup installs as well, of pyproject.toml
 #? MINUTES=1 TARGETS='wav frame'   how long fuzz runs in all, and what
@@ -35,7 +37,6 @@ HEARD = $(if $(AUDIO),-- "$$AUDIO")
 # A chip's registers are known from the vendor's file, which comes with pyocd.
 BOARD_SETUP = $(VENV)/.base $(if $(shell grep -s '^svd' boards/$(BOARD)/board.toml),$(VENV)/.flash)
 PEERS_SETUP = $(if $(findstring --short,$(ARGS)),,$(VENV)/.peers)
-# What must be decoded needs packages that the others do not.
 DECODER = $(if $(AUDIO),+@$(WAKESTATE) data plain -- "$$AUDIO" || $(MAKE) --no-print-directory $(VENV)/.audio >&2)
 
 .PHONY: help run test check build emulate qemu flash monitor debug size compile data train evaluate \
@@ -45,8 +46,7 @@ help: ## This text
 		/^#\? / { notes = notes "  " substr($$0, 4) "\n" } \
 		END { printf "\nVariables:\n%s", notes }' $(MAKEFILE_LIST)
 
-# Said before anything is installed or built.
-given:
+given: # said before anything is installed or built
 	@GOALS='$(MAKECMDGOALS)' WORD='$(WORD)' DATA='$(DATA)' BOARD='$(BOARD)' MODEL='$(MODEL)' \
 		AUDIO='$(if $(AUDIO),yes)' TFLITE='$(if $(TFLITE),yes)' sh tools/given.sh
 
@@ -82,8 +82,8 @@ new-board: $(VENV)/.base ## A folder boards/NAME like LIKE, that builds; see doc
 compile: $(VENV)/.base ## Any int8 TFLITE to C for BOARD, and what it costs there
 	@$(WAKESTATE) compile --board $(BOARD) $(ARGS) -- "$$TFLITE"
 
-word: $(VENV)/.base ## The wake words that are here
-	@$(WAKESTATE) word list
+word: $(VENV)/.base $(if $(PHRASE),$(VENV)/.synth $(VENV)/.train $(VENV)/.voices) ## The wake words here; of PHRASE a new one, from nothing else
+	@$(WAKESTATE) word $(if $(PHRASE),new $(RECIPE:%=--recipe %) --downloads $(DOWNLOADS) $(ARGS) -- "$$PHRASE",list)
 data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engines and packages
 	$(WAKESTATE) data synthesize --word $(WORD) --downloads $(DOWNLOADS) \
 		--data $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA)) $(ARGS)
@@ -136,13 +136,13 @@ build/.tools: tools/setup.sh | given
 REMAKE := $(if $(wildcard $(VENV)/bin),$(shell \
 	[ ! -e $(VENV)/.busy ] && $(VENV)/bin/python -c 'import pip' 2>/dev/null || echo remake))
 PACKAGES = @python3 tools/packages.py $(VENV) $(patsubst .%,%,$(@F))
-$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.voices $(VENV)/.serve $(VENV)/.site $(VENV)/.flash: \
+$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.serve $(VENV)/.site $(VENV)/.flash: \
 		pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)
 $(VENV)/.peers: pyproject.toml $(REMAKE) | $(VENV)/.train # measured without them where they cannot be had
 	$(PACKAGES) || echo "setup: no other engine for this machine; measuring without" >&2
-$(VENV)/.synth: pyproject.toml $(REMAKE) | given build/.tools
-	@sh tools/setup.sh speech
+$(VENV)/.synth $(VENV)/.voices: pyproject.toml $(REMAKE) | given build/.tools
+	@sh tools/setup.sh $(if $(findstring voices,$@),voices,speech)
 	$(PACKAGES)
 $(VENV)/.dev: pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)

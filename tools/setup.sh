@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
-# setup.sh speech: also the speech engines that make data. setup.sh fuzz: also clang and libFuzzer.
-# setup.sh web: also clang and its linker, for WebAssembly.
+# setup.sh speech: also the speech engines that make data; voices: and npm, which has Kokoro's.
+# setup.sh fuzz: also clang and libFuzzer. setup.sh web: also clang and its linker, for WebAssembly.
 set -eu
 
 fail() {
@@ -32,10 +32,13 @@ need libc6-dev finds_header
 need gcc-arm-none-eabi command -v arm-none-eabi-gcc
 need libnewlib-arm-none-eabi finds_newlib
 need qemu-system-arm command -v qemu-system-arm
-if [ "${1-}" = speech ]; then
+case ${1-} in
+speech | voices)
     need espeak-ng command -v espeak-ng
     need flite command -v flite
-fi
+    ;;
+esac
+[ "${1-}" != voices ] || need npm command -v npm
 if [ "${1-}" = web ]; then
     need clang command -v clang
     need lld command -v wasm-ld

@@ -7,9 +7,11 @@ executor is concurrent.futures': it tells of a process that was killed, and othe
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -63,7 +65,15 @@ def in_parallel(
             raise
 
 
+def end_with_parent() -> None:
+    """On Linux: when the process that started this one is killed, this one is as well."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
 def _leave_signals() -> None:
     """Ctrl-C is for the process that started this one; SIGTERM ends it at once."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

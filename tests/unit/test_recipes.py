@@ -17,7 +17,8 @@ from wakestate.tables import Printed
 from wakestate.train.experiments import recipe
 from wakestate.train.experiments.recipe import RECIPES, RecipeError, load, names
 
-DOCS = "".join(path.read_text() for path in (ROOT / "docs/experiments").glob("*.md"))
+DOCS = "".join(path.read_text() for path in (ROOT / "docs").glob("**/*.md"))
+POSITIONAL = {"word new": ["beep"]}
 
 
 def command(name: str) -> click.Command:
@@ -37,7 +38,7 @@ def parsed(name: str, *arguments: str) -> dict[str, Any]:
 def test_each_recipe_of_the_project_is_an_experiment_that_can_be_run(name: str) -> None:
     path = recipe.find(name)
     of = next(of for of in RECIPES if f'command = "{of}"' in path.read_text())
-    params = parsed(of, "--recipe", name)
+    params = parsed(of, "--recipe", name, *POSITIONAL.get(of, []))
     for key, value in load(path, of).items():
         if key == "word":
             assert params[key].name == value

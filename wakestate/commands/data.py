@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from wakestate.commands import options
+from wakestate.commands.new_word import recordings
 from wakestate.commands.options import WordFile, data_folder
 from wakestate.commands.word import need_synthesis, warn_of_copies
 from wakestate.tables import Printed
@@ -176,3 +177,6 @@ def plain(audio: str) -> int:
     from wakestate.boards import sound
 
     return 0 if sound.is_plain(audio) or not Path(audio).is_file() else 1
+
+
+data.add_command(recordings)

@@ -211,7 +211,7 @@ def out(default: str) -> Decorator:
     )
 
 
-def recipe_file(command: str) -> Decorator:
+def recipe_file(command: str, default: str | None = None) -> Decorator:
     """`--recipe`: values of the other options of a command, from a file; what the command line
     gives goes before them."""
 
@@ -240,6 +240,8 @@ def recipe_file(command: str) -> Decorator:
         callback=read,
         shell_complete=complete,
         metavar="NAME|FILE",
+        default=default,
+        show_default=default is not None,
         help="Values of the options, from train/recipes/NAME.toml or a .toml file; options given "
         "go before them.",
     )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from wakestate.commands import options
+from wakestate.commands.new_word import new
 from wakestate.commands.options import WordFile
 from wakestate.errors import UserError
 from wakestate.tables import Printed
@@ -18,7 +19,7 @@ from wakestate.tables import Printed
 
 @click.group()
 def word() -> None:
-    """Wake words: list, confusables, lengths."""
+    """Wake words: new, list, confusables, lengths."""
 
 
 @word.command("list", epilog="Example: wakestate word list")
@@ -121,3 +122,6 @@ def lengths(
     lines += [f"{share:4} %  {seconds:.2f} s" for share, seconds in shorter.items()]
     rows = [{"percent": share, "seconds": round(s, 4)} for share, s in shorter.items()]
     return Printed("\n".join(lines), {"recordings": len(found), "shorter": rows})
+
+
+word.add_command(new)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good a phrase is as a wake word: how long, how often it is said, what sounds like it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import wordfreq
+
+from wakestate.errors import UserError
+from wakestate.train.synthesis.confusables import VOWELS, Confusable, confusables, pronounce
+from wakestate.train.synthesis.engine import check_speakable
+
+#: What the voices that are here can speak.
+LANGUAGES = ("en",)
+NEAREST = 5  # phrases that are shown
+FEW_SYLLABLES, MANY_SYLLABLES = 3, 7
+COMMON = 4.5  # Zipf frequency of the rarest word: 32 times in a million words
+CLOSE = 0.6  # of a phone apart
+
+
+class LanguageError(UserError):
+    """No voice here speaks a language; the text says what is allowed."""
+
+    status = 2
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What is known of a phrase before anything is trained."""
+
+    text: str
+    phones: tuple[str, ...]
+    zipf: float  # of its rarest word: log10 of how often among 10^9 words; 0: not known
+    nearest: tuple[Confusable, ...]
+
+    @property
+    def syllables(self) -> int:
+        """Vowels, each of them the middle of a syllable."""
+        return sum(phone in VOWELS for phone in self.phones)
+
+    def concerns(self) -> list[str]:
+        """What speaks against it, a sentence each."""
+        found = []
+        if self.syllables < FEW_SYLLABLES:
+            found.append(
+                f"{_syllables(self.syllables)} can be heard in other speech by chance; 'hey' "
+                "before it helps"
+            )
+        if self.syllables > MANY_SYLLABLES:
+            found.append(f"{_syllables(self.syllables)} are many: people leave some out")
+        if self.zipf >= COMMON:
+            found.append(
+                f"its rarest word is said {10 ** (self.zipf - 3):.0f} times in a million: "
+                "each of them in a conversation may wake the device"
+            )
+        own = set(self.text.lower().split())
+        close = [
+            c.text for c in self.nearest if c.distance <= CLOSE and not own & set(c.text.split())
+        ]
+        if close:
+            found.append(f"nearly the same sounds: {', '.join(close)}")
+        return found
+
+    def lines(self) -> list[str]:
+        """All of it for people."""
+        near = ", ".join(f"{c.text} ({c.distance:.1f})" for c in self.nearest)
+        often = f"{10 ** (self.zipf - 3):.2g} in a million words" if self.zipf else "not known"
+        concerns = self.concerns()
+        overall = ("good", "it may do")[len(concerns)] if len(concerns) < 2 else "weak"
+        return [
+            f"phrase       {self.text}: {_syllables(self.syllables)}, {len(self.phones)} phones: "
+            f"{' '.join(self.phones)}",
+            f"how common   {often} (its rarest word)",
+            f"sounds like  {near or 'nothing near'}",
+            *(f"concern      {concern}" for concern in concerns),
+            f"in all       {overall}",
+        ]
+
+
+def _syllables(count: int) -> str:
+    return "1 syllable" if count == 1 else f"{count} syllables"
+
+
+def check_language(language: str) -> None:
+    """LanguageError, by name, where no voice here speaks a language."""
+    if language not in LANGUAGES:
+        raise LanguageError(
+            f"--lang: given '{language}': no voice here speaks it yet; allowed: "
+            f"{', '.join(LANGUAGES)}; of recordings by people `wakestate train` learns any language"
+        )
+
+
+def assess(text: str) -> Phrase:
+    """What is known of a phrase. PhraseError where no voice can say it."""
+    check_speakable("phrase", text)
+    spoken = re.sub(r"[^\w' ]", " ", text).lower()
+    phones = pronounce(spoken)
+    zipf = min(wordfreq.zipf_frequency(word, "en") for word in spoken.split())
+    nearest = tuple(confusables(spoken, NEAREST)) if len(phones) > 1 else ()
+    return Phrase(text, phones, zipf, nearest)
+
+
+def name_of(text: str) -> str:
+    """A word file's name for a phrase: "Hey Jupiter!" is hey_jupiter."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    return name if name[:1].isalpha() else f"word_{name}".rstrip("_")
