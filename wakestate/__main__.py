@@ -29,6 +29,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Build and listen": (
         program.run,
         program.emulate,
+        program.listen,
         program.qemu,
         program.build,
         program.size,

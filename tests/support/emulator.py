@@ -32,6 +32,7 @@ USAGE = [
     (["--state", "", "x"], f"allowed: {STATES}".encode()),
     (["--state", "player=music,player=idle", "x"], f"allowed: {STATES}".encode()),
     (["--state"], b"--state: needs a value"),
+    (["--near", "0", "x"], b"--near needs a number from 1 to 32767, given '0'"),
     (["--verbose", "x"], b"--verbose: unknown option; allowed: --state"),
     (["x", "--scores"], b"--scores: options come before the files"),
     (["--change", "x:player=music", "x"], b"SECONDS:STATE"),

@@ -164,3 +164,66 @@ def fuzz(frames: int, seed: int, codec: str) -> Printed:
         f"WRONG accepted        {counts.wrong:10}",
     )
     return Printed("\n".join(lines), asdict(counts), 0 if counts.good else 1)
+
+
+@gateway.command(
+    epilog="Example: wakestate gateway wyoming --word alexa --host 127.0.0.1 --port 10400"
+)
+@options.words
+@options.model
+@options.verifier
+@options.state
+@click.option("--host", default="127.0.0.1", show_default=True, help="To listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=10400, show_default=True)
+@click.option(
+    "--post",
+    metavar="URL",
+    help="Of the verifier's service: only what it accepts is a detection.",
+)
+@click.option(
+    "--key-file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Its first line is the key for the service.",
+)
+@click.option(
+    "--two-stage",
+    is_flag=True,
+    help="Let the detector wake more readily on --word: at the thresholds in verifier.json.",
+)
+@options.needs("serve")
+def wyoming(
+    words: Sequence[WordFile],
+    model: Path | None,
+    verifier: Path | None,
+    state: str | None,
+    post: str | None,
+    key_file: Path | None,
+    two_stage: bool,
+    host: str,
+    port: int,
+) -> None:
+    """Detect words for clients of the Wyoming protocol, such as Home Assistant.
+
+    Processes each client's sound in an emulator of its own. The protocol has neither keys nor
+    encryption: listen where all clients are trusted.
+    """
+    import asyncio
+
+    from wakestate.commands.program import Programs
+    from wakestate.verify.gateway import wyoming as service
+    from wakestate.verify.gateway.posting import Service, load_key
+
+    if post is None and (key_file is not None or two_stage):
+        raise click.UsageError("--key-file and --two-stage need a verifier: give --post URL")
+    if two_stage and len(words) > 1:
+        raise click.UsageError("--two-stage: a verifier knows one word; give one --word")
+    chosen = ["--state", state] if state is not None else []
+    if two_stage:
+        for text in sensitivity(words[0], model, verifier).texts():
+            chosen += ["--sensitivity", text]
+    programs = Programs("host", words, model)
+    programs.build("emulator")
+    url = Service(post, load_key(key_file) if key_file else None) if post is not None else None
+    engine = service.Engine([word.load() for word in words], programs.emulator, chosen, url)
+    asyncio.run(service.serve(engine, host, port, lambda text: print(text, flush=True)))

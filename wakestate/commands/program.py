@@ -190,6 +190,59 @@ def _sample(programs: Programs) -> str:
     return samples[0]
 
 
+@click.command(epilog="Example: wakestate listen --word alexa --near 60 --out clips")
+@options.words
+@options.model
+@options.state
+@click.option(
+    "--device", metavar="NAME|NUMBER", help="The microphone.  [default: that of the system]"
+)
+@click.option("--devices", is_flag=True, help="List the microphones, and end.")
+@click.option(
+    "--sensitivity",
+    "sensitivities",
+    metavar="N",
+    multiple=True,
+    help='Off the thresholds, "N [WORD] [STATE]"; above 0 it wakes more readily.',
+)
+@click.option(
+    "--near",
+    type=options.POSITIVE,
+    metavar="N",
+    help="Show what comes within N of the threshold, too.",
+)
+@click.option(
+    "--out", type=options.FOLDER, metavar="FOLDER", help="Keep clips there, for training."
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many.")
+def listen(words: Sequence[WordFile], model: Path | None, devices: bool, **given: Any) -> None:
+    """Detect words in the sound of this computer's microphone, live.
+
+    Prints each wake: to a terminal, with a meter of level and probability, else as a line of JSON.
+    Ctrl-C ends it. With --out the sound of each wake, and of near misses, is kept as a data
+    folder: listen to the clips and set kind and label of those that are the word to its name, then
+    `wakestate train --also FOLDER` learns from them.
+    """
+    from wakestate.boards import listening
+
+    if devices:
+        print(listening.microphones())
+        return
+    programs = Programs("host", words, model)
+    programs.build("emulator")
+    chosen = [*(["--state", given["state"]] if given["state"] is not None else [])]
+    for sensitivity in given["sensitivities"]:
+        chosen += ["--sensitivity", sensitivity]
+    chosen += ["--near", str(given["near"])] if given["near"] else []
+    listening.listen(
+        programs.emulator,
+        chosen,
+        given["device"],
+        clips=given["out"],
+        seconds=given["seconds"],
+    )
+
+
 @click.command(epilog="Example: wakestate build --board mps2-an386 --word alexa --word computer")
 @options.words
 @options.model

@@ -32,6 +32,9 @@ static const char usage[] =
     "                          the order of time\n"
     "  --sensitivity \"N [WORD] [STATE]\"  N off the thresholds of all words or of WORD, in all\n"
     "                          states or where STATE is so; may be repeated\n"
+    "  --near N                print near misses, too: scores that come within N of the "
+    "threshold,\n"
+    "                          and do not wake\n"
     "  --scores                print the score of every network step, too\n"
     "  --name NAME             what the file is called in what is printed\n"
     "  --json, --table         print this, whatever stdout is\n"
@@ -280,7 +283,23 @@ static int help(void) {
 static bool takes_value(const char *option) {
     return strcmp(option, "--state") == 0 || strcmp(option, "--change") == 0 ||
            strcmp(option, "--uplink") == 0 || strcmp(option, "--name") == 0 ||
-           strcmp(option, "--sensitivity") == 0;
+           strcmp(option, "--sensitivity") == 0 || strcmp(option, "--near") == 0;
+}
+
+/* Of all words. */
+static bool set_near(const char *given, settings *options, ws_text *problem) {
+    const char *rest = given;
+    const uint32_t near_miss = ws_number_in(&rest, INT16_MAX);
+    if (near_miss == 0 || *rest != '\0') {
+        ws_text_add(problem, "--near needs a number from 1 to 32767, given '");
+        ws_text_escaped(problem, given);
+        ws_text_char(problem, '\'');
+        return false;
+    }
+    for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
+        options->words.configs[word].near_miss = (int16_t)near_miss;
+    }
+    return true;
 }
 
 /* False, with `problem`, when the value is not one of the option's. */
@@ -290,6 +309,7 @@ static bool set_option(settings *options, const char *option, const char *value,
     if (strcmp(option, "--sensitivity") == 0) {
         return ws_sensitivity_set(&options->words, value, problem);
     }
+    if (strcmp(option, "--near") == 0) return set_near(value, options, problem);
     *(strcmp(option, "--name") == 0 ? &options->name : &options->uplink) = value;
     return true;
 }
@@ -343,7 +363,7 @@ int ws_program(int argc, const char *const *argv) {
         } else if (!takes_value(option)) {
             return complain(option,
                             "unknown option; allowed: --state, --change, --sensitivity, "
-                            "--scores, --name, --json, --table, --uplink, --help",
+                            "--near, --scores, --name, --json, --table, --uplink, --help",
                             STATUS_USAGE);
         } else if (++i == argc) {
             return complain(option, "needs a value; see --help", STATUS_USAGE);
