@@ -124,7 +124,7 @@ LIST, SIZE = ("word", "list"), ("board", "list")
 
 def test_stages_are_done_once_and_what_fails_is_said(tmp_path: Path) -> None:
     out = io.StringIO()
-    stages = [Stage("one", LIST, 2.0), Stage("two", ("word", "list", "--colour"), 2.0)]
+    stages = [Stage("one", LIST, 2.0), Stage("two", ("word", "list", "--none"), 2.0)]
     with pytest.raises(StageError, match=r"two: No such option.*all of it is in .*new\.log") as e:
         run_stages(stages, tmp_path, out)
     assert e.value.status == 2
