@@ -16,7 +16,7 @@ from wakestate.bench.stack import POINTED, Stack, Worst
 from wakestate.boards.building import build
 from wakestate.boards.run import QEMU, capture
 from wakestate.boards.schema import Board, board_names, load_board
-from wakestate.convert.compile.emit import compile_model
+from wakestate.convert.compile.emit import compile_model, emit_for_make
 from wakestate.convert.compile.names import model_name
 from wakestate.convert.emit import compile_word
 from wakestate.convert.graph.errors import ConvertError
@@ -166,7 +166,10 @@ def _measure_model(subject: Model, board: Board) -> Report:
     """Rows of a compiled model: what its steps cost, and a run."""
     try:
         kernels = "dsp-wide" if subject.wide else board.kernels
-        compiled = compile_model(subject.tflite, subject.name, kernels, stream=subject.stream)
+        generated = Path("build/generated/compiled") / subject.name / kernels
+        compiled = emit_for_make(
+            subject.tflite, subject.name, kernels, generated, stream=subject.stream
+        )
     except ConvertError as error:
         raise BenchError(str(error)) from None
     steps = {step.name: step.macs for step in compiled.program.steps if step.traced}

@@ -38,7 +38,11 @@ SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 	-DWS_CHECKED
 endif
 
-object = $(patsubst %.c,$(OUT)/obj/%.o,$(1))
+# What knows nothing of a word or a model is compiled once for a board, with its usual flags.
+FIXED := $(addprefix firmware/,$(addprefix platform/,cortex-m/% posix/% semihosting/%) \
+	programs/common/text.c programs/common/wav.c test/count.c test/records.c)
+FIXED_OUT := $(if $(SANITIZE)$(EXTRA_CFLAGS),$(OUT)/fixed,$(BOARD_OUT))/obj
+object = $(foreach c,$(1),$(if $(filter $(FIXED),$(c)),$(FIXED_OUT),$(OUT)/obj)/$(c:.c=.o))
 
 ifeq ($(BOARD_KIND),host)
 MACHINE := firmware/platform/posix/posix.c
@@ -60,9 +64,11 @@ $(OUT)/obj/generated/%.pic.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -O3 -fPIC -c $< -o $@
 $(OUT)/obj/generated/%.o: $$(GENERATED)/%.c $$(BUILT_BY)
 	$(COMPILE) -c $< -o $@
+$(FIXED_OUT)/%.o: $(ROOT)%.c $(ROOT)firmware/rules.mk $(BOARD_OUT)/board.mk
+	$(COMPILE) -c $< -o $@
 $(OUT)/obj/%.pic.o: $(ROOT)%.c $$(BUILT_BY)
 	$(COMPILE) -O3 -fPIC -c $< -o $@
 $(OUT)/obj/%.o: $(ROOT)%.c $$(BUILT_BY)
 	$(COMPILE) -c $< -o $@
 
--include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(OUT)/obj $(FIXED_OUT) -name '*.d' 2>/dev/null)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -140,6 +141,16 @@ def emit_model(
     compiled = compile_model(path, name, kernels, stream=stream)
     copied = included(compiled.files.values()) if copies else {}
     return compiled, write_files(out, {**compiled.files, **copied})
+
+
+def emit_for_make(
+    path: Path, name: str, kernels: Kernels, out: Path, *, stream: bool = False
+) -> Compiled:
+    """The same for firmware/compile.mk with GENERATED=`out`, which then starts no Python for it."""
+    compiled, _ = emit_model(path, name, kernels, out, stream=stream, copies=False)
+    shutil.copyfile(path, out / ".model")
+    (out / ".stamp").touch()
+    return compiled
 
 
 def program_values(

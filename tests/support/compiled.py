@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -19,7 +18,7 @@ from wakestate.boards import building
 from wakestate.boards.compiled import run_compiled
 from wakestate.boards.schema import load_board
 from wakestate.boards.vectors import Results
-from wakestate.convert.compile.emit import emit_model
+from wakestate.convert.compile.emit import emit_for_make
 from wakestate.convert.graph.tflite_graph import read_model
 
 Bytes = NDArray[np.integer]  # int8 or uint8, int16 or int32 at some ends
@@ -39,9 +38,6 @@ class Compiled:
         return run_compiled(load_board(self.board), self.program, sequences)
 
 
-#: Of each folder of builds the objects of its first one: what knows nothing of the model is the
-#: same in all.
-_FIRST: dict[Path, Path] = {}
 #: A folder for each of pytest's processes: they build side by side.
 FOLDER = Path("build/compiled-tests") / os.environ.get("PYTEST_XDIST_WORKER", "one")
 
@@ -58,16 +54,6 @@ def prepare(board: str) -> None:
     make(f"build/boards/{board}/board.mk", f"BOARD={board}", "NAME=none", lock=building.LOCK)
 
 
-def _share_objects(folder: Path, objects: Path) -> None:
-    """Newer than the headers of the model, so that make leaves them alone."""
-    first = _FIRST.setdefault(folder, objects)
-    for path in first.rglob("*.o") if first != objects else ():
-        target = objects / path.relative_to(first)
-        if "generated" not in target.parts and path.name != "compiled.o":
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-
-
 @lru_cache
 def build(
     path: Path, board: str, *, stream: bool = False, sanitize: bool = False, kernels: str = ""
@@ -77,14 +63,10 @@ def build(
     folder = FOLDER / f"{board}{kernels}{'-sanitize' if sanitize else ''}"
     name = path.stem + ("_stream" if stream else "")
     out, generated = folder / name, ROOT / folder / name / "c"
-    # What compile.mk would start a Python for; .model and .stamp tell it that it is done.
     kind: Any = kernels or load_board(board).kernels
-    emit_model(path, name, kind, generated, stream=stream)
-    shutil.copy(path, generated / ".model")
-    (generated / ".stamp").touch()
-    _share_objects(folder, ROOT / out / "obj")
+    emit_for_make(path, name, kind, generated, stream=stream)
     command = ["all", f"BOARD={board}", f"TFLITE={path}", f"NAME={name}"]
-    command += [f"OUT={out}", f"GENERATED={out / 'c'}"]
+    command += [f"OUT={out}", f"GENERATED={out / 'c'}", f"FIXED_OUT={folder / 'obj'}"]
     command += ["STREAM=yes"] if stream else []
     # Quick to compile, and nothing is optimized away before it is checked; the boards have -O2.
     command += ["SANITIZE=1", "EXTRA_CFLAGS=-O0"] if sanitize else []
