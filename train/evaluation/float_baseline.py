@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.train.evaluation.device import BARRED, Device
-from wakestate.train.model.saved import load_model
 from wakestate.words import Word
 
 FLOAT = "float, whole window"
@@ -39,6 +38,7 @@ class FloatBaseline:
         import wakestate.train.model.network  # noqa: F401  # the layers that files of models name
         from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
         from wakestate.train.learning.learner import FEATURE_SCALE
+        from wakestate.train.model.saved import load_model
 
         self.word, self._device = word, device
         self._model: Any = load_model(keras_file)
