@@ -27,7 +27,7 @@ from wakestate.files import make_folder, write_atomically
 
 BLOCK = RATE // 20  # samples read at once
 _AROUND_S = 0.5  # of a clip, before and after the word
-_MEMORY_S = 10  # of sound that is kept for clips
+_MEMORY_S = 10  # of sound that is saved for clips
 _METER_DB = 60  # from full scale down
 _METER = 20  # columns
 _COLUMNS = ("path", "split", "kind", "label", "speaker", "seconds", "text", "source", "licence")
@@ -77,7 +77,7 @@ def _sounddevice() -> Any:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Detection:
     """A wake or a near miss: the emulator's line, and the sound around it, s16le at RATE."""
 
     line: dict[str, Any]
@@ -98,18 +98,18 @@ class Clips:
             with self._manifest.open(newline="", encoding="utf-8") as file:
                 self._rows = list(csv.reader(file))[1:]
 
-    def keep(self, heard: Heard) -> Path:
+    def keep(self, detection: Detection) -> Path:
         """Write one clip and its row; its file."""
-        what = "wakes" if heard.line["type"] == "wake" else "near_misses"
+        what = "wakes" if detection.line["type"] == "wake" else "near_misses"
         name = f"train/{what}/{len(self._rows) + 1:05}.wav"
         made = io.BytesIO()
         with wave.open(made, "wb") as file:
             file.setparams((1, 2, RATE, 0, "NONE", ""))
-            file.writeframes(heard.pcm)
+            file.writeframes(detection.pcm)
         make_folder((self._out / name).parent)
         write_atomically(self._out / name, made.getvalue())
-        seconds = f"{len(heard.pcm) / 2 / RATE:.3f}"
-        source = f"{heard.line['type']}, p {heard.line['p']:.4f}"
+        seconds = f"{len(detection.pcm) / 2 / RATE:.3f}"
+        source = f"{detection.line['type']}, p {detection.line['p']:.4f}"
         self._rows.append([name, "train", "speech", "speech", "me", seconds, "", source, "own"])
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([_COLUMNS, *self._rows])
@@ -128,7 +128,7 @@ class Listener:
         self,
         program: Path,
         options: Sequence[str],
-        on_event: Callable[[Heard], None],
+        on_event: Callable[[Detection], None],
         on_level: Callable[[float, float], None] = lambda dbfs, p: None,
     ) -> None:
         self._call = [str(program), *options, "--json", "--scores", "--name", "live", "--", "-"]
@@ -195,7 +195,7 @@ class Listener:
             ends_s = (event["start"] - _AROUND_S, event["t"] + _AROUND_S)
             samples = [round(s * RATE) - self._first for s in ends_s]
             first, last = (2 * max(sample, 0) for sample in samples)
-            self._on_event(Heard(event, bytes(self._pcm[first:last])))
+            self._on_event(Detection(event, bytes(self._pcm[first:last])))
 
 
 def meter(dbfs: float, probability: float) -> str:
@@ -216,13 +216,13 @@ def listen(
 
     Wakes and near misses are lines on stdout, for a terminal with a meter, else JSON.
     """
-    kept = Clips(clips) if clips else None
+    saved = Clips(clips) if clips else None
     metered = sys.stdout.isatty()
     stopped = threading.Event()
 
-    def show(heard: Heard) -> None:
-        path = kept.keep(heard) if kept else None
-        line = heard.line
+    def show(detection: Detection) -> None:
+        path = saved.keep(detection) if saved else None
+        line = detection.line
         if not metered:
             print(json.dumps({**line, **({"clip": str(path)} if path else {})}), flush=True)
             return

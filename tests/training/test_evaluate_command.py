@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import subprocess
@@ -15,10 +16,14 @@ import pytest
 
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
+from wakestate.__main__ import main
+from wakestate.convert import operating_points
 from wakestate.convert.manifest import check_manifest, never_fires, set_thresholds
 from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import OURS
+from wakestate.train.evaluation.document import Evaluated
+from wakestate.train.evaluation.operating_points import operating_points as made_points
 
 #: The names of the rows that the command below gives.
 SOUNDS = ["clean", "noise 10 dB", "noise 0 dB", "music 0 dB"]
@@ -106,10 +111,80 @@ def test_the_command_sets_the_thresholds_and_nothing_else(ran: Ran) -> None:
     assert wrong[0]["shipped"]["threshold"] == manifest.thresholds["player=idle"]
     assert wrong[1]["shipped"]["threshold"] == manifest.thresholds["player=music"]
     assert set(manifest.thresholds.values()) != {never_fires(TOY.word)}
-    assert {p.name: p.read_bytes() for p in model.iterdir() if p.name != "model.json"} == {
+    written = {"model.json", operating_points.NAME}
+    assert {p.name: p.read_bytes() for p in model.iterdir() if p.name not in written} == {
         p.name: p.read_bytes() for p in TOY.folder.iterdir() if p.name != "model.json"
     }
     assert (model / "model.json").read_bytes() != (TOY.folder / "model.json").read_bytes()
+
+
+def test_operating_points_are_those_of_the_rows(ran: Ran) -> None:
+    """As if the half minute without the word had been hours."""
+    found = copy.deepcopy(ran.found)
+    for row in found["rows"]:
+        row["hours"] *= 1000
+        row["curve"] = [(rate / 1000, missed, at) for rate, missed, at in row["curve"]]
+    points = made_points(Evaluated.model_validate(found), "model")
+    rows = {row["condition"]["name"]: row for row in found["rows"]}
+    for state, curve in points.states.items():
+        streams = [rows["clean"]] if state == "player=idle" else [rows[n] for n in curve.conditions]
+        assert curve.hours == pytest.approx(sum(row["hours"] for row in streams), abs=1e-3)
+        assert len(curve.points) > 2
+        for point in curve.points:
+            assert point.low <= point.false_accepts / curve.hours <= point.high
+            accepts, missed = 0, []
+            for name in curve.conditions:
+                at = [p for p in rows[name]["curve"] if p[2] <= point.threshold][-1]
+                accepts += round(at[0] * rows[name]["hours"]) if rows[name] in streams else 0
+                missed.append(at[1])
+            assert point.false_accepts == accepts <= 20 * curve.hours
+            assert point.missed == pytest.approx(missed, abs=1e-4)
+
+
+def test_sensitivity_shows_and_sets_thresholds(
+    ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(ran.folder / "model", model)
+    manifest = check_manifest(model, TOY.word)
+    points = operating_points.read(model, manifest)
+    assert (points.word, points.clips, set(points.states)) == ("toy", 7, set(TOY.word.states))
+    for state, threshold in manifest.thresholds.items():
+        assert points.states[state].within(0.5).threshold == threshold
+    call = ["word", "sensitivity", "--word", str(TOY.word_path), "--model", str(model), "--rate"]
+    assert main([*call, "20", "--state", "player=music", "--json", "--set"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["points"]
+    music = points.states["player=music"].within(20)
+    assert (row["threshold"], row["false_accepts"]) == (music.threshold, music.false_accepts)
+    assert row["sensitivity"] == manifest.thresholds["player=music"] - music.threshold
+    now = check_manifest(model, TOY.word).thresholds
+    assert now == {**manifest.thresholds, "player=music": music.threshold}
+
+
+def test_operating_points_of_another_model_are_refused(
+    ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(ran.folder / "model", model)
+    path = model / operating_points.NAME
+    call = ["word", "sensitivity", "--word", str(TOY.word_path), "--model", str(model)]
+    good = path.read_text()
+    identity = operating_points.identity(check_manifest(model, TOY.word))
+    for content, problem in (
+        (good.replace(identity, "0" * 64), "is of other networks"),
+        (good.replace('"player=music":', '"player=drums":'), "states: not those of model.json"),
+        (good.replace('"seed": 4', '"seed": "x"'), "seed: Input should be a valid integer"),
+        (good[: len(good) // 2], "Invalid JSON"),
+    ):
+        path.write_text(content)
+        assert main(call) == 1
+        err = capsys.readouterr().err
+        assert problem in err and err.startswith(str(path)) and err.count("\n") == 1
+    path.unlink()
+    assert main(call) == 1
+    assert (
+        "no such file; `wakestate evaluate --set-thresholds` writes it" in capsys.readouterr().err
+    )
 
 
 def test_clips_of_false_accepts_and_a_short_evaluation(ran: Ran, sounds: Path) -> None:

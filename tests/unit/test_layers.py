@@ -31,6 +31,7 @@ ORDER = (
     "train/evaluation",
     "train/report",
     "train/experiments",
+    "train/newword",
     "verify/protocol",
     "verify/service",
     "verify/gateway",

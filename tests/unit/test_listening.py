@@ -63,7 +63,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, sound: bytes, late: bool = False) -> N
 def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path) -> None:
     out = subprocess.run([program, "--json", SAMPLE], capture_output=True, check=True).stdout
     expected = [json.loads(line) for line in out.splitlines()]
-    found: list[listening.Heard] = []
+    found: list[listening.Detection] = []
     levels: list[tuple[float, float]] = []
     sound = pcm()
     blocks = [sound[at : at + 1600] for at in range(0, len(sound), 1600)]
@@ -71,18 +71,20 @@ def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path)
         program, [], found.append, lambda dbfs, p: levels.append((dbfs, p))
     )
     listener.run(blocks)
-    assert [heard.line["t"] for heard in found] == [line["t"] for line in expected]
+    assert [detection.line["t"] for detection in found] == [line["t"] for line in expected]
     assert len(levels) == len(blocks)
     assert all(-91 < dbfs <= 0 and 0 <= p <= 1 for dbfs, p in levels)
-    for heard in found:  # from half a second before the word
-        first = round((heard.line["start"] - 0.5) * 16000)
-        assert heard.pcm == sound[2 * first : 2 * first + len(heard.pcm)]
-        assert len(heard.pcm) / 32000 == pytest.approx(heard.line["t"] - heard.line["start"] + 1)
+    for detection in found:  # from half a second before the word
+        first = round((detection.line["start"] - 0.5) * 16000)
+        assert detection.pcm == sound[2 * first : 2 * first + len(detection.pcm)]
+        assert len(detection.pcm) / 32000 == pytest.approx(
+            detection.line["t"] - detection.line["start"] + 1
+        )
 
     for run in range(2):  # the second goes on in the folder
         clips = listening.Clips(tmp_path)
-        for heard in found:
-            clips.keep(heard)
+        for detection in found:
+            clips.keep(detection)
         with (tmp_path / "manifest.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == (run + 1) * len(found)
@@ -93,10 +95,10 @@ def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path)
 
 def test_near_misses_are_kept_apart(program: Path, tmp_path: Path) -> None:
     """With thresholds that nothing reaches."""
-    found: list[listening.Heard] = []
+    found: list[listening.Detection] = []
     options = ["--sensitivity", "-20000", "--near", "20200"]
     listening.Listener(program, options, found.append).run([pcm()])
-    assert len(found) > 1 and {heard.line["type"] for heard in found} == {"near"}
+    assert len(found) > 1 and {detection.line["type"] for detection in found} == {"near"}
     path = listening.Clips(tmp_path).keep(found[0])
     assert path == tmp_path / "train/near_misses/00001.wav"
 
@@ -124,7 +126,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, program: Path
     with pytest.raises(BoardError, match=r"pip install 'wakestate\[audio\]'"):
         listening.microphones()
     with pytest.raises(BoardError, match="unknown option"):
-        listening.Listener(program, ["--loud"], lambda heard: None).run([bytes(3200)] * 20)
+        listening.Listener(program, ["--loud"], lambda detection: None).run([bytes(3200)] * 20)
 
 
 def test_the_meter() -> None:

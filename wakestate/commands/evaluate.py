@@ -175,8 +175,9 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     installed: clean, in noise, in every device state; near misses; input levels; states told
     wrongly. Writes OUT/evaluate.json.
     """
-    from wakestate.convert import manifest
+    from wakestate.convert import manifest, operating_points
     from wakestate.train.data.manifest import find_manifest
+    from wakestate.train.evaluation.operating_points import operating_points as found_points
 
     loaded, model = word.load(), given["model"] or word.model
     if set_thresholds:  # ten minutes' work should not end in a refusal
@@ -188,6 +189,8 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     measured = _measure(given, word, loaded, library, chosen)
     if set_thresholds:
         manifest.set_thresholds(model, loaded, measured.thresholds)
+        of = operating_points.identity(manifest.read_manifest(model))
+        operating_points.write(model, found_points(measured, of))
         meant = loaded.detector.false_accepts_per_hour
         print(f"thresholds at {meant:g} FA/h written to {model / 'model.json'}")
     elif min(r.ships.threshold for r in measured.rows) >= manifest.never_fires(loaded):

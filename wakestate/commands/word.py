@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from wakestate import tables
 from wakestate.commands import options
 from wakestate.commands.new_word import new
 from wakestate.commands.options import WordFile
@@ -19,7 +20,7 @@ from wakestate.tables import Printed
 
 @click.group()
 def word() -> None:
-    """Wake words: new, list, confusables, lengths."""
+    """Wake words: new, list, confusables, lengths, sensitivity."""
 
 
 @word.command("list", epilog="Example: wakestate word list")
@@ -122,6 +123,83 @@ def lengths(
     lines += [f"{share:4} %  {seconds:.2f} s" for share, seconds in shorter.items()]
     rows = [{"percent": share, "seconds": round(s, 4)} for share, s in shorter.items()]
     return Printed("\n".join(lines), {"recordings": len(found), "shorter": rows})
+
+
+@word.command(epilog="Example: wakestate word sensitivity --word alexa --rate 0.25")
+@options.word
+@options.model
+@click.option(
+    "--rate",
+    "rates",
+    type=click.FloatRange(0.01, 20),
+    multiple=True,
+    default=(4.0, 1.0, 0.5, 0.25, 0.1),
+    show_default=True,
+    metavar="FA/H",
+    help="False accepts an hour (repeat it).",
+)
+@options.state
+@click.option(
+    "--set",
+    "write",
+    is_flag=True,
+    help="Write the thresholds of the one --rate into MODEL/model.json, of all states or --state.",
+)
+@options.table
+def sensitivity(
+    word: WordFile, model: Path | None, rates: tuple[float, ...], state: str | None, write: bool
+) -> Printed:
+    """What other thresholds would give: false wakes and misses, in each device state.
+
+    `sensitivity` is what a device at the thresholds of model.json takes for it at run time:
+    ws_config, --sensitivity of `wakestate listen`, or the command of that name on the serial port.
+    """
+    from wakestate.convert import manifest, operating_points
+
+    loaded, folder = word.load(), model or word.model
+    shipped = manifest.check_manifest(folder, loaded).thresholds
+    points = operating_points.read(folder, manifest.read_manifest(folder))
+    if state is not None and state not in points.states:
+        raise click.UsageError(f"--state: given '{state}'; allowed: {', '.join(points.states)}")
+    chosen = {s: c for s, c in points.states.items() if state in (None, s)}
+    if write and len(rates) != 1:
+        raise click.UsageError("--set: which one? give --rate once")
+    rows = [
+        _operating_point(s, rate, curve, shipped[s])
+        for s, curve in chosen.items()
+        for rate in rates
+    ]
+    if write:
+        found = {row["state"]: row["threshold"] for row in rows}
+        manifest.set_thresholds(folder, loaded, {**shipped, **found})
+        print(f"{folder / 'model.json'}: {len(found)} thresholds set", file=sys.stderr)
+    shown = [
+        {
+            "state": row["state"],
+            "FA/h, meant": f"{row['rate']:g}",
+            "threshold": row["threshold"],
+            "sensitivity": row["sensitivity"],
+            "FA/h, counted": f"{row['false_accepts'] / row['hours']:.2f}",
+            "95 % interval": f"{row['low']:.2f} .. {row['high']:.2f}",
+            "missed, %": f"{100 * sum(row['missed'].values()) / len(row['missed']):.1f}",
+        }
+        for row in rows
+    ]
+    about = f"misses: of {points.clips} recordings, the mean over each state's conditions (--json)"
+    return Printed(f"{tables.text(shown)}\n{about}", {"clips": points.clips, "points": rows})
+
+
+def _operating_point(state: str, rate: float, curve: Any, shipped: int) -> dict[str, Any]:
+    point = curve.within(rate)
+    return {
+        "state": state,
+        "rate": rate,
+        "threshold": point.threshold,
+        "sensitivity": shipped - point.threshold,
+        "hours": curve.hours,
+        **point.model_dump(include={"false_accepts", "low", "high"}),
+        "missed": dict(zip(curve.conditions, point.missed, strict=True)),
+    }
 
 
 word.add_command(new)
