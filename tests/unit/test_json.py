@@ -19,8 +19,8 @@ from wakestate.commands.options import subprocess_stdout, table
 from wakestate.tables import Printed
 
 TABLES = """size, compile, evaluate, word list, word confusables, word lengths, word sensitivity,
-data synthesize, data benchmark, model compare, model variants, model endpoints, model experiment, board list,
-board budget, bench run, bench diff, bench host, bench model, bench size, bench stack,
+data synthesize, data benchmark, model compare, model variants, model endpoints,
+model experiment, board list, board budget, bench run, bench diff, bench host, bench model, bench size, bench stack,
 verifier measure, verifier compare, verifier experiment, gateway fuzz, service bench"""
 
 
