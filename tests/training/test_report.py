@@ -20,6 +20,7 @@ from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import SCHEMA_VERSION, Evaluated, read, write
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import comparison
+from wakestate.train.newword.outcome import outcome
 from wakestate.train.report.page import join, write_report
 from wakestate.train.report.tables import BY_NAME, tables
 
@@ -355,6 +356,34 @@ def test_a_short_evaluation_has_a_page(found: Evaluated, tmp_path: Path) -> None
     page = write_report(TOY.word, TOY.folder, results, tmp_path, tmp_path / "none", []).read_text()
     assert page.count("Left out: this is the short evaluation.") == 2 and 'id="bands"' not in page
     assert "20 by 5 voices, 20 of them synthesized clips" in page
+
+
+def test_what_to_expect_of_a_new_word_is_said_in_words(found: Evaluated) -> None:
+    (one,) = found.confusables
+    itself = {"phrase": TOY.word.phrase, "fired": {OURS: {"shipped": 10}}}
+    clips = {"source": "clip", "tries": 5, "fired": {OURS: {"shipped": 2}}}
+    found.confusables = [one.model_copy(update=itself), one, one.model_copy(update=clips)]
+    found.half_hours = [1.0, 1.5]
+    text = outcome(TOY.word, found, short=False, judged=False)
+    lines = text.splitlines()
+    assert lines[0].endswith(
+        "20 recordings by 5 synthetic voices that training never read; 2.5 h of sound without it"
+    )
+    assert [line.split("  ")[0] for line in lines[3:6]] == [
+        "clean",
+        "noise 0 dB",
+        "music, SER 0 dB",
+    ]
+    assert re.search(r"^music, SER 0 dB +30.0 \[15.0, 60.0\] +0.75 \[0.10, 2.00\]$", text, re.M)
+    assert "Phrases that fool it: toil & boil (20 %)\n" in text  # 1 of 10 and 2 of 5
+    assert "Woke it without the word: a <toy> in the shop" in text
+    assert "no person has said it yet" in text and "name more of them" in text
+    assert "2.5 h cannot tell 0.5 false wakes an hour from 2.0" in text
+    assert "`--recipe standard`" in outcome(TOY.word, found, short=True, judged=True)
+    found.half_hours, found.confusables, found.false_accepts = [9.0, 9.0], [], []
+    found.rows = found.rows[:2]
+    text = outcome(TOY.word, found, short=False, judged=True)
+    assert "by 5 people;" in text and "fool" not in text and "nothing that is known" in text
 
 
 def test_only_people_are_called_people(found: Evaluated) -> None:

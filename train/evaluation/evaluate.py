@@ -170,6 +170,7 @@ def _identity(
         options.draws,
         absent,
         options.short,
+        options.near_misses,
         [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -62,6 +62,7 @@ class Options:
     also: tuple[Path, ...] = ()  # more data folders whose split is used
     short: bool = False  # no wrong states, levels, near misses; of long streams the sample
     set_thresholds: bool = False  # ship what is found here, not what is compiled in
+    near_misses: bool = False  # though it is short
 
 
 @dataclass
@@ -290,7 +291,7 @@ class Evaluation:
 
     def confusables(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
         """Scores of every near miss, and of the word said by the same voices; device idle."""
-        if self.options.short:
+        if self.options.short and not self.options.near_misses:
             return []
         recordings = spoken(self.trials, (self.word.phrase, *self.word.data.confusables))
         sounds = [("synthetic", phrase, pcms) for phrase, pcms in recordings.items()]

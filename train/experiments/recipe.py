@@ -115,7 +115,7 @@ class TrainRecipe(_Recipe):
 class _SpokenData(_Section):
     positives: Positive | None = Field(None, description="synthesized clips with the phrase")
     engines: str | None = None
-    recorded: Literal["yes", "few"] | None = None
+    recorded: Literal["yes", "some", "few"] | None = None
     benchmark: bool | None = Field(None, description="measure on its hours as well")
 
 

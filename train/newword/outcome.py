@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from wakestate import tables
 from wakestate.train.evaluation.cells import frr, label
 from wakestate.train.evaluation.device import OURS
-from wakestate.train.evaluation.document import Confusable, Evaluated, Row, State
+from wakestate.train.evaluation.document import Evaluated, Row, State
 from wakestate.words import Word
 
 FEW_HOURS = 6.0  # three false accepts at half of one an hour: fewer say little of a rate
 MANY_MISSES = 0.1
 FOOLED = 0.1  # of the tries
+SHOWN = 5  # false accepts
 
 
 def outcome(word: Word, found: Evaluated, *, short: bool, judged: bool) -> str:
@@ -31,7 +33,7 @@ def outcome(word: Word, found: Evaluated, *, short: bool, judged: bool) -> str:
         f'What to expect of "{word.phrase}": {found.positives} recordings by {voices} {who}; '
         f"{hours:.1f} h of sound without it"
     )
-    parts = [head, tables.text(_rows(word, found), left=1), *_fooled(found)]
+    parts = [head, tables.text(_rows(word, found), left=1), *_fooled(word, found)]
     return "\n\n".join([*parts, "What would help most:\n" + _help(word, found, short, judged)])
 
 
@@ -57,29 +59,27 @@ def _an_hour(state: State) -> str:
     return f"{rate:.2f} [{state.low:.2f}, {state.high:.2f}]"
 
 
-def _fooled(found: Evaluated) -> list[str]:
+def _fooled(word: Word, found: Evaluated) -> list[str]:
     """Phrases that wake it, and what did in the sound without the word."""
-    lines = []
-    fired = sorted(
-        (c for c in found.confusables if c.source != "recorded" and _share(c) > 0),
-        key=lambda c: (-_share(c), c.phrase),
-    )
-    own = next((c for c in fired if c.phrase == _phrase(found)), None)
-    named = [f"{c.phrase} ({100 * _share(c):.0f} %)" for c in fired if c is not own]
+    lines, shares = [], _shares(word, found)
     if found.confusables:
+        named = [f"{phrase} ({100 * share:.0f} %)" for phrase, share in shares if share]
         lines.append("Phrases that fool it: " + (", ".join(named) or "none of those tried"))
-    texts = dict.fromkeys(f.text or f.file for f in found.false_accepts)
+    texts = dict.fromkeys(accept.text or accept.file for accept in found.false_accepts)
     if texts:
-        lines.append("Woke it without the word: " + "; ".join(list(texts)[:5]))
+        lines.append("Woke it without the word: " + "; ".join(list(texts)[:SHOWN]))
     return ["\n".join(lines)] if lines else []
 
 
-def _phrase(found: Evaluated) -> str:
-    return found.confusables[0].phrase  # the word itself comes first
-
-
-def _share(confusable: Confusable) -> float:
-    return confusable.fired[OURS].get("shipped", 0) / max(confusable.tries, 1)
+def _shares(word: Word, found: Evaluated) -> list[tuple[str, float]]:
+    """Of each confusable phrase the share of the tries with a wake, the highest first."""
+    fired, tries = Counter[str](), Counter[str]()
+    for one in found.confusables:
+        if one.phrase != word.phrase:
+            fired[one.phrase] += one.fired[OURS].get("shipped", 0)
+            tries[one.phrase] += one.tries
+    shares = [(phrase, fired[phrase] / max(count, 1)) for phrase, count in tries.items()]
+    return sorted(shares, key=lambda share: (-share[1], share[0]))
 
 
 def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
@@ -107,7 +107,7 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
             f"a larger `--flash`, if there is room: misses are most in "
             f"{label(worst.condition.name)}"
         )
-    if any(_share(c) > FOOLED for c in found.confusables[1:]):
+    if any(share > FOOLED for _, share in _shares(word, found)):
         tips.append(
             "phrases that fool it: name more of them as [data] confusables in the word file"
         )

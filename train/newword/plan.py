@@ -13,8 +13,9 @@ from typing import Any
 
 from wakestate.train.artifacts import keep_config
 from wakestate.train.costs import (
-    HOURS,
+    DEV_HOURS,
     LOADING_S,
+    RECORDED_HOURS,
     VOICES_MB,
     cores,
     listening_s,
@@ -118,24 +119,24 @@ def plan(task: Task) -> Plan:
     given, stages = task.given, []
     if task.kokoro and not (task.downloads / VOICES).is_file():
         stages.append(Stage("voices", ("data", "voices", f"--downloads={task.downloads}"), 60))
-    few = given["recorded"] == "few"
-    lacks = _lacks(task.downloads, sources(few=few))
-    mb = megabytes(few) * len(lacks) // len({s.package for s in sources(few=few)})
+    recorded = sources(given["recorded"])
+    lacks = _lacks(task.downloads, recorded)
+    mb = megabytes(given["recorded"]) * len(lacks) // len({s.package for s in recorded})
     mb += VOICES_MB * (len(stages) > 0)
     stages.append(_synthesize(task))
     if given["recordings"]:
         stages.append(_import(task, "recordings"))
     if given["judge"]:
         stages.append(_import(task, "judge", "--dev", f"--others={task.data}"))
-    hours = HOURS[given["recorded"]]
+    hours = DEV_HOURS[given["recorded"]]
     if given["benchmark"]:
         command = ("data", "benchmark", f"--downloads={task.downloads}")
         stages.append(Stage("benchmark", command, 60 * MINUTES / cores()))
         mb += megabytes(table=TABLE) * bool(_lacks(task.downloads, sources(table=TABLE)))
-        hours += HOURS["benchmark"]
+        hours += DEV_HOURS["benchmark"]
     stages += [_train(task), _convert(task), _measure(task, hours)]
     stages.append(Stage("sample", ("data", "sample", task.of, f"--out={task.run}"), 3))
-    sound = 2 * 16000 * 3600 * (hours + 8 * (not few)) / 1e9  # decoded, train's as well
+    sound = 2 * 16000 * 3600 * (hours + RECORDED_HOURS[given["recorded"]]) / 1e9  # decoded
     disk = sound + given["amount"] * SCENES * SCENE_BYTES / 1e9 + 1.2 * mb / 1000
     return Plan(tuple(stages), mb, disk, "" if task.kokoro else without_kokoro(task.downloads))
 
@@ -147,8 +148,6 @@ def _lacks(downloads: Path, wanted: list[Source]) -> set[str]:
 
 
 def _synthesize(task: Task) -> Stage:
-    few = task.given["recorded"] == "few"
-    packages = len({source.package for source in sources(few=few)})
     share = KOKORO_SHARE if task.kokoro else 0.0
     return Stage(
         "synthesize",
@@ -160,7 +159,7 @@ def _synthesize(task: Task) -> Stage:
             f"--downloads={task.downloads}",
             *task.options("positives", "engines", "recorded", "seed"),
         ),
-        synthesis_s(2 * task.given["positives"], share, packages, few) / cores(),
+        synthesis_s(2 * task.given["positives"], share, task.given["recorded"]) / cores(),
     )
 
 
@@ -223,7 +222,7 @@ def measuring(task: Task) -> tuple[str, ...]:
         f"--data={task.beside('judge') if given['judge'] else task.data}",
         *(["--also=data/benchmark"] if given["benchmark"] else []),
         *task.options("draws", "seed"),
-        *(["--short"] if given["short"] else ["--no-peers", "--no-float"]),
+        *(["--short", "--near-misses"] if given["short"] else ["--no-peers", "--no-float"]),
     )
 
 

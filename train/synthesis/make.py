@@ -16,7 +16,7 @@ from pathlib import Path
 
 from wakestate.files import replaced, write_atomically
 from wakestate.tables import Printed
-from wakestate.train.costs import CLIP_S, PACKAGE_S, SOME_S, cores
+from wakestate.train.costs import CLIP_S, RECORDED_HOUR_S, RECORDED_HOURS, cores
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.parallel import in_parallel
@@ -44,7 +44,7 @@ class SynthesisConfig:
     seed: int = 1
     engines: tuple[str, ...] = ("espeak", "flite", "kokoro", "piper")
     downloads: Path = Path("downloads")
-    recorded: str = "yes"  # "few": the smallest packages alone; "no"
+    recorded: str = "yes"  # "some", "few": of some packages alone; "no"
 
 
 def engines(config: SynthesisConfig) -> list[Engine]:
@@ -86,7 +86,7 @@ def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
         text for text in phrases if text not in word.data.confusables
     ]
     lines = list(dict.fromkeys(write_script(word, cast, phrases, config.counts, config.seed)))
-    taken = sources(few=config.recorded == "few") if config.recorded != "no" else []
+    taken = sources(config.recorded) if config.recorded != "no" else []
     print(expected(cast, lines, {s.package for s in taken}, config), flush=True)
     debs = download(sorted({s.package for s in taken}), config.downloads / "packages")
     taken = [source for source in taken if source.package in debs]
@@ -124,11 +124,10 @@ def speakable(word: Word) -> str:
 def expected(cast: Cast, lines: list[Line], packages: set[str], config: SynthesisConfig) -> str:
     """What is to be done, in a line: downloads, clips, disk, minutes."""
     there = {p.name.partition("_")[0] for p in (config.downloads / "packages").glob("*.deb")}
-    few = config.recorded == "few"
-    to_download = megabytes(few) * len(packages - there) // max(len(packages), 1)
-    seconds = sum(CLIP_S.get(line.engine, 0.1) for line in lines) + (
-        SOME_S if few else PACKAGE_S
-    ) * len(packages)
+    amount = config.recorded if packages else "few"
+    to_download = megabytes(amount) * len(packages - there) // max(len(packages), 1)
+    seconds = sum(CLIP_S.get(line.engine, 0.1) for line in lines)
+    seconds += RECORDED_HOURS[config.recorded] * RECORDED_HOUR_S
     return (
         f"to do: {len(lines)} clips by {', '.join(e.name for e in cast.engines)}; "
         f"{len(packages)} packages of recorded sound, {to_download} MB of them to download; "

@@ -75,19 +75,21 @@ class Source:
         return self.package if self.speaker == "package" else "n/a"
 
 
-def sources(few: bool = False, table: Path = TABLE) -> list[Source]:
-    """All entries of the table; or some sound of the few small packages."""
+def sources(amount: str = "yes", table: Path = TABLE) -> list[Source]:
+    """All entries of the table; "some": of the packages with the most for their size; "few": a
+    little sound of small packages."""
     listed = tomllib.loads(table.read_text(encoding="utf-8"))
     every = [Source(**entry) for entry in listed["package"]]
-    if not few:
+    if amount == "yes":
         return every
-    return [replace(s, seconds=20.0, max_files=8) for s in every if s.package in listed["few"]]
+    taken = [s for s in every if s.package in listed[amount]]
+    return taken if amount == "some" else [replace(s, seconds=20.0, max_files=8) for s in taken]
 
 
-def megabytes(few: bool = False, table: Path = TABLE) -> int:
+def megabytes(amount: str = "yes", table: Path = TABLE) -> int:
     """What the packages of `sources` are to download, about."""
     listed = tomllib.loads(table.read_text(encoding="utf-8"))
-    return int(listed["few_megabytes" if few else "megabytes"])
+    return int(listed["megabytes" if amount == "yes" else f"{amount}_megabytes"])
 
 
 def download(packages: list[str], cache: Path) -> dict[str, Path]:

@@ -61,11 +61,11 @@ def data() -> None:
 @_downloads
 @click.option(
     "--recorded",
-    type=click.Choice(["yes", "few", "no"]),
+    type=click.Choice(["yes", "some", "few", "no"]),
     default="yes",
     show_default=True,
-    help="Take sound from Debian packages "
-    "(train/synthesis/recorded.toml); few: the smallest that have each kind.",
+    help="Take sound from Debian packages (train/synthesis/recorded.toml); some: of those with "
+    "the most hours for their size; few: a little of the smallest.",
 )
 @options.table
 @options.needs("synth")

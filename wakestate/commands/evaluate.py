@@ -59,6 +59,7 @@ _MEASURING: tuple[Callable[..., Any], ...] = (
     draws,
     echo,
     short,
+    click.option("--near-misses", is_flag=True, help="In a short evaluation, too."),
     click.option("--no-peers", is_flag=True, help="The device alone."),
     click.option(
         "--float",
@@ -104,7 +105,15 @@ def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
     rates = tuple(sorted({0.5, 0.1, loaded.detector.false_accepts_per_hour}, reverse=True))
     peers, keras = (False, None) if given["short"] else (not given["no_peers"], keras)
     return Options(
-        given["seed"], given["draws"], ratios, rates, peers, keras, given["also"], given["short"]
+        given["seed"],
+        given["draws"],
+        ratios,
+        rates,
+        peers,
+        keras,
+        given["also"],
+        given["short"],
+        near_misses=given["near_misses"],
     )
 
 

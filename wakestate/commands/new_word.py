@@ -22,9 +22,9 @@ BOARD = "b-l475e-iot01a"  # a small one with a microphone
 def _recipe_options(function: Any) -> Any:
     """What a recipe says; hidden, since nobody needs to choose any of it."""
     found = (
-        click.option("--positives", type=options.POSITIVE, default=2500),
+        click.option("--positives", type=options.POSITIVE, default=3000),
         click.option("--engines", default="espeak,kokoro,piper"),
-        click.option("--recorded", type=click.Choice(["yes", "few"]), default="yes"),
+        click.option("--recorded", type=click.Choice(["yes", "some", "few"]), default="yes"),
         click.option("--benchmark", is_flag=True),
         click.option("--rounds", type=options.POSITIVE, default=24),
         click.option("--batches", type=options.POSITIVE, default=800),
