@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.compiled import TFLM, Sequences, build, check_equal, compare
+from tests.support.compiled import TFLM, Sequences, build, check_equal, compare, refusal
 from tests.support.models.folds import KINDS, PADDED, dilated, integers, shape_of
-from tests.support.tflite_maker import Maker
-from wakestate.__main__ import main
+from tests.support.tflite_maker import Maker, written
 from wakestate.convert.compile.emit import compile_model
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.graph.tflite_graph import read_model
@@ -144,9 +143,5 @@ def test_refused(
     make: Callable[[Maker], None],
     parts: list[str],
 ) -> None:
-    m = Maker(1)
-    make(m)
-    path, out = m.write(tmp_path / "m.tflite"), tmp_path / "out"
-    assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and all(part in error for part in parts), error
+    printed = refusal(written(tmp_path, make), capsys)
+    assert all(part in printed for part in parts), printed

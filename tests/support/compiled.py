@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled models in tests: built by firmware/compile.mk as everybody's, beside their judges."""
+"""Compiled models in tests: built by firmware/compile.mk as everybody's, and their references."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from tests.support.firmware_build import ROOT
+from wakestate.__main__ import main
 from wakestate.boards import building
 from wakestate.boards.compiled import run_compiled
 from wakestate.boards.schema import load_board
@@ -46,6 +48,15 @@ def make(*arguments: str, lock: Path) -> None:
     """Run firmware/compile.mk."""
     done = building.build("firmware/compile.mk", *arguments, root=ROOT, lock=lock)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def refusal(path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line by which `wakestate model compile` refuses a file; it writes nothing."""
+    out = path.with_name("out")
+    assert main(["model", "compile", str(path), "--name", "m", "--out", str(out)]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"{path}: ") and printed.count("\n") == 1 and not out.exists()
+    return printed
 
 
 @cache

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.tflite_maker import Maker, schema
-from wakestate.__main__ import main
+from tests.support.compiled import refusal
+from tests.support.tflite_maker import Maker, schema, written
 
 
 def _typed(activations: str, weights: str = "INT8") -> Callable[[Maker], None]:
@@ -87,11 +87,5 @@ def test_refused(
     make: Callable[[Maker], None],
     parts: list[str],
 ) -> None:
-    m = Maker(1)
-    make(m)
-    path = m.write(tmp_path / "m.tflite")
-    assert main(["model", "compile", str(path), "--out", str(tmp_path / "out")]) == 1
-    printed = capsys.readouterr().err
-    assert printed.count("\n") == 1 and printed.startswith(f"{path}: ")
-    for part in [*parts, "hint: "]:
-        assert part in printed, f"{part!r} is not in: {printed}"
+    printed = refusal(written(tmp_path, make), capsys)
+    assert all(part in printed for part in [*parts, "hint: "]), printed
