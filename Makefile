@@ -33,7 +33,7 @@ PYTHON := $(VENV)/bin/python
 WAKESTATE = $(PYTHON) -m wakestate
 OF = $(WORD:%=--word %) $(MODEL:%=--model %)
 ON = $(OF) --board $(BOARD)
-HEARD = $(if $(AUDIO),-- "$$AUDIO")
+INPUT = $(if $(AUDIO),-- "$$AUDIO")
 # A chip's registers are known from the vendor's file, which comes with pyocd.
 BOARD_SETUP = $(VENV)/.base $(if $(shell grep -s '^svd' boards/$(BOARD)/board.toml),$(VENV)/.flash)
 PEERS_SETUP = $(if $(findstring --short,$(ARGS)),,$(VENV)/.peers)
@@ -56,17 +56,17 @@ build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	@$(WAKESTATE) build $(ON) $(ARGS)
 emulate: $(BOARD_SETUP) ## Process AUDIO in the host emulator; what is no 16 kHz WAV is decoded
 	$(DECODER)
-	@$(WAKESTATE) emulate $(OF) $(ARGS) $(HEARD)
+	@$(WAKESTATE) emulate $(OF) $(ARGS) $(INPUT)
 qemu: $(BOARD_SETUP) ## Process AUDIO in the firmware of BOARD, in QEMU
 	$(DECODER)
-	@$(WAKESTATE) qemu $(ON) $(ARGS) $(HEARD)
+	@$(WAKESTATE) qemu $(ON) $(ARGS) $(INPUT)
 
 # Whether the board is there is asked before anything is built.
 define on_board
 @$(WAKESTATE) board connected --board $(BOARD) --to $@
 +@$(MAKE) --no-print-directory $(BOARD_SETUP) >&2
 $(DECODER)
-@$(WAKESTATE) $@ $(ON) $(ARGS) $(HEARD)
+@$(WAKESTATE) $@ $(ON) $(ARGS) $(INPUT)
 endef
 flash: $(VENV)/.base ## Load the device image onto BOARD (emulated: by the gdb port) and start it
 	$(on_board)
@@ -89,7 +89,7 @@ data: $(VENV)/.synth ## Synthesize DATA=data/WORD to train WORD on: speech engin
 		--data $(if $(filter file,$(origin DATA)),data/$(WORD),$(DATA)) $(ARGS)
 train: $(VENV)/.train $(PEERS_SETUP) ## Train WORD on DATA into runs/WORD, convert it and measure it; resumes
 	$(WAKESTATE) train --word $(WORD) --data $(DATA) $(ARGS)
-evaluate: $(VENV)/.train $(PEERS_SETUP) ## Misses of MODEL on DATA at fixed false accepts; peers beside
+evaluate: $(VENV)/.train $(PEERS_SETUP) ## Misses of MODEL on DATA at fixed false accepts; peers as well
 	$(WAKESTATE) evaluate $(OF) --data $(DATA) $(ARGS)
 report: $(VENV)/.train $(PEERS_SETUP) ## All of that as one HTML page; evaluates first where it must
 	$(WAKESTATE) report $(OF) --data $(DATA) $(ARGS)
@@ -108,7 +108,7 @@ bench-diff: $(VENV)/.base ## The same; fails when anything is more than 1 % abov
 PYTEST = $(PYTHON) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 check: lint $(BOARD_SETUP) ## Lint, the unit tests, and one word in QEMU: two minutes
 	@$(PYTEST) -q tests/unit && $(WAKESTATE) run --board $(BOARD)
-test: $(VENV)/.dev ## Lint and, beside it, all tests
+test: $(VENV)/.dev ## Lint and all tests, at the same time
 	@+$(MAKE) --no-print-directory lint & $(PYTEST); status=$$?; wait $$! && exit $$status
 fuzz: $(VENV)/.dev ## Coverage-guided fuzzing of what takes foreign bytes, for MINUTES: docs/fuzzing.md
 	@sh tools/setup.sh fuzz

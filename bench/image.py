@@ -33,7 +33,7 @@ class Image:
 
 
 def read_image(elf: Path) -> Image:
-    """Totals from the image, who brings what from the map beside it."""
+    """Totals from the image, the parts from its map file."""
     totals = sections(elf)
     flash = sum(totals.get(name, 0) for name in _FLASH) + totals[_DATA]
     ram = totals[_DATA] + totals[_ZERO]

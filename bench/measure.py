@@ -48,7 +48,7 @@ MACS_PER_INSTRUCTION = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A word to measure, and where its model lies."""
+    """A word to measure, and the folder of its model."""
 
     word: str
     wordfile: Path

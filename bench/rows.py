@@ -43,7 +43,7 @@ Key = tuple[str, str, str]
 
 
 class BenchError(UserError):
-    """Something cannot be counted or compared; the text says what to do."""
+    """Something cannot be counted or compared; the message has a hint."""
 
     several_lines = True
 

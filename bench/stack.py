@@ -78,7 +78,7 @@ class Worst:
 
 
 class Stack:
-    """The call graph of an image that was linked with a map beside it."""
+    """The call graph of an image that was linked with a map file."""
 
     def __init__(self, elf: Path, prefix: str, pointed: Collection[str] = ()) -> None:
         """`pointed`: names of the functions that calls through a pointer may reach, each of them

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds by make, one at a time: two makes in one build folder would write over each other.
 
-The makefiles and sources lie in the project, wherever that is; build/ is made in the current
+The makefiles and sources are in the project, wherever that is; build/ is made in the current
 folder.
 """
 
@@ -56,7 +56,7 @@ _MAKES = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL")
 
 @contextlib.contextmanager
 def locked(lock: Path = LOCK) -> Iterator[None]:
-    """Waits while another build with the same lock goes on."""
+    """Waits while another build with the same lock runs."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -88,4 +88,4 @@ def build_verbosely(makefile: str, *arguments: str) -> None:
             check=False,
         )
     if done.returncode:
-        raise BoardError(f"{Path(makefile).name}: make failed; what it says stands above")
+        raise BoardError(f"{Path(makefile).name}: make failed; see its output above")

@@ -24,7 +24,7 @@ class Segment(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """A function or an object. `constant`: it lies where a program does not write."""
+    """A function or an object. `constant`: it is in read-only memory."""
 
     name: str
     address: int
@@ -39,7 +39,7 @@ def sections(path: Path) -> dict[str, int]:
 
 
 def segments(path: Path) -> list[Segment]:
-    """What lies in the board's flash. BoardError."""
+    """What is in the board's flash. BoardError."""
     with _opened(path) as elf:
         return [
             Segment(part["p_paddr"], part.data())

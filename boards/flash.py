@@ -34,7 +34,7 @@ _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
 def check(board: Board, verb: str, device: str | None = None, usb: Path = USB) -> None:
     """What `verb` (flash, monitor, debug) needs is plugged in, and may be used.
 
-    Else BoardError, with one line that says what to do.
+    Else BoardError, with one line and a hint.
     """
     if board.flash is None:
         raise BoardError(f"{board.name}: it is this computer; there is nothing to flash")
@@ -45,9 +45,9 @@ def check(board: Board, verb: str, device: str | None = None, usb: Path = USB) -
         port(board, device)
         return
     if verb == "debug" and board.flash.debug_probe:
-        return  # there are many: the server tells
+        return  # there are many: the server reports it
     if not sys.platform.startswith("linux"):
-        return  # the tool itself will tell
+        return  # the tool itself will report it
     found = attached(board.flash, usb)
     if found is None:
         raise BoardError(

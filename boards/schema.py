@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of boards/*/board.toml, the only place where the facts of a board stand.
+"""The schema of boards/*/board.toml, the only place of a board's facts.
 
 `load_board` reads and checks one. Every error names the file, the key, what was given and what
 is allowed.
@@ -38,7 +38,7 @@ CORE_FPUS: dict[Core, tuple[Fpu, ...]] = {
 
 
 class BoardError(UserError):
-    """A board cannot be used; the text says which key, and what is allowed."""
+    """A board cannot be used; the message names the key and what is allowed."""
 
     several_lines = True
 
@@ -63,7 +63,7 @@ class Region(_Section):
 
 
 class Memory(_Section):
-    """Where the program lies, vectors first, and where its data."""
+    """Where the program is, vectors first, and where its data."""
 
     code: Region
     ram: Region
@@ -158,7 +158,7 @@ class Uart(_Section):
     """The serial port of events and commands, 8 data bits, no parity."""
 
     peripheral: str = Field(pattern=r"^[A-Z][A-Z0-9]*$")
-    base: int | None = Field(None, ge=0, lt=2**32, description="where no SVD tells")
+    base: int | None = Field(None, ge=0, lt=2**32, description="where no SVD has it")
     tx: PinName | None = None
     rx: PinName | None = None
     function: int | None = Field(None, ge=0, le=15, description="the pins' alternate function")
@@ -307,7 +307,7 @@ class Board(_Section):
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of the compiler and its tools."""
+        """What precedes the names of the compiler and its tools."""
         return "" if self.kind == "host" else "arm-none-eabi-"
 
     @property

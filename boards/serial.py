@@ -29,7 +29,7 @@ def port(board: Board, given: str | None) -> str:
 
 def open_port(device: str, baud: int) -> Serial:
     """The port, for this program alone: 8 bits, nothing translated, its file descriptor does not
-    block. BoardError says why it cannot be opened."""
+    block. BoardError: why it cannot be opened."""
     try:
         return Serial(device, baud, exclusive=True)
     except SerialException as error:

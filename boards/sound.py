@@ -122,7 +122,7 @@ def _decoded(audio: str) -> Iterator[bytes]:
 
 
 def _check_complete(audio: str, about: str, promised: int, found: int) -> None:
-    """All samples are there that the header promises. `about`: what libsndfile says of the file;
+    """All samples are there that the header promises. `about`: libsndfile's notes on the file;
     of a WAV or AIFF that is cut off, that its data "should be" fewer bytes."""
     unit = "samples"
     if truncated := re.search(
@@ -159,7 +159,7 @@ def _to_bytes(audio: str, samples: Any) -> bytes:
     if not np.isfinite(samples).all():
         raise SoundError(f"{audio}: holds samples that are no numbers (NaN or infinite)")
     if (peak := np.abs(samples).max(initial=0)) > _LOUDEST:
-        raise SoundError(f"{audio}: samples up to {peak:.0f}; floats lie in -1 to 1: scale them")
+        raise SoundError(f"{audio}: samples up to {peak:.0f}; floats are in -1 to 1: scale them")
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
 
 
@@ -199,4 +199,4 @@ def _by_ffmpeg(audio: str, problem: str) -> Iterator[bytes]:
         lines = log.read().decode(errors="replace").split("\n")
     if process.returncode or lines[0]:
         reason = lines[0].rpartition("] ")[2].replace(f"file:{audio}: ", "") or "unknown"
-        raise SoundError(f"{audio}: cannot be decoded: {problem} ffmpeg says: {reason}")
+        raise SoundError(f"{audio}: cannot be decoded: {problem} ffmpeg: {reason}")

@@ -95,7 +95,7 @@ def _compare(titles: Sequence[str], outputs: Sequence[Sequence[str]]) -> list[st
 
 
 def show(builds: Sequence[tuple[Board, Path]], audio: Sequence[str], state: str | None) -> int:
-    """Print the timeline; the exit status says whether the builds agree."""
+    """Print the timeline; the exit status is whether the builds agree."""
     text, equal = timeline(builds, audio, state)
     sys.stdout.write(text + "\n")
     return 0 if equal else 1

@@ -65,7 +65,7 @@ def export(
     """Write the model folder `out` of the network `model`, which `keras_path` holds and which takes
     windows of the receptive field; int8 `calibration` is [n, receptive_hops, bands].
 
-    Everything is made in a folder beside `out` and moved at the end, model.json last. Without
+    Everything is made in a folder next to `out` and moved at the end, model.json last. Without
     `thresholds` the model never fires until `set_thresholds` gives them.
     """
     if keras.backend.backend() != "tensorflow":

@@ -4,7 +4,7 @@
 The device's front end is firmware/frontend/; `reference` repeats it in NumPy, step by
 step and bit for bit, and is one of its two judges (the other is librosa in float64).
 
-Scales: the windowed block is shifted so that its largest magnitude lies in [2^26, 2^27); a
+Scales: the windowed block is shifted so that its largest magnitude is in [2^26, 2^27); a
 256-point complex radix-4 FFT divides by 4 * 2^3, so that no stage can overflow int32; bin powers
 are uint32, the loudest in [2^29, 2^32); bands are uint64; the logarithm interpolates in a table
 of 64 steps.
@@ -69,7 +69,7 @@ def mel_bands(frontend: FrontEnd) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     """
     edges = hertz(np.linspace(mel(frontend.low_hz), mel(frontend.high_hz), frontend.bands + 2))
     spacing = frontend.sample_rate / frontend.fft_size
-    # Bins 0 and fft_size / 2 carry no weight: they lie on the outer edges at most.
+    # Bins 0 and fft_size / 2 carry no weight: they are on the outer edges at most.
     first = np.clip(np.ceil(edges / spacing), 1, frontend.fft_size // 2).astype(np.int64)
     rise = [
         (np.arange(first[i], first[i + 1]) * spacing - edges[i]) / (edges[i + 1] - edges[i])

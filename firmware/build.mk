@@ -12,7 +12,7 @@
 #                                    engine-test.elf; for the target bench: bench.elf,
 #                                    bench-layers.elf, image.elf
 #
-# GENERATED=folder: one word's C lies there ready. The Makefile calls this once Python is set up;
+# GENERATED=folder: one word's C is there already. The Makefile calls this once Python is set up;
 # nothing here installs anything.
 BOARD ?= host
 unexport AUDIO STATE # nothing for here; make would expand what is in them
@@ -25,7 +25,7 @@ OUT ?= build/$(BOARD)$(if $(SANITIZE),-sanitize)/$(NAME)
 include $(dir $(lastword $(MAKEFILE_LIST)))rules.mk
 
 # Of each word WORDFILE_word and MODEL_word; of the first also WORDFILE and MODEL. What is not given
-# lies here or in the project.
+# is here or in the project.
 found = $(or $(firstword $(wildcard $(1) $(ROOT)$(1))),$(1))
 wordfile = $(or $(WORDFILE_$(1)),$(call found,words/$(1).toml))
 model = $(or $(MODEL_$(1)),$(call found,models/$(1)))

@@ -9,7 +9,7 @@
 #
 # The target show builds and names what was made.
 #
-# NAME ends in _stream where STREAM is given, so that both may stand side by side.
+# NAME ends in _stream where STREAM is given, so that both may exist side by side.
 BOARD ?= host
 PYTHON ?= .venv/bin/python
 # One word of the shell, whatever it is named.

@@ -10,7 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 .SECONDEXPANSION:
 .DEFAULT_GOAL := all
 
-# Where the project lies, with a slash; empty where it is the current folder.
+# The project's folder, with a slash; empty where it is the current folder.
 ROOT := $(patsubst %firmware/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 BOARD_OUT := build/boards/$(BOARD)
 
@@ -27,7 +27,7 @@ endif
 
 CC := $(BOARD_PREFIX)gcc
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
-# The device code must be free of float and of recursion; the stack use tells the deepest frames.
+# The device code must be free of float and of recursion; -fstack-usage reports the deepest frames.
 CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
 	-I$(ROOT)firmware/include -I$(ROOT)firmware $(BOARD_CFLAGS) $(SANITIZERS)
 # No debug paths of these very folders in what is built.

@@ -25,7 +25,7 @@ LONG = (
 
 
 def began(item: pytest.Item) -> int:
-    """Where its file stands among those that take long."""
+    """The rank of its file among those that take long."""
     name = item.path.stem.removeprefix("test_")
     names = LONG.split()
     return names.index(name) if name in names else len(names)

@@ -67,7 +67,7 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
 
 def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
     """int16[samples] at RATE as a WAV file. FileError."""
-    made = io.BytesIO()  # soundfile itself tells a full disk from nothing else
+    made = io.BytesIO()  # soundfile itself does not report a full disk as such
     soundfile.write(made, pcm, RATE, format="WAV", subtype="PCM_16")
     write_atomically(path, made.getvalue())
 

@@ -2,7 +2,7 @@
 """Work on all cores: the one place that starts processes.
 
 They are forked, so that they inherit what is in memory: recordings, a model, a device. The
-executor is concurrent.futures': it tells of a process that was killed, and others take its place.
+executor is concurrent.futures': it reports a process that was killed, and others take its place.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def in_parallel(
             return [future.result() for future in futures]
         except BrokenProcessPool:
             raise DataError(
-                f"{what}: a process was killed, perhaps as memory ran out; the same command goes on"
+                f"{what}: a process was killed, perhaps as memory ran out; the same command resumes"
             ) from None
         except BaseException:
             for process in multiprocessing.active_children():

@@ -2,8 +2,8 @@
 """Wakestate: from a wake word and a board to firmware.
 
 The folders of the project are its subpackages and its data (`wakestate.train`,
-`ROOT / "templates"`). In a checkout they lie beside this one, which links to them; in a wheel they
-lie inside.
+`ROOT / "templates"`). In a checkout they are next to this one, which links to them; in a wheel they
+are inside.
 """
 
 from __future__ import annotations

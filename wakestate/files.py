@@ -19,7 +19,7 @@ from typing import Any
 from wakestate.errors import UserError
 from wakestate.explain import one_line
 
-NAME_MAX = 150  # bytes; file systems allow 255, and what is beside it has a longer one
+NAME_MAX = 150  # bytes; file systems allow 255, and temporary names are longer
 _FOREIGN = re.compile(r'[/\\:*?"<>|]')  # separators here and elsewhere, and what some refuse
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices elsewhere
 _SHOWN = 200  # characters of what came from outside
@@ -61,8 +61,8 @@ def plain_name(name: str) -> str:
 
 
 def inside(folder: Path, name: str, limit: int) -> Path:
-    """The file `name` of `folder`, which lies in it and has up to `limit` bytes. FileError, which
-    says "no such file" where it is missing."""
+    """The file `name` of `folder`, which is in it and has up to `limit` bytes. FileError, which
+    has "no such file" where it is missing."""
     path = folder / name
     try:
         plain_name(name)
@@ -90,7 +90,7 @@ def sized(path: Path, limit: int) -> Path:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What the system says becomes a FileError that names `path`."""
+    """The system's error becomes a FileError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -99,7 +99,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the system says becomes a FileError that names `path`."""
+    """The system's error becomes a FileError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -117,7 +117,7 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A path beside `path`, with its suffix, to write to: in the end it takes the place of `path`;
+    """A path next to `path`, with its suffix, to write to: in the end it takes the place of `path`;
     where that fails it is removed, and `path` stays as it was. The folder is made. FileError."""
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The project's Markdown as pages beside the emulator: a static site without scripts."""
+"""The project's Markdown as pages, with the emulator: a static site without scripts."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str]:
 
 
 def write_docs(out: Path) -> None:
-    """Write all pages below `out`, beside the emulator in out/emulator."""
+    """Write all pages below `out`, with the emulator in out/emulator."""
     known = pages()
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(STYLE, out / STYLE.name)

@@ -32,9 +32,9 @@ def check_tools() -> None:
 
 
 def build_module(words: Sequence[str], folders: Sequence[Path], lists: Path, out: Path) -> None:
-    """Write `out`, a .wasm that hears all words at once.
+    """Write `out`, a .wasm that detects all words at the same time.
 
-    `folders`: the plain C generated of each word, in their order; `lists`: where ws_words.c lies.
+    `folders`: the plain C of each word, in their order; `lists`: the folder of ws_words.c.
     UserError where the compiler refuses it.
     """
     sources = [FIRMWARE / "platform/wasm/module.c"]
@@ -57,5 +57,5 @@ def compile_to(
     out.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     if done.returncode:
-        first = next(iter(done.stderr.strip().splitlines()), "it says nothing")
+        first = next(iter(done.stderr.strip().splitlines()), "it prints nothing")
         raise UserError(f"clang: WebAssembly was not built: {first}")

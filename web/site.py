@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page's folder: static files, the module, and what the page tells about the words."""
+"""The page's folder: static files, the module, and the page's facts about the words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def costs(names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def about(shown: Sequence[Shown]) -> dict[str, Any]:
-    """What the page tells of its words."""
+    """The page's facts about its words."""
     return {
         "version": __version__,
         "words": [

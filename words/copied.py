@@ -12,7 +12,7 @@ OURS = ROOT / "words"
 
 
 def copied(path: Path, word: Word) -> list[str]:
-    """A line for each file of another phrase, here or beside `path`, of which `word` has facts
+    """A line for each file of another phrase, here or next to `path`, of which `word` has facts
     that are that phrase's own."""
     lines = []
     for other in sorted({*path.parent.glob("*.toml"), *OURS.glob("*.toml")}):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of words/*.toml, the only place where the facts of a wake word stand.
+"""The schema of words/*.toml, the only place of a wake word's facts.
 
 `load_word` reads and checks one file. Every error names the file, the key, what was given and
 what is allowed.
@@ -67,7 +67,7 @@ CARRIERS = (
 
 
 class WordError(UserError):
-    """A word file cannot be used; the text says which key, and what is allowed."""
+    """A word file cannot be used; the message names the key and what is allowed."""
 
     several_lines = True
 
@@ -172,9 +172,9 @@ class Data(_Section):
     places: dict[str, Range] = Field(
         default={},
         description="start and end of the word, s, by file name without ending, where its energy "
-        "alone does not tell (train/data/locate.py)",
+        "alone does not find it (train/data/locate.py)",
     )
-    # What synthesis says (`make data`). Not dumped: it changes the data, not the training on it.
+    # What synthesis speaks (`make data`). Not dumped: it changes the data, not the training on it.
     say: tuple[Text, ...] = Field(
         default=(), exclude=True, description="spellings said in the phrase's place"
     )
@@ -184,8 +184,8 @@ class Data(_Section):
     confusables: tuple[Text, ...] = Field(
         default=(),
         exclude=True,
-        description="phrases that must not wake: said beside those found by phonetic distance, and "
-        "measured",
+        description="phrases that must not wake: spoken besides those found by phonetic distance, "
+        "and measured",
     )
     confusable_recordings: dict[str, str] = Field(
         default={},

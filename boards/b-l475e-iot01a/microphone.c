@@ -75,7 +75,7 @@ void ws_driver_listen(void) {
     reg_set(DFSDM_DFSDM0_CR1, DFSDM_DFSDM0_CR1_RSWSTART);
 }
 
-/* The data stand in the upper 24 bits, the channel in the lowest. */
+/* The data are in the upper 24 bits, the channel in the lowest. */
 static void take(const int32_t *first, const int32_t *second) {
     static int16_t pcm[WS_HOP];
     int32_t *input = ws_halfband_input(&half);

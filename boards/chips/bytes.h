@@ -22,7 +22,7 @@ static inline bool bytes_put(byte_queue *queue, uint8_t byte) {
     return ws_ring_put(&queue->ring, &byte, 1) == 1;
 }
 
-/* The same for bytes that come in: a 0 stands where some were dropped, so that what is left of two
+/* The same for bytes that come in: a 0 is where some were dropped, so that what is left of two
  * lines is not taken for one. */
 static inline void bytes_put_marked(byte_queue *queue, uint8_t byte) {
     if (queue->lost && !bytes_put(queue, 0)) return;

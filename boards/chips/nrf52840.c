@@ -15,7 +15,7 @@
 #define RELOAD_KEY 0x6E524635u
 
 static byte_queue received = BYTE_QUEUE(received), to_send = BYTE_QUEUE(to_send);
-static volatile bool sending; /* a byte is on its way; TXDRDY tells when it is out */
+static volatile bool sending; /* a byte is on its way; TXDRDY is set when it is out */
 static uint32_t reset_flags;
 
 const char *ws_driver_start(void) {

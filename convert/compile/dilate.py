@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPACE_TO_BATCH_ND, convolution, BATCH_TO_SPACE_ND: one dilated convolution.
 
-Converters write a dilated convolution so where they do not fold it themselves. What stands between,
+Converters write a dilated convolution so where they do not fold it themselves. What is between,
 a bias or an activation, runs on the whole result instead.
 """
 

@@ -93,7 +93,7 @@ def compile_model(path: Path, name: str, kernels: Kernels, *, stream: bool = Fal
 
 def compile_variants(paths: Sequence[Path], kernels: Kernels) -> Program:
     """A stream from one file for each variant, planned. Its steps are named after the tensors that
-    they make; its inputs lie in its state: the caller writes them there before a run."""
+    they make; its inputs are in its state: the caller writes them there before a run."""
     programs = []
     for path in paths:
         work = simplify(read_model(path))
@@ -221,7 +221,7 @@ def _in_a_row(ends: Sequence[End]) -> tuple[list[tuple[End, int]], int]:
 
 
 def _comment(text: str) -> str:
-    """A foreign name as it may stand in a comment."""
+    """A foreign name as it may be in a comment."""
     return one_line(text).replace("*/", "* /").replace("/*", "/ *")
 
 

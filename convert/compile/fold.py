@@ -104,7 +104,7 @@ def _same(op: Op, data: Sequence[Values]) -> Values:
     return data[0]
 
 
-#: Of any type, beside those of convert/graph/move.py.
+#: Of any type, in addition to those of convert/graph/move.py.
 _MOVES: dict[str, Function] = {
     "CONCATENATION": lambda op, d: np.concatenate(list(d), int(op.options["axis"])),
     "EXPAND_DIMS": _same,

@@ -4,8 +4,8 @@
 `plain` is portable C, for every core and the host; `dsp` uses the DSP extension (Cortex-M4, M7,
 M33: SMLAD, SXTB16 ...), and `dsp-wide` keeps its weights as int16, which takes twice the flash and
 saves their widening; `mve` uses Helium (M55). The bits that come out are the same. Each family of
-sets is firmware/kernels/FAMILY.h; what a kernel reads lies in flash in the order in which its loop
-reads it, so each layout stands here once and in the comments there.
+sets is firmware/kernels/FAMILY.h; what a kernel reads is in flash in the order in which its loop
+reads it, so each layout is here once and in the comments there.
 """
 
 from __future__ import annotations

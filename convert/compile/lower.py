@@ -84,7 +84,7 @@ def _lower(op: Op, kernels: Kernels, placer: Placer) -> list[Step]:
 
 
 def _joined(op: Op, name: str, placer: Placer) -> list[Step]:
-    """What of a concatenation does not lie where it should already."""
+    """What of a concatenation is not yet where it should be."""
     whole, parts, found = op.outputs[0], joined(op), []
     for number, (tensor, index) in enumerate(parts):
         if is_stretch(index) and placer.in_place(tensor, whole, int(index[0])):

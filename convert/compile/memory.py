@@ -2,9 +2,9 @@
 """Offsets in the arena: exact lifetimes, results over dying inputs, and a search for the least.
 
 A buffer lives from the first step that writes it to the last that reads it. Two buffers that live
-at once must lie apart, but for one case: where a step is the last to read one and the first to
-write the other, the result may overlap its input as far as the kernel allows, which is known
-exactly: the result may start `distance` bytes before the input (program.Step).
+at the same time must not overlap, but for one case: where a step is the last to read one and the
+first to write the other, the result may overlap its input as far as the kernel allows, which is
+known exactly: the result may start `distance` bytes before the input (program.Step).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALIGN = 4
 #: Orders of placing that are tried, and how many pairs of buffers are looked at in all of them.
 TRIES, MAX_VISITS = 400, 4_000_000
 
-#: Start of b less start of a must not lie strictly between these two.
+#: Start of b less start of a must not be strictly between these two.
 Forbidden = tuple[int, int]
 #: For each buffer the others that live at the same time, and where it must not start from theirs.
 Neighbors = list[list[tuple[int, int, int]]]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which memory each tensor lies in: most reshapes, slices and concatenations cost nothing.
+"""Which memory each tensor is in: most reshapes, slices and concatenations cost nothing.
 
-A tensor lies in a buffer of its own unless it can be a part of another's:
+A tensor has a buffer of its own unless it can be a part of another's:
 
   RESHAPE           the result is its input
   slices, splits    the result is a stretch of its input, where it is one
@@ -116,7 +116,7 @@ class Placer:
         return made
 
     def is_at(self, tensor: Tensor, memory: Tensor) -> bool:
-        """It lies at the start of a stand-in's buffer."""
+        """It is at the start of a stand-in's buffer."""
         root, at = self.root(tensor)
         return at == 0 and self._roots.get(root) is self.stand_ins[memory].buffer
 

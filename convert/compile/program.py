@@ -30,7 +30,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies."""
+    """Where a tensor is."""
 
     buffer: Buffer
     offset: int
@@ -103,7 +103,7 @@ class Step:
     result: Tensor
     arguments: list[str]  # of the call; {0}, {1} are sources, {out} the result, {name}, {scratch}
     tables: list[Table] = field(default_factory=list)
-    struct: str = ""  # type of the struct that tells the kernel its shape, named NAME_shape
+    struct: str = ""  # type of the struct with the kernel's shape, named NAME_shape
     fields: dict[str, object] = field(default_factory=dict)
     limits: Range | None = None  # of a layer with weights
     macs: int = 0
@@ -146,7 +146,7 @@ class Step:
 
 @dataclass(eq=False)
 class Program:
-    """All steps in order, and where every tensor lies."""
+    """All steps in order, and where every tensor is."""
 
     steps: list[Step]
     places: dict[Tensor, Place]
@@ -156,7 +156,7 @@ class Program:
     scratch: dict[Step, Buffer] = field(default_factory=dict)
     arena_bytes: int = 0
     state_bytes: int = 0
-    resident: bool = False  # inputs lie in the state: the caller writes them there
+    resident: bool = False  # inputs are in the state: the caller writes them there
     window: int = 0  # columns of the whole window, of a stream
 
     @property

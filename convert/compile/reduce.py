@@ -74,7 +74,7 @@ def lower_reduction(op: Op, name: str) -> Step:
 
 
 def _neighbors(source: Tensor, axes: list[int]) -> tuple[int, int] | None:
-    """(results before, values behind) where what is added lies evenly apart."""
+    """(results before, values behind) where what is added is evenly spaced."""
     real = [axis for axis in axes if source.shape[axis] > 1]
     if not real:
         return source.size, 1

@@ -97,7 +97,7 @@ def make_row(op: Op, dense: NDArray[np.int8], limits: Range) -> Row:
     positive = np.maximum(dense, 0).sum(axis=1, dtype=np.int64)
     negative = np.minimum(dense, 0).sum(axis=1, dtype=np.int64)
     # From the least and to the most that inputs are, less their zero point; a tap beyond the edge
-    # counts as 0, which lies between.
+    # counts as 0, which is between.
     lowest, last = -128 - into.zero_point, 127 - into.zero_point
     low = row.bias + positive * lowest + negative * last
     high = row.bias + positive * last + negative * lowest

@@ -52,7 +52,7 @@ class Work:
     ops: list[Op]
     #: What stays from run to run, and its first values; None: its zero point.
     variables: dict[str, NDArray[np.int8] | None] = field(default_factory=dict)
-    resident: bool = False  # inputs lie in the model's state, where the caller writes them
+    resident: bool = False  # inputs are in the model's state, where the caller writes them
 
     def consumers(self, tensor: Tensor) -> list[Op]:
         """Who reads it."""

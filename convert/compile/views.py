@@ -243,7 +243,7 @@ def _as_type(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
 
 
 def _constant(tensor: Tensor, base: Tensor, result: Tensor) -> View | None:
-    """A constant beside a tensor of the result's shape: one value, or some for channels."""
+    """A constant with a tensor of the result's shape: one value, or some for channels."""
     assert tensor.data is not None
     data = tensor.data.reshape(-1)
     if tensor.dtype == "INT8":

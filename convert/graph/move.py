@@ -74,7 +74,7 @@ def _numbered(tensor: Tensor) -> Ints:
 
 
 def is_stretch(index: Ints) -> bool:
-    """The elements lie in a row."""
+    """The elements are consecutive."""
     return bool((np.diff(index) == 1).all())
 
 

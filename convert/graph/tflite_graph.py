@@ -176,7 +176,7 @@ class Model:
 
 
 def read_model(path: Path) -> Model:
-    """Read a file and check it; a ConvertError says in one line what is wrong with it."""
+    """Read a file and check it; a ConvertError names in one line what is wrong with it."""
     try:
         size = path.stat().st_size if path.is_file() else -1
         data = path.read_bytes() if 0 <= size <= MAX_BYTES else b""

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The detector of one word: smooths its network's logits, decides what is a wake, and where the
- * word lies. Not for applications. */
+ * word is. Not for applications. */
 #ifndef WS_DETECTOR_H
 #define WS_DETECTOR_H
 
@@ -27,7 +27,7 @@ ws_decision ws_detector_push(ws_word_state *word, const int8_t out[WS_OUTPUTS], 
 /* Whether the word that the newest steps place is long enough, unclipped: else no score wakes. */
 bool ws_detector_long_enough(const ws_word_state *word);
 
-/* Fill in score, probability, start and end as of the newest step; event->sample, at least 1, says
+/* Fill in score, probability, start and end as of the newest step; event->sample, at least 1, is
  * where its window ends. */
 void ws_detector_event(const ws_word_state *word, ws_event *event);
 

@@ -12,7 +12,7 @@ static int spectrum(const int16_t *pcm, int32_t *work) {
     return shift;
 }
 
-/* How far the spectrum can be shifted up: all of it comes to lie within +-(2^31 - 1). */
+/* How far the spectrum can be shifted up: all of it comes to be within +-(2^31 - 1). */
 static int lift_of(uint32_t used) {
     WS_CHECK(used < UINT32_C(1) << 31);
     return leading_zeros(used + 1) - 1;

@@ -7,7 +7,7 @@
 
 #include "tables.h"
 
-/* Four complex numbers, a lane each. In memory they lie in fours: four real parts, then four
+/* Four complex numbers, a lane each. In memory they are in fours: four real parts, then four
  * imaginary ones; so point i begins at word 8 (i / 4) + i % 4. Offsets and shifts of some
  * instructions are constants that inlining brings there: compile with optimization. */
 typedef struct {
@@ -73,7 +73,7 @@ INLINE complex4 products(const int16_t *pcm, const int16_t *weights, int left) {
     return (complex4){vmullbq_int_s16(x, w), vmulltq_int_s16(x, w)};
 }
 
-/* How far the windowed block can be shifted up: its largest magnitude comes to lie in
+/* How far the windowed block can be shifted up: its largest magnitude comes to be in
  * [2^29, 2^30). That of negative values is less one; products are negative, as the window is. */
 static int headroom(const int16_t *pcm) {
     int32_t lowest = -1, highest = 0;
@@ -93,7 +93,7 @@ INLINE complex4 windowed(const int16_t *pcm, int i, int32_t scale) {
     return shifted_down(up, 5);
 }
 
-/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points lie in the window. */
+/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points are in the window. */
 INLINE void first_butterflies(const int16_t *pcm, int32_t *z, int32_t scale, int from, int to,
                               int legs) {
     for (int i = from; i < to; i += 4) {

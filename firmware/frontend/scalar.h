@@ -27,7 +27,7 @@ INLINE int32_t hide_from_optimizer(int32_t a) {
     return a;
 }
 
-/* How far the windowed block can be shifted up: its largest magnitude comes to lie in
+/* How far the windowed block can be shifted up: its largest magnitude comes to be in
  * [2^29, 2^30). The window is negative; a negative product less one has the magnitude of the
  * positive one. */
 static int headroom(const int16_t *pcm) {
@@ -42,7 +42,7 @@ static int headroom(const int16_t *pcm) {
 }
 
 /* The last sums of a butterfly of a, b, c, d: s = a + c, t = a - c, u = b + d, v = b - d. Its
- * results lie `q` words apart. */
+ * results are `q` words apart. */
 INLINE void store_butterfly(int32_t *z, int q, complex s, complex t, complex u, complex v) {
     store(z, WS_ADD(s.re, u.re), WS_ADD(s.im, u.im));
     store(z + 2 * q, WS_SUB(s.re, u.re), WS_SUB(s.im, u.im));
@@ -69,7 +69,7 @@ INLINE void first_butterfly(int32_t *z, complex a, complex b, complex c, complex
     store_butterfly(z, 2, s, t, u, v);
 }
 
-/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points lie in the window. */
+/* For `from` <= i < `to`, where the first `legs` of a butterfly's four points are in the window. */
 INLINE void first_butterflies(const int16_t *pcm, int32_t *z, int32_t scale, int from, int to,
                               int legs) {
     for (int i = from; i < to; i++) {

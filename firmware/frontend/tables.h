@@ -26,7 +26,7 @@
  * twice, since powers are squares, and - 31 + 15 (weights) are -4 in log2. */
 #define LOG2_OFFSET 4
 
-/* How many points of the first stage's butterflies lie in the window, out of four, and the first
+/* How many points of the first stage's butterflies are in the window, out of four, and the first
  * butterfly whose last one of these has no two samples. */
 #define LEGS ((WS_WINDOW + POINTS / 2 - 1) / (POINTS / 2))
 #define LAST_LEG ((WS_WINDOW - (LEGS - 1) * POINTS / 2) / 2)
@@ -50,7 +50,7 @@ static const uint32_t twiddles[3][POINTS / 4];
 /* The same of 2 pi k / WS_FFT, for the split to the real spectrum. */
 static const uint32_t split_twiddles[POINTS / 2];
 
-/* How many bins lie between two mel edges, from WS_FIRST_BIN on. In interval i band i - 1 falls and
+/* How many bins are between two mel edges, from WS_FIRST_BIN on. In interval i band i - 1 falls and
  * band i rises; band_rise is a bin's weight in the rising one, Q15, the rest of it falls. */
 static const uint8_t band_bins[WS_BANDS + 1];
 static const uint16_t band_rise[WS_BINS];

@@ -34,7 +34,7 @@ static inline void ws_dot_one(const ws_dot_shape *shape, const ws_row *row, cons
 /* Channels that ws_sums_parallel takes. */
 enum { WS_PARALLEL = 4 };
 
-/* Adds `count` inputs, `step` bytes apart, of each of four channels beside one another. 255 of them
+/* Adds `count` inputs, `step` bytes apart, of each of four adjacent channels. 255 of them
  * fit into 16 bits. */
 WS_FUNCTION void ws_sums_parallel(const int8_t *in, int count, int step, int32_t *sum) {
     for (int block; count > 0; count -= block) {

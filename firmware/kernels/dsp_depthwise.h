@@ -37,7 +37,7 @@ typedef struct {
     const int8_t *shift;
     int8_t *out;
     int32_t zero_point, groups, weight_group;
-    int32_t row_whole, weight_row_again; /* from the row's first tap; beside it for one load */
+    int32_t row_whole, weight_row_again; /* from the row's first tap; next to it for one load */
 } ws_groups;
 
 /* clang-format off */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Dot products of pairs of outputs A and B whose weights lie in one word for two inputs: int16
+/* Dot products of pairs of outputs A and B whose weights are in one word for two inputs: int16
  * A + 256 B of the one input, then of the other. A product sum over the words is A's + 256 B's; one
  * over their even bytes is A's. So one SXTB16 serves four products. B's sum must stay below 2^23:
  * 512 inputs at a time. */

@@ -103,7 +103,7 @@ WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, in
 }
 #endif
 
-/* A word of bytes, wherever they lie. */
+/* A word of bytes, at any address. */
 WS_INSTRUCTION uint32_t ws_word(const void *bytes) {
     uint32_t word;
     memcpy(&word, bytes, sizeof word);

@@ -28,7 +28,7 @@ static inline void ws_gather(const ws_conv_shape *shape, ws_taps taps, const int
     }
     in += taps.input;
     patch += taps.weight * channels;
-    /* A row's taps are one run of bytes where they lie side by side, else many. */
+    /* A row's taps are one run of bytes where they are consecutive, else many. */
     const bool one = taps.step == channels;
     const int runs = one ? 1 : taps.columns, run = one ? taps.columns * channels : channels;
     const int patch_step = taps.weight_row * channels;

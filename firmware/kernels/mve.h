@@ -10,7 +10,7 @@
 /* Channels that ws_sums_parallel takes. */
 enum { WS_PARALLEL = 8 };
 
-/* Adds `count` inputs, `step` bytes apart, of each of eight channels beside one another. 255 of
+/* Adds `count` inputs, `step` bytes apart, of each of eight adjacent channels. 255 of
  * them fit into 16 bits. */
 WS_FUNCTION void ws_sums_parallel(const int8_t *in, int count, int step, int32_t *sum) {
     for (int block; count > 0; count -= block) {

@@ -7,7 +7,7 @@
 
 #include "types.h"
 
-/* Whole vectors first, so that `to` may lie anywhere below `from`. */
+/* Whole vectors first, so that `to` may be anywhere below `from`. */
 WS_NOINLINE void ws_slide(int8_t *to, const int8_t *from, size_t bytes) {
     if (bytes == 0) return;
     __asm__ volatile(

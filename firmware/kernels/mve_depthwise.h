@@ -249,7 +249,7 @@ WS_INLINE void ws_fill(int8_t *to, int8_t value, int bytes) {
     }
 }
 
-/* Row `y` of the input, between what stands beyond its edges: there `to` holds that already. */
+/* Row `y` of the input, between what is beyond its edges: there `to` holds that already. */
 static inline void ws_padded_row(const ws_conv_shape *shape, const int8_t *in, int y, int8_t *to,
                                  int bytes) {
     const int row = shape->in_w * shape->in_c;

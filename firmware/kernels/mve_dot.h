@@ -17,7 +17,7 @@
 #define WS_ROW_3(sum) WS_ROW_2(sum) WS_VECTOR(sum, "a", "x2", "q4")
 #define WS_ROW_4(sum) WS_ROW_3(sum) WS_VECTOR(sum, "a", "x3", "q5")
 
-/* The same for a row that has no other beside it. */
+/* The same for a row without a neighbor. */
 #define WS_LAST_1 vmladavaq_s8(0, x0, vldrbq_s8(w))
 #define WS_LAST_2 vmladavaq_s8(WS_LAST_1, x1, vldrbq_s8(w + 16))
 #define WS_LAST_3 vmladavaq_s8(WS_LAST_2, x2, vldrbq_s8(w + 32))

@@ -127,7 +127,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
 /* Channels that ws_sums_parallel takes. */
 enum { WS_PARALLEL = 4 };
 
-/* Adds `count` inputs, `step` bytes apart, of each of four channels beside one another. As values
+/* Adds `count` inputs, `step` bytes apart, of each of four adjacent channels. As values
  * from 0 to 255 they are added two in a word; 256 of them fit into 16 bits. */
 WS_FUNCTION void ws_sums_parallel(const int8_t *in, int count, int step, int32_t *sum) {
     for (int block; count > 0; count -= block) {

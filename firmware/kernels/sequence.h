@@ -105,7 +105,7 @@ WS_INLINE void ws_seq_svdf(const ws_seq_svdf_shape *shape, const int8_t *feature
                            const int32_t *feature_bias, const void *times, const int32_t *bias,
                            const int8_t *in, int8_t *state, int8_t *out, bool wide) {
     const int memory = shape->memory, filters = shape->units * shape->rank, size = wide ? 2 : 1;
-    const int together = shape->rank * memory; /* the filters of a unit lie in a row */
+    const int together = shape->rank * memory; /* the filters of a unit are consecutive */
     memmove(state, state + size, (size_t)((shape->batches * filters * memory - 1) * size));
     int newest = memory - 1;
     for (int b = 0; b < shape->batches; b++, in += shape->inputs) {

@@ -20,7 +20,7 @@
 #include "check.h"
 #include "config.h"
 
-/* An operand of assembly: where in a struct a field lies, as NAME_at. */
+/* An operand of assembly: the offset of a field in a struct, as NAME_at. */
 #define WS_AT(type, field) [field##_at] "i"(offsetof(type, field))
 
 /* The outer three of four loops of n runs. */
@@ -74,10 +74,10 @@ typedef struct {
     WS_SIZE_TYPE in_h, in_w, in_c, out_h, out_w, out_c;
     WS_WINDOW_TYPE kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     WS_WINDOW_TYPE pad_top, pad_left;
-    int8_t fill; /* the input's zero point, which stands beyond the edge */
+    int8_t fill; /* the input's zero point, which is used beyond the edge */
     ws_range range;
 } ws_conv_shape;
-/* The taps of one output that lie within the input: `rows` of `columns`. */
+/* The taps of one output that are within the input: `rows` of `columns`. */
 typedef struct {
     int rows, columns;
     int input, row_step, step; /* index of the first tap's channel 0; to the next ones */

@@ -55,7 +55,7 @@ void ws_count_add(const char *name, uint32_t ticks) {
 }
 
 /* What the layers' counts hold of this, from its start to the next call's stop, is the same at
- * every call of a function that the compiler knows nothing of: `empty trace` tells it. */
+ * every call of a function that the compiler knows nothing of: `empty trace` measures it. */
 __attribute__((noipa)) void ws_trace(const char *stage, const int8_t *values, int count) {
     uint32_t ticks = ws_count_stop();
     (void)values;

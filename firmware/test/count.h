@@ -8,7 +8,7 @@
  *
  *     name,times,ticks,least,most         ticks in all, and the fewest and the most at a time
  *
- * and "stack-bytes,N". Ticks are raw: "empty" and "empty trace" tell what the reading itself takes,
+ * and "stack-bytes,N". Ticks are raw: "empty" and "empty trace" are what the reading itself takes,
  * "loop" is LOOP_INSTRUCTIONS instructions for a check of the unit.
  *
  * Linked with traced C, a program counts each stage: from the trace before to its own. That build's

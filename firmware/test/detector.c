@@ -112,7 +112,7 @@ static void test_detector_reports_near_misses(void) {
     CHECK(!push(&word, 0).near_miss);
 }
 
-/* Where the word lies when every step says the same. */
+/* Where the word is when every step reports the same. */
 static void word_of(int8_t start_out, int8_t end_out, uint64_t sample, uint64_t *start,
                     uint64_t *end) {
     const int8_t out[WS_OUTPUTS] = {0, start_out, end_out};
@@ -129,7 +129,7 @@ static void test_endpoints_are_clipped(void) {
     const int8_t now = (int8_t)MODEL->endpoint_zero;
     const uint64_t late = UINT64_C(1) << 40;
     uint64_t start, end;
-    word_of(127, -128, late, &start, &end); /* it goes on */
+    word_of(127, -128, late, &start, &end); /* it continues */
     CHECK(end == late && start < late - STEP);
     word_of(127, -128, 1, &start, &end); /* the least that is allowed */
     CHECK(start == 0 && end == 1);

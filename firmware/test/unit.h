@@ -10,7 +10,7 @@
 #define SMOOTHING (MODEL->smoothing)
 #define STEP ((uint32_t)STRIDE * WS_HOP)
 
-/* Goes on after a failure; the program's status tells of it. */
+/* Continues after a failure; the program's status reports it. */
 #define CHECK(condition) ws_test_check(condition, #condition, __FILE__, __LINE__)
 void ws_test_check(bool good, const char *condition, const char *file, unsigned line);
 

@@ -21,7 +21,7 @@ static void open_block(ws_frame_writer *frame) {
 }
 
 static void put(ws_frame_writer *frame, uint8_t byte) {
-    /* A full block is left only when more comes: no empty one stands at the end. */
+    /* A full block is left only when more comes: no empty one is at the end. */
     if (frame->bytes[frame->code] == BLOCK_FULL) open_block(frame);
     if (byte == 0) {
         open_block(frame);

@@ -24,7 +24,7 @@ WS_BEGIN_C
 typedef struct {
     uint8_t bytes[WS_FRAME_MAX];
     size_t length; /* of `bytes` */
-    size_t code;   /* where the block that is not yet full tells its length */
+    size_t code;   /* where the block that is not yet full has its length */
     size_t room;   /* bytes of payload that still fit */
     uint32_t crc;
 } ws_frame_writer;

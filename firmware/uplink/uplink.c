@@ -99,7 +99,7 @@ static void add_missed(ws_frame_writer *frame, uint64_t samples) {
 static void begin_message(ws_uplink *uplink) {
     const ws_event *event = &uplink->waiting;
     const ws_model *model = ws_words_models[event->word];
-    /* What lies before all that the network saw is cut; so the rest is still in the ring. */
+    /* What is before all that the network saw is cut; so the rest is still in the ring. */
     uint64_t start = event->start;
     if (start + WS_WORD_MAX < event->sample) start = event->sample - WS_WORD_MAX;
     uint64_t end = event->end > start ? event->end : start + 1;
@@ -150,8 +150,8 @@ static void end_message(ws_uplink *uplink) {
     uplink->active = false;
 }
 
-/* The ring has run over: go on a while behind its oldest sample, so that what is sent is of pieces
- * that are long enough to be processed. */
+/* The ring has run over: continue a while behind its oldest sample, so that what is sent is of
+ * pieces that are long enough to be processed. */
 static void skip(ws_uplink *uplink) {
     uint64_t next = oldest(uplink) + WS_PREROLL_SLACK;
     next += AUDIO_SAMPLES - 1u - (size_t)(next - uplink->first - 1u) % AUDIO_SAMPLES;

@@ -20,7 +20,7 @@ WS_BEGIN_C
 #define WS_PREROLL_SAMPLES 8000u /* before the word: half a second, as AVS asks */
 /* The longest word: what the steps that wake together see. */
 #define WS_WORD_MAX ((WS_SEEN_HOPS - 1u) * WS_HOP + WS_WINDOW)
-/* A quarter of a second in which the link may stand still before it catches up. */
+/* A quarter of a second in which the link may be blocked before it catches up. */
 #define WS_PREROLL_SLACK (WS_SAMPLE_RATE / 4u)
 #define WS_PREROLL_CAPACITY (WS_PREROLL_SAMPLES + WS_WORD_MAX + WS_PREROLL_SLACK)
 

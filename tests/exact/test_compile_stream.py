@@ -142,7 +142,7 @@ def _flat(m: Maker, tensor: int) -> int:
 
 
 def slices(m: Maker) -> None:
-    """In time, beside it, both, with steps, one column, backwards."""
+    """In time, in the other axis, both, with steps, one column, backwards."""
     x = m.conv(m.input([1, 13, 1, 4], scale=0.05, zero=2), 6, (2, 1))
     found = []
     for begin, end, step in [

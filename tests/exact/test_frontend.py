@@ -105,7 +105,7 @@ LOOPS = [
 
 
 def comb(frontend: FrontEnd) -> NDArray[np.int16]:
-    """A block whose energy lies, as far as can be, in the two bins that the bands leave out."""
+    """A block whose energy is, as far as can be, in the two bins that the bands leave out."""
     n = np.arange(frontend.window_samples)
     weight = np.sin(np.pi * n / len(n)) ** 2
     return np.where(n % 2, np.rint(1 / np.maximum(weight, 1 / 32767)), 0).astype(np.int16)

@@ -128,7 +128,7 @@ def test_a_file_gives_the_host_emulators_lines_in_every_state(
     for state in range(len(ALEXA.word.states)):
         choose(tab, state)
         expected = host_lines(state, recording)
-        tab.run("wakestate.heard()")
+        tab.run("wakestate.processed()")
         assert lines(tab) == expected
         wakes += sum('"wake"' in line for line in expected)
     assert wakes > 8
@@ -171,7 +171,7 @@ def test_dragging_a_threshold_changes_what_wakes(tab: Tab) -> None:
     slider = "document.querySelector('.threshold[role=slider]')"
     key = slider + ".dispatchEvent(new KeyboardEvent('keydown', { key: 'PageUp' }))"
     tab.run("; ".join([key] * 60))  # to the end of the picture
-    tab.run("new Promise((go) => setTimeout(go, 200)).then(() => wakestate.heard())")
+    tab.run("new Promise((go) => setTimeout(go, 200)).then(() => wakestate.processed())")
     threshold = int(tab.run(f"{slider}.getAttribute('aria-valuenow')"))
     left = tab.run("wakestate.wakes()")
     assert len(left) < 3 and all(wake["score"] >= threshold for wake in left)

@@ -71,7 +71,7 @@ def tone(hz: float, level: float, seconds: float) -> NDArray[np.uint8]:
 
 
 def fit(pcm: NDArray[np.floating], hz: float) -> tuple[float, NDArray[np.floating]]:
-    """The amplitude of the tone, and what is left beside it."""
+    """The amplitude of the tone, and the rest."""
     phase = 2 * np.pi * hz * np.arange(len(pcm)) / 16000
     basis = np.stack([np.sin(phase), np.cos(phase), np.ones(len(pcm))], 1)
     found = np.linalg.lstsq(basis, pcm, rcond=None)[0]
@@ -137,7 +137,7 @@ def test_flat_from_100_hz_to_7_khz(library: ctypes.CDLL) -> None:
 
 
 def test_what_would_alias_is_stopped(library: ctypes.CDLL) -> None:
-    """Tones above the band come out 60 dB lower; 40 where the running sums stand alone."""
+    """Tones above the band come out 60 dB lower; 40 of the running sums alone."""
     for hz in (9500, 12000, 17000, 22500, 25000, 31000, 33000, 39000, 57000):
         pcm = settled(Filter(library)(tone(hz, 0.5, 0.5)))
         assert 20 * np.log10(np.std(pcm) * np.sqrt(2) / 0.5) < (-60 if hz < 23000 else -40), hz
@@ -157,11 +157,11 @@ def test_an_offset_goes(library: ctypes.CDLL) -> None:
     assert np.abs(settled(Filter(library)(pdm.modulate(np.full(count, 0.05))))).max() < 4 / 32768
 
 
-# What it costs, which the pages of the boards tell.
+# What it costs, as in the pages of the boards.
 
 
 def test_the_filters_instructions_are_those_of_the_boards(tmp_path: Path) -> None:
-    """Counted in QEMU on an M4F, as all costs; board.toml may be 5 % beside them."""
+    """Counted in QEMU on an M4F, as all costs; board.toml may be 5 % off."""
     board = load_board("mps2-an386")
     generate("mps2-an386", tmp_path)
     sources = [f"firmware/{path}.c" for path in SEMIHOSTED]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of the field, compiled: the same bits as TFLM on every core.
 
-The models lie beside the data (../shared/peers, or $PEERS); tests are skipped where they do not.
+The models are next to the data (../shared/peers, or $PEERS); tests are skipped without them.
 """
 
 from __future__ import annotations

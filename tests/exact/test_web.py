@@ -79,7 +79,7 @@ class Module:
             columns += self.read(self("columns"), self("column_count") * self("bands"))
         return np.frombuffer(columns, np.int8).reshape(-1, self("bands")), events
 
-    def hear(self, state: int, pcm: NDArray[np.int16]) -> tuple[NDArray[np.int8], list[str]]:
+    def process(self, state: int, pcm: NDArray[np.int16]) -> tuple[NDArray[np.int8], list[str]]:
         """Columns, and lines as the host emulator prints them of a file."""
         self("restart", state)
         columns, events = self.push(pcm)
@@ -126,7 +126,7 @@ def assert_same(words: str, module: Module, pcm: NDArray[np.int16]) -> int:
     wakes = 0
     for state in range(len(ALEXA.word.states)):
         expected = host_lines(words, state, pcm)
-        assert module.hear(state, pcm)[1] == expected
+        assert module.process(state, pcm)[1] == expected
         wakes += sum('"wake"' in line for line in expected)
     return wakes
 
@@ -155,16 +155,16 @@ def test_the_same_lines_on_recordings_of_people(alexa: Module, data: Path) -> No
 
 def test_columns_are_those_of_the_integer_reference(alexa: Module) -> None:
     pcm = synthetic()
-    columns, _ = alexa.hear(0, pcm)
+    columns, _ = alexa.process(0, pcm)
     assert np.array_equal(columns, to_int8(reference(FRONTEND, frames(FRONTEND, pcm))))
 
 
-def test_sensitivity_and_state_change_while_it_hears(alexa: Module) -> None:
+def test_sensitivity_and_state_change_while_it_runs(alexa: Module) -> None:
     """A threshold that nothing reaches, and as shipped again; a word that is off."""
     pcm = sample()
     for sensitivity, off, count in ((-2000, 0, 0), (0, 1, 0), (0, 0, 3)):
         alexa("configure", 0, sensitivity, 0, off)
-        assert sum('"wake"' in line for line in alexa.hear(0, pcm)[1]) == count
+        assert sum('"wake"' in line for line in alexa.process(0, pcm)[1]) == count
     alexa("restart", 0)
     alexa.push(pcm[:RATE])
     alexa("set_state", 5)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the fuzz targets side by side for some minutes in all, and says what they found."""
+"""Runs the fuzz targets side by side for some minutes in all, and reports what they found."""
 
 from __future__ import annotations
 

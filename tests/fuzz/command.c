@@ -20,7 +20,7 @@ static size_t room;
 static bool line_open, frame_open;
 static ws_frame_reader frames;
 
-/* What it says: lines without control characters, and between them frames. */
+/* What it prints: lines without control characters, and between them frames. */
 static void check_line(const uint8_t *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
         CHECK(bytes[i] >= 0x20 || bytes[i] == '\n');

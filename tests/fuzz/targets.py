@@ -24,7 +24,7 @@ LIMITS = ["-timeout=60", "-rss_limit_mb=1024"]
 
 
 class FuzzError(Exception):
-    """A target cannot be built or run; the text says why."""
+    """A target cannot be built or run; the message has the reason."""
 
 
 @dataclass(frozen=True)

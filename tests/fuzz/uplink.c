@@ -2,7 +2,7 @@
 /* Pre-roll and uplink (firmware/uplink/) in any order of calls, with a link of any speed.
  *
  * Input: operations of three bytes, what, and a number of 16 bits. The samples that are put in
- * count up, so what comes out tells where it was; what goes out is read as a program would. */
+ * count up, so what comes out shows where it was; what goes out is read as a program would. */
 #include "uplink/uplink.h"
 
 #include "fuzz.h"
@@ -14,7 +14,7 @@ static ws_frame_reader reader;
 static uint64_t processed;
 static size_t room;
 
-/* Of the message that goes on. */
+/* Of the message in progress. */
 static bool active;
 static uint16_t utterance;
 static uint64_t wake_at;       /* where it woke, by the counts of the engine */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each extra of pyproject.toml is enough for what the Makefile installs it for.
 
-Two ways: what every goal's commands import, followed through the sources, lies within what the
+Two ways: what every goal's commands import, followed through the sources, is within what the
 goal's extras ask for; and environments of their own, in which the packages of one extra are links
 to those here, run commands. (.ci/run has one goal after the other install them, from nothing.)
 """
@@ -189,7 +189,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "NAME=x",
             "LIKE=y",
         ]
-        # What make runs although it is only asked (lines with +) says what it would do.
+        # What make runs although it is only asked (lines with +) prints what it would do.
         command = ["make", "-n", goal, "MAKE=true", "PYTHON=echo python", *given]
         done = subprocess.run(command, cwd=ROOT, env=names, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
  * which hop: 100:+10 lets ten hops come in at once, as if the main loop were late; 100:=2 sets the
  * state pins to 2; 100:!3 calls ws_device_set_state(3); 100:^50 makes ROOM 50; 100:text sends the
  * line `text`. The serial port is stdout; with ROOM=n it takes no more than n offered bytes a hop,
- * and what the driver itself says (LED, fed) is left out, as it would part frames. */
+ * and what the driver itself prints (LED, fed) is left out, as it would part frames. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In the place of a microphone and the device program, on a chip in QEMU: the microphone's
- * interrupt takes long, and a byte must come in meanwhile. It says "in the handler", and then which
- * byte came, or "none" after PATIENCE looks. */
+ * interrupt takes long, and a byte must come in meanwhile. It prints "in the handler", and then
+ * which byte came, or "none" after PATIENCE looks. */
 #include <stdbool.h>
 
 #include "board_facts.h"

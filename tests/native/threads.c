@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Engines in threads: 16 of one word beside each other, each with its own memory. Reads raw PCM
+/* Engines in threads: 16 of one word at the same time, each with its own memory. Reads raw PCM
  * from stdin and prints, for each, a hash of all its events. */
 #include <pthread.h>
 #include <stdio.h>

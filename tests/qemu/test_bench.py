@@ -89,7 +89,7 @@ def test_counts_agree_with_a_trace_of_every_instruction(toy: Report) -> None:
         )
         logged += done.stderr.count(b"\nTrace ") + done.stderr.startswith(b"Trace ")
     calls = 64  # REPEATS of bench.c; resets more call the last two
-    # The call itself and its two arguments are counted too, and lie outside of the functions.
+    # The call itself and its two arguments are counted too, and are outside of the functions.
     assert 0 <= instructions(toy, "state change") - logged / calls <= 5
 
 
@@ -291,7 +291,7 @@ def test_a_compiled_model_is_counted(tmp_path: Path) -> None:
     )
     engine, total = found["engine"], found["total"]
     assert engine.ram is not None and total.ram is not None and total.flash is not None
-    # Input and output are in the image, beside the model's struct.
+    # Input and output are in the image, besides the model's struct.
     assert engine.ram + 12 * 3 * 8 + 4 <= total.ram < engine.ram + 12 * 3 * 8 + 64
     assert 16 * 72 + 4 * 36 * 16 < total.flash < 16 * 72 + 4 * 36 * 16 + 6000
     assert "total, a run" in table.text(report)

@@ -188,7 +188,7 @@ def test_the_image_wakes_as_the_emulator_does(board: str, expected: list[Event])
 @pytest.mark.parametrize("board", EMULATED)
 def test_the_image_recovers_from_being_late(board: str, expected: list[Event]) -> None:
     """Real interrupts, 100 ms without the main loop: hops are lost once, and counted. In a state in
-    which no word of the sample is a near thing: the network's steps lie elsewhere afterwards."""
+    which no word of the sample is a near thing: the network's steps are elsewhere afterwards."""
     events = run_device(build("alexa", board), SAMPLE, b"late 100\nstats\nstate volume=high\n")
     lost = [event["lost"] for event in events if "lost" in event and event["type"] != "stats"]
     assert len(lost) == 1 and lost[0] in (2 * HOP, 3 * HOP)  # reported by the next event alone
@@ -259,7 +259,7 @@ def test_over_the_budget_is_an_error() -> None:
 
 
 #: What QEMU's models of the chips lack: flash registers of the one (and DFSDM and DMA), clocks of
-#: the other (and I2S and DMA). The drivers go on without, and say so.
+#: the other (and I2S and DMA). The drivers continue without, and report it.
 LACKING = {
     "b-l475e-iot01a": "the flash does not take its wait states",
     "stm32f4-discovery": "the crystal does not start",

@@ -100,7 +100,7 @@ def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
 
 
 def one_line(verb: str, board: str) -> str:
-    """What `make VERB BOARD=` says: one line, on stderr, and it fails."""
+    """What `make VERB BOARD=` prints: one line, on stderr, and it fails."""
     done = subprocess.run(
         ["make", "--no-print-directory", verb, f"BOARD={board}"],
         cwd=ROOT,
@@ -255,7 +255,7 @@ def test_a_port_that_cannot_be_opened_reports_why(tmp_path: Path) -> None:
 
 
 def test_talking_on_a_serial_port() -> None:
-    """A pseudo-terminal stands for it: what it says comes out, what is typed goes in."""
+    """A pseudo-terminal replaces it: what it sends comes out, what is typed goes in."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)  # no echo of what comes before it is set up
     call = f"talk({os.ttyname(theirs)!r}, 1000000)"

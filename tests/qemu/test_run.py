@@ -43,7 +43,7 @@ def test_qemu_command_passes_everything_through(tmp_path: Path) -> None:
 
 
 def test_events_name_the_recording(tmp_path: Path) -> None:
-    """A recording that is no WAV is decoded before QEMU hears it."""
+    """A recording that is no WAV is decoded before QEMU processes it."""
     program = build("scripted", "mps2-an386", program="emulator").program("emulator")
     call = [sys.executable, "-m", "wakestate", "qemu", "--board", "mps2-an386"]
     call += ["--state", "volume=high", "--program", str(program), "--"]

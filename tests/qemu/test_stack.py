@@ -160,7 +160,7 @@ def _bounded(report: Report) -> tuple[Row, Row]:
 
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_word_takes_what_was_computed(board: str) -> None:
-    """Also says that no kernel's assembly pushes: that would be refused."""
+    """Also shows that no kernel's assembly pushes: that would be refused."""
     engine, total = _bounded(measure(TOY, board))
     assert engine.stack_calls is not None and total.stack_calls is not None
     assert engine.stack_calls.split()[0] in CALLS

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sound of a wake on its way out: ring, messages and frames, on the host, in QEMU, on a device.
 
-`expected` says in Python what a message must be; all C must give its very bytes.
+`expected` computes in Python what a message must be; all C must give the same bytes.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def test_the_emulator_sends_what_python_expects(host: Build, tmp_path: Path) -> 
 
 
 def test_the_word_lies_where_the_engine_reports(host: Build, tmp_path: Path) -> None:
-    """The line of each wake and its message tell the same; but no more than the ring holds of a
+    """The line of each wake and its message agree; but no more than the ring holds of a
     word, which is what the scripted network claims to see."""
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
     both = sent(host.run("emulator", "--uplink", "-", tmp_path / "x.wav").stdout)
@@ -324,7 +324,7 @@ def test_a_line_does_not_part_a_frame(device: Path) -> None:
 
 
 def run_device(made: Build, audio: Path) -> bytes:
-    """What the device image says on its serial port with the uplink on, but for the first line."""
+    """What the device image prints with the uplink on, without the first line."""
     call = command(made.board, made.program("device"), [str(audio)], icount=5, serial=True)
     with subprocess.Popen(
         call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0

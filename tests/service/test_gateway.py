@@ -108,7 +108,7 @@ def test_the_command_keeps_what_the_emulator_received(
     (tmp_path / "x.wav").write_bytes(wav(SPEECH))
     stream, out = tmp_path / "stream", tmp_path / "out"
     build("scripted", "host", sanitize=True).run("emulator", "--uplink", stream, tmp_path / "x.wav")
-    for again in (0, 1):  # numbers go on where the folder ends
+    for again in (0, 1):  # numbers continue where the folder ends
         assert main(["gateway", "run", "--from", str(stream), "--out", str(out)]) == 0
         names = sorted(path.name for path in out.iterdir())[-4:]
         first, second = (f"0000{2 * again + n}-scripted" for n in (1, 2))

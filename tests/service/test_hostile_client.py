@@ -65,7 +65,7 @@ def sent(service: Running, data: bytes) -> list[tuple[int, bytes]]:
 
 
 def honest(service: Running) -> None:
-    """It answers, and says that it is well."""
+    """It answers, and reports that it is healthy."""
     assert service.ask("GET", "/health")[0] == 200
     assert service.post(BODY)[0] == 200
 

@@ -103,7 +103,7 @@ def test_answers_when_it_has_enough_and_passes_over_the_rest(service: Running) -
 
 
 def test_indices_that_count_from_elsewhere(service: Running) -> None:
-    """The stream's, say: preroll tells where the word is in this sound; none, that it begins it."""
+    """The stream's, say: preroll is where the word is in this sound; none: it begins the sound."""
     _, plain = service.post(sound().tobytes())
     query = {"word": "alexa", "startIndexInSamples": 1_000_000, "endIndexInSamples": 1_009_600}
     _, printed = service.post(sound().tobytes(), {**query, "preroll": PREROLL})
@@ -217,7 +217,7 @@ def test_one_too_many_waits(narrow: Running) -> None:
     third = narrow.open()
     response = third.getresponse()
     assert response.status == 429 and response.getheader("Retry-After") == "1"
-    assert "2 uploads go on" in json.loads(response.read())["errors"][0]["problem"]
+    assert "2 uploads are in progress" in json.loads(response.read())["errors"][0]["problem"]
     begun[1].close()  # one goes without a word
     until(lambda: narrow.metric("wakestate_verify_streams") == 1)
     assert narrow.post(BODY)[0] == 200

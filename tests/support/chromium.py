@@ -40,12 +40,12 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def program() -> str | None:
-    """Where Chromium lies, if it is here."""
+    """The path of Chromium, if it is here."""
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Tab:
-    """One page. Problems that it tells (exceptions, errors on its console) gather in `problems`."""
+    """One page. Its problems (exceptions, errors on its console) gather in `problems`."""
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back

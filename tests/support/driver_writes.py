@@ -33,7 +33,7 @@ NANO_START: Writes = [
     ("UART0_TASKS_STARTRX", 1),
     ("NVIC_IPR0", 0x20 << 16),  # priority 1 of 3 bits
     ("NVIC_ISER0", 1 << 2),
-    ("WDT_CONFIG", 1),  # goes on asleep, stops while halted
+    ("WDT_CONFIG", 1),  # runs on in sleep, stops while halted
     ("WDT_CRV", 2 * 32768 - 1),
     ("WDT_RREN", 1),
     ("WDT_TASKS_START", 1),  # last: from now on its settings are locked

@@ -49,5 +49,5 @@ def check_names(call: list[str], path: Path, cwd: Path) -> None:
     done = subprocess.run([*call, path], capture_output=True, cwd=cwd, check=True, env=env)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["t"] for event in found] == [1.065, 2.565]
-    # Before "-" stands "./", or it would be an option.
+    # "./" before "-", or it would be an option.
     assert {event["file"].removeprefix("./") for event in found} == {str(path)}

@@ -74,7 +74,7 @@ def compare(name_a: str, name_b: str, stage: str, a: NDArray[Any], b: NDArray[An
 
 
 def expected_of(model: Model, state: int, pcm: NDArray[np.int16]) -> dict[str, NDArray[Any]]:
-    """What the engine says of a recording, step for step, by the Python references alone.
+    """What the engine computes of a recording, step for step, by the Python references alone.
 
     Stages as boards/vectors.py names them.
     """

@@ -30,7 +30,7 @@ SEMIHOSTED = (
     "platform/semihosting/main",
 )
 
-#: What to generate, or where the C lies ready.
+#: What to generate, or the folder of ready C.
 SOURCES = {
     "scripted": ["GENERATED=tests/scripted"],
     "toy": ["WORDFILE=tests/toy/toy.toml", "MODEL=tests/toy"],

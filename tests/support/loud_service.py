@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service with a verifier that takes whatever is loud for a word: for tests.
 
-python -m tests.support.loud_service --help tells what may be set.
+python -m tests.support.loud_service --help lists what may be set.
 """
 
 from __future__ import annotations

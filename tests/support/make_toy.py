@@ -58,7 +58,7 @@ def main() -> None:
     windows = random_windows(word, 256, SEED)
     model = random_model(word, SEED, windows)
     # The outputs of random weights hardly move: spread them over their int8 range. Then starts
-    # lie before ends as often as not, and some beyond what an event clips them to.
+    # are before ends as often as not, and some beyond what an event clips them to.
     kernel, bias = model.get_layer("logit").get_weights()
     model.get_layer("logit").set_weights([kernel * 4, np.add(bias, (0, 5, -2))])
     with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def running(call: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def read_until(port: int, command: bytes) -> bytes:
-    """What the gateway says until it says `command`."""
+    """What the gateway sends until it sends `command`."""
     printed = b""
     end = time.monotonic() + 60
     while command not in printed:

@@ -43,7 +43,7 @@ SPEECH = pcm((1.0, QUIET), (0.5, LOUD), (1.0, QUIET), (0.3, 110), (1.2, QUIET))
 
 
 def sized(size: int, data: bytes = SPEECH, after: bytes = b"") -> bytes:
-    """A WAV whose header says that its data are `size` bytes."""
+    """A WAV whose header declares `size` bytes of data."""
     return riff(chunk(b"fmt ", fmt())) + b"data" + struct.pack("<I", size) + data + after
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The detector replayed beside the verifier: in the sum that decides, and as lowered."""
+"""The detector replayed with the verifier: in the sum that decides, and as lowered."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ SHIPPED_AT = {state: 7 * i for i, state in enumerate(WORD.states)}
 
 
 def written(folder: Path) -> dict[str, Any]:
-    """An untrained verifier beside the shipped model in `folder`; its facts."""
+    """An untrained verifier with the shipped model in `folder`; its facts."""
     model = build("cra", WORD.frontend.bands)
     save_arrays(folder / "verifier.npz", folded(model))
     facts = network(model, WORD.frontend.bands).facts | {
@@ -141,7 +141,7 @@ def test_detector_and_verifier_decide(tmp_path: Path) -> None:
     expected = both.network.score(x)[0] + 0.5 * detector.confidence(x, states) - states / 4
     np.testing.assert_allclose(both.score(x, states)[0], expected, rtol=1e-6)
     for wrong, printed in (
-        (facts | {"detector": "0" * 64}, "made beside another network than"),
+        (facts | {"detector": "0" * 64}, "trained with another network than"),
         (facts | {"weight": None}, "cannot be read: "),
         ({k: v for k, v in facts.items() if k != "thresholds"}, "'thresholds' is missing"),
     ):

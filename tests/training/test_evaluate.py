@@ -321,7 +321,7 @@ def check_crossed(evaluation: Evaluation, recount: Recount, row: Row) -> None:
 
 def test_a_row_is_what_a_recount_gives(evaluation: Evaluation) -> None:
     condition = Condition("noise", "player=idle", "noise", 10.0)
-    wrong = Condition("told", "player=music", "noise", 10.0)
+    wrong = Condition("wrong state", "player=music", "noise", 10.0)
     played = [evaluation.play(Sound(), b.number, [0, 1]) for b in evaluation.trials.blocks]
     played.append(evaluation.play(condition.sound, None, [0, 1]))
     counted = {

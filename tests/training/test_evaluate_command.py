@@ -76,7 +76,7 @@ def test_the_command_measures_all_conditions(ran: Ran) -> None:
         assert f"{engine} has no model for 'toy'" in found["peers_absent"] or (
             f"{engine} is not installed" in found["peers_absent"]
         )
-    assert f"not beside: {found['peers_absent']}" in ran.printed
+    assert f"not compared: {found['peers_absent']}" in ran.printed
     rows = found["rows"]
     assert [row["condition"]["name"] for row in rows] == [*SOUNDS, *life, *WRONG_STATES, *LEVELS]
     clips = [7, 14, 14, 14, 14, 14, *[7] * len(life), 14, 7, *[7] * 5]

@@ -101,7 +101,7 @@ def test_int8_as_close_to_float_as_a_conversion_of_that_state_alone(
 
 @pytest.mark.parametrize("state", [0, 1])
 def test_int8_endpoints_track_float_in_their_range(toy: keras.Model, state: int) -> None:
-    """-2 .. receptive hops / ENDPOINT_HOPS is never cut off; what lies beyond may saturate."""
+    """-2 .. receptive hops / ENDPOINT_HOPS is never cut off; what is beyond may saturate."""
     windows = random_windows(TOY.word, 300, 2)
     expected = float_outputs(toy, TOY.word, windows, state)[:, 1:]
     result = TOY.network.layers[-1].result

@@ -21,7 +21,7 @@ from wakestate.train.data.corpus import (
 )
 
 # Trains the toy word in forks of one process (TensorFlow is loaded once), each killed where its
-# name says; prints the exit statuses. The hooks call what they stand before or behind.
+# name says; prints the exit statuses. The hooks call what they replace, before or after it.
 TRAINING = """
 import json, os, signal, sys
 from pathlib import Path
@@ -168,7 +168,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
             *(f"round-00{n}.keras" for n in range(1, 7)),
         }
     )
-    assert "stopped; the same command goes on after round 1" in (trained / "stderr").read_text()
+    assert "stopped; the same command continues after round 1" in (trained / "stderr").read_text()
     printed = (
         "to do, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
     )

@@ -13,7 +13,7 @@ import numpy as np
 from tests.support.backends import QUICK
 from tests.support.executors import TOY
 
-# Learns 5 batches from random scenes; keeps losses, weights and what the network then says.
+# Learns 5 batches from random scenes; keeps losses, weights and what the network then computes.
 LEARNING = """
 import sys
 from functools import partial

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands beside the device in an evaluation: counting, peers, near misses, the float model."""
+"""What an evaluation compares with the device: counting, peers, near misses, the float model."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     assert len(ids) == len(set(ids))
     links = {str(g["href"])[1:] for tag, g in page.tags if tag == "a"}
     assert links and links <= set(ids) and "a &lt;toy&gt; in the shop" in text
-    # Every figure says what it shows.
+    # Every figure has a label of what it shows.
     alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
     assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
     assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]

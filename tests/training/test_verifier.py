@@ -270,7 +270,7 @@ def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     names = sorted(p.name for p in whole.iterdir())
     assert names == sorted(p.name for p in again.iterdir())
     for name in names:
-        if not name.endswith(".keras"):  # zip files tell the time
+        if not name.endswith(".keras"):  # zip files have the time
             assert (again / name).read_bytes() == (whole / name).read_bytes(), name
     x = np.random.default_rng(1).integers(-128, 128, (4, FRAMES, 16)).astype(np.float32)
     load = DnnHmm.load if kind == "dnn-hmm" else Network.load

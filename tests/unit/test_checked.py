@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WS_CHECKED: what is out of range where C would go on in silence is seen.
+"""WS_CHECKED: what is out of range where C would continue in silence is seen.
 That nothing is, on real input, is seen in the sanitized builds, which are checked ones: SANITIZE=1,
 tests/support/executors.py."""
 
@@ -36,7 +36,7 @@ BEYOND = {
 
 
 def run(folder: Path, source: Path, macros: dict[str, str], flags: list[str]) -> tuple[int, str]:
-    """The status of a program, and what it says."""
+    """The status of a program, and what it prints."""
     program = folder / "program"
     defined = [f"-D{name}=({value})" for name, value in macros.items()]
     call = ["gcc", "-std=c11", "-w", "-O1", *defined, *flags, f"-I{folder}", f"-I{FIRMWARE}"]

@@ -326,7 +326,7 @@ INTERRUPT = {  # of a port that may send again: its enable, and what answers tha
 
 
 def answer_slowly(registers: Registers, board: str) -> None:
-    """The port takes a byte and is busy with it until the test says otherwise."""
+    """The port takes a byte and is busy with it until the test changes that."""
     out, ready = SERIAL[board][0], INTERRUPT[board]
 
     def taken(r: Registers, value: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.executors import ROOT
 
 #: From the lowest: a folder imports from itself and from those before it. Imports inside functions
-#: count as well. `wakestate` is the modules beside the folders; its program stands on top.
+#: count as well. `wakestate` is the modules next to the folders; its program is on top.
 ORDER = (
     "wakestate",  # root, errors, files, text of errors, templates, tables
     "words",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every source file says its license, and so does the C that is generated."""
+"""Every source file names its license, and so does the C that is generated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sources(folder: Path) -> list[Path]:
     return found
 
 
-def test_every_source_file_says_its_license() -> None:
+def test_every_source_file_names_its_license() -> None:
     found = sources(ROOT)
     assert len(found) > 500
     lines = {path: path.read_text(encoding="utf-8").splitlines()[:3] for path in found}

@@ -52,7 +52,7 @@ def test_word_is_located(noise: float) -> None:
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_a_faint_fricative_after_a_stop_belongs_to_the_word(noise: float) -> None:
     """A stop, a /s/ so faint that it fills few bands, and a vowel or nothing: 0.2 s of silence do
-    not end a word that goes on with it, and more do; a breath in all bands is none."""
+    not end a word that continues with it, and more do; a breath in all bands is none."""
     rng = np.random.default_rng(3)
     t = np.arange(3200) / RATE
     vowel = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 20))
@@ -111,7 +111,7 @@ def test_folders_are_read_together(tmp_path: Path) -> None:
 
 
 def test_timings_choose_between_two(tmp_path: Path) -> None:
-    """words.csv says which of two equal sounds is the word."""
+    """words.csv names which of two equal sounds is the word."""
     pcm = np.concatenate([np.pad(chirp(), (4000, 8000)), np.pad(chirp(), (0, 4000))])
     write_manifest(tmp_path, [["train/tts/x.wav", "train", "tts", "alexa", "v", 1, "", "", ""]])
     (tmp_path / "train/tts").mkdir(parents=True)

@@ -48,7 +48,7 @@ def test_who_stands_near_is_loud() -> None:
 
 
 def test_a_canceller_leaves_distortion_and_less_of_the_tune(corpus: Corpus, tmp_path: Path) -> None:
-    """The tones that a device plays stand out less over what else is left."""
+    """The tones that a device plays are less prominent over the rest."""
     word = beep(tmp_path, 10)
     drive = {"loudspeaker_drive": (1.2, 1.2), "canceller_tail_ms": (80.0, 80.0)}
     share = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rooms of the tests: each test file lies in one, and is imported by nobody."""
+"""The rooms of the tests: each test file is in one, and no file imports it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TESTS = ROOT / "tests"
 FILES = [path.relative_to(TESTS) for path in sorted(TESTS.rglob("*.py"))]
 
 
-def test_every_test_file_lies_in_a_room() -> None:
+def test_every_test_file_is_in_a_room() -> None:
     found = [path for path in FILES if path.name.startswith("test_")]
     assert found and [path for path in found if path.parent.as_posix() not in ROOMS] == []
 

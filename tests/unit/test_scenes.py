@@ -45,7 +45,7 @@ def test_own_sound_follows_the_player(corpus: Corpus, tmp_path: Path) -> None:
             continue
         assert own is not None and len(own) == 20000
         assert rms(own) == pytest.approx(1.0, abs=1e-3)
-        # The tones of each kind lie in bands of their own.
+        # The tones of each kind are in bands of their own.
         spectrum = np.abs(np.fft.rfft(own)) ** 2
         hertz = np.fft.rfftfreq(20000, 1 / RATE)
         low, high = {"music": (250, 2050), "speech": (450, 950), "alarm": (1900, 3100)}[
@@ -56,7 +56,7 @@ def test_own_sound_follows_the_player(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def scene(stage: Stage, seed: int, state: str) -> tuple[Samples, Samples]:
-    """One scene's speech, and all else: the same draws with silent speech tell them apart."""
+    """One scene's speech, and all else: the same draws with silent speech separate them."""
     speech = np.pad(tones(np.random.default_rng(9), 1.0, 300, 900), 8000).astype(np.float32)
     active = active_rms(speech)
     args = (len(speech), state, active)

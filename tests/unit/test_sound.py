@@ -64,7 +64,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
 def test_other_rates_are_resampled_band_limited(tmp_path: Path, rate: int) -> None:
-    """A tone stays as it is, its images and what lies above half the rate are 60 dB below."""
+    """A tone stays as it is, its images and what is above half the rate are 60 dB below."""
     t = np.arange(rate) / rate
     sound = 0.25 * np.sin(2 * np.pi * 440 * t)
     if rate > 16000:
@@ -105,7 +105,7 @@ BAD = {
     "empty": (b"", "cannot be decoded"),
     "no samples": (floats(), "empty: it holds no samples"),
     "truncated": (WHOLE[:-400], "truncated: its header promises 4000 bytes, it holds 3600"),
-    "integers as floats": (floats(0, -25599, 0), "up to 25599; floats lie in -1 to 1"),
+    "integers as floats": (floats(0, -25599, 0), "up to 25599; floats are in -1 to 1"),
     "rate": (
         riff(chunk_of(b"fmt ", fmt_of(rate=7)), chunk_of(b"data", bytes(99))),
         "7 Hz; allowed",

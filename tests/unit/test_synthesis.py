@@ -90,7 +90,7 @@ def test_the_phrase_is_found_among_the_words_an_engine_reports() -> None:
     three = Speech(np.zeros(0, np.int16), (("a", 0.0, 0.2), ("b", 0.3, 0.4), ("c", 0.5, 0.9)))
     assert groups(line("Ab cd ef", 0, 2), three) == [("", 0.0, 0.4), ("c", 0.5, 0.9)]
     assert groups(line("Ab cd ef", 1, 1), three)[1] == ("", 0.3, 0.4)  # type: ignore[index]
-    # "of the" reported as one word: counted from the end that the phrase stands at.
+    # "of the" reported as one word: counted from the end that the phrase is at.
     assert groups(line("Ab of the ef", 3, 1), three)[-1] == ("", 0.5, 0.9)  # type: ignore[index]
     assert groups(line("Ab cd of the", 1, 1), three) is None
     assert groups(line("Ab cd", 0, 2), Speech(three.pcm)) == []  # nothing else is said

@@ -77,7 +77,7 @@ def test_values_and_defaults(tmp_path: Path) -> None:
     assert word.model.blocks[0].dilation == 1
     assert word.data.positive == ("beep",)
     assert word.acoustics.level_dbfs == (-50.0, -15.0)
-    # A whole number is good where a fraction may stand.
+    # A whole number is good where a fraction is allowed.
     assert load(tmp_path, TEXT.replace("bands = 16", "low_hz = 100")).frontend.low_hz == 100.0
 
 

@@ -98,7 +98,7 @@ def offset(amount: float, x: Wave, _: Rng) -> Wave:
 
 
 def clipped(over_db: float, x: Wave, _: Rng) -> Wave:
-    """So loud that the loudest sample would lie so far over full scale."""
+    """So loud that the loudest sample would be so far over full scale."""
     loudest = max(float(np.abs(x).max(initial=0)), 1.0)
     times = FULL_SCALE * 10 ** (over_db / 20) / loudest
     return np.asarray(np.clip(x * np.float32(times), -FULL_SCALE, FULL_SCALE - 1), np.float32)

@@ -16,7 +16,7 @@ from wakestate.audio import RATE
 IMAGE_ORDER = 10  # reflections computed one by one; more take long and add little
 SMALLEST_M = np.array([2.5, 2.5, 2.3])
 LARGEST_M = np.array([8.0, 6.0, 3.2])
-WALL_M = 0.1  # nobody stands nearer to a wall
+WALL_M = 0.1  # nobody is nearer to a wall
 LONGEST_S = 0.5  # responses are cut here
 
 

@@ -83,7 +83,7 @@ class Stage:
 
     @property
     def _rooms_of_split(self) -> int:
-        """A seed: no split stands in the rooms of another. Measured models know those of two."""
+        """A seed: no split has the rooms of another. Measured models know those of two."""
         split = self.corpus.split
         return {"train": 5, "dev": 3}.get(split) or zlib.crc32(split.encode())
 
@@ -174,7 +174,7 @@ class Stage:
         a = self.word.acoustics
         level = dbfs(rng.uniform(*a.level_dbfs))
         limit = float(np.exp(rng.uniform(*np.log(a.band_hz)))) * (rng.random() < a.band_limited)
-        at_device = rng.random() < 0.4  # which limits all that it hears; else the speech alone
+        at_device = rng.random() < 0.4  # which limits all that it records; else the speech alone
         mix = np.zeros(samples, np.float32)
         if speech is not None and active > 0:
             if limit and not at_device:

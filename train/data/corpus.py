@@ -123,7 +123,7 @@ def load_corpus(
     """Read one split ("train" or "dev") of `data`/manifest.csv, and of the folders in `also`;
     decode it on first use. HELD_OUT: the voices of train that nothing learns from.
 
-    `spoken`: where recordings hold the word, as a word file's [data] tells it.
+    `spoken`: where recordings hold the word, as in a word file's [data].
     Raises DataError naming the files and what is wrong with them.
     """
     clips: list[Clip] = []
@@ -227,7 +227,7 @@ def _load_folder(
 
 
 def _doubt(manifest: Path, clips: list[Clip], spoken: Data) -> None:
-    """Say which recordings of the word are no use, or unlikely to be what their label says."""
+    """Say which recordings of the word are no use, or unlikely to be what their label claims."""
     words = [c for c in clips if c.label in spoken.positive]
     own = [c for c in words if c.kind in (c.label, "tts")]
     other = sorted({c.kind for c in words} - {c.kind for c in own})

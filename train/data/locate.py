@@ -22,7 +22,10 @@ PHRASE = "<phrase>"  # the name of the word in timings that were made here
 QUIET_DB = -5.0  # of a band: digital silence
 HISS = slice(22, BANDS)  # bands above 3.6 kHz, where fricatives are
 HISS_DB = 3.0  # their mean excess over that of the others, in a fricative
-CLOSURE, LONGEST_HISS = 25, 30  # hops: of silence before it that the word goes on over; of its own
+CLOSURE, LONGEST_HISS = (
+    25,
+    30,
+)  # hops: of silence before it that the word continues over; of its own
 
 
 def locate_word(
@@ -30,14 +33,14 @@ def locate_word(
 ) -> tuple[int, int]:
     """Start and end sample of the word: the timing if given, trimmed by energy; (-1, -1) if none.
 
-    How far each of 32 mel bands lies above its background (a low percentile), averaged over the
+    How far each of 32 mel bands is above its background (a low percentile), averaged over the
     bands, so that neither hum nor loud vowels decide alone; clicks are taken out. Without a timing,
     of the stretches without a pause of 0.22 s the one with the most of it is the word. Predicted
     starts run about 65 ms late and the last word of a clip takes in trailing silence, hence the
     margins.
 
     A fricative is faint in that mean, as it fills few bands. Where the word seems to end and one
-    follows in less than 0.25 s of silence, as in "alexa" after the /k/, the word goes on: through
+    follows in less than 0.25 s of silence, as in "alexa" after the /k/, the word continues: through
     it, and through what comes right after it.
     """
     if len(pcm) < RUN * HOP or not pcm.any():

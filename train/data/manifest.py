@@ -38,13 +38,13 @@ Row = dict[str, str]
 
 
 class DataError(UserError):
-    """The data folder cannot be used; the text says which file, and what to do."""
+    """The data folder cannot be used; the message names the file and a hint."""
 
     several_lines = True
 
 
 def find_manifest(data: Path) -> Path:
-    """`data`/manifest.csv, or a DataError that says what is missing."""
+    """`data`/manifest.csv, or a DataError that names what is missing."""
     manifest = data / "manifest.csv"
     if not manifest.is_file():
         raise DataError(f"{manifest}: not found; name a data folder with DATA=FOLDER")

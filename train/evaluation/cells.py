@@ -25,7 +25,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def markdown(self) -> str:
-        """As Markdown; what is small stands in the same cell."""
+        """As Markdown; what is small is in the same cell."""
         cells = [[f"{text} {small}".strip() for text, small in row] for row in self.rows]
         return f"**{self.title}**\n\n{pipe(self.head, cells)}"
 

@@ -21,13 +21,13 @@ class DeviceError(UserError):
     """The compiled library does not fit the word file."""
 
 
-OURS = "Wakestate"  # the device's name beside other listeners
+OURS = "Wakestate"  # the device's name among other engines
 BARRED = np.iinfo(np.int16).min  # below every threshold
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What every network step says, from a fresh start; one place a step."""
+    """What every network step computes, from a fresh start; one place a step."""
 
     sums: NDArray[np.int16]  # of smoothed logits
     scores: NDArray[np.int16]  # the same, BARRED where the word is too short to wake

@@ -49,7 +49,7 @@ def endpoint_errors(
 
 
 def lengths(device: Device, word: Word, corpus: Corpus) -> NDArray[np.float64]:
-    """How long the idle device says that the word is, s, in every recording that wakes it, the
+    """How long the idle device reports the word to be, s, in every recording that wakes it, the
     shortest first: the longest of the steps at which the score is over the threshold.
 
     People's recordings, if there are any: voices that are made may be faster than any person.

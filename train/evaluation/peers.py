@@ -34,7 +34,7 @@ class Peer:
     step_samples: int
 
     def __init__(self, word: Word, cache: Path, models: Sequence[Path]) -> None:
-        """`models`: all that its scores come from, beside the package's version."""
+        """`models`: all that its scores come from, besides the package's version."""
         self.refractory_steps = -(-round(word.detector.refractory_s * RATE) // self.step_samples)
         made = b"".join(hashlib.sha256(model.read_bytes()).digest() for model in models)
         version = f"{metadata.version(self.package)} {made.hex()}"
@@ -211,7 +211,7 @@ def _builtin(word: Word) -> str:
 
 
 def find_peers(word: Word, cache: Path) -> tuple[list[Peer], str]:
-    """The peers that know the word's phrase, and why others do not stand beside."""
+    """The peers that know the word's phrase, and why others are not compared."""
     found: list[Peer] = []
     absent = []
     for peer in PEERS:

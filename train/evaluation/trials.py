@@ -33,13 +33,13 @@ SAMPLE_HOURS = 1.5  # where nothing sets a threshold, and in playback for other 
 CHUNK_S = 30.0  # own sound is drawn again this often in long streams
 GAINS_DBFS = (-50.0, -40.0, -30.0, -20.0, -15.0)
 
-#: Signal-to-echo ratios at which states are heard, by the playback's volume.
+#: Signal-to-echo ratios at which states are measured, by the playback's volume.
 SER_DB: dict[str, tuple[float, ...]] = {"low": (10.0,), "high": (0.0, -5.0)}
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What reaches the microphone beside, or done to, the recordings."""
+    """What reaches the microphone with the recordings, or is done to them."""
 
     noise: str = ""  # kind mixed into the recordings: "noise" or "music"
     snr_db: float = 0.0
@@ -62,7 +62,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Condition:
-    """One row of the tables: the given state to the device, and the sound it hears."""
+    """One row of the tables: the given state to the device, and the sound it records."""
 
     name: str
     state: str
@@ -70,7 +70,7 @@ class Condition:
     snr_db: float = 0.0
     ser_db: float | None = None
     level_dbfs: float | None = None
-    plays: str = ""  # what the device plays, where that is not what it tells
+    plays: str = ""  # what the device plays, where that is not what it reports
     part: str = "sound"  # table it belongs to: sound, state, life, wrong-state or gain
     altered: str = ""
 
@@ -255,7 +255,7 @@ class Trials:
 
 
 def gain(ratio_db: float) -> float:
-    """Amplitude of what lies `ratio_db` below."""
+    """Amplitude of what is `ratio_db` below."""
     return float(10 ** (-ratio_db / 20))
 
 

@@ -4,7 +4,7 @@
 Jose et al., "Accurate detection of wake word start and end using a CNN" (Interspeech 2020):
 regression of both from the shared trunk, or detectors that are trained to fire at a fixed time
 after the start and after the end, whose highest step in reach of the wake reports the place. Both
-go on from the same trained network with the same data and budget, and are measured in float.
+continue from the same trained network with the same data and budget, and are measured in float.
 """
 
 from __future__ import annotations

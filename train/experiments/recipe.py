@@ -178,8 +178,8 @@ RECIPES: dict[str, type[BaseModel]] = {
     "verifier train": VerifierRecipe,
     "verifier experiment": VerifierExperimentRecipe,
 }
-#: What may differ when a run goes on: where results go, what is measured, more variants and seeds;
-#: and names of files, which are compared by what is in them (keep_config).
+#: What may differ when a run is resumed: where results go, what is measured, more variants and
+#: seeds; and names of files, which are compared by what is in them (keep_config).
 FREE = {"out", "measure", "only_train", "variants", "kinds", "windows", "seeds", "rate"}
 FREE |= {"word", "data", "model", "wakes", "network.start", "network.teacher", "network.pool"}
 _OPTIONS = {"folder": "data"}  # whose option has another name

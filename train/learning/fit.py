@@ -109,7 +109,7 @@ def fit(
     `start`: .keras files of networks of the same shape, whose mean weights it begins with; in no
     rounds it stays at that.
     `pools`: a folder of scenes, rendered with seed 1, that several runs share. Every round ends
-    with a checkpoint; the same call goes on after a kill. SIGTERM and Ctrl-C stop after the batch
+    with a checkpoint; the same call resumes after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
     """
     config = {
@@ -302,7 +302,7 @@ class Trainer(Training):
 def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:
     """`model` with the mean weights of files; DataError names the one that does not fit.
 
-    Networks that went on from the same one are near enough for their mean to detect better than
+    Networks trained further from the same one are close enough for their mean to detect better than
     each of them (Wortsman et al., Model soups, ICML 2022); others are not.
     """
     weights = []

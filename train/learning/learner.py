@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network at work on pools of scenes: what it says of them, and learning from them.
+"""A network at work on pools of scenes: what it computes for them, and learning from them.
 
-With TensorFlow Keras does both, batch by batch. With JAX the scenes lie on the accelerator and one
+With TensorFlow Keras does both, batch by batch. With JAX the scenes are on the accelerator and one
 compiled loop makes the batches and learns from them: the same batches, made of the same draws.
 """
 
@@ -26,7 +26,7 @@ from wakestate.words import Word
 FEATURE_SCALE = np.float32(1 / 32)
 CLIPS = 500  # scored at once
 BATCHES = 100  # that JAX learns from between two checks for a stop
-ENDPOINT_RANGE = (-4.0, 16.0)  # units in which the network can tell where the word is
+ENDPOINT_RANGE = (-4.0, 16.0)  # units, the range of the network's endpoints
 
 
 class Batch(NamedTuple):
@@ -84,7 +84,7 @@ class Learner:
         what: str,
         on_batch: Callable[[], None],
     ) -> list[float]:
-        """Learn from `count` batches; their losses. `what` stands at the progress bar; `on_batch`
+        """Learn from `count` batches; their losses. `what` is the progress bar's label; `on_batch`
         is called now and then, and may raise."""
         make = lambda: self._batch(draw(), positive, negative)  # noqa: E731
         return train_batches(self.model, make, count, what, on_batch)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one training loop: rounds that end with a checkpoint, and go on after a kill.
+"""The one training loop: rounds that end with a checkpoint, and resume after a kill.
 
 RUN/round-NNN.keras is the network with its optimizer after a round, RUN/state.json names the last
 of them, RUN/curve.csv has a row for each. A kill loses the round in work and nothing else; the
@@ -46,7 +46,7 @@ def train_batches(
     on_batch: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Train on `count` batches, inputs and targets, each made while the one before is learned;
-    their losses. `what` stands at the progress bar; `on_batch` is called after each, and may
+    their losses. `what` is the progress bar's label; `on_batch` is called after each, and may
     raise."""
     losses = []
     for x, y in tqdm(prefetched(make, count), what, count, unit="batch"):
@@ -56,7 +56,7 @@ def train_batches(
 
 
 class Training:
-    """A training in the folder `run`. A subclass says what a round trains on."""
+    """A training in the folder `run`. A subclass defines what a round trains on."""
 
     def __init__(self, run: Path, rounds: int, model: keras.Model) -> None:
         """`model`: as it begins; where `run` has a checkpoint, that is gone on with."""
@@ -86,7 +86,7 @@ class Training:
         return {}
 
     def averaged(self) -> range:
-        """Rounds whose checkpoints are kept, beside the last one."""
+        """Rounds whose checkpoints are kept, besides the last one."""
         return range(0)
 
     def run_rounds(self) -> None:
@@ -156,5 +156,5 @@ class _StopFlag:
     def raise_if_stopped(self, rounds: int) -> None:
         """End the program if the flag is up, with `rounds` whole rounds in the checkpoint."""
         if self._raised:
-            print(f"stopped; the same command goes on after round {rounds}", file=sys.stderr)
+            print(f"stopped; the same command continues after round {rounds}", file=sys.stderr)
             raise SystemExit(130)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training pool: rendered scenes as int8 features, in shards on disk.
 
-A shard depends on the seed and its own number alone, so a killed rendering goes on where it was.
+A shard depends on the seed and its own number alone, so a killed rendering resumes where it was.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ STAY_S = 6.0  # in each device state of the stream
 def write_scenes(corpus: Corpus, word: Word, out: Path, count: int, seed: int) -> list[Path]:
     """Write `count` training scenes, half of them with the word, as NN-KIND-STATE.wav; a picture
     of their features, scenes.png; and stream.wav, in which the device goes through its states,
-    with stream.txt that says when. Returns what was written."""
+    with stream.txt, which has the times. Returns what was written."""
     out.mkdir(parents=True, exist_ok=True)
     renderer = Renderer(corpus, word, "train")
     rng = np.random.default_rng([seed, 7])

@@ -5,7 +5,7 @@ Forward they round as convert/export.py does: weights symmetrically to 255 value
 channel, activations to 256 values of a range that holds 0; backward the rounding counts for nothing
 (straight-through estimator). After Jacob et al., "Quantization and training of neural networks
 for efficient integer-arithmetic-only inference" (CVPR 2018); the ranges are those of the batch at
-hand, so nothing is kept beside the weights. keras.ops only.
+hand, so nothing is kept besides the weights. keras.ops only.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def write_report(
 
 
 def join(found: Evaluated, name: str, other: Evaluated) -> None:
-    """Puts another model's own figures beside, where it was measured in the same condition."""
+    """Adds another model's own figures, where it was measured in the same condition."""
     check_same_trials(found, name, other)
     by_name = {r.condition.name: r for r in other.rows}
     for row in found.rows:

@@ -196,7 +196,7 @@ def _life(rows: list[Row], others: list[str]) -> Table:
                 cells.append((percent(at.frr), accepts))
         body.append(tuple(cells))
     note = (
-        "False rejects in percent of the recordings as they are, altered as the row says, at the "
+        "False rejects in percent of the recordings as they are, altered as the row names, at the "
         "thresholds of the idle state from the other half: nothing is chosen by the row. FA/h "
         "where the sound without the word is altered in the same way. docs/benchmark.md has each "
         "alteration."

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wakestate data benchmark`: recorded sound without the word, to count false accepts.
 
-benchmark.toml lists the packages. All of it is for dev, and none of it stands in recorded.toml,
+benchmark.toml lists the packages. All of it is for dev, and none of it is in recorded.toml,
 which training reads.
 """
 

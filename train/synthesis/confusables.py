@@ -251,7 +251,7 @@ def _cheapest(combinations: Iterable[tuple[Word, ...]], limit: int) -> list[tupl
 
 
 def _inside(phrase: Phones, phones: Phones) -> bool:
-    """Whether the phrase is spoken in it, up to vowels that nobody tells apart."""
+    """Whether the phrase is spoken in it, up to vowels that sound the same."""
     cost, n = _substitution(), len(phrase)
     wanted, codes = _codes(phrase), _codes(phones)
     return any(cost[codes[i : i + n], wanted].sum() < SAME for i in range(len(phones) - n + 1))

@@ -25,7 +25,7 @@ class PhraseError(DataError):
 
 def check_speakable(where: str, text: str) -> None:
     """A PhraseError where English voices, as all here are, would spell, guess or leave out letters
-    of `text`, which stands at `where` in a word file."""
+    of `text`, which is at `where` in a word file."""
     punctuation = " '’-.,!?&"
     odd = [
         c for c in dict.fromkeys(text) if not (c.isascii() and c.isalnum()) and c not in punctuation
@@ -69,8 +69,8 @@ class Engine(ABC):
     name: str
     source: str  # said in the manifest
     licence: str
-    share = 1.0  # of what is said, beside the other engines'
-    timed = False  # tells when each word is spoken, so that the phrase is found in a sentence
+    share = 1.0  # of what is said, relative to the other engines'
+    timed = False  # has the time of each word, to find the phrase in a sentence
 
     @abstractmethod
     def missing(self) -> str:

@@ -30,7 +30,7 @@ class Flite(Engine):
 
     @cache  # noqa: B019  (one engine lives as long as the program)
     def voices(self) -> list[str]:
-        """Those built in, but the one that only tells the time and the one at 8 kHz."""
+        """Those built in, but the one that only speaks times of day and the one at 8 kHz."""
         listed = run_program(["flite", "-lv"]).removeprefix("Voices available:").split()
         return sorted(set(listed) - {"awb_time", "kal"})
 

@@ -2,7 +2,7 @@
 """What filling a data folder consists of, whatever it is filled with.
 
 A folder made here bears a mark, so that nobody's recordings are overwritten. What is finished is
-a file of its own, so a killed run goes on where it was; the manifest is written last, and what it
+a file of its own, so a killed run resumes where it was; the manifest is written last, and what it
 does not name is removed.
 """
 

@@ -19,7 +19,7 @@ class Kokoro(Engine):
     """A folder with kokoro.onnx and voices.bin, as `wakestate data voices` gathers them.
 
     A voice is a style vector for each length of text; a blend is their weighted mean. Where the
-    model tells its durations (those of `wakestate data voices` do), words are timed.
+    model outputs durations (those of `wakestate data voices` do), words are timed.
     """
 
     name = "kokoro"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wakestate data synthesize`: the whole data folder, in as many processes as there are cores.
 
-Every finished clip and package is a file of its own, so a killed run goes on where it was; the
+Every finished clip and package is a file of its own, so a killed run resumes where it was; the
 manifest and train/tts/words.csv are written last, and what they do not name is removed.
 """
 
@@ -154,7 +154,7 @@ def _clip_path(line: Line) -> str:
 
 
 def _speak(line: Line) -> None:
-    """One clip, and beside it (written last) how long it is and where its words are."""
+    """One clip, and next to it (written last) how long it is and where its words are."""
     engine = _cast[line.engine]
     speech = engine.speak(line.text, line.voice, line.speed, line.pitch)
     speech = speech.cut(line.lead_s, line.trail_s)

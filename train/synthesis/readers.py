@@ -31,7 +31,7 @@ def queen(path: Path) -> Clips:
 def sky(path: Path) -> Clips:
     """The spoken lines in a sky.dsk, in the order of their numbers.
 
-    sky.dnr beside it is the index: a count, then entries of number (16 bits), offset (23 bits, and
+    sky.dnr next to it is the index: a count, then entries of number (16 bits), offset (23 bits, and
     one that says that it counts blocks of 16 bytes) and size (22 bits, and two flags).
     """
     index, disk = path.with_suffix(".dnr").read_bytes(), path.read_bytes()
@@ -87,7 +87,7 @@ def unpack_rnc(packed: bytes) -> bytes:
     """RNC ProPack, method 1: LZ77 whose lengths and distances are Huffman coded.
 
     Header (big endian): "RNC", 1, unpacked size, packed size, two CRCs, leeway, count of blocks.
-    Bits come from 16-bit words (little endian), lowest first; literal bytes lie between the words.
+    Bits come from 16-bit words (little endian), lowest first; literal bytes are between the words.
     A block has three code tables (literals, distances, lengths), then a count of pairs of
     (literals, copy), of which the last has no copy. Raises ValueError for damaged data.
     """
@@ -139,7 +139,7 @@ class _Bits:
         return value
 
     def literal(self, count: int) -> bytes:
-        """Bytes that lie in the stream as they are."""
+        """Bytes that are in the stream uncompressed."""
         self.at += count
         return self.data[self.at - count : self.at]
 

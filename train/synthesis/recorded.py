@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded sound from the distribution's packages: recorded.toml says which, and what of it.
+"""Recorded sound from the distribution's packages: recorded.toml lists which, and what of it.
 
 A package is downloaded once by apt-get into the cache and read there; nothing is installed.
 """
@@ -100,7 +100,7 @@ def download(packages: list[str], cache: Path) -> dict[str, Path]:
     if not packages:
         return {}
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise DataError("apt-get: not found; go on with --recorded no, and your own recordings")
+        raise DataError("apt-get: not found; continue with --recorded no, and your own recordings")
     cache.mkdir(parents=True, exist_ok=True)
     found = {}
     for package in tqdm(packages, desc="packages", unit="package"):

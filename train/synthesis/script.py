@@ -74,7 +74,7 @@ class Cast:
                 self.voices.setdefault((split, engine.name), []).append(voice)
 
     def draw(self, rng: np.random.Generator, split: str, sentence: bool) -> tuple[Engine, str]:
-        """An engine and a voice; for a phrase in a sentence an engine that tells timings."""
+        """An engine and a voice; for a phrase in a sentence an engine with timings."""
         mine = [e for e in self.engines if (split, e.name) in self.voices]
         able = [e for e in mine if e.timed or not sentence] or mine
         share = np.array([e.share for e in able])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Device, gateway and service on one computer: each wake, and beside it the verifier."""
+"""Device, gateway and service on one computer: each wake, and the verifier's answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _Shown:
             print(f"{left.ljust(_LEFT)}{right}", flush=True)
 
     def line(self, line: str) -> None:
-        """What the device says; its wakes are counted, that none is lost on the way."""
+        """What the device sends; its wakes are counted, that none is lost on the way."""
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):

@@ -231,7 +231,7 @@ class Gateway:
             self.open()
 
     def _on_sensitivity(self, sensitivity: Any) -> None:
-        """What the device says that its sensitivity is; None: nothing yet."""
+        """The sensitivity that the device reports; None: nothing yet."""
         self._missing = (
             self._sensitivity.missing(sensitivity) if self._sensitivity else None
         ) or ""
@@ -275,7 +275,7 @@ class Gateway:
 
 
 class Folder:
-    """Keeps utterances as NUMBER-WORD.wav, with NUMBER-WORD.json beside it, written last.
+    """Keeps utterances as NUMBER-WORD.wav, with NUMBER-WORD.json, written last.
 
     `follow_s`: seconds after the word's end that are enough; None: what the device sends. An
     utterance without sound is not kept. FileError where the folder cannot be written to.

@@ -17,7 +17,7 @@ _AT_ONCE = 4096  # bytes: what POSIX lets a pipe take without waiting
 
 
 class Lines:
-    """Writes lines to a stream when it takes them (link.Loop says when); any thread may
+    """Writes lines to a stream when it takes them (link.Loop calls when); any thread may
     call it. Control characters are escaped. `wake` is called when there is something to write,
     `when_gone` when nobody can read it any more.
     """

@@ -47,7 +47,7 @@ class Stream(Protocol):
 class Device:
     """One device: what is read from it goes to its gateway, commands to it are queued.
 
-    `source`: a port, a file, or - for stdin. `hold`: says that a file is not to be read for now; a
+    `source`: a port, a file, or - for stdin. `hold`: whether a file is not to be read for now; a
     port is read always.
     """
 

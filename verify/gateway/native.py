@@ -24,7 +24,7 @@ Ends = NDArray[np.uint32]
 
 
 class NativeError(GatewayError):
-    """The C cannot be compiled here; the text says why."""
+    """The C cannot be compiled here; the message has the reason."""
 
     several_lines = True
 

@@ -57,7 +57,7 @@ class Verdict:
         return (self.start.wake_sample - self.start.wake_index + index) / self.start.sample_rate
 
     def line(self) -> str:
-        """JSON, beside the device's line "wake"."""
+        """JSON, as the device's line "wake"."""
         event: dict[str, Any] = {
             "type": "verdict",
             **({"device": self.device} if self.device else {}),
@@ -140,7 +140,7 @@ class Poster:
     ) -> None:
         self._service, self._on_verdict, self._wake = service, on_verdict, wake
         self._lock = threading.Lock()
-        self._now: dict[str, _Post] = {}  # of each device, the one that goes on
+        self._now: dict[str, _Post] = {}  # of each device, the one in progress
         self._waiting: list[_Post] = []
         self._working: list[_Post] = []
         self._threads: list[threading.Thread] = []

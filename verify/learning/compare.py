@@ -152,7 +152,7 @@ def detector_wakes(
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """What one trained run says of all wakes, for each way of cutting."""
+    """What one trained run computes for all wakes, for each way of cutting."""
 
     kind: str
     trained: str

@@ -87,7 +87,7 @@ def wide(extract: Extractor, pcm: NDArray[np.int16], start: int) -> NDArray[np.i
 
 
 def columns_of(word: Word, detected_start: int, samples: tuple[int, int]) -> list[float]:
-    """Where samples lie in a wide window; NaN for those below 0."""
+    """Where samples are in a wide window; NaN for those below 0."""
     hop = word.frontend.hop_samples
     return [
         EDGE + PREROLL_FRAMES + (sample - detected_start) / hop if sample >= 0 else float("nan")
@@ -214,7 +214,7 @@ def mine(
     """The examples of "train" and "validation" speakers (corpus.held_out), kept in `folder` in
     shards.
 
-    A killed call goes on where it was. DataError where the folder holds those of another device.
+    A killed call resumes where it was. DataError where the folder holds those of another device.
     """
     config = {
         "library_sha256": library_hash(library),

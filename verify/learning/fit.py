@@ -37,7 +37,7 @@ HMM = "dnn-hmm"
 
 @keras.saving.register_keras_serializable("wakestate")
 def verify_loss(targets: Any, outputs: Any) -> Any:
-    """float[batch]: cross entropy; for words the mean absolute error of the place beside it."""
+    """float[batch]: cross entropy; for words plus the mean absolute error of the place."""
     label, place = targets[:, 0], targets[:, 1:]
     known = ops.logical_not(ops.isnan(place))
     wanted = (ops.where(known, place, 0.0) - PREROLL_FRAMES) / PER_UNIT
@@ -62,7 +62,7 @@ def train(
     the folder `model`, which `examples` keeps for several runs; returns the folder of what was
     trained.
 
-    Each round ends with a checkpoint; the same call goes on after a kill. DataError.
+    Each round ends with a checkpoint; the same call resumes after a kill. DataError.
     """
     detector, lows = load_detector(word, model, library)
     corpus = load_corpus(data, "train", cache, word.data, also)

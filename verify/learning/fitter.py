@@ -59,7 +59,7 @@ def draw(
 
 
 class Fitter(Training):
-    """A network on the wakes of the device. A subclass says what it learns."""
+    """A network on the wakes of the device. A subclass defines what it learns."""
 
     epochs_in_round = 1  # of the recipe
 

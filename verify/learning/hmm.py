@@ -5,9 +5,9 @@ as a chain of them, and a small classifier of what decoding found.
 After Wu et al., "Monophone-based background modeling for two-stage on-device wake word detection"
 (ICASSP 2018), here with a background of two states, quiet and other speech, as there are no phones
 known of what is not the word. The word is left-to-right, three states a phone. Its states are
-first placed evenly over each word, then by what the network says (Viterbi), again in each epoch.
+first placed evenly over each word, then by the network's outputs (Viterbi), again in each epoch.
 hmmlearn has no states whose likelihoods a network gives, and librosa decodes one sequence at a time
-and knows no background beside it; the recursion is short, so it is here.
+and has no background model; the recursion is short, so it is here.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class HmmFitter(Fitter):
     def _draw_frames(
         self, rng: np.random.Generator, examples: Examples
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int8]]:
-        """Cuts of one batch, columns of each and their labels; half of a word's lie in it."""
+        """Cuts of one batch, columns of each and their labels; half of a word's are in it."""
         pick = self._pick(rng, self.train_config.batch // 2)
         half = CONTEXT // 2
         column = rng.integers(half, WIDE - half, (len(pick), FRAMES_DRAWN))

@@ -69,7 +69,7 @@ class System:
         self.extract = Extractor(word.frontend)
 
     def accepted(self, pcm: Pcm, steps: Steps, at: list[int], state: int) -> NDArray[np.bool_]:
-        """What the verifier says of the wakes at some steps."""
+        """The verifier's verdicts on the wakes at some steps."""
         if not at:
             return np.zeros(0, np.bool_)
         windows = []

@@ -4,7 +4,7 @@
 After "Building a robust word-level wakeword verification network" (Kumar et al., Interspeech
 2020): a CNN that sees 76, 100 or 195 feature columns, and CRA, which convolves with small strided
 kernels, runs a recurrent layer over what is left of time, and attends to its steps. A CNN knows the
-word by where it stands; CRA wherever it stands, so it forgives a start that is off.
+word by its place; CRA at any place, so it forgives a start that is off.
 
 Both: float [batch, FRAMES, bands], int8 steps of the front end / 32 -> [batch, 3]: the log odds of
 the word, and where it starts and ends, in PER_UNIT columns from column PREROLL_FRAMES.

@@ -75,7 +75,7 @@ def recalibrate_thresholds(
 def decision_facts(
     validation: Examples, logits: Logits, detector: DetectorReplay, lows: Sequence[float]
 ) -> dict[str, Any]:
-    """For verifier.json: beside which detector, the thresholds of the lowered detector, what
+    """For verifier.json: for which detector, the thresholds of the lowered detector, what
     that detector's weight, and thresholds by state; all at the starts that the device reports.
 
     `logits`: of int8[n, FRAMES, bands]; `lows`: the lowest thresholds by state at which examples

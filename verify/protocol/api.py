@@ -36,7 +36,7 @@ class Settings:
 
 
 class About(BaseModel):
-    """What the device says of the utterance. Indices count samples, as its START message does."""
+    """What the device reports. Indices count samples, as its START message does."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,7 +76,7 @@ class About(BaseModel):
 
 
 class Answer(BaseModel):
-    """What the verifier says."""
+    """The verifier's answer."""
 
     accept: bool = Field(description="the word was said: score is at least threshold")
     score: float = Field(description="how sure, about log odds")
@@ -96,7 +96,7 @@ class Answer(BaseModel):
 class Health(BaseModel):
     ready: bool = Field(description="it answers")
     word: str
-    streams: int = Field(description="uploads that go on")
+    streams: int = Field(description="uploads in progress")
 
 
 class Problem(BaseModel):

@@ -7,4 +7,4 @@ from wakestate.errors import UserError
 
 
 class GatewayError(UserError):
-    """The gateway or the service cannot go on; the text names what, and the hint."""
+    """The gateway or the service cannot continue; the text names what, and the hint."""

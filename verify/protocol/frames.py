@@ -38,7 +38,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class FrameError(Exception):
-    """A frame is whole, but what it holds is no message; the text says what is wrong."""
+    """A frame is whole, but what it holds is no message; the text is the reason."""
 
 
 class Kind(enum.IntEnum):
@@ -131,7 +131,7 @@ class Reader:
         self._number: int | None = None
 
     def clear(self) -> None:
-        """The line was cut: what has begun will not go on."""
+        """The line was cut: what has begun will not continue."""
         self._buffer.clear()
         self._text = True
 

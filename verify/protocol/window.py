@@ -2,7 +2,7 @@
 """What the verifier gets of an utterance: 195 feature columns around the word.
 
 They begin half a second before the word's start, as the device gave it, and hold the word and what
-follows. Where the sound begins later or ends earlier, columns of silence stand in its place. The
+follows. Where the sound begins later or ends earlier, columns of silence take its place. The
 features are the device's own: its front end's C, compiled here.
 """
 
@@ -65,5 +65,5 @@ class FeatureWindow:
         return self._features.astype(np.float32)
 
     def sample(self, frame: float) -> int:
-        """Where in the utterance a column begins; may lie between two. Not before its start."""
+        """Where in the utterance a column begins; may be between two. Not before its start."""
         return max(0, round(self._first + frame * self._hop))

@@ -51,7 +51,7 @@ from wakestate.verify.service.page import POLICY, page
 
 _RETRY_S = 1
 _GONE = 499  # in the metrics: whoever asked has gone
-END_S = 10.0  # for uploads that go on when the service has to end
+END_S = 10.0  # for uploads in progress when the service has to end
 _CRUMB, _PAUSE_S = 160, 0.005  # bytes; chunks so small are gathered for so long
 _SHOWN = 80  # characters of what was given
 
@@ -77,7 +77,7 @@ class Metrics:
             registry=r,
         )
         self.sound = Counter(f"{name}sound_seconds", "Sound taken", registry=r)
-        self.streams = Gauge(f"{name}streams", "Uploads that go on", registry=r)
+        self.streams = Gauge(f"{name}streams", "Uploads in progress", registry=r)
         self.waited = Histogram(
             f"{name}answer_seconds",
             "From the end of the sound to the answer",
@@ -115,7 +115,7 @@ class Service:
         self._streams = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: float | None = None  # when what still runs is stopped, by the loop's time
-        self._deadlines: set[asyncio.Timeout] = set()  # of the uploads that go on
+        self._deadlines: set[asyncio.Timeout] = set()  # of the uploads in progress
         self._keys = [_digest(key) for key in settings.keys]
 
     @contextlib.asynccontextmanager
@@ -126,7 +126,7 @@ class Service:
         await self._batcher.stop()
 
     def end_soon(self) -> None:
-        """Uploads that go on have END_S from now on. Called by a signal's handler."""
+        """Uploads in progress have END_S from now on. Called by a signal's handler."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._end_soon, self._loop.time() + END_S)
 
@@ -160,7 +160,7 @@ class Service:
             raise RefusedError(
                 429,
                 "request",
-                f"{self._streams} uploads go on, as many as may",
+                f"{self._streams} uploads are in progress, as many as are allowed",
                 f"ask again in {_RETRY_S} s",
                 retry_after=str(_RETRY_S),
             )
@@ -363,7 +363,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         413: "too much sound",
         415: "not the content type of samples",
         422: "a parameter is missing or wrong",
-        429: "too many uploads at a time: Retry-After tells when to ask again",
+        429: "too many uploads at a time: ask again after Retry-After",
         503: "the service ends",
     }
     sound = {"schema": {"type": "string", "format": "binary"}}
@@ -415,7 +415,7 @@ def _add_error_answers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         problem = Problem(
-            field="service", problem="it failed", hint="ask again; its log says why it failed"
+            field="service", problem="it failed", hint="ask again; its log has the reason"
         )
         return service.refuse(500, [problem])
 

@@ -42,7 +42,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one upload: when the answer came, ms behind the end of the sound; what the service says
+    """Of one upload: when the answer came, ms behind the end of the sound; what the service reports
     it took of these; or why there is none."""
 
     ms: float = 0.0

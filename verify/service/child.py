@@ -31,7 +31,7 @@ def call(word: str, *options: str) -> list[str]:
 def running(command: Sequence[str]) -> Iterator[str]:
     """Its address, once it listens; behind the block it is stopped, and has ended.
 
-    GatewayError where it does not start; it says why itself.
+    GatewayError where it does not start; it reports why itself.
     """
     # A session of its own: Ctrl-C is ours, and the service ends in order behind us.
     process = subprocess.Popen(
@@ -42,7 +42,7 @@ def running(command: Sequence[str]) -> Iterator[str]:
         line = process.stdout.readline()
         if " on http" not in line:
             process.wait()
-            raise GatewayError("the service did not start; what it says stands above")
+            raise GatewayError("the service did not start; see its output above")
         yield line.split()[-1]
     finally:
         process.terminate()

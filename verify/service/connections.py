@@ -169,7 +169,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
 
     def _watch(self) -> None:
-        """No request goes on: HEAD_S for what there is to come."""
+        """No request is in progress: HEAD_S for what there is to come."""
         if self.cycle is not None and not self.cycle.response_complete and not self.lingers:
             self._stop()
         elif self._timer is None and not self.transport.is_closing():

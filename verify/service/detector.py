@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the detector heard in the sound of a wake: its int8 network, run again beside the second.
+"""The detector's scores in the sound of a wake: its int8 network, run again next to the verifier's.
 
 The device reports only that it woke. How sure its network becomes of the word decides as much as
 what a larger one finds, and both together more than either (docs/experiments/verification.md). The
@@ -53,7 +53,7 @@ class DetectorReplay:
 
     def confidence(self, features: NDArray[Any], states: NDArray[np.integer]) -> Floats:
         """[n, frames, bands] in int8 steps, and the states' indices -> the highest smoothed logit
-        above the state's threshold, the mean over the phases, float32[n]. Windows that do not lie
+        above the state's threshold, the mean over the phases, float32[n]. Windows that are not
         in the window are left out."""
         out = np.empty(len(features), np.float32)
         for state in np.unique(states):
@@ -102,7 +102,7 @@ class TrainedVerifier:
 
     @classmethod
     def load(cls, folder: Path, word: Word, model: Path) -> TrainedVerifier:
-        """Of a folder that training wrote, beside the detector's. GatewayError."""
+        """Of a folder that training wrote, and the detector's. GatewayError."""
         network = Network.load(folder)
         facts = network.facts
         retrain = f"`wakestate verifier train --model {model}` trains it again"
@@ -117,7 +117,7 @@ class TrainedVerifier:
         detector = DetectorReplay(word, model, [found.shipped[state] for state in word.states])
         if found.detector != detector.identity:
             raise GatewayError(
-                f"{folder}: made beside another network than {model}; {retrain}, "
+                f"{folder}: trained with another network than {model}; {retrain}, "
                 f"`verifier recalibrate --model {model}` fits it"
             )
         thresholds = np.array([found.thresholds[state] for state in word.states], np.float32)

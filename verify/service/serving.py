@@ -152,7 +152,7 @@ def _end(number: int, frame: Any) -> NoReturn:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which tells the service when it is to end."""
+    """uvicorn's, which notifies the service when it is to end."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)

@@ -55,7 +55,7 @@ T = TypeVar("T", bound=_Facts)
 
 
 def checked(kind: type[T], facts: Any) -> T:
-    """The part of verifier.json that `kind` names. FileError says in one line what is wrong."""
+    """The part of verifier.json that `kind` names. FileError names in one line what is wrong."""
     try:
         return kind.model_validate(facts)
     except ValidationError as error:

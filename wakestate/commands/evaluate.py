@@ -131,7 +131,7 @@ def _measure(
     from wakestate.train.report.tables import BY_NAME, tables
 
     out = _out(given, word) / "evaluate.json"
-    start, resume_folder = time.monotonic(), out.parent / "heard"
+    start, resume_folder = time.monotonic(), out.parent / "streamed"
     Device(library, loaded)  # refuses a missing or foreign one before any sound is read
     try:
         measured = evaluate(
@@ -144,7 +144,7 @@ def _measure(
             resume_folder,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command goes on with the sound in work", file=sys.stderr)
+        print("stopped; the same command resumes", file=sys.stderr)
         raise
     write(measured, out)
     shutil.rmtree(resume_folder, ignore_errors=True)
@@ -161,7 +161,7 @@ def _measure(
             "codecs and near misses, and a sample of each stream\n"
         )
     elif measured.peers_absent:
-        print(f"not beside: {measured.peers_absent}\n")
+        print(f"not compared: {measured.peers_absent}\n")
     print(f"evaluated in {time.monotonic() - start:.0f} s", file=sys.stderr)
     print(out)
     return measured
@@ -181,8 +181,8 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     """Misses at fixed false accepts an hour, streamed as on the device.
 
     Streams the split through the compiled pipeline, and through other engines where they are
-    installed: clean, in noise, in every device state; near misses; input levels; states told
-    wrongly. Writes OUT/evaluate.json.
+    installed: clean, in noise, in every device state; near misses; input levels; wrong
+    states. Writes OUT/evaluate.json.
     """
     from wakestate.convert import manifest, operating_points
     from wakestate.train.data.manifest import find_manifest
@@ -214,7 +214,7 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     type=options.NAMED_FILE,
     multiple=True,
     metavar="NAME=FILE",
-    help="Another model's evaluate.json, shown beside (may be repeated).",
+    help="Another model's evaluate.json, shown as well (may be repeated).",
 )
 @click.option(
     "--costs",

@@ -30,10 +30,10 @@ from wakestate.tables import Printed
 def endpoints(
     word: WordFile, data: Path | None, also: tuple[Path, ...], split: str, run: Path | None
 ) -> Printed:
-    """Two ways to tell where the word starts and ends.
+    """Two ways to find where the word starts and ends.
 
-    Goes on training RUN/model.keras by regression of start and end, and with aligned detectors,
-    on the same pool; prints what both tell on a split.
+    Continues training RUN/model.keras by regression of start and end, and with aligned detectors,
+    on the same pool; prints what both report on a split.
     """
     from wakestate.train.experiments.aligned import continue_training, measure
 

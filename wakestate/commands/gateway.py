@@ -50,14 +50,14 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
 @click.option(
     "--post",
     metavar="URL",
-    help="Of the service: http://HOST:PORT, or https where a proxy stands before it.",
+    help="Of the service: http://HOST:PORT, or https where a proxy is in front of it.",
 )
 @click.option(
     "--out",
     type=options.FOLDER,
     metavar="FOLDER",
     help="Keep the utterances there, as "
-    "OUT/NUMBER-WORD.wav with what the device said in a .json beside.",
+    "OUT/NUMBER-WORD.wav with what the device reported in a .json.",
 )
 @click.option(
     "--key-file",

@@ -169,7 +169,7 @@ split = click.option(
     "--split",
     default="dev",
     show_default=True,
-    help="Split of the manifest; held: train's held-out voices.",
+    help="Split of the manifest; held-out: train's held-out voices.",
 )
 seed = click.option("--seed", type=NATURAL, default=1, show_default=True, help="Of what is drawn.")
 library = click.option(
@@ -297,8 +297,8 @@ def subprocess_stdout() -> int | None:
 
 
 def other_process(*arguments: str, tensorflow: bool = False) -> None:
-    """A command in a process of its own, `tensorflow`: whatever backend trains; it says itself what
-    is wrong, and ends us."""
+    """A command in a process of its own, `tensorflow`: whatever backend trains; it reports what is
+    wrong, and ends us."""
     backend = {"KERAS_BACKEND": "tensorflow"} if tensorflow else {}
     to = subprocess_stdout()
     call = [sys.executable, "-m", "wakestate", *arguments]

@@ -178,7 +178,7 @@ def demo(
 ) -> int:
     """Device, gateway and service on this computer.
 
-    On AUDIO, or the samples. Shows each wake with the service's verdict beside it.
+    On AUDIO, or the samples. Shows each wake with the service's verdict.
     """
     from wakestate.boards import sound
     from wakestate.boards.schema import load_board

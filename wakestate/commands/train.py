@@ -82,7 +82,7 @@ amount = click.option(
     multiple=True,
     metavar="KERAS",
     help="Begin with the weights of this network, not with random ones; of several that "
-    "went on from the same one the mean.",
+    "were trained further from the same one the mean.",
 )
 @click.option(
     "--rate",
@@ -124,7 +124,7 @@ def train(
 ) -> None:
     """Train, convert and measure a word, and set its thresholds.
 
-    The same command goes on after a kill.
+    The same command resumes after a kill.
     """
     from wakestate.train.data.corpus import find_manifest, split_rows
 

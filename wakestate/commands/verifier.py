@@ -99,7 +99,7 @@ def train(
     amount: float,
     **given: Any,
 ) -> None:
-    """Train a verifier on the wakes of a model; goes on after a kill.
+    """Train a verifier on the wakes of a model; resumes after a kill.
 
     Mixes scenes as for the detector and runs the compiled device on them; learns from its
     wakes at a low threshold. Writes OUT/verifier; without --out, or with --verifier, it is copied

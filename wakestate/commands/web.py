@@ -50,7 +50,7 @@ def build(words: Sequence[WordFile], model: Path | None, out: Path | None) -> No
 @options.out("build/site")
 @options.needs("site")
 def site(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
-    """Write the docs as pages, with the emulator beside them.
+    """Write the docs as pages, with the emulator.
 
     Static files for any web server; they need a checkout of the project.
     """

@@ -22,7 +22,7 @@ export class Clips {
 
   #toggle() {
     if (!this.trace) {
-      this.say("Press Listen first: clips are cut from what the microphone hears.", true);
+      this.say("Press Listen first: clips are cut from what the microphone records.", true);
       return;
     }
     if (this.from === null) {
@@ -35,7 +35,7 @@ export class Clips {
     this.#show();
   }
 
-  /** Keeps a clip; of which kind, unless `kind` says it, is as chosen. */
+  /** Keeps a clip; `kind` or the chosen kind. */
   add(pcm, kind = this.kinds[find("clip-kind").value]) {
     if (pcm.length === 0) return;
     const speaker = find("clip-speaker").value.trim() || "unknown";

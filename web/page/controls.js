@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The panels beside the picture: device state, words and thresholds, wakes, clips, costs.
+// The panels next to the picture: device state, words and thresholds, wakes, clips, costs.
 
 /** An element with properties, attributes (where a name has a dash, or is role) and children. */
 export function element(name, given = {}, ...children) {
@@ -41,7 +41,7 @@ export class DeviceState {
   get now() { return this.parts[this.state]; }
 }
 
-/** Thresholds and switches of the words; as a slider in the picture and another beside it. */
+/** Thresholds and switches of the words; as a slider in the picture and another next to it. */
 export class Words {
   constructor(facts, words, picture, changed) {
     Object.assign(this, { facts, picture, changed });

@@ -4,7 +4,7 @@
 const FIELDS = 8;
 export const SCORE = 0, WAKE = 1, NEAR_MISS = 2;
 
-/** What a module hears with, as its models have it. */
+/** The facts of a module's models. */
 function factsOf(x) {
   const text = (address) => {
     const bytes = new Uint8Array(x.memory.buffer, address);
@@ -47,8 +47,8 @@ export class Engine {
 
   configure(word, sensitivity, off) { this.x.configure(word, sensitivity, 0, off ? 1 : 0); }
 
-  /** Hears int16 samples: { columns: int8[hops * bands], events: float64[events * 8] }. */
-  hear(pcm) {
+  /** Processes int16 samples: { columns: int8[hops * bands], events: float64[events * 8] }. */
+  process(pcm) {
     const { x } = this, piece = x.piece(), columns = [], events = [];
     for (let at = 0; at < pcm.length; at += piece) {
       const part = pcm.subarray(at, at + piece);

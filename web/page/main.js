@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The page: what is heard goes to the worker, what it answers into the picture.
+// The page: sound goes to the worker, its results into the picture.
 import { Clips } from "./clips.js";
 import { DeviceState, Words, element, find, showCosts } from "./controls.js";
 import { eachEvent } from "./engine.js";
@@ -39,8 +39,8 @@ let output = null; // AudioContext of recordings
 let shown = null; // what the picture was drawn of
 let drawn = 0; // when
 let share = 0;
-let whole = null; // resolves where a recording was heard to its end
-let heard = null; // a promise of that
+let whole = null; // resolves where a recording was processed to its end
+let processed = null; // a promise of that
 let refresh = null;
 
 function say(text, wrong = false) {
@@ -56,7 +56,7 @@ function status(text, kind = "") {
 
 const settings = () => ({ session, state: device.state, sensitivities: words.sensitivities, off: words.off });
 
-// What is heard
+// Sources of sound
 
 function begin() {
   session++;
@@ -67,13 +67,13 @@ function begin() {
   find("announce").textContent = "";
 }
 
-function hearRecording(keepView = false) {
+function processRecording(keepView = false) {
   const end = picture.end;
   begin();
   picture.end = keepView ? end : picture.span;
-  heard = new Promise((done) => { whole = done; });
+  processed = new Promise((done) => { whole = done; });
   worker.postMessage({ type: "recording", pcm: recording.pcm, ...settings() });
-  return heard;
+  return processed;
 }
 
 async function open(name, bytes) {
@@ -91,7 +91,7 @@ async function open(name, bytes) {
     return;
   }
   showRecording();
-  await hearRecording();
+  await processRecording();
 }
 
 function showRecording() {
@@ -138,7 +138,7 @@ function stopMicrophone() {
   find("level").style.transform = "scaleX(0)";
   clips.listen(null);
   recording = { name: "microphone", pcm: trace.sound(trace.first, trace.samples) };
-  if (trace.first > 0) hearRecording(); // the beginning is gone
+  if (trace.first > 0) processRecording(); // the beginning is gone
   showRecording();
   say("What the microphone gave is kept until you listen again or open a file: play it, move in it, try other thresholds.");
 }
@@ -161,7 +161,7 @@ function stateChanged(state) {
     trace.setState(state);
     playDevice();
   } else if (recording) {
-    hearRecording(true);
+    processRecording(true);
   }
   trace.version++;
 }
@@ -172,7 +172,7 @@ function thresholdChanged(word) {
     worker.postMessage({ type: "configure", word, sensitivity: words.sensitivities[word], off: words.off[word] });
   } else if (recording) {
     clearTimeout(refresh);
-    refresh = setTimeout(() => hearRecording(true), 60);
+    refresh = setTimeout(() => processRecording(true), 60);
   }
 }
 
@@ -343,13 +343,13 @@ async function openSample() {
 
 const events = () => [...eachEvent(trace.events.all.subarray(0, trace.events.length))];
 
-/** For the browser's console, and for tests: what was heard, as `wakestate emulate` prints it. */
+/** For the browser's console, and for tests: the events so far, as `wakestate emulate` prints them. */
 globalThis.wakestate = {
   lines: () => events().map((event) => lineOf(event, facts, recording?.name ?? "microphone")),
   state: () => events().at(-1).state,
   samples: () => trace.samples,
   wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
-  wakes: () => trace.wakes, heard: () => heard, share: () => share, open, clips,
+  wakes: () => trace.wakes, processed: () => processed, share: () => share, open, clips,
 };
 
 showCosts(find("costs"), find("costs-note"), about);
@@ -361,5 +361,5 @@ find("empty").hidden = !find("sample").hidden;
 requestAnimationFrame(frame);
 performance.mark("usable");
 if (!find("sample").hidden) await openSample();
-performance.mark("heard");
+performance.mark("processed");
 navigator.serviceWorker?.register("offline.js").catch(() => {}); // a copy for later: it does without

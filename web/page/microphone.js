@@ -14,7 +14,7 @@ function explained(error) {
 }
 
 export class Microphone {
-  /** Starts it: { canceller } asks for the browser's echo canceller. Throws what to tell. */
+  /** Starts it: { canceller } asks for the browser's echo canceller. Throws what to report. */
   static async start(rate, { canceller }) {
     if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) {
       throw new Error("This page may not use a microphone: open it at https:// or at localhost, in a current browser.");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// What was heard so far: sound, columns, scores, wakes and device states, by sample.
+// What was processed so far: sound, columns, scores, wakes and device states, by sample.
 import { SCORE, WAKE, eachEvent } from "./engine.js";
 
 const MAX_S = 600; // of the microphone's sound that is kept
@@ -34,7 +34,7 @@ export class Trace {
   constructor(facts, state) {
     this.facts = facts;
     this.first = 0; // sample that is still kept
-    this.samples = 0; // heard since the start
+    this.samples = 0; // processed since the start
     this.pcm = new Growing(Int16Array);
     this.columns = new Growing(Int8Array);
     this.events = new Growing(Float64Array); // all of them, for lines()
@@ -61,7 +61,7 @@ export class Trace {
 
   setState(state) { this.states.push({ sample: this.samples, state }); }
 
-  /** Forgets the beginning of what goes on for long. */
+  /** Forgets the beginning of a long recording. */
   trim() {
     const { rate, hop, bands } = this.facts;
     if (this.samples - this.first < (MAX_S + DROP_S) * rate) return;

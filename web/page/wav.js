@@ -24,7 +24,7 @@ export function plainWav(bytes, rate) {
   return null;
 }
 
-/** int16 mono samples at `rate` of any file that the browser decodes. Throws what to tell. */
+/** int16 mono samples at `rate` of any file that the browser decodes. Throws what to report. */
 export async function decoded(bytes, rate) {
   let buffer;
   try {

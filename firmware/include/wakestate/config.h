@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a build may set, each by -DNAME=value; the defaults stand here.
+/* What a build may set, each by -DNAME=value; the defaults are here.
  *
  * All files of a program must see the same values.
  */

@@ -14,7 +14,7 @@
 WS_BEGIN_C
 
 /* What a network gives every step. START and END say how long before the newest window's end the
- * word started and ended; below zero: it goes on. */
+ * word started and ended; below zero: it continues. */
 enum { WS_OUT_LOGIT, WS_OUT_START, WS_OUT_END, WS_OUTPUTS };
 
 /* A front end: PCM to log mel filter bank energies (LFBE). */

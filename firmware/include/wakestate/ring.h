@@ -39,7 +39,7 @@ static inline uint32_t ws_ring_on_(const ws_ring *ring, uint32_t position, uint3
     return count < left ? position + count : count - left;
 }
 
-/* The item at a position, and how many bytes of `count` items from there lie before the seam. */
+/* The item at a position, and how many bytes of `count` items from there are before the seam. */
 static inline uint8_t *ws_ring_at_(const ws_ring *ring, uint32_t position, uint32_t count,
                                    size_t *before) {
     const uint32_t index = position < ring->capacity ? position : position - ring->capacity;

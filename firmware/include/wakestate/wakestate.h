@@ -90,10 +90,10 @@ typedef struct {
     uint64_t end;         /* 0 <= start < end <= sample */
 } ws_event;
 
-/* The network says at every step how long ago the word started and ended. An event's start and end
- * are the mean over the steps that are averaged, each counted from the end of its own window,
+/* The network reports at every step how long ago the word started and ended. An event's start and
+ * end are the mean over the steps that are averaged, each counted from the end of its own window,
  * rounded to a sample (halves to the earlier). First `end` is clipped to 1 .. sample: a word that
- * seems to go on ends now; then `start` to 0 .. end - 1. Of a SCORE they are what a wake at this
+ * seems to continue ends now; then `start` to 0 .. end - 1. Of a SCORE they are what a wake at this
  * step would say, and mean nothing where no word is. */
 
 /* One word in an engine; private. Its network's memory follows it. */

@@ -19,8 +19,8 @@ static inline void reg_write(uint32_t address, uint32_t value) {
     *(volatile uint32_t *)(uintptr_t)address = value;
 }
 /* What was read and written before, in memory and in registers, is done before what follows: after
- * a flag says that DMA has filled a buffer, before a buffer is given back, and after an interrupt
- * was switched off. */
+ * a flag reports that DMA has filled a buffer, before a buffer is given back, and after an
+ * interrupt was switched off. */
 static inline void reg_barrier(void) {
 #ifdef __arm__
     __asm__ volatile("dsb" ::: "memory");

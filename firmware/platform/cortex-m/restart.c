@@ -14,7 +14,7 @@ _Noreturn void ws_board_stop(const char *text, size_t length) {
     }
 }
 
-/* The program cannot go on, and has said why; it says so again whenever the watchdog bites. */
+/* The program cannot continue and has reported why; it reports it again at each watchdog reset. */
 _Noreturn void ws_board_exit(int status) {
     (void)status;
     for (;;) {

@@ -114,7 +114,7 @@ __attribute__((naked)) void ws_unexpected_interrupt(void) {
     __asm__ volatile("b %0\n" ::"i"(fault));
 }
 
-/* The stack lies at the bottom of RAM, so an overflow spoils no data; and it faults at once: by
+/* The stack is at the bottom of RAM, so an overflow spoils no data; and it faults at once: by
  * the stack limit register of Armv8-M, by an MPU region without access on Armv7-M. */
 static void guard_stack(void) {
 #if defined(__ARM_ARCH_8M_MAIN__) || defined(__ARM_ARCH_8_1M_MAIN__)

@@ -18,7 +18,7 @@ uint32_t ws_board_stack_used(void);
 #define BOARD_STATUS_FAULT 70
 #define WS_FAULT_MAGIC 0xFA017EDu
 
-/* The registers at a fault. It lies in memory that a reset leaves alone. */
+/* The registers at a fault. It is in memory that a reset leaves alone. */
 typedef struct {
     uint32_t magic;  /* WS_FAULT_MAGIC: there was one */
     uint32_t number; /* of the exception: 3 hard fault, 4 memory, 5 bus, 6 usage, 16 + interrupt */

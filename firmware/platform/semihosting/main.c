@@ -8,7 +8,7 @@
 
 #define ARGUMENTS_MAX 32
 
-/* A first argument that is the board's, not the program's: tell on stderr how deep the stack went.
+/* A first argument that is the board's, not the program's: report on stderr how deep the stack went.
  */
 #define STACK_REPORT "--board-stack"
 

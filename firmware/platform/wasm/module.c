@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine as a WebAssembly module for web/page: it imports nothing, and its memory is its own.
  *
- * The page writes samples to pcm() and calls push(); what was heard then lies at columns() and
+ * The page writes samples to pcm() and calls push(); the results are then at columns() and
  * events(). The words are those of the build, in their order. */
 #include <string.h>
 
@@ -71,7 +71,7 @@ static void put(double fields[EVENT_FIELDS], const ws_event *event) {
     fields[7] = (double)event->end;
 }
 
-/* Hears the first `samples` of pcm(); how many events there are. */
+/* Processes the first `samples` of pcm(); how many events there are. */
 EXPORT(push) unsigned ws_wasm_push(unsigned samples) {
     unsigned count = 0;
     column_count = 0;

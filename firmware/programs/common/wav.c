@@ -27,7 +27,7 @@ static uint64_t u64(const uint8_t *bytes) {
 }
 
 static bool fail(ws_wav *wav, const char *problem) {
-    if (!wav->failed) { /* the first cause is the one to tell */
+    if (!wav->failed) { /* the first cause is the one to report */
         ws_text_add(&wav->problem, problem);
         wav->failed = true;
     }
@@ -50,7 +50,7 @@ static bool fill(ws_wav *wav) {
     return true;
 }
 
-/* Makes up to `count` bytes lie unread from `bytes + begin`; how many do. */
+/* Makes up to `count` bytes available from `bytes + begin`; how many do. */
 static size_t buffered(ws_wav *wav, size_t count) {
     while (wav->end - wav->begin < count && fill(wav)) {
     }
@@ -117,7 +117,7 @@ static bool truncated(ws_wav *wav, uint64_t promised, uint64_t found) {
     return fail(wav, "; record or copy it again");
 }
 
-/* What programs write, beside 0, as the size of sound whose length they do not know: about 2 or
+/* What programs write, besides 0, as the size of sound whose length they do not know: about 2 or
  * 4 GiB (sox 0x7FFFF000, arecord 0x80000000, ffmpeg 0xFFFFFFFF). */
 static bool size_unknown(uint64_t size) {
     return (size >= 0x7FFFE000u && size <= 0x80001000u) ||
@@ -126,14 +126,14 @@ static bool size_unknown(uint64_t size) {
 
 /* The data chunk begins at `offset`: whether its `size` bytes can be read. */
 static bool begin_data(ws_wav *wav, uint64_t size, uint64_t offset) {
-    /* A pipe's length, and in QEMU even that of a named one, says nothing. */
+    /* A pipe's length, and in QEMU even that of a named one, means nothing. */
     bool known = wav->length >= 0 && (uint64_t)wav->length >= offset;
     uint64_t stored = known ? (uint64_t)wav->length - offset : 0;
     bool whole = known && size <= stored;
     wav->endless = !whole && size_unknown(size);
     wav->left = wav->endless ? 0 : size;
     wav->promised = wav->read + size;
-    if (size == 0 || wav->endless) return true; /* of 0, what follows tells */
+    if (size == 0 || wav->endless) return true; /* of 0, what follows decides */
     if (known && !whole) return truncated(wav, size, stored);
     if (size % 2 != 0) return fail(wav, "the data ends within a sample; copy it again");
     return true;

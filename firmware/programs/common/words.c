@@ -66,7 +66,7 @@ bool ws_states_find(const char *given, uint8_t *state, ws_text *problem) {
     return false;
 }
 
-/* The word whose name stands after a space, before another or the end; WS_WORD_COUNT: none. */
+/* The word whose name follows a space, before another or the end; WS_WORD_COUNT: none. */
 static unsigned word_in(const char **rest) {
     for (unsigned word = 0; word < WS_WORD_COUNT; word++) {
         const char *name = ws_words_models[word]->name;

@@ -65,7 +65,7 @@ static size_t send_all(void *to, const uint8_t *bytes, size_t count) {
     return count;
 }
 
-/* Wait until the port has taken all lines. A line never stands inside a frame. */
+/* Wait until the port has taken all lines. A line is never inside a frame. */
 static void flush(void) {
     (void)ws_uplink_finish(&uplink, send_all, NULL);
     ws_driver_send(lines, lines_length);
@@ -75,7 +75,7 @@ static void flush(void) {
 /* Lines wait here and go out by `pump`: the main loop does not wait for the port. */
 static bool queue_text(int file, const void *bytes, size_t count) {
     (void)file;
-    if (count > LINES_MAX - lines_length) flush(); /* the port stands still */
+    if (count > LINES_MAX - lines_length) flush(); /* the port is blocked */
     memcpy(lines + lines_length, bytes, count);
     lines_length += count;
     return true;

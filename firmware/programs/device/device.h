@@ -12,7 +12,7 @@
  *
  * "t" is the time since listening began, with what was missed; "start" and "end", of the word, are
  * times of the same clock. When the main loop was so late that samples were lost, the next event
- * says how many: "lost":320. Commands, their answers, and the frames that send the sound of a wake:
+ * has how many: "lost":320. Commands, their answers, and the frames that send the sound of a wake:
  * docs/protocol.md. The state pins set the state whose index they show, when they change.
  */
 #ifndef WS_DEVICE_H

@@ -30,7 +30,7 @@ void ws_driver_led(bool lit);
 
 /* Serial port: send all bytes, waiting, after those taken before; take as many bytes as there is
  * room for, to be sent meanwhile, and return how many; give one byte that came in, or -1; a byte 0
- * stands where some were lost. */
+ * is where some were lost. */
 void ws_driver_send(const void *bytes, size_t count);
 size_t ws_driver_offer(const void *bytes, size_t count);
 int ws_driver_receive(void);

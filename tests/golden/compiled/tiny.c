@@ -4,13 +4,13 @@
  *   wakestate model compile golden_model0.tflite --kernels plain --name tiny */
 /* golden_model0.tflite: 4 steps, 36 multiply-accumulates a run.
  *
- * The loops are in kernels/; weights lie in the order in which they read them.
+ * The loops are in kernels/; weights are in the order in which they read them.
  */
 #include "tiny.h"
 
 #include <string.h>
 
-/* What these layers ask of the kernels; kernels/config.h tells what it means. */
+/* What these layers ask of the kernels; see kernels/config.h. */
 #define WS_ANY_SHIFT 0
 #define WS_CLAMPS 0
 #define WS_SIGNED_DOTS 0

@@ -12,13 +12,13 @@
  * All device states share the weights. What a state changes is a row of bias, multiplier and shift
  * for each channel.
  *
- * The loops are in kernels/; weights lie in the order in which they read them.
+ * The loops are in kernels/; weights are in the order in which they read them.
  */
 #include "ws_toy.h"
 
 #include <string.h>
 
-/* What these layers ask of the kernels; kernels/config.h tells what it means. */
+/* What these layers ask of the kernels; see kernels/config.h. */
 #define WS_ANY_SHIFT 0
 #define WS_CLAMPS 0
 #define WS_SIGNED_DOTS 0

@@ -46,7 +46,7 @@ def depthwise(m: Maker) -> None:
 
 
 def chains(m: Maker) -> None:
-    """Depthwise layers between others: their results may lie over their inputs."""
+    """Depthwise layers between others: their results may overwrite their inputs."""
     for height, width, channels, kernel, options in [
         (6, 10, 42, (3, 1), {}),
         (1, 12, 42, (1, 3), {"activation": "RELU6"}),

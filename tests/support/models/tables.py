@@ -79,7 +79,7 @@ def with_constants(m: Maker) -> None:
 
 
 def ties(m: Maker) -> None:
-    """Scales at which results lie half between two steps, so that the last bit decides."""
+    """Scales at which results are half between two steps, so that the last bit decides."""
     for a in (0.02, 0.03, 0.07, 0.1, 0.14):
         for b in (0.03, 0.05, 0.14, 0.6):
             for name in ("ABS", "ELU", "LEAKY_RELU", "RELU"):

@@ -91,7 +91,7 @@ def zero_scales(m: Maker) -> None:
 
 
 def minus_128(m: Maker) -> None:
-    """Weights of -128: in the first and the second of two outputs, beside another, everywhere."""
+    """Weights of -128: in the first and the second of two outputs, in a pair, everywhere."""
     for y, given, axis in layers(m):
         weights = m.values(given[1])
         weights[m.rng.random(weights.shape) < 0.3] = -128
