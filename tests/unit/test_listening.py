@@ -81,7 +81,7 @@ def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path)
             detection.line["t"] - detection.line["start"] + 1
         )
 
-    for run in range(2):  # the second goes on in the folder
+    for run in range(2):  # the second continues in the folder
         clips = listening.Clips(tmp_path)
         for detection in found:
             clips.keep(detection)

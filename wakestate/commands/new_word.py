@@ -76,7 +76,7 @@ def new(phrase: str, **given: Any) -> None:
     """From a phrase alone to a model, and what to expect of it.
 
     Writes words/WORD.toml, synthesizes speech, trains, converts, measures on voices that training
-    never reads and sets the thresholds. The same command goes on after a kill.
+    never reads and sets the thresholds. The same command resumes after a kill.
     """
     from wakestate.commands.word import need_synthesis
 
