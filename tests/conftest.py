@@ -19,8 +19,8 @@ OF_ALL_BOARDS = {"test_flash.py", "test_boards.py", "test_bench.py"}
 
 #: What takes a minute or so, longest first: begun first, so that all processes are busy to the end.
 LONG = (
-    "flash fit real_audio firmware exact frontend peers compile_weights compile_ops evaluate"
-    " evaluate_command emulator_boards compile verifier model learner device kernels"
+    "flash fit exact real_audio firmware learner report verifier evaluate_command export frontend"
+    " peers compile_weights compile_ops emulator_boards compile evaluate device kernels"
 )
 
 

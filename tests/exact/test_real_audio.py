@@ -28,7 +28,7 @@ def sound(data: Path) -> np.ndarray:
     while left > 0:
         files = paths[turn % len(paths)]
         path = files[turn // len(paths) % len(files)]
-        part = soundfile.read(path, dtype="int16")[0][: min(left, 30 * 16000)]
+        part = soundfile.read(path, frames=min(left, 30 * 16000), dtype="int16")[0]
         parts.append(part)
         left -= len(part)
         turn += 1
