@@ -244,6 +244,17 @@ def test_installed_voices_speak() -> None:
     assert wave is not None and RATE // 3 < len(wave) < 3 * RATE and np.abs(wave).max() > 1000
 
 
+def test_clips_made_as_near_misses_are_not_in_the_streams(trials: Trials) -> None:
+    made = [
+        replace(clip, kind="tts", label="near") if clip.kind == "speech" and i % 2 else clip
+        for i, clip in enumerate(trials.corpus.clips)
+    ]
+    found = Trials(trials.word, trials.corpus.only(made), seed=1, draws=1)
+    near = {clip for clip in made if clip.label == "near"}
+    streamed = {clip for block in found.blocks for clip in block.clips}
+    assert near and near < set(found.negatives) and streamed == set(found.negatives) - near
+
+
 def test_recorded_confusables_come_from_texts_and_the_word_file(
     trials: Trials, tmp_path: Path
 ) -> None:

@@ -369,7 +369,8 @@ def test_what_to_expect_of_a_new_word_is_said_in_words(found: Evaluated) -> None
     assert lines[0].endswith(
         "20 recordings by 5 synthetic voices that training never read; 2.5 h of sound without it"
     )
-    assert [line.split("  ")[0] for line in lines[3:6]] == [
+    assert lines[2] == "Usable: it misses 0 of 100 clean recordings."
+    assert [line.split("  ")[0] for line in lines[5:8]] == [
         "clean",
         "noise 0 dB",
         "music, SER 0 dB",
@@ -380,6 +381,12 @@ def test_what_to_expect_of_a_new_word_is_said_in_words(found: Evaluated) -> None
     assert "no person has said it yet" in text and "name more of them" in text
     assert "2.5 h cannot tell 0.5 false wakes an hour from 2.0" in text
     assert "`--recipe standard`" in outcome(TOY.word, found, short=True, judged=True)
+    clean = found.rows[0].crossed["0.5"]
+    for share, begin in ((0.2, "It works at times: it misses 20 of"), (0.6, "Not usable as it is")):
+        found.rows[0].crossed["0.5"] = clean.model_copy(update={"frr": share})
+        text = outcome(TOY.word, found, short=False, judged=True)
+        assert f"\n\n{begin}" in text and "a longer phrase" in text
+    found.rows[0].crossed["0.5"] = clean
     found.half_hours, found.confusables, found.false_accepts = [9.0, 9.0], [], []
     found.rows = found.rows[:2]
     text = outcome(TOY.word, found, short=False, judged=True)

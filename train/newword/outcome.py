@@ -15,6 +15,7 @@ from wakestate.words import Word
 
 FEW_HOURS = 6.0  # three false accepts at half of one an hour: fewer say little of a rate
 MANY_MISSES = 0.1
+UNUSABLE = 0.5
 FOOLED = 0.1  # of the tries
 SHOWN = 5  # false accepts
 
@@ -33,8 +34,17 @@ def outcome(word: Word, found: Evaluated, *, short: bool, judged: bool) -> str:
         f'What to expect of "{word.phrase}": {found.positives} recordings by {voices} {who}; '
         f"{hours:.1f} h of sound without it"
     )
-    parts = [head, tables.text(_rows(word, found), left=1), *_fooled(word, found)]
+    overall = _overall(found.rows[0].crossed[_rate(word)].frr)
+    parts = [head, overall, tables.text(_rows(word, found), left=1), *_fooled(word, found)]
     return "\n\n".join([*parts, "What would help most:\n" + _help(word, found, short, judged)])
+
+
+def _overall(missed: float) -> str:
+    """In one sentence, by the share of clean recordings that are missed."""
+    if missed > UNUSABLE:
+        return "Not usable as it is: it misses most recordings, even clean ones."
+    of = f"it misses {100 * missed:.0f} of 100 clean recordings"
+    return f"Usable: {of}." if missed <= MANY_MISSES else f"It works at times: {of}."
 
 
 def _rate(word: Word) -> str:
@@ -102,7 +112,7 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
             f"from {_highest(found, rate):.1f}; `--recipe best` takes 28 h more"
         )
     worst = _worst(found, rate)
-    if worst is not None:
+    if worst is not None and clean.frr <= MANY_MISSES:
         tips.append(
             f"a larger `--flash`, if there is room: misses are most in "
             f"{label(worst.condition.name)}"
@@ -111,10 +121,8 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
         tips.append(
             "phrases that fool it: name more of them as [data] confusables in the word file"
         )
-    if clean.frr > MANY_MISSES:
-        tips.append(
-            "a longer phrase: of clean recordings it misses many, so it is hard to tell apart"
-        )
+    if clean.frr > MANY_MISSES and not short:
+        tips.append("a longer phrase: this one is missed even in clean recordings")
     return "\n".join(f"  {n}. {tip}" for n, tip in enumerate(tips, 1)) or "  nothing that is known"
 
 
