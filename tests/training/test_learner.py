@@ -21,8 +21,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import wakestate.train.learning.learner
+from wakestate.contract.metadata import metadata_vectors
 from wakestate.train.learning.augment import draw
-from wakestate.train.learning.learner import Batch, JaxLearner, learner
+from wakestate.train.learning.learner import FEATURE_SCALE, Batch, JaxLearner, learner
 from wakestate.train.model.network import build_model, window_loss
 from wakestate.train.learning.pool import STEPS, Pool, clip_hops
 from wakestate.words import load_word
@@ -50,6 +51,9 @@ if Path(sys.argv[2]).is_file():
     with np.load(sys.argv[2]) as given:
         model.set_weights([given[f"first{i}"] for i in range(len(model.weights))])
 first = model.get_weights()
+features = negative.features[:6, :, None].astype(np.float32) * FEATURE_SCALE
+states = metadata_vectors(word)[negative.states[:6]]
+logits = np.asarray(model.predict_on_batch([features, states]))
 optimizer = keras.optimizers.AdamW(1e-2, clipnorm=1.0)
 model.compile(optimizer, loss=window_loss)
 optimizer.build(model.trainable_variables)
@@ -59,7 +63,8 @@ losses = trained.learn(batch, 5, positive, negative, "learn", lambda: calls.appe
 assert len(calls) == (3 if isinstance(trained, JaxLearner) else 5)
 assert int(np.asarray(optimizer.iterations)) == 5
 outputs = trained.outputs(negative, np.arange(1, 30, 2))
-np.savez(sys.argv[3], backend=keras.backend.backend(), losses=losses, outputs=outputs,
+np.savez(sys.argv[3], backend=keras.backend.backend(), logits=logits, losses=losses,
+         outputs=outputs,
          **{f"first{i}": w for i, w in enumerate(first)},
          **{f"last{i}": w for i, w in enumerate(model.get_weights())})
 """
@@ -76,6 +81,8 @@ def test_jax_learns_the_same(tmp_path: Path) -> None:
     one, other = (dict(np.load(path)) for path in paths.values())
     assert (str(one.pop("backend")), str(other.pop("backend"))) == ("tensorflow", "jax")
     assert len(one["losses"]) == 5 and one["losses"][-1] != one["losses"][0]
+    assert np.ptp(one["logits"]) > 0.01
+    assert np.allclose(one["logits"], other["logits"], rtol=0, atol=1e-4)
     assert one["outputs"].shape == (15, 48, 3) and np.ptp(one["outputs"]) > 0.1
     assert any(
         not np.array_equal(one[k], one[k.replace("last", "first")])

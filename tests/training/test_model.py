@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Keras model: what the state does, the loss, TensorFlow and JAX."""
+"""The Keras model: what the state does, and the loss. JAX: test_learner.py."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.backends import QUICK
 from tests.support.executors import TOY
 from tests.support.small_data import (
     Samples,
@@ -199,49 +195,3 @@ def test_a_stream_equals_its_windows() -> None:
         single = model.predict_on_batch([window, meta])
         assert single.shape == (2, 1, 1, 3)
         assert np.allclose(single[:, 0], stream[:, i], atol=1e-5)
-
-
-JAX = """
-import sys
-import keras
-import numpy as np
-from pathlib import Path
-from wakestate.train.model.network import build_model, window_loss
-from wakestate.words import load_word
-
-given = np.load(sys.argv[2])
-model = build_model(load_word(Path(sys.argv[1])))
-model.set_weights([given[f"weight{i}"] for i in range(len(model.weights))])
-x = [given["features"], given["metadata"]]
-logits = np.asarray(model.predict_on_batch(x))
-model.compile(keras.optimizers.AdamW(1e-3, clipnorm=1.0), loss=window_loss)
-loss = np.asarray(model.train_on_batch(x, given["labels"]))
-np.savez(sys.argv[3], backend=keras.backend.backend(), tensorflow="tensorflow" in sys.modules,
-         logits=logits, loss=loss, after=np.asarray(model.predict_on_batch(x)))
-"""
-
-
-def test_jax_trains_and_agrees(tmp_path: Path) -> None:
-    import keras
-
-    from wakestate.train.model.network import window_loss
-
-    model = toy_model()
-    x = inputs(TOY.word, 6, 60)
-    logits = model.predict_on_batch(x)
-    labels = np.random.default_rng(1).integers(-1, 2, (*logits.shape[:2], 3)).astype(np.float32)
-    given = {f"weight{i}": w for i, w in enumerate(model.get_weights())}
-    np.savez(tmp_path / "given.npz", features=x[0], metadata=x[1], labels=labels, **given)
-    subprocess.run(
-        [sys.executable, "-c", JAX, TOY.word_path, tmp_path / "given.npz", tmp_path / "jax.npz"],
-        check=True,
-        env=os.environ | QUICK | {"KERAS_BACKEND": "jax"},
-    )
-    jax = np.load(tmp_path / "jax.npz")
-    assert str(jax["backend"]) == "jax"
-    assert np.abs(jax["logits"] - logits).max() < 1e-4
-    assert np.ptp(logits) > 0.1
-    model.compile(keras.optimizers.AdamW(1e-3, clipnorm=1.0), loss=window_loss)
-    loss = float(np.asarray(model.train_on_batch(x, labels)))
-    assert np.isfinite(jax["loss"]) and float(jax["loss"]) == pytest.approx(loss, abs=1e-4)
-    assert np.abs(jax["after"] - jax["logits"]).max() > 1e-4  # it learned something
