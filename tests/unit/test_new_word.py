@@ -222,8 +222,9 @@ def test_recordings_are_taken_as_they_come(tmp_path: Path) -> None:
         path = tmp_path / f"data/dev/tts/{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, tones(rng, 1.0, 200, 900) / 32768, RATE)
-        rows.append([f"dev/tts/{number}.wav", "dev", "tts", label, "x", 1.0, "", "", ""])
-    write_manifest(tmp_path / "data", [list(row) for row in rows])
+        rows.append([f"dev/tts/{number}.wav", "dev", "tts", label, "x", 1.0, "room"])
+    columns = ["path", "split", "kind", "label", "speaker", "seconds", "place"]
+    write_manifest(tmp_path / "data", [list(row) for row in rows], columns)
     import_recordings(mine, word, tmp_path / "judge", "dev", tmp_path / "data")
     corpus = load_corpus(tmp_path / "judge", "dev", tmp_path / "cache", word.data)
     assert len(corpus.positives(word)) == 4

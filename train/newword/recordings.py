@@ -13,7 +13,7 @@ import numpy as np
 from wakestate.train.artifacts import write_wav
 from wakestate.train.data.corpus import RATE, DataError, split_rows
 from wakestate.train.data.manifest import Row, refuse
-from wakestate.train.synthesis.gather import claim, finish
+from wakestate.train.synthesis.gather import COLUMNS, claim, finish
 from wakestate.train.synthesis.recorded import AUDIO, decode
 from wakestate.words import Word
 
@@ -75,4 +75,4 @@ def _others(data: Path, word: Word, out: Path, split: str) -> list[Row]:
             os.link(data / row["path"], path)
         except OSError:  # on another file system
             shutil.copy(data / row["path"], path)
-    return rows
+    return [{name: row.get(name, "") for name in COLUMNS} for row in rows]
