@@ -86,7 +86,7 @@ $(if $(OTHERS),$(eval $(call generated_object,ws_words,$(WORDS_FOLDER))))
 
 # What runs once a step: its size counts, not its speed.
 $(OUT)/obj/firmware/engine/%.o: CFLAGS += -Os
-ENGINE := $(addprefix firmware/engine/,engine.c word.c detector.c)
+ENGINE := $(patsubst $(ROOT)%,%,$(wildcard $(ROOT)firmware/engine/*.c))
 UPLINK := $(addprefix firmware/uplink/,frame.c uplink.c)
 COMMON := $(addprefix firmware/programs/common/,text.c words.c)
 EMULATOR := firmware/programs/emulator/emulator.c firmware/programs/common/wav.c $(COMMON) $(UPLINK)

@@ -13,6 +13,7 @@ from wakestate.commands import (
     board,
     data,
     evaluate,
+    export,
     gateway,
     model,
     program,
@@ -37,6 +38,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         program.monitor,
         program.debug,
         model.compile_tflite,
+        export.export,
     ),
     "Train": (train.train, evaluate.evaluate, evaluate.report),
     NOUNS: (

@@ -12,7 +12,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,75 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file, text in UTF-8 with line feeds, whole or not at all. FileError."""
     with replaced(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_folder(
+    out: Path, files: Mapping[str, bytes], marker: str, facts: Mapping[str, Any]
+) -> None:
+    """Write the folder `out`, whole or not at all, with `files` by their paths in it.
+
+    `marker`, a JSON file in it, keeps their hashes beside `facts`. Over an earlier one only what it
+    wrote is replaced; what else lies there stays. FileError where it is no such folder, or one of
+    its files has changed.
+    """
+    out = out.resolve()
+    earlier = _earlier(out, marker, files)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    text = json.dumps({**facts, "files": hashes}, indent=1, ensure_ascii=False) + "\n"
+    make_folder(out.parent)
+    with (
+        writing(out),
+        tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.partial.") as temporary,
+    ):
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        for name, content in {**files, marker: text.encode()}.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_bytes(content)
+        for path in _others(out, {*earlier, marker}):
+            (new / path.relative_to(out)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, new / path.relative_to(out), follow_symlinks=False)
+        try:
+            if out.exists():
+                out.rename(old)
+            new.rename(out)
+        except BaseException:
+            if old.exists() and not out.exists():
+                old.rename(out)
+            raise
+
+
+def _earlier(out: Path, marker: str, files: Mapping[str, bytes]) -> dict[str, str]:
+    """The files that an earlier call wrote to `out`, with their hashes. FileError."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return {}
+    elsewhere = "hint: name a folder that is not there yet"
+    if not (out / marker).is_file():
+        what = f"holds {plain(min(p.name for p in out.iterdir()))}" if out.is_dir() else "is a file"
+        raise FileError(f"{plain(out)}: {what}; {elsewhere}")
+    found = read_json(out / marker)
+    hashes = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(hashes, dict):
+        raise FileError(f"{plain(out / marker)}: names no files; {elsewhere}")
+    if Path.cwd().is_relative_to(out):
+        raise FileError(f"{plain(out)}: is the current folder; hint: call from another")
+    for name in {**hashes, **files}:
+        path = out / name
+        if os.path.lexists(path) and not (path.is_file() and sha256(path) == hashes.get(name)):
+            raise FileError(f"{plain(path)}: was changed; hint: move it away, or {elsewhere[6:]}")
+    return hashes
+
+
+def _others(folder: Path, names: Collection[str]) -> list[Path]:
+    """Files and links in a folder, at any depth, but those named."""
+    found = [
+        Path(top) / name for top, folders, files in os.walk(folder) for name in (*folders, *files)
+    ]
+    return [
+        path
+        for path in found
+        if path.relative_to(folder).as_posix() not in names
+        and (path.is_symlink() or not path.is_dir())
+    ]
 
 
 def read_json(path: Path, limit: int = 1 << 20) -> Any:

@@ -26,7 +26,7 @@ MENU: dict[str, dict[str, str]] = {
         "README.md": "Overview",
         "docs/web.md": "In the browser",
         "docs/training.md": "Your own word",
-        "docs/firmware.md": "Into your firmware",
+        "docs/integrate.md": "Into your firmware",
     },
     "How good": {
         "docs/benchmark.md": "Benchmark",
@@ -38,6 +38,7 @@ MENU: dict[str, dict[str, str]] = {
     },
     "How it works": {
         "docs/architecture.md": "Architecture",
+        "docs/firmware.md": "Firmware and emulator",
         "docs/frontend.md": "Front end",
         "docs/compile.md": "Any .tflite to C",
         "docs/protocol.md": "Serial protocol",

@@ -8,11 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from wakestate import ROOT
+from wakestate.convert.compile.sources import ENGINE, FIRMWARE
 from wakestate.errors import UserError
 
 _TOOLS = {"clang": "clang", "wasm-ld": "lld"}  # and their packages
-FIRMWARE = ROOT / "firmware"
 # Bulk memory is in every browser of 2021 and later; memcpy and its like become instructions of it.
 FLAGS = [
     *("--target=wasm32", "-std=c11", "-O3", "-flto", "-nostdlib", "-mbulk-memory", "-msign-ext"),
@@ -38,7 +37,7 @@ def build_module(words: Sequence[str], folders: Sequence[Path], lists: Path, out
     UserError where the compiler refuses it.
     """
     sources = [FIRMWARE / "platform/wasm/module.c"]
-    sources += [FIRMWARE / f"engine/{name}.c" for name in ("engine", "word", "detector")]
+    sources += [FIRMWARE / name for name in ENGINE]
     sources += [folder / f"ws_{word}.c" for word, folder in zip(words, folders, strict=True)]
     sources += [folders[0] / "ws_frontend.c", lists / "ws_words.c"]
     shared = ["-DWS_SHARED_KERNELS"] if len(words) > 1 else []

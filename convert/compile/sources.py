@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from wakestate import ROOT
 
 FIRMWARE = ROOT / "firmware"
+#: The engine: every .c file of its folder, as firmware/build.mk takes them, too.
+ENGINE = sorted(path.relative_to(FIRMWARE).as_posix() for path in FIRMWARE.glob("engine/*.c"))
 _INCLUDE = re.compile(r'^#include "((?:\w+/)?\w+\.h)"$', re.MULTILINE)
 
 

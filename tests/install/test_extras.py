@@ -318,6 +318,8 @@ def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> Non
     printed = run(bare, "-m", "wakestate", "emulate", cwd=tmp_path / "empty")
     events = [json.loads(line) for line in printed.splitlines()]
     assert [event["t"] for event in events] == [1.805, 7.745, 14.465]
+    run(bare, "-m", "wakestate", "export", "--out", "library", cwd=tmp_path / "empty")
+    assert (tmp_path / "empty/library/LICENSE").is_file()
     for name in ("train", "convert", "boards"):
         printed = run(bare, "-c", f"import {name}", status=1, cwd=tmp_path / "empty")
         assert "ModuleNotFoundError" in printed

@@ -15,6 +15,7 @@ from wakestate.boards import building
 from wakestate.boards.generate import generate
 from wakestate.boards.run import capture, check_qemu, command
 from wakestate.boards.schema import Board, BoardError, board_names, load_board
+from wakestate.convert.compile.sources import ENGINE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +70,7 @@ def host_device(folder: Path, driver: str = "device_driver") -> Path:
     """The device program on the host, with tests/native/DRIVER.c, scripted and sanitized."""
     generate("mps2-an386", folder)
     names = ["programs/device/device.c"]
-    names += [f"engine/{name}.c" for name in ("engine", "word", "detector")]
+    names += ENGINE
     names += [f"programs/common/{name}.c" for name in ("text", "words")]
     names += [f"uplink/{name}.c" for name in ("frame", "uplink")]
     sources = [f"firmware/{name}" for name in names]

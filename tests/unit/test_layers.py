@@ -22,6 +22,7 @@ ORDER = (
     "convert/graph",
     "convert/compile",
     "convert",
+    "convert/library",
     "train/data",
     "train",  # what a killed call finds again
     "train/acoustics",

@@ -14,22 +14,10 @@ from wakestate.commands import evaluate, experiment, options
 from wakestate.commands.options import WordFile
 from wakestate.tables import Printed
 
-# As in convert/compile/kernels.py, which takes pydantic's time to load.
-_kernels = click.option(
-    "--kernels",
-    type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
-    default="plain",
-    show_default=True,
-    help="Instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide "
-    "(the same, faster with twice the flash for weights), mve (M55).",
-)
 _copies = click.option(
     "--without-copies",
     is_flag=True,
     help="No copies of the headers of firmware/ that the C includes.",
-)
-_c_out = click.option(
-    "--out", type=options.FOLDER, required=True, metavar="FOLDER", help="Where the C goes."
 )
 _stream = click.option(
     "--stream",
@@ -86,9 +74,9 @@ def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
 @model.command(epilog="Example: wakestate model generate --word alexa --kernels dsp --out c")
 @options.word
 @options.model
-@_kernels
+@options.kernels
 @_copies
-@_c_out
+@options.c_out
 def generate(
     word: WordFile, model: Path | None, kernels: Any, without_copies: bool, out: Path
 ) -> None:
@@ -118,7 +106,7 @@ def generate(
     epilog="Example: wakestate model generate-words --word alexa --word computer --out c",
 )
 @options.words
-@_c_out
+@options.c_out
 def generate_words(words: Sequence[WordFile], out: Path) -> None:
     """ws_words.h and ws_words.c: the words of one program."""
     from wakestate.convert.emit import generate_words as generate
@@ -135,9 +123,9 @@ def generate_words(words: Sequence[WordFile], out: Path) -> None:
 @click.argument("tflite", type=options.FILE)
 @click.option("--name", help="Of the C files and functions.  [default: the file's name]")
 @_stream
-@_kernels
+@options.kernels
 @_copies
-@_c_out
+@options.c_out
 def only_compile(
     tflite: Path, name: str | None, stream: bool, kernels: Any, without_copies: bool, out: Path
 ) -> None:

@@ -182,6 +182,19 @@ state = click.option(
     "--state", metavar="KEY=VALUE,...", help="State of the device, as player=music,volume=high."
 )
 
+# As in convert/compile/kernels.py, which takes pydantic's time to load.
+kernels = click.option(
+    "--kernels",
+    type=click.Choice(["plain", "dsp", "dsp-wide", "mve"]),
+    default="plain",
+    show_default=True,
+    help="Instructions of the core: plain (any), dsp (M4, M7, M33), dsp-wide "
+    "(the same, faster with twice the flash for weights), mve (M55).",
+)
+c_out = click.option(
+    "--out", type=FOLDER, required=True, metavar="FOLDER", help="Where the C goes."
+)
+
 
 def table(function: Callable[..., Printed]) -> Callable[..., int]:
     """A command that prints a table, and with `--json` the same as JSON.
