@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -145,6 +147,25 @@ def test_the_time_left_follows_what_is_done() -> None:
     assert slow.left("two", 1e6) == pytest.approx((1260 / 660) * (0.05 * 600 + 60))
 
 
+def test_a_terminal_shows_all_stages_in_place() -> None:
+    stages = [Stage("one", LIST, 600), Stage("two", LIST, 600), Stage("three", LIST, 60)]
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as out:
+        display = Display(stages, {"one": 300.0}, out)
+        display.draw(stages[1], 3.0, "speak:  10%|#         | 2/20 clips")
+        display.draw(stages[1], 4.0, "speak:  20%|##        | 4/20 clips")
+        drawn = ""
+        while drawn.count("min left") < 2:
+            drawn += os.read(master, 4096).decode()
+        first, second = drawn.split("\x1b[4A")  # four lines up
+    os.close(master)
+    for text, bar in ((first, "10%|#"), (second, "20%|##")):
+        shown = [line.removeprefix("\x1b[2K") for line in text.splitlines()]
+        assert shown[0] == "[x] one          5 min" and bar in shown[1]
+        assert shown[1].startswith("[>] two") and shown[2] == "[ ] three        about 60 s"
+        assert re.fullmatch(r"\d+ min left", shown[3])
+
+
 def test_one_at_a_time(tmp_path: Path) -> None:
     with (
         alone(tmp_path),
@@ -176,7 +197,7 @@ def test_a_killed_run_leaves_no_process_and_ends_with_the_same_bytes(tmp_path: P
         call = [sys.executable, "-c", KILLED]
         if folder.name == "killed":
             child = subprocess.Popen(call, cwd=folder, stderr=subprocess.DEVNULL)
-            while not list(folder.glob("data/made/espeak/*.json")):
+            while child.poll() is None and not list(folder.glob("data/made/espeak/*.json")):
                 time.sleep(0.02)
             child.send_signal(signal.SIGKILL)
             child.wait()

@@ -30,6 +30,7 @@ from wakestate.train.parallel import end_with_parent
 DONE, LOG, LOCK = "stages.json", "new.log", ".lock"  # in the run's folder
 BAR = re.compile(r"(\d+)%\|")  # of tqdm
 REDRAW_S = 0.5
+NARROW = 80  # columns of a terminal that does not tell
 STEADY_S = 60.0  # so much work counts as done as fast as expected, before any is
 
 
@@ -96,7 +97,7 @@ class Display:
                 mark, text = ">", f"{minutes(elapsed)}  {bar}"
             shown.append(f"[{mark}] {each.name:12} {text}")
         shown.append(f"{minutes(self.left(stage.name, elapsed))} left")
-        width = os.get_terminal_size(self.out.fileno()).columns - 1
+        width = (os.get_terminal_size(self.out.fileno()).columns or NARROW) - 1
         up = f"\x1b[{self._lines}A" if self._lines else ""
         self.out.write(up + "".join(f"\x1b[2K{line[:width]}\n" for line in shown))
         self.out.flush()
