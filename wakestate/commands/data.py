@@ -84,7 +84,7 @@ def synthesize(
 
     The phrase, near misses and sentences spoken by every engine that is here, and recorded speech,
     music, alarms and noises that Debian packages carry (downloaded, not installed). No voice is in
-    both splits. The same command goes on after a kill; with other counts it makes what is missing
+    both splits. The same command resumes after a kill; with other counts it makes what is missing
     and removes what is too many.
     """
     need_synthesis()
@@ -170,7 +170,7 @@ def sample(word: WordFile, out: Path | None) -> None:
     print(path)
 
 
-@data.command(hidden=True, epilog="Example: wakestate data plain x.flac")
+@data.command(hidden=True, epilog="Example: wakestate data plain x.wav")
 @click.argument("audio")
 def plain(audio: str) -> int:
     """Fail where a recording is there and must be decoded for the emulator."""

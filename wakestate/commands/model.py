@@ -156,7 +156,7 @@ def only_compile(
     )
 
 
-@click.command("compile", epilog="Example: wakestate compile kws.tflite --board mps3-an547")
+@click.command("compile", epilog="Example: wakestate compile kws.tflite --board mps2-an386")
 @click.argument("tflite", type=options.FILE)
 @options.board
 @_stream

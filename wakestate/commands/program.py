@@ -243,7 +243,7 @@ def listen(words: Sequence[WordFile], model: Path | None, devices: bool, **given
     )
 
 
-@click.command(epilog="Example: wakestate build --board mps2-an386 --word alexa --word computer")
+@click.command(epilog="Example: wakestate build --board mps2-an386 --word alexa")
 @options.words
 @options.model
 @options.board
@@ -257,7 +257,7 @@ def build(words: Sequence[WordFile], model: Path | None, board: str) -> None:
         print(target.emulator, target.device, sep="\n")
 
 
-@click.command(epilog="Example: wakestate size --board mps3-an547")
+@click.command(epilog="Example: wakestate size --board mps2-an386")
 @options.word
 @options.model
 @options.board
