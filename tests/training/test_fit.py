@@ -34,7 +34,7 @@ from wakestate.words import load_word
 data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
 pool.SHARD = 20
 BUDGET = dict(positives=30, negatives=50, validation_positives=20, validation_negatives=20,
-              rounds=6, quantization_aware=3, batches=4, batch=12)
+              rounds=6, quantization_aware=3, batches=2, batch=12)
 ONE = dict(rounds=1, quantization_aware=0)
 
 def signal_at(number, when, target, name):
@@ -51,7 +51,7 @@ def signal_at(number, when, target, name):
 
 def batch_in_round_2(self, *rest, calls=[0]):
     calls[0] += 1
-    return "before" if calls[0] == 6 else ""
+    return "before" if calls[0] == 4 else ""
 
 KILLS = {
     "batch": (signal.SIGTERM, batch_in_round_2, Trainer, "draw"),
@@ -170,7 +170,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
     )
     assert "stopped; the same command continues after round 1" in (trained / "stderr").read_text()
     printed = (
-        "to do, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 4 batches; about 1 minutes"
+        "to do, less what killed has: 120 scenes, 0.0 GB; 6 rounds of 2 batches; about 1 minutes"
     )
     assert printed in (trained / "stdout").read_text()
 
