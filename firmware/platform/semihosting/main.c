@@ -8,8 +8,7 @@
 
 #define ARGUMENTS_MAX 32
 
-/* A first argument that is the board's, not the program's: report on stderr how deep the stack went.
- */
+/* A first argument that is the board's, not the program's: report the depth of the stack. */
 #define STACK_REPORT "--board-stack"
 
 static int refuse(const char *problem) {
