@@ -317,7 +317,7 @@ def test_the_wheel_works_without_the_checkout(bare: Path, tmp_path: Path) -> Non
     (tmp_path / "empty").mkdir()
     printed = run(bare, "-m", "wakestate", "emulate", cwd=tmp_path / "empty")
     events = [json.loads(line) for line in printed.splitlines()]
-    assert [event["t"] for event in events] == [1.805, 7.745, 14.465]
+    assert [event["t"] for event in events] == [1.835, 7.775, 14.495]
     run(bare, "-m", "wakestate", "export", "--out", "library", cwd=tmp_path / "empty")
     assert (tmp_path / "empty/library/LICENSE").is_file()
     for name in ("train", "convert", "boards"):

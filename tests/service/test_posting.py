@@ -176,7 +176,7 @@ def test_the_demonstration(board: str, tmp_path: Path, capfd: pytest.CaptureFixt
     assert demo(load_board(board), program, [str(tmp_path / "x.wav")], CALL, EARLY) == 0
     out = capfd.readouterr().out
     (row,) = [line for line in out.splitlines() if " wake  word " in line]
-    # As it ships it wakes at 1.805 s; a device wakes earlier once it has the last of the commands.
+    # As it ships it wakes at 1.835 s; a device wakes earlier once it has the last of the commands.
     at = r"   1\.7\d\d s" if board == "host" else r"   1\.[78]\d\d s"
     assert re.match(at + r"  wake  word 1\.\d{3}-1\.\d{3} .*  accept  word ", row)
     assert "1 wakes; 1 accepted, 0 rejected, 0 without an answer." in out

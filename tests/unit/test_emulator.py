@@ -115,18 +115,18 @@ def test_a_word_at_the_very_end_wakes(tmp_path: Path) -> None:
     sample = (ROOT / "models/alexa/sample.wav").read_bytes()
     whole = np.frombuffer(sample[sample.index(b"data") + 8 :], "<i2")
     alexa = build("alexa", "host", program="emulator")
-    for cut in (27_840, 28_160, 28_879):  # the word ends at 1.735 s, the wake comes at 1.805 s
+    for cut in (28_160, 28_640, 29_359):  # the word ends at 1.742 s, the wake comes at 1.835 s
         path, frames = tmp_path / "x.wav", tmp_path / "frames"
         path.write_bytes(wav(whole[:cut].tobytes()))
         found = events(alexa.run("emulator", "--scores", "--uplink", frames, path))
         wake = found[-1]
-        assert (wake["type"], wake["t"]) == ("wake", 1.805)
-        assert abs(wake["end"] - 1.735) < 0.03
+        assert (wake["type"], wake["t"]) == ("wake", 1.835)
+        assert abs(wake["end"] - 1.742) < 0.03
         assert len(found) == 2 + (cut - 560) // 480
         reader = Reader()
         sent = [parse(f) for f in reader.feed(frames.read_bytes()) if isinstance(f, Frame)]
         sound = np.concatenate([part.pcm for part in sent if isinstance(part, Audio)])
-        silent = 28_880 - cut
+        silent = 29_360 - cut
         assert not sound[-silent:].any() and len(sound) > 16_000
         assert np.array_equal(sound[:-silent], whole[cut - len(sound) + silent : cut])
 

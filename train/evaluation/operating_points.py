@@ -14,8 +14,8 @@ from wakestate.train.evaluation.metrics import first_within
 from wakestate.train.evaluation.statistics import poisson
 from wakestate.train.evaluation.trials import SETS
 
-#: FA/h at which a threshold is listed, from the most that anybody sets down.
-RATES = tuple(20 * 0.8**k for k in range(28))
+#: FA/h at which a threshold is listed; from the most that anybody sets down.
+RATES = (20, 15, 10, 7, 5, 4, 3, 2, 1.5, 1, 0.75, 0.5, 0.35, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.02)
 
 
 def operating_points(evaluated: Evaluated, model: str) -> OperatingPoints:
