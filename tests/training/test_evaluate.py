@@ -86,7 +86,7 @@ def test_device_reports_what_the_emulator_prints(
 
 
 def test_a_word_too_short_wakes_at_no_threshold(tmp_path: Path) -> None:
-    word, host = load_word(ROOT / "words/alexa.toml"), build("alexa", "host")
+    word, host = load_word(ROOT / "words/computer.toml"), build("computer", "host")
     device = Device(host.folder / "libwakestate.so", word)
     rng, shortest = np.random.default_rng(4), word.detector.shortest_s * RATE
     talk = rng.normal(0, 1, 60 * RATE) * np.repeat(rng.uniform(0, 9000, 600), RATE // 10)
@@ -100,7 +100,7 @@ def test_a_word_too_short_wakes_at_no_threshold(tmp_path: Path) -> None:
     assert np.array_equal(found.scores[~short], found.sums[~short])
     assert len(sweep(found.scores, 400)) < 800  # as if they were not there
     changed = word.detector.model_copy(update={"shortest_s": 0.3})
-    with pytest.raises(DeviceError, match="built for samples of the shortest word 6400, the word"):
+    with pytest.raises(DeviceError, match="built for samples of the shortest word 7040, the word"):
         Device(host.folder / "libwakestate.so", word.model_copy(update={"detector": changed}))
 
 

@@ -318,9 +318,9 @@ def test_the_float_network_steps_as_the_device_does() -> None:
 
 
 def test_the_float_network_bars_words_as_short_as_the_device_does() -> None:
-    word = load_word(ROOT / "words/alexa.toml")
-    device = Device(build("alexa", "host").folder / "libwakestate.so", word)
-    whole = FloatBaseline(word, device, ROOT / "models/alexa/alexa.keras")
+    word = load_word(ROOT / "words/computer.toml")
+    device = Device(build("computer", "host").folder / "libwakestate.so", word)
+    whole = FloatBaseline(word, device, ROOT / "models/computer/computer.keras")
     rng = np.random.default_rng(4)
     pcm = to_int16(rng.normal(0, 1, 30 * RATE) * np.repeat(rng.uniform(0, 6000, 300), 1600))
     ours, theirs = device.scores(pcm, 0)[40:], whole.scores(pcm, 0)[40:]  # after the warm-up

@@ -28,6 +28,7 @@ def _ends(how: str) -> None:
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "Ctrl-C":  # a terminal sends it to all of them
+        time.sleep(0.5)  # Python drops an exception that a signal raises while it forks
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getppid(), signal.SIGINT)
     time.sleep(LONG_S)
