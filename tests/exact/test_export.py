@@ -85,8 +85,19 @@ def example(form: str, folder: Path, objects: Path, out: Path) -> Path:
     call = ["gcc", *CFLAGS]
     if source.suffix == ".ino":
         call = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-include", "Arduino.h"]
-    run(*call, "-x", *(["c++"] if ".ino" in source.name else ["c"]), *includes, *own, "-x", "none",
-        *objects.glob("*.o"), "-o", out, cwd=folder)  # fmt: skip
+    run(
+        *call,
+        "-x",
+        *(["c++"] if ".ino" in source.name else ["c"]),
+        *includes,
+        *own,
+        "-x",
+        "none",
+        *objects.glob("*.o"),
+        "-o",
+        out,
+        cwd=folder,
+    )
     return out
 
 
