@@ -356,7 +356,7 @@ def test_an_honest_device_beside_a_hostile_one(tmp_path: Path) -> None:
         process.returncode == 0 and b"Traceback" not in err and verdicts.endswith(b"uplink off\n")
     )
     assert b"\x1b" not in err and b"\0" not in err
-    facts = json.loads(sorted(tmp_path.glob("*.json"))[-1].read_text())
+    facts = json.loads(sorted(tmp_path.glob("[0-9]*.json"))[-1].read_text())
     assert facts["device"] == os.ttyname(good_end) and facts["ended"] == "stopped"
     for file in (bad, bad_end, good, good_end):
         os.close(file)
@@ -375,7 +375,7 @@ def await_files(folder: Path, count: int) -> None:
     """Utterances of the honest device."""
     end = time.monotonic() + 60
     while True:
-        found = [path for path in folder.glob("*.json") if path.stat().st_size]
+        found = [path for path in folder.glob("[0-9]*.json") if path.stat().st_size]
         if sum(json.loads(path.read_text())["samples"] == len(SOUND) for path in found) >= count:
             return
         assert time.monotonic() < end
@@ -422,6 +422,6 @@ def test_a_device_that_is_plugged_in_again(tmp_path: Path) -> None:
             assert line
         process.terminate()
         assert process.wait(60) == 0
-    assert len(list(out.glob("*.wav"))) == 2
+    assert len(list(out.glob("[0-9]*.wav"))) == 2
     for end in ends:
         os.close(end)
