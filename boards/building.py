@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wakestate import ROOT
@@ -78,8 +78,11 @@ def build(
         )
 
 
-def build_verbosely(makefile: str, *arguments: str) -> None:
-    """Run make here, what it prints on stderr. BoardError where it fails."""
+def build_verbosely(
+    makefile: str, *arguments: str, then: Callable[[], None] = lambda: None
+) -> None:
+    """Run make here, what it prints on stderr, and `then`, before another build may change what it
+    made. BoardError where make fails."""
     with locked():
         done = subprocess.run(
             command(makefile, *arguments),
@@ -87,5 +90,6 @@ def build_verbosely(makefile: str, *arguments: str) -> None:
             stdout=sys.stderr.fileno(),
             check=False,
         )
-    if done.returncode:
-        raise BoardError(f"{Path(makefile).name}: make failed; see its output above")
+        if done.returncode:
+            raise BoardError(f"{Path(makefile).name}: make failed; see its output above")
+        then()

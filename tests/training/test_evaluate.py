@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import soundfile
 from tests.support.executors import ROOT, TOY
 from tests.support.firmware_build import Build, build
 from tests.support.small_data import beep
+from wakestate.commands.options import WordFile
+from wakestate.commands.program import built_library
 from wakestate.convert.emit import probability
-from wakestate.convert.manifest import never_fires, read_manifest
+from wakestate.convert.manifest import never_fires, read_manifest, set_thresholds
 from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip, DataError, load_corpus, voice
@@ -114,6 +117,23 @@ def test_refractory_steps(device: Device) -> None:
     assert device.detections(scores, 1) == [5, 20, 34]
     assert device.detections(scores, 100) == []
     assert device.detections(np.full(35, 5, np.int16), 5) == [0, 10, 20, 30]
+
+
+def test_the_library_of_a_model_stays_when_another_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two evaluations at a time, of two models of a word."""
+    monkeypatch.chdir(tmp_path)
+    word = WordFile(TOY.word.name, TOY.word_path, str(TOY.word_path))
+    other = tmp_path / "other"
+    shutil.copytree(TOY.folder, other)
+    thresholds = dict.fromkeys(TOY.word.states, 5)
+    set_thresholds(other, TOY.word, thresholds)
+    first = built_library(word, TOY.folder, None)
+    before = first.read_bytes()
+    second = built_library(word, other, None)
+    assert first != second and first.read_bytes() == before != second.read_bytes()
+    assert Device(second, TOY.word).threshold(0) == 5 != Device(first, TOY.word).threshold(0)
 
 
 def test_a_library_for_another_word_is_refused(host: Build, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import click
 from wakestate.commands import options
 from wakestate.commands.options import WordFile
 from wakestate.errors import UserError
+from wakestate.files import sha256, write_atomically
 from wakestate.tables import Printed
 
 _program = click.option(
@@ -63,8 +64,8 @@ class Programs:
         """For Python; of the host."""
         return self.folder / "libwakestate.so"
 
-    def build(self, goal: str, *variables: str) -> None:
-        """Make a goal of firmware/build.mk; messages go to stderr. UserError."""
+    def build(self, goal: str, *variables: str, then: Callable[[], None] = lambda: None) -> None:
+        """Make a goal of firmware/build.mk, `then` call; messages go to stderr. UserError."""
         from wakestate.boards.building import build_verbosely, check_tools
         from wakestate.boards.schema import load_board
 
@@ -82,16 +83,24 @@ class Programs:
                     f"{word.path}, {model}: make takes no blanks and signs in names; rename them"
                 )
             given += [f"WORDFILE_{word.name}={word.path}", f"MODEL_{word.name}={model}"]
-        build_verbosely("firmware/build.mk", goal, *given, *variables)
+        build_verbosely("firmware/build.mk", goal, *given, *variables, then=then)
 
 
 def built_library(word: WordFile, model: Path | None, given: Path | None) -> Path:
-    """`--library`, or that of the model, built."""
+    """`--library`, or that of the model, built: a copy named by its hash, which stays as it is when
+    another model of the word is built."""
     if given:
         return given
     programs = Programs("host", [word], model)
-    programs.build("library")
-    return programs.library
+    copies: list[Path] = []
+
+    def copy() -> None:
+        name = f"libwakestate-{sha256(programs.library)[:16]}.so"
+        copies.append(programs.library.with_name(name))
+        write_atomically(copies[0], programs.library.read_bytes())
+
+    programs.build("library", then=copy)
+    return copies[0]
 
 
 def _end_in_order() -> None:
