@@ -22,10 +22,8 @@ PHRASE = "<phrase>"  # the name of the word in timings that were made here
 QUIET_DB = -5.0  # of a band: digital silence
 HISS = slice(22, BANDS)  # bands above 3.6 kHz, where fricatives are
 HISS_DB = 3.0  # their mean excess over that of the others, in a fricative
-CLOSURE, LONGEST_HISS = (
-    25,
-    30,
-)  # hops: of silence before it that the word continues over; of its own
+CLOSURE = 25  # hops of silence before it that the word continues over
+LONGEST_HISS = 30  # hops
 
 
 def locate_word(
