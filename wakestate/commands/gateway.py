@@ -16,14 +16,30 @@ from wakestate.commands.options import WordFile, verifier_folder
 from wakestate.tables import Printed
 
 if TYPE_CHECKING:
+    from wakestate.verify.gateway.posting import Service
     from wakestate.verify.protocol.sensitivity import Sensitivity
 
 SECONDS = click.FloatRange(0, 60)
+_key_file = click.option(
+    "--key-file",
+    type=options.FILE,
+    metavar="FILE",
+    help="Its first line is the key for the service.",
+)
 
 
 @click.group()
 def gateway() -> None:
     """The gateway from a device's serial port to the service."""
+
+
+def _service(post: str | None, key_file: Path | None) -> Service | None:
+    """The verifier's service at a URL, if any; GatewayError."""
+    from wakestate.verify.gateway.posting import Service, load_key
+
+    if post is None:
+        return None
+    return Service(post, load_key(key_file) if key_file else None)
 
 
 def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Sensitivity:
@@ -59,12 +75,7 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     help="Keep the utterances there, as "
     "OUT/NUMBER-WORD.wav with what the device reported in a .json.",
 )
-@click.option(
-    "--key-file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Its first line is the key for the service.",
-)
+@_key_file
 @click.option(
     "--follow",
     type=SECONDS,
@@ -103,7 +114,6 @@ def run(
     comes in; the device is stopped when that is enough, and each verdict is a line of JSON on
     stdout. A service that is busy or away is asked again for 15 s.
     """
-    from wakestate.verify.gateway.posting import Service, load_key
     from wakestate.verify.gateway.taking import Taken, take
 
     if given["out"] is None and post is None:
@@ -115,8 +125,7 @@ def run(
     twice = [source for source, count in Counter(sources).items() if count > 1]
     if twice:
         raise click.UsageError(f"--from {twice[0]}: given twice; name each device once")
-    key = load_key(key_file) if key_file else None
-    service = Service(post, key) if post is not None else None
+    service = _service(post, key_file)
     first = sensitivity(word, model, verifier) if two_stage else None
     return take(
         Taken(
@@ -180,12 +189,7 @@ def fuzz(frames: int, seed: int, codec: str) -> Printed:
     metavar="URL",
     help="Of the verifier's service: only what it accepts is a detection.",
 )
-@click.option(
-    "--key-file",
-    type=options.FILE,
-    metavar="FILE",
-    help="Its first line is the key for the service.",
-)
+@_key_file
 @click.option(
     "--two-stage",
     is_flag=True,
@@ -212,7 +216,6 @@ def wyoming(
 
     from wakestate.commands.program import Programs
     from wakestate.verify.gateway import wyoming as service
-    from wakestate.verify.gateway.posting import Service, load_key
 
     if post is None and (key_file is not None or two_stage):
         raise click.UsageError("--key-file and --two-stage need a verifier: give --post URL")
@@ -224,6 +227,6 @@ def wyoming(
             chosen += ["--sensitivity", text]
     programs = Programs("host", words, model)
     programs.build("emulator")
-    url = Service(post, load_key(key_file) if key_file else None) if post is not None else None
-    engine = service.Engine([word.load() for word in words], programs.emulator, chosen, url)
+    loaded = [word.load() for word in words]
+    engine = service.Engine(loaded, programs.emulator, chosen, _service(post, key_file))
     asyncio.run(service.serve(engine, host, port, lambda text: print(text, flush=True)))
