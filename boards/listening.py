@@ -87,8 +87,8 @@ class Detection:
 class Clips:
     """A data folder that grows: `wakestate train --also FOLDER` takes it.
 
-    Wakes are `wakes`, near misses `near_misses`: kind `speech` until you have listened to them and
-    changed the kind and label of those that are the word. FileError.
+    Wakes are in `wakes`, near misses in `near_misses`, all of kind `unlabeled`, which training
+    refuses: only who listens to a clip knows whether it is the word. FileError.
     """
 
     def __init__(self, out: Path) -> None:
@@ -110,7 +110,7 @@ class Clips:
         write_atomically(self._out / name, made.getvalue())
         seconds = f"{len(detection.pcm) / 2 / RATE:.3f}"
         source = f"{detection.line['type']}, p {detection.line['p']:.4f}"
-        self._rows.append([name, "train", "speech", "speech", "me", seconds, "", source, "own"])
+        self._rows.append([name, "train", "unlabeled", "", "me", seconds, "", source, "own"])
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([_COLUMNS, *self._rows])
         write_atomically(self._manifest, table.getvalue())

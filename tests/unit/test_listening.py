@@ -18,6 +18,8 @@ from tests.support.firmware_build import ROOT, build
 from wakestate.__main__ import main
 from wakestate.boards import listening
 from wakestate.boards.schema import BoardError
+from wakestate.train.data.manifest import DataError, read_manifest
+from wakestate.words import Data
 
 SAMPLE = ROOT / "models/alexa/sample.wav"
 
@@ -88,7 +90,8 @@ def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path)
         with (tmp_path / "manifest.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == (run + 1) * len(found)
-    assert {row["kind"] for row in rows} == {"speech"}
+    with pytest.raises(DataError, match="kind 'unlabeled' with label ''"):
+        read_manifest(tmp_path, Data(positive=("alexa",)))
     with wave.open(str(tmp_path / rows[-1]["path"])) as file:
         assert file.readframes(file.getnframes()) == found[-1].pcm
 

@@ -229,8 +229,8 @@ def listen(words: Sequence[WordFile], model: Path | None, devices: bool, **given
 
     Prints each wake: to a terminal, with a meter of level and probability, else as a line of JSON.
     Ctrl-C ends it. With --out the sound of each wake, and of near misses, is kept as a data
-    folder: listen to the clips and set kind and label of those that are the word to its name, then
-    `wakestate train --also FOLDER` learns from them.
+    folder: listen to each clip, set its kind and label in manifest.csv to the word's name, or its
+    kind to speech or noise; then `wakestate train --also FOLDER` learns from them.
     """
     from wakestate.boards import listening
 
