@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.support.backends import QUICK
 from tests.support.executors import TOY
@@ -89,5 +90,6 @@ def test_jax_learns_the_same(tmp_path: Path) -> None:
         for k in one
         if k.startswith("last")
     )
+    assert one["losses"][0] == pytest.approx(other["losses"][0], abs=1e-4)
     for name, value in one.items():
         assert np.allclose(value, other[name], rtol=1e-3, atol=1e-3), name
