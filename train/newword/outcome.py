@@ -146,8 +146,7 @@ def next_steps(
             "To hear it:       wakestate emulate " + f"{of} {sample}",
             "In the browser:   wakestate web serve " + of,
             "To flash it:      wakestate flash " + f"{of} --board {board}",
-            "Your firmware:    wakestate model generate "
-            + f"{of} --out generated   (docs/firmware.md)",
+            "Your firmware:    wakestate export " + f"{of} --out library   (docs/integrate.md)",
             "The whole report: wakestate report "
             + f"{of} --out {model.parent} {' '.join(measured)}",
         ]
