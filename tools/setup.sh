@@ -3,6 +3,7 @@
 # Installs what building and emulating need and this machine lacks, by apt-get. Says what first.
 # setup.sh speech: also the speech engines that make data; voices: and npm, which has Kokoro's.
 # setup.sh fuzz: also clang and libFuzzer. setup.sh web: also clang and its linker, for WebAssembly.
+# setup.sh tests: what web needs, and CMake, for exports.
 set -eu
 
 fail() {
@@ -39,10 +40,13 @@ speech | voices)
     ;;
 esac
 [ "${1-}" != voices ] || need npm command -v npm
-if [ "${1-}" = web ]; then
+case ${1-} in
+web | tests)
     need clang command -v clang
     need lld command -v wasm-ld
-fi
+    ;;
+esac
+[ "${1-}" != tests ] || need cmake command -v cmake
 finds_libfuzzer() { # and the sanitizers' libraries
     echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { (void)d; return n < 0; }' |
         clang -fsanitize=fuzzer,address,undefined -x c - -o /dev/null
