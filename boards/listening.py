@@ -55,7 +55,7 @@ def microphone(name: str | None, stopped: Callable[[], bool]) -> Iterator[bytes]
             while not stopped():
                 block, late = stream.read(BLOCK)
                 if late:
-                    yield b""  # samples were lost: this computer is too busy
+                    print("microphone: samples lost; is this computer too busy?", file=sys.stderr)
                 yield bytes(block)
     except (ValueError, sounddevice.PortAudioError) as error:
         which = "the default microphone" if name is None else f"microphone {name}"
@@ -181,9 +181,8 @@ class Listener:
         if (old := len(self._pcm) // 2 - _MEMORY_S * RATE) > 0:
             del self._pcm[: 2 * old]
             self._first += old
-        if block:
-            peak = int(np.abs(np.frombuffer(block, "<i2").astype(np.int32)).max())
-            self._on_level(20 * np.log10(max(peak, 1) / 32768), self._newest)
+        peak = int(np.abs(np.frombuffer(block, "<i2").astype(np.int32)).max())
+        self._on_level(20 * np.log10(max(peak, 1) / 32768), self._newest)
 
     def _report(self, ended: bool) -> None:
         """What has half a second of sound behind it, or all."""

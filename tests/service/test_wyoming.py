@@ -153,3 +153,15 @@ def test_what_is_no_event_ends_only_its_client(
         assert [event.type for event in got] == ["detection"]
 
     during(Engine([WORD], program), ask)
+
+
+def test_a_missing_emulator_is_reported_to_the_client(tmp_path: Path) -> None:
+    async def ask(port: int) -> None:
+        (error,) = await detect(port, b"")
+        assert (error.type, error.data["text"]) == (
+            "error",
+            f"{tmp_path / 'none'}: No such file or directory",
+        )
+
+    (reported,) = during(Engine([WORD], tmp_path / "none"), ask)
+    assert reported.endswith(f"{tmp_path / 'none'}: No such file or directory")

@@ -34,7 +34,7 @@ def pcm() -> bytes:
         return file.readframes(file.getnframes())
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, sound: bytes, late: bool = False) -> None:
+def fake(monkeypatch: pytest.MonkeyPatch, sound: bytes) -> None:
     """A module `sounddevice` whose one microphone gives `sound`, and then Ctrl-C's end."""
 
     class Stream:
@@ -54,7 +54,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, sound: bytes, late: bool = False) -> N
             self._at += 2 * samples
             if self._at > len(sound):
                 raise KeyboardInterrupt
-            return sound[self._at - 2 * samples : self._at], late
+            return sound[self._at - 2 * samples : self._at], self._at == 2 * samples
 
     module = types.ModuleType("sounddevice")
     module.RawInputStream, module.PortAudioError = Stream, OSError  # type: ignore[attr-defined]
@@ -114,7 +114,9 @@ def test_the_command(
     assert capfd.readouterr().out == "> 3 desk (1 in, 0 out)\n"
     call = ["listen", "--device", "desk", "--seconds", "4", "--out", str(tmp_path)]
     assert main(call) == 0
-    line = json.loads(capfd.readouterr().out.splitlines()[-1])
+    printed = capfd.readouterr()
+    assert printed.err.count("samples lost") == 1  # in the first block
+    line = json.loads(printed.out.splitlines()[-1])
     assert line["type"] == "wake" and line["file"] == "live"
     assert line["clip"] == str(tmp_path / "train/wakes/00001.wav")
     assert main(["listen", "--device", "attic"]) == 1

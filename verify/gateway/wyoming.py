@@ -236,8 +236,9 @@ class _Client(AsyncEventHandler):
     async def _start(self, start: AudioStart) -> None:
         await self._stop()
         self._begin_ms, self._detections = start.timestamp or 0, 0
-        self._stream = _Stream(self._engine, self._detected, self._report)
-        await self._stream.open()
+        stream = _Stream(self._engine, self._detected, self._report)
+        await stream.open()
+        self._stream = stream
 
     async def _stop(self) -> None:
         if self._stream is None:
