@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert.hostlib import Extractor
-from wakestate.files import replaced
 from wakestate.tables import Printed, pipe
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation.trials import Sound, Trials, conditions
@@ -32,7 +31,7 @@ from wakestate.train.learning.learner import FEATURE_SCALE
 from wakestate.train.learning.loop import cosine_decay
 from wakestate.train.learning.pool import render_pool
 from wakestate.train.model.network import window_loss
-from wakestate.train.model.saved import load_model
+from wakestate.train.model.saved import load_model, save_model
 from wakestate.words import Word
 
 AT = (15.0, 2.0)  # units of ENDPOINT_HOPS after the start, the end, at which a detector fires
@@ -84,8 +83,7 @@ def continue_training(
     rng = np.random.default_rng([1, 8])
     make = partial(trainer.draw, rng, positive, negative, np.arange(len(negative)))
     trainer.learner.learn(make, BATCHES, positive, negative, method, lambda: None)
-    with replaced(final) as unfinished:
-        trainer.model.save(unfinished)
+    save_model(trainer.model, final)
     return final
 
 

@@ -24,7 +24,7 @@ from wakestate.train.learning.learner import Batch, learner
 from wakestate.train.learning.loop import Training, cosine_decay
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
-from wakestate.train.model.saved import load_model
+from wakestate.train.model.saved import load_model, save_model
 from wakestate.words import Word
 
 CALIBRATION = 600
@@ -295,8 +295,7 @@ class Trainer(Training):
         _, rounds, mean, rates = min(tried, key=lambda t: t[0])
         self.model.set_weights(mean)
         write_json(self.run / "result.json", {"averaged_rounds": rounds, **rates})
-        with replaced(final) as made:
-            self.model.save(made)
+        save_model(self.model, final)
 
 
 def started(model: keras.Model, paths: Sequence[Path]) -> keras.Model:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from wakestate.files import replaced
 from wakestate.train.artifacts import write_json
 from wakestate.train.learning.prefetch import prefetched
-from wakestate.train.model.saved import load_model
+from wakestate.train.model.saved import load_model, save_model
 
 
 def cosine_decay(rate: float, batches: int, *, warmup: int = 0, alpha: float = 0.0) -> Any:
@@ -114,8 +114,7 @@ class Training:
     def checkpoint(self, number: int) -> None:
         """Keep the network as it is after `number` rounds; remove those not needed any more."""
         path = self.checkpoint_path(number)
-        with replaced(path) as made:
-            self.model.save(made)
+        save_model(self.model, path)
         write_json(self.run / "state.json", {"round": number, "checkpoint": path.name})
         needed = {self.checkpoint_path(n) for n in (*self.averaged(), number)}
         for old in set(self.run.glob("round-*.keras")) - needed:

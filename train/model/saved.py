@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained networks in .keras files: the one place that reads them.
+"""Trained networks in .keras files: the one place that reads and writes them.
 
 Such a file names the code that is to build it, and Keras' own check of that (`safe_mode`) was
 passed by more than once. So what it names is looked at before Keras sees it: an archive of three
@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from wakestate.files import plain
+from wakestate.files import plain, replaced
 from wakestate.train.data.corpus import DataError
 
 FILES = {"metadata.json", "config.json", "model.weights.h5"}
@@ -36,6 +36,22 @@ OTHERS = {
     ("keras.src.models.functional", "Functional"),
     (None, "__keras_tensor__"),
 }
+
+SAVED = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP archive can name
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write `model`, with its optimizer if it has one; equal networks give equal bytes: Keras would
+    store the time. FileError."""
+    with replaced(path) as made:
+        model.save(made)
+        with zipfile.ZipFile(made) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        version = {"keras_version": json.loads(files["metadata.json"])["keras_version"]}
+        files["metadata.json"] = json.dumps(version).encode()
+        with zipfile.ZipFile(made, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(zipfile.ZipInfo(name, SAVED), content)
 
 
 def load_model(path: Path, compile: bool = False) -> keras.Model:

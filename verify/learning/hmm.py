@@ -24,11 +24,11 @@ from keras import layers
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.files import read_json, replaced
+from wakestate.files import read_json
 from wakestate.train.artifacts import write_json
 from wakestate.train.data.corpus import DataError
 from wakestate.train.learning.augment import augment
-from wakestate.train.model.saved import load_model
+from wakestate.train.model.saved import load_model, save_model
 from wakestate.verify.learning.examples import EDGE, WIDE, Examples, seen
 from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw, moved
 from wakestate.verify.service.infer import SCALE
@@ -268,8 +268,7 @@ class HmmFitter(Fitter):
             verbose=0,
         )
         for network, name in ((self.model, DNN), (model.second, SECOND)):
-            with replaced(out / name) as partial:
-                network.save(partial)
+            save_model(network, out / name)
         content = {
             "kind": self.train_config.kind,
             "phones": phones(self.word.phrase),
