@@ -16,13 +16,14 @@ from pathlib import Path
 
 PROJECT = Path("pyproject.toml")
 LOCKED = Path("requirements-dev.txt")  # what `dev` installs, by hash; its head says how it is made
+PEERS = Path("requirements-peers.txt")  # what `peers` installs without its dependencies
 LOCKED_FOR = (3, 11)  # the Python of continuous integration; others install by the ranges
 # Each in an environment of its own (Python 3.11, x86-64): MB to download, MB on disk.
 SIZES = {
     "": (30, 120),
     "audio": (35, 130),
     "flash": (50, 190),
-    "peers": (35, 130),
+    "peers": (90, 330),
     "serve": (35, 130),
     "site": (30, 120),
     "synth": (140, 400),
@@ -101,6 +102,8 @@ def install(venv: Path, extra: str) -> int:
     calls = [[*pip, "-e", f".[{extra}]" if extra else "."]]
     if extra == "dev" and sys.version_info[:2] == LOCKED_FOR:
         calls.insert(0, [*pip, "--require-hashes", "-r", str(LOCKED)])
+    if extra in ("peers", "dev"):
+        calls.append([*pip, "--require-hashes", "--no-deps", "-r", str(PEERS)])
     try:
         for call in calls:
             done = subprocess.run(call)

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,9 +188,7 @@ def test_strips_score_what_streaming_does(tmp_path: Path, monkeypatch: pytest.Mo
     import pyopen_wakeword as package
 
     word = TOY.word.model_copy(update={"phrase": "alexa"})
-    peers_, why = peers.find_peers(word, tmp_path)
-    peer = peers_[1]
-    assert (peer.name, why) == ("openWakeWord", "")
+    peer = next(p for p in peers.find_peers(word, tmp_path)[0] if p.name == "openWakeWord")
     monkeypatch.setattr(peers.OpenWakeWord, "strip", 30)  # several
     rng = np.random.default_rng(2)
     pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (30, 3000, 300)]))
@@ -204,16 +205,77 @@ def test_strips_score_what_streaming_does(tmp_path: Path, monkeypatch: pytest.Mo
     assert np.abs(peer.scores(pcm) - logits).max() < 2
     assert [a - peer.step_end(i) for i, a in enumerate(at[silent:])] == [0] * len(logits)
     assert len(peer.scores(pcm[: peer.step_end(0) - 1])) == 0
-    assert peers.find_peers(word.model_copy(update={"phrase": "hallo"}), tmp_path) == (
-        [],
-        "microWakeWord v2 has no model for 'hallo'; openWakeWord has no model for 'hallo'",
+
+
+def _imported_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The plugin's package without the voice assistant and the downloads that it imports."""
+
+    class HotWordEngine:
+        def __init__(self, phrase: str, config: dict[str, Any]) -> None:
+            self.key_phrase, self.config = phrase, config
+
+    for module, content in {
+        "requests": {},
+        "huggingface_hub": {"hf_hub_download": None},
+        "ovos_plugin_manager.templates.hotwords": {"HotWordEngine": HotWordEngine},
+        "ovos_utils.log": {"LOG": logging.getLogger(name)},
+        "ovos_utils.xdg_utils": {"xdg_data_home": None},
+    }.items():
+        parts = module.split(".")
+        for depth in range(1, len(parts) + 1):
+            stand_in = types.ModuleType(".".join(parts[:depth]))
+            monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+        vars(sys.modules[module]).update(content)
+    return importlib.import_module(name)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ovos_ww_plugin_wakeforge") is None,
+    reason="WakeForge is not installed",
+)
+def test_windows_at_once_score_what_the_plugin_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = TOY.word.model_copy(update={"phrase": "alexa"})
+    peer = next(p for p in peers.find_peers(word, tmp_path)[0] if p.name == "WakeForge")
+    plugin = _imported_alone(peer.package, monkeypatch).WakeForgeHotwordPlugin(
+        "alexa", {"model": "alexa"}
     )
+    assert [100 * math.log(p / (1 - p)) <= peer.shipped for p in (plugin.threshold, 0.9901)] == [
+        True,
+        False,
+    ]
+    rng = np.random.default_rng(2)
+    pcm = to_int16(np.concatenate([rng.normal(0, a, RATE) for a in (0, 3000, 300)]))
+    expected = []
+    for end in range(plugin.block, len(pcm) + 1, plugin.block):
+        plugin.update(pcm[end - plugin.block : end].tobytes())
+        expected.append(100 * math.log(plugin.last_score / (1 - plugin.last_score)))
+    scores = peer.scores(pcm)
+    assert len(scores) == len(expected) == 37 and np.ptp(scores) > 100
+    assert np.abs(scores - expected).max() <= 0.51
+    # The newest sample that a step includes: without it the step does not come.
+    assert len(peer.scores(pcm[: peer.step_end(9)])) == 10
+    assert len(peer.scores(pcm[: peer.step_end(9) - 1])) == 9
+    assert len(peer.scores(pcm[: peer.step_end(0) - 1])) == 0
+
+
+def test_a_phrase_without_a_model_is_reported(tmp_path: Path) -> None:
+    found, why = peers.find_peers(TOY.word.model_copy(update={"phrase": "hallo"}), tmp_path)
+    reasons = why.split("; ")
+    assert found == [] and len(reasons) == len(peers.PEERS)
+    for peer, reason in zip(peers.PEERS, reasons, strict=True):
+        assert reason in (
+            f"{peer.name} has no model for 'hallo'",
+            f"{peer.name} is not installed ({peer.install})",
+        )
 
 
 def test_without_a_peer_it_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.util, "find_spec", lambda name: None)
+    assert peers.WakeForge.install.split()[-1] in (ROOT / "requirements-peers.txt").read_text()
     found, why = peers.find_peers(TOY.word, tmp_path)
-    assert found == [] and why.count("is not installed (pip install 'wakestate[peers]')") == 2
+    assert found == [] and why.count("is not installed (pip install ") == len(peers.PEERS)
 
 
 def test_confusables_are_spoken_in_a_room(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:

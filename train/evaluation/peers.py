@@ -29,9 +29,11 @@ class Peer:
 
     name: str
     package: str
+    runtime = ""  # what runs its networks, where that is not the package itself
     shipped: int  # the lowest score at which the engine itself wakes
     highest: int  # a score that is never reached
     step_samples: int
+    install = "pip install 'wakestate[peers]'"
 
     def __init__(self, word: Word, cache: Path, models: Sequence[Path]) -> None:
         """`models`: all that its scores come from, besides the package's version."""
@@ -124,6 +126,7 @@ class OpenWakeWord(Peer):
 
     name = "openWakeWord"
     package = "pyopen_wakeword"
+    runtime = "ai_edge_litert"
     shipped = 0  # a probability of 0.5
     highest = 20 * PER_LOGIT  # float32's last probability below 1 has 16.6
     step_samples = 1280  # a chunk
@@ -136,9 +139,7 @@ class OpenWakeWord(Peer):
     before = -(-frames // mels) + context - 1
 
     def __init__(self, word: Word, cache: Path) -> None:
-        found = util.find_spec(self.package)
-        assert found is not None and found.origin is not None
-        folder = Path(found.origin).parent / "models"
+        folder = _folder(self.package) / "models"
         files = [
             folder / f"{name}.tflite"
             for name in ("melspectrogram", "embedding_model", _builtin(word))
@@ -203,11 +204,89 @@ class _Network:
         return np.asarray(self._model.get_tensor(self._model.get_output_details()[0]["index"]))
 
 
-PEERS: tuple[type[MicroWakeWord | OpenWakeWord], ...] = (MicroWakeWord, OpenWakeWord)
+class WakeForge(Peer):
+    """OVOS WakeForge (TigreGotico): a GRU on WakeHuBERT's features of the last 1.5 s, every 80 ms;
+    each window from a fresh start, as the plugin computes it by default.
+
+    The networks are the package's, run by ONNX Runtime on several windows at once: the same bits
+    as one after the other. Only its files are read: to be imported it needs a voice assistant. A
+    score is the logit of the probability, times PER_LOGIT.
+    """
+
+    name = "WakeForge"
+    package = "ovos_ww_plugin_wakeforge"
+    runtime = "onnxruntime"
+    install = f"{Peer.install}; pip install --no-deps ovos-ww-plugin-wakeforge==0.3.0"
+    shipped = 460  # a probability of 0.99
+    highest = 20 * PER_LOGIT
+    step_samples = 1280
+    window = 24000  # samples
+    strip = 8  # windows computed at once
+
+    def __init__(self, word: Word, cache: Path) -> None:
+        from onnxruntime import InferenceSession, SessionOptions
+
+        options = SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        files = [
+            _folder(self.package) / "featurizers/wakehubert-tiny/wakehubert.onnx",
+            _folder(self.package) / f"models/{_builtin(word)}.onnx",
+        ]
+        self._networks: list[Any] = [
+            InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            for file in files
+        ]
+        super().__init__(word, cache, files)
+
+    @classmethod
+    def knows(cls, word: Word) -> bool:
+        """Whether the package has a model of the word's phrase."""
+        return (_folder(cls.package) / f"models/{_builtin(word)}.onnx").is_file()
+
+    def step_end(self, step: int) -> int:
+        """Sample at which a step's block ends."""
+        return (step + 1) * self.step_samples
+
+    def run(self, pcm: NDArray[np.int16]) -> Scores:
+        """A score every block (80 ms)."""
+        if len(pcm) < self.step_samples:
+            return np.zeros(0, np.int16)
+        silence = np.zeros(self.window - self.step_samples, np.int16)
+        x = np.concatenate([silence, pcm])
+        windows = np.lib.stride_tricks.sliding_window_view(x, self.window)[:: self.step_samples]
+        logits = np.zeros(len(windows))
+        silent = ~windows.any(axis=1)  # all alike
+        logits[silent] = self._logits(np.zeros((1, self.window), np.int16))
+        others = np.flatnonzero(~silent)
+        for first in range(0, len(others), self.strip):
+            strip = others[first : first + self.strip]
+            logits[strip] = self._logits(windows[strip])
+        limit = self.highest - 1
+        return np.rint(np.clip(logits * PER_LOGIT, -limit, limit)).astype(np.int16)
+
+    def _logits(self, windows: NDArray[np.int16]) -> NDArray[np.float32]:
+        x = windows.astype(np.float32) / 32768
+        for network in self._networks:
+            (x,) = network.run(None, {network.get_inputs()[0].name: x})
+        return np.asarray(x.ravel(), np.float32)
+
+
+PEERS: tuple[type[MicroWakeWord | OpenWakeWord | WakeForge], ...] = (
+    MicroWakeWord,
+    OpenWakeWord,
+    WakeForge,
+)
 
 
 def _builtin(word: Word) -> str:
     return word.phrase.lower().replace(" ", "_")
+
+
+def _folder(package: str) -> Path:
+    """Where a package lies; it is not imported."""
+    found = util.find_spec(package)
+    assert found is not None and found.origin is not None
+    return Path(found.origin).parent
 
 
 def find_peers(word: Word, cache: Path) -> tuple[list[Peer], str]:
@@ -215,8 +294,8 @@ def find_peers(word: Word, cache: Path) -> tuple[list[Peer], str]:
     found: list[Peer] = []
     absent = []
     for peer in PEERS:
-        if util.find_spec(peer.package) is None:
-            absent.append(f"{peer.name} is not installed (pip install 'wakestate[peers]')")
+        if any(util.find_spec(name) is None for name in filter(None, (peer.package, peer.runtime))):
+            absent.append(f"{peer.name} is not installed ({peer.install})")
         elif not peer.knows(word):
             absent.append(f"{peer.name} has no model for '{word.phrase}'")
         else:
