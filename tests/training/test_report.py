@@ -231,10 +231,14 @@ def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     write(found, results)
     costs = tmp_path / "costs.json"
     costs.write_text('{"rows": []}')
+    (tmp_path / "x.wav").touch()
+    (tmp_path / "manifest.csv").write_text(
+        "path,split,kind,label,speaker,seconds,licence\nx.wav,dev,music,,n/a,900,<CC0>\n"
+    )
     beside = tmp_path / "plain.json"
     write(found, beside)
     path = write_report(
-        TOY.word, TOY.folder, results, tmp_path / "report", costs, [("plain", beside)]
+        TOY.word, TOY.folder, results, tmp_path / "report", costs, [("plain", beside)], [tmp_path]
     )
     text = path.read_text()
     page = _Page()
@@ -250,10 +254,24 @@ def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     ids = [given["id"] for _, given in page.tags if "id" in given]
     assert len(ids) == len(set(ids))
     links = {str(g["href"])[1:] for tag, g in page.tags if tag == "a"}
-    assert links and links <= set(ids) and "a &lt;toy&gt; in the shop" in text
+    sections = {str(given["id"]) for tag, given in page.tags if tag == "h2"}
+    assert links == sections and "a &lt;toy&gt; in the shop" in text
+    # It begins with words.
+    (first, *_) = re.findall(r"<h2.*?>(.*?)</h2>(.*?)(?=<h2)", text, re.DOTALL)
+    assert first[0] == "Verdict" and "Usable: it misses 0 of 100 clean recordings." in first[1]
+    missed = re.findall(r"<tr><td>(.*?)</td><td>(.*?)<small>(.*?)</small>", first[1])
+    assert missed == [
+        ("clean", "none of 20", "[0.0, 0.0] %"),
+        ("noise 0 dB", "2 in 10", "[10.0, 40.0] %"),
+        ("music, SER 0 dB", "3 in 10", "[15.0, 60.0] %"),
+    ]
+    assert "<li>music: one in 1.3 hours [0.5, 10.0]</li>" in first[1]
+    assert "toil &amp; boil (10 %)" in first[1] and "signal-to-echo ratio" in first[1]
+    assert "a &lt;peer&gt; misses 33.3 % of these trials" in first[1]
+    assert "<td>music</td><td>0.25</td><td>1</td><td>&lt;CC0&gt;</td>" in text
     # Every figure has a label of what it shows.
     alts = [str(given["aria-label"]) for _, given in page.tags if given.get("role") == "img"]
-    assert len(alts) == 1 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
+    assert len(alts) == 2 + 3 + 1 + 1 and all(len(alt) > 30 for alt in alts)
     assert "music, SER 0 dB: Wakestate 30.0 %, a <peer> 60.0 %, plain 30.0 %" in alts[0]
     # Text from outside is escaped, colors are the page's own.
     assert text.count(FLOAT) == 1  # in its table, in no figure

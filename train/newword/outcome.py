@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from wakestate import tables
 from wakestate.train.evaluation.cells import frr, label
-from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import Evaluated, Row, State
+from wakestate.train.report.verdict import MANY_MISSES, fooled, headline, rate_of, shares, states
 from wakestate.words import Word
 
 FEW_HOURS = 6.0  # three false accepts at half of one an hour: fewer say little of a rate
-MANY_MISSES = 0.1
-UNUSABLE = 0.5
 FOOLED = 0.1  # of the tries
-SHOWN = 5  # false accepts
 
 
 def outcome(word: Word, found: Evaluated, *, short: bool, judged: bool) -> str:
@@ -34,31 +30,19 @@ def outcome(word: Word, found: Evaluated, *, short: bool, judged: bool) -> str:
         f'What to expect of "{word.phrase}": {found.positives} recordings by {voices} {who}; '
         f"{hours:.1f} h of sound without it"
     )
-    overall = _overall(found.rows[0].crossed[_rate(word)].frr)
-    parts = [head, overall, tables.text(_rows(word, found), left=1), *_fooled(word, found)]
+    overall = headline(found.rows[0].crossed[rate_of(word)].frr)
+    parts = [head, overall, tables.text(_rows(word, found), left=1)]
+    parts += ["\n".join(lines) for lines in [fooled(word, found)] if lines]
     return "\n\n".join([*parts, "What would help most:\n" + _help(word, found, short, judged)])
 
 
-def _overall(missed: float) -> str:
-    """In one sentence, by the share of clean recordings that are missed."""
-    if missed > UNUSABLE:
-        return "Not usable as it is: it misses most recordings, even clean ones."
-    of = f"it misses {100 * missed:.0f} of 100 clean recordings"
-    return f"Usable: {of}." if missed <= MANY_MISSES else f"It works at times: {of}."
-
-
-def _rate(word: Word) -> str:
-    return f"{word.detector.false_accepts_per_hour:g}"
-
-
 def _rows(word: Word, found: Evaluated) -> list[dict[str, str]]:
-    rate = _rate(word)
-    states = {s.state: s for s in found.states if s.listener == OURS and s.rate == rate}
+    rate, of = rate_of(word), states(word, found)
     return [
         {
             "the device, and what sounds": label(row.condition.name),
             "misses, % [95 %]": " ".join(frr(row.crossed[rate])),
-            "false wakes an hour [95 %]": _an_hour(states[row.condition.state]),
+            "false wakes an hour [95 %]": _an_hour(of[row.condition.state]),
         }
         for row in found.of("sound", "state")
     ]
@@ -69,31 +53,8 @@ def _an_hour(state: State) -> str:
     return f"{rate:.2f} [{state.low:.2f}, {state.high:.2f}]"
 
 
-def _fooled(word: Word, found: Evaluated) -> list[str]:
-    """Phrases that wake it, and what did in the sound without the word."""
-    lines, shares = [], _shares(word, found)
-    if found.confusables:
-        named = [f"{phrase} ({100 * share:.0f} %)" for phrase, share in shares if share]
-        lines.append("Phrases that fool it: " + (", ".join(named) or "none of those tried"))
-    texts = dict.fromkeys(accept.text or accept.file for accept in found.false_accepts)
-    if texts:
-        lines.append("Woke it without the word: " + "; ".join(list(texts)[:SHOWN]))
-    return ["\n".join(lines)] if lines else []
-
-
-def _shares(word: Word, found: Evaluated) -> list[tuple[str, float]]:
-    """Of each confusable phrase the share of the tries with a wake, the highest first."""
-    fired, tries = Counter[str](), Counter[str]()
-    for one in found.confusables:
-        if one.phrase != word.phrase:
-            fired[one.phrase] += one.fired[OURS].get("shipped", 0)
-            tries[one.phrase] += one.tries
-    shares = [(phrase, fired[phrase] / max(count, 1)) for phrase, count in tries.items()]
-    return sorted(shares, key=lambda share: (-share[1], share[0]))
-
-
 def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
-    rate, hours = _rate(word), sum(found.half_hours)
+    rate, hours = rate_of(word), sum(found.half_hours)
     clean = found.rows[0].crossed[rate]
     tips = []
     if short:
@@ -109,7 +70,7 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
     if hours < FEW_HOURS:
         tips.append(
             f"more sound without the word: {hours:.1f} h cannot tell {rate} false wakes an hour "
-            f"from {_highest(found, rate):.1f}; `--recipe best` takes 28 h more"
+            f"from {_highest(word, found):.1f}; `--recipe best` takes 28 h more"
         )
     worst = _worst(found, rate)
     if worst is not None and clean.frr <= MANY_MISSES:
@@ -117,7 +78,7 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
             f"a larger `--flash`, if there is room: misses are most in "
             f"{label(worst.condition.name)}"
         )
-    if any(share > FOOLED for _, share in _shares(word, found)):
+    if any(share > FOOLED for _, share in shares(word, found)):
         tips.append(
             "phrases that fool it: name more of them as [data] confusables in the word file"
         )
@@ -126,8 +87,8 @@ def _help(word: Word, found: Evaluated, short: bool, judged: bool) -> str:
     return "\n".join(f"  {n}. {tip}" for n, tip in enumerate(tips, 1)) or "  nothing that is known"
 
 
-def _highest(found: Evaluated, rate: str) -> float:
-    return max(s.high for s in found.states if s.listener == OURS and s.rate == rate)
+def _highest(word: Word, found: Evaluated) -> float:
+    return max(s.high for s in states(word, found).values())
 
 
 def _worst(found: Evaluated, rate: str) -> Row | None:

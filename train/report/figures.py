@@ -182,11 +182,13 @@ def _det(axes: Axes, row: Row, ink: Ink) -> None:
     axes.axvline(0.5, color=ink.muted, linewidth=0.8, linestyle=(0, (3, 3)))
 
 
-def overview(rows: list[Row], rate: str) -> Draw:
-    """FRR of every condition at one rate, with intervals; a color a listener."""
+def overview(rows: list[Row], rate: str, narrow: bool = False) -> Draw:
+    """FRR of every condition at one rate, with intervals; a color a listener. `narrow`: for a
+    phone, a condition's name above its lines."""
 
     def draw(ink: Ink) -> Figure:
-        figure, axes = pyplot.subplots(figsize=(7, 0.31 * len(rows) + 1.0))
+        size = (3.7, 0.42 * len(rows) + 1.2) if narrow else (7, 0.31 * len(rows) + 1.0)
+        figure, axes = pyplot.subplots(figsize=size)
         names = list(listeners(rows[0]))
         for k, name in enumerate(names):
             at = [listeners(row)[name].at[rate] for row in rows]
@@ -197,8 +199,11 @@ def overview(rows: list[Row], rate: str) -> Draw:
             )
             axes.hlines(y, low, high, color=ink.series[k], linewidth=1.6, alpha=0.55)
             axes.plot(frr, y, "o", clip_on=False, color=ink.series[k], markersize=4.5, label=name)
-        axes.set_yticks(range(len(rows)), [label(row.condition.name) for row in rows])
-        axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(0, 100))
+        texts = [label(row.condition.name) for row in rows]
+        axes.set_yticks(range(len(rows)), [""] * len(rows) if narrow else texts)
+        for y_name, text in enumerate(texts if narrow else []):
+            axes.text(0, y_name - 0.3, text, fontsize=8, color=ink.muted, va="bottom")
+        axes.set(ylim=(len(rows) - 0.5, -0.8 if narrow else -0.5), xlim=(0, 100))
         axes.set_xlabel(f"false rejects, %, at {rate} false accepts per hour", fontsize=9)
         _axes(axes, ink)
         axes.grid(axis="y", visible=False)
@@ -206,8 +211,8 @@ def overview(rows: list[Row], rate: str) -> Draw:
         axes.spines["left"].set_visible(False)
         axes.legend(
             loc="lower center",
-            bbox_to_anchor=(0.4, 1.0),
-            ncols=len(names),
+            bbox_to_anchor=(0.5 if narrow else 0.4, 1.0),
+            ncols=1 if narrow else len(names),
             frameon=False,
             fontsize=9,
             labelcolor=ink.text,

@@ -19,7 +19,9 @@ from wakestate.train.evaluation.listening import Options
 from wakestate.train.evaluation.paired import check_same_trials
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.report import figures
+from wakestate.train.report.sources import sources
 from wakestate.train.report.tables import tables
+from wakestate.train.report.verdict import rate_of, verdict
 from wakestate.words import Word
 
 
@@ -63,8 +65,13 @@ def write_report(
     out: Path,
     costs: Path,
     beside: Sequence[tuple[str, Path]],
+    data: Sequence[Path] = (),
 ) -> Path:
-    """Write OUT/report.html and OUT/*.png; returns the page."""
+    """Write OUT/report.html and OUT/*.png; returns the page.
+
+    `costs`: what `wakestate bench` counted. `beside`: other models' names and evaluate.json.
+    `data`: the folders that were measured on, for their licenses.
+    """
     found = read(results)
     for name, path in beside:
         join(found, name, read(path))
@@ -88,11 +95,17 @@ def write_report(
         found=found,
         ours=OURS,
         rate=rate,
+        meant=rate_of(word),
         rows=rows,
         listeners=list(figures.listeners(rows[0])),
-        overview=Picture(
-            figures.svg(figures.overview(rows, rate), "overview"), _alt_overview(rows, rate)
-        ),
+        verdict=verdict(word, found),
+        overview=[
+            Picture(
+                figures.svg(figures.overview(rows, rate, narrow), f"overview{narrow}"),
+                _alt_overview(rows, rate),
+            )
+            for narrow in (False, True)
+        ],
         det=[
             Picture(
                 figures.svg(figures.det([row], 1, legend=False), f"det{i}"), _alt_det(row, rate)
@@ -104,6 +117,7 @@ def write_report(
         tables={table.title: table for table in tables(found)},
         size=_size(word, model),
         cost=_cost(word, model, costs),
+        sources=sources(data, found.split),
     )
     path = out / "report.html"
     write_atomically(path, page)

@@ -256,6 +256,7 @@ def report(
             out / "report",
             costs or ROOT / "bench/baseline.json",
             list(beside),
+            [data_folder(given["data"], word), *chosen.also],
         )
     )
 
