@@ -23,6 +23,7 @@ from wakestate.train.acoustics.conditions import ALTERATIONS
 from wakestate.train.evaluation.cells import label
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import Evaluated
+from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.operating_points import operating_points as made_points
 
 #: The names of the rows that the command below gives.
@@ -195,8 +196,10 @@ def test_clips_of_false_accepts_and_a_short_evaluation(ran: Ran, sounds: Path) -
     assert len(made) == len(named) > 0
     for path, accept in zip(made, named, strict=True):
         assert Path(accept["file"]).stem in path.name and f"{accept['at_s']:.2f}s" in path.name
-    ran.run("evaluate", *ran.options, "--also", sounds, "--short", "--no-peers")
+    keras = ran.folder / "model/toy.keras"
+    ran.run("evaluate", *ran.options, "--also", sounds, "--short", "--float", keras)
     short = ran.written()
+    assert list(short["rows"][0]["others"]) == [FLOAT]
     whole = [name for name, a in ALTERATIONS.items() if not a.stream]
     assert [row["condition"]["name"] for row in short["rows"]] == [*SOUNDS, *whole]
     assert not short["confusables"]

@@ -44,8 +44,8 @@ echo = click.option(
 short = click.option(
     "--short",
     is_flag=True,
-    help="The device alone, without wrong states, input levels, codecs and near "
-    "misses, and a sample of each stream.",
+    help="The device alone (with --float: the float model, too), without wrong "
+    "states, input levels, codecs and near misses, and a sample of each stream.",
 )
 _MEASURING: tuple[Callable[..., Any], ...] = (
     options.word,
@@ -99,11 +99,11 @@ def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
     keras = given["keras"]
     if keras and not keras.is_file():
         raise click.UsageError(f"--float: {keras}: not found; give the .keras file of this model")
-    if keras is None and not given["no_float"]:
+    if keras is None and not given["no_float"] and not given["short"]:
         own = (given["model"] or word.model) / f"{word.name}.keras"
         keras = own if own.is_file() else None
     rates = tuple(sorted({0.5, 0.1, loaded.detector.false_accepts_per_hour}, reverse=True))
-    peers, keras = (False, None) if given["short"] else (not given["no_peers"], keras)
+    peers = not given["no_peers"] and not given["short"]
     return Options(
         given["seed"],
         given["draws"],
@@ -157,8 +157,8 @@ def _measure(
     )
     if chosen.short:
         print(
-            "short: without other engines, the float model, wrong device states, input levels, "
-            "codecs and near misses, and a sample of each stream\n"
+            f"short: without other engines, {'' if chosen.keras else 'the float model, '}"
+            "wrong device states, input levels, codecs and near misses, and a sample of each stream\n"
         )
     elif measured.peers_absent:
         print(f"not compared: {measured.peers_absent}\n")
