@@ -157,8 +157,8 @@ def _measure(
     )
     if chosen.short:
         print(
-            f"short: without other engines, {'' if chosen.keras else 'the float model, '}"
-            "wrong device states, input levels, codecs and near misses, and a sample of each stream\n"
+            f"short: without other engines, {'' if chosen.keras else 'the float model, '}wrong "
+            "device states, input levels, codecs and near misses, and a sample of each stream\n"
         )
     elif measured.peers_absent:
         print(f"not compared: {measured.peers_absent}\n")
