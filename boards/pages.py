@@ -11,12 +11,18 @@ from typing import NamedTuple
 from wakestate import ROOT
 from wakestate.boards.schema import Board, board_names, load_board
 from wakestate.render import render
+from wakestate.schema_page import reference
 
 COMMAND = "wakestate board docs"
 BASELINE = ROOT / "bench" / "baseline.json"
 WORD = "alexa"
 #: Cycles an instruction on average: flash wait states that the caches miss, loads, branches.
 CYCLES_PER_INSTRUCTION = 1.5
+INTRODUCTION = (
+    "All that a `boards/NAME/board.toml` may hold, from the schema that checks it "
+    "(`boards/schema.py`); `wakestate board docs` writes this page. "
+    "[porting.md](../porting.md) takes you through a new one."
+)
 
 _ROW, _GAP, _TOP, _CHIP_X, _PART_X = 26, 18, 64, 460, 20
 
@@ -128,4 +134,5 @@ def pages() -> dict[str, str]:
             cycles=CYCLES_PER_INSTRUCTION,
             command=COMMAND,
         )
+    files["boards/reference.md"] = reference(Board, "board.toml, key by key", INTRODUCTION)
     return files

@@ -22,7 +22,11 @@ from wakestate.explain import explain
 FOLDER = ROOT / "boards"
 
 PinName = Annotated[
-    str, Field(pattern=r"^(P[A-K]([0-9]|1[0-5])|P[01]\.(0?[0-9]|[12][0-9]|3[01]))$")
+    str,
+    Field(
+        pattern=r"^(P[A-K]([0-9]|1[0-5])|P[01]\.(0?[0-9]|[12][0-9]|3[01]))$",
+        description="a pin: PA3, P0.26",
+    ),
 ]
 Core = Literal["host", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"]
 Fpu = Literal["none", "fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16"]
@@ -50,8 +54,8 @@ class _Section(BaseModel):
 class Region(_Section):
     """A piece of memory, in bytes."""
 
-    origin: int = Field(ge=0, lt=2**32)
-    length: int = Field(ge=1024, lt=2**32)
+    origin: int = Field(ge=0, lt=2**32, description="its first address")
+    length: int = Field(ge=1024, lt=2**32, description="a multiple of 8")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -229,12 +233,12 @@ class Links(_Section):
 class Board(_Section):
     """One board, or the host."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    title: str = Field(min_length=1, max_length=80)
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="its folder: a-z, 0-9, -")
+    title: str = Field(min_length=1, max_length=80, description="as the vendor calls it")
     core: Core
     fpu: Fpu = "none"
     dsp: bool = Field(True, description="a core that may lack its DSP instructions has them")
-    clock_hz: int | None = Field(None, ge=1_000_000, le=2_000_000_000)
+    clock_hz: int | None = Field(None, ge=1_000_000, le=2_000_000_000, description="of the core")
     stack_bytes: int = Field(8192, ge=1024, le=1 << 20, multiple_of=8)
     memory: Memory | None = None
     sources: tuple[str, ...] = Field((), description="its driver, from the project's folder")
@@ -246,7 +250,9 @@ class Board(_Section):
     led: Led | None = None
     uart: Uart | None = None
     interrupts: Interrupts | None = None
-    state_pins: tuple[PinName, ...] = Field((), max_length=4)
+    state_pins: tuple[PinName, ...] = Field(
+        (), max_length=4, description="inputs that give the device state, lowest bit first"
+    )
     pin_names: dict[PinName, str] = Field({}, description="as printed on the board")
     flash: Flash | None = None
     power: Power | None = None

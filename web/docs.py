@@ -46,7 +46,9 @@ MENU: dict[str, dict[str, str]] = {
     },
     "Reference": {
         "docs/commands.md": "Commands",
+        "docs/words.md": "Word files",
         "docs/boards.md": "Boards",
+        "docs/boards/reference.md": "board.toml",
         "docs/porting.md": "A new board",
         "docs/testing.md": "Tests",
         "docs/fuzzing.md": "Fuzzing",

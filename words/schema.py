@@ -25,6 +25,7 @@ from pydantic import (
 from wakestate.audio import RATE
 from wakestate.errors import UserError
 from wakestate.explain import explain, one_line
+from wakestate.schema_page import reference
 from wakestate.words.sizes import SIZES, Size
 
 
@@ -83,15 +84,15 @@ class FrontEnd(_Section):
     over the energy of one squared LSB of the windowed int16 input.
     """
 
-    sample_rate: Literal[16000] = RATE
+    sample_rate: Literal[16000] = Field(RATE, description="Hz")
     window_samples: int = Field(400, ge=32, le=512, description="Hann window, samples")
     hop_samples: int = Field(160, ge=16, le=512, description="hop, samples")
-    fft_size: Literal[512] = 512
-    bands: int = Field(64, ge=8, le=80)
-    low_hz: float = Field(60.0, ge=0.0, le=4000.0)
-    high_hz: float = Field(7800.0, ge=1000.0, le=8000.0)
-    floor_db: float = Field(10.0, ge=-20.0, le=60.0)
-    db_per_step: float = Field(0.5, ge=0.1, le=1.0)
+    fft_size: Literal[512] = Field(512, description="points")
+    bands: int = Field(64, ge=8, le=80, description="mel bands")
+    low_hz: float = Field(60.0, ge=0.0, le=4000.0, description="of the lowest band, Hz")
+    high_hz: float = Field(7800.0, ge=1000.0, le=8000.0, description="of the highest band, Hz")
+    floor_db: float = Field(10.0, ge=-20.0, le=60.0, description="what -128 stands for")
+    db_per_step: float = Field(0.5, ge=0.1, le=1.0, description="decibels of an int8 step")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -110,9 +111,9 @@ class FrontEnd(_Section):
 class Block(_Section):
     """One depthwise-separable block: `kernel` steps in time (dilated), then 1x1 to `channels`."""
 
-    kernel: int = Field(ge=1, le=32)
-    channels: int = Field(ge=4, le=256, multiple_of=4)
-    dilation: int = Field(1, ge=1, le=8)
+    kernel: int = Field(ge=1, le=32, description="network steps, `dilation` apart")
+    channels: int = Field(ge=4, le=256, multiple_of=4, description="outputs of the 1x1")
+    dilation: int = Field(1, ge=1, le=8, description="steps between a kernel's inputs")
 
 
 BLOCKS = tuple(Block(kernel=kernel, channels=56) for kernel in (5, 7, 9, 9))
@@ -127,10 +128,14 @@ class Model(_Section):
     size: Size = Field("small", exclude=True, description="small: as the defaults; words/sizes.py")
     first_kernel: int = Field(5, ge=1, le=32, description="hops seen by the first convolution")
     stride: int = Field(3, ge=1, le=8, description="hops per network step")
-    first_channels: int = Field(40, ge=4, le=256, multiple_of=4)
-    blocks: tuple[Block, ...] = Field(BLOCKS, min_length=1, max_length=12)
+    first_channels: int = Field(
+        40, ge=4, le=256, multiple_of=4, description="outputs of the first convolution"
+    )
+    blocks: tuple[Block, ...] = Field(
+        BLOCKS, min_length=1, max_length=12, description="after the first convolution, in order"
+    )
     head_steps: int = Field(6, ge=1, le=64, description="last steps flattened for the dense layers")
-    dense: int = Field(24, ge=4, le=256)
+    dense: int = Field(24, ge=4, le=256, description="units of the dense layers")
     embedding: int = Field(8, ge=1, le=64, description="length of the metadata embedding")
     metadata_dense: int = Field(8, ge=1, le=64, description="metadata units joined before the end")
     conditioning: Literal["both", "norm", "join", "none"] = Field(
@@ -148,7 +153,9 @@ class Detector(_Section):
     """What turns scores into wake events; thresholds are the model's, set by training."""
 
     smoothing_steps: int = Field(3, ge=1, le=16, description="network steps averaged")
-    refractory_s: float = Field(1.0, ge=0.0, le=10.0)
+    refractory_s: float = Field(
+        1.0, ge=0.0, le=10.0, description="after a wake, in which there is no other"
+    )
     shortest_s: float = Field(
         0.0, ge=0.0, le=10.0, description="what the network places in less time is not the word"
     )
@@ -201,7 +208,7 @@ class Acoustics(_Section):
     level_dbfs: Range = Field(
         (-50.0, -15.0), description="speech level range, dBFS RMS while speaking"
     )
-    noise_snr_db: Range = (-5.0, 30.0)
+    noise_snr_db: Range = Field((-5.0, 30.0), description="speech over background noise")
     distance_m: Range = Field((0.5, 5.0), description="from the speaker to the microphone")
     rt60_s: Range = Field((0.15, 0.8), description="reverberation time of simulated rooms")
     signal_to_echo_db: dict[str, Range] = Field(
@@ -226,8 +233,8 @@ class Acoustics(_Section):
 class Word(_Section):
     """One wake word."""
 
-    name: Name
-    phrase: Text = Field(min_length=1, max_length=80)
+    name: Name = Field(description="of files and C symbols: small letters, digits, `_`")
+    phrase: Text = Field(min_length=1, max_length=80, description="as it is said")
     frontend: FrontEnd = FrontEnd()
     metadata: dict[Name, tuple[Name, ...]] = Field(
         default={"player": ("idle", "music", "speech", "alarm"), "volume": ("low", "high")},
@@ -306,3 +313,14 @@ def load_word(path: Path) -> Word:
             one_line(f"{path}: name: given '{word.name}'; allowed: '{path.stem}', as the file")
         )
     return word
+
+
+def page() -> str:
+    """docs/words.md, every key of a word file."""
+    return reference(
+        Word,
+        "Word files, key by key",
+        "All that a `words/NAME.toml` may hold, from the schema that checks it "
+        "(`words/schema.py`); `wakestate word docs` writes this page. Three keys are required; "
+        "[training.md](training.md#step-by-step) begins with them.",
+    )

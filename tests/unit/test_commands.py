@@ -64,8 +64,8 @@ def test_each_command_has_an_example_that_can_be_typed(
 
 #: Examples that take a second or two, run in an empty folder. The others need hours of training,
 #: data, a compiler or hardware: the tests of what they do run them on small inputs.
-RUN = """word list, model generate, model generate-words, model compile, board list, board check,
-board generate, board docs, board udev, board pdm, bench diff, bench accept"""
+RUN = """word list, word docs, model generate, model generate-words, model compile, board list,
+board check, board generate, board docs, board udev, board pdm, bench diff, bench accept"""
 
 
 @pytest.mark.parametrize("name", [" ".join(name.split()) for name in RUN.split(",")])

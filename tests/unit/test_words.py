@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wakestate.words import Word, WordError, load_word
+from wakestate.words.schema import page
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = sorted((ROOT / "words").glob("*.toml"))
@@ -287,3 +288,14 @@ def test_refusals_are_one_line_without_control_characters(
     lines = str(error.value).split("\n")
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 1 or (key == "confusables" and len(lines) == 2)  # "old" is unknown as well
+
+
+def test_the_reference_has_every_key_and_is_up_to_date() -> None:
+    text = (ROOT / "docs/words.md").read_text(encoding="utf-8")
+    assert text == page(), "wakestate word docs"
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    keys = {row[0].strip("| `") for row in rows}
+    assert {"shortest_s", "say", "dilation", "tempo"} <= keys
+    assert "| `stride` | integer, from 1, up to 8 | `3` | hops per network step |" in text
+    # All that is no table of its own says what it means.
+    assert [row[0] for row in rows if row[1] != "a table, below" and row[3] == "|"] == []

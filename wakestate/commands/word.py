@@ -125,6 +125,16 @@ def lengths(
     return Printed("\n".join(lines), {"recordings": len(found), "shorter": rows})
 
 
+@word.command(epilog="Example: wakestate word docs")
+@options.out("docs")
+def docs(out: Path | None) -> None:
+    """Write docs/words.md: every key of a word file."""
+    from wakestate.files import write_atomically
+    from wakestate.words.schema import page
+
+    write_atomically((out or Path("docs")) / "words.md", page())
+
+
 @word.command(epilog="Example: wakestate word sensitivity --word alexa --rate 0.25")
 @options.word
 @options.model
