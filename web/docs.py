@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The project's Markdown as pages, with the emulator: a static site without scripts."""
+"""The project's Markdown as pages, with the emulator: a static site. Its one script searches."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import shutil
@@ -17,8 +18,11 @@ from wakestate import ROOT, __version__
 from wakestate.errors import UserError
 from wakestate.files import write_atomically
 from wakestate.render import render
+from wakestate.web.api import api
 
-STYLE = Path(__file__).parent / "docs.css"
+STYLE, SCRIPT = (Path(__file__).parent / name for name in ("docs.css", "search.js"))
+INDEX = "search-index.js"
+API = "docs/api.md"  # made of the header
 EMULATOR = "emulator"  # its folder
 #: What the pages are listed under; a name of the first is its title there.
 MENU: dict[str, dict[str, str]] = {
@@ -27,6 +31,7 @@ MENU: dict[str, dict[str, str]] = {
         "docs/web.md": "In the browser",
         "docs/training.md": "Your own word",
         "docs/integrate.md": "Into your firmware",
+        "docs/troubleshooting.md": "Troubleshooting",
     },
     "How good": {
         "docs/benchmark.md": "Benchmark",
@@ -47,6 +52,7 @@ MENU: dict[str, dict[str, str]] = {
     "Reference": {
         "docs/commands.md": "Commands",
         "docs/words.md": "Word files",
+        API: "C interface",
         "docs/boards.md": "Boards",
         "docs/boards/reference.md": "board.toml",
         "docs/porting.md": "A new board",
@@ -69,6 +75,10 @@ class Page:
         folder, name = posixpath.split(self.source)
         stem = "index" if name == "README.md" else name.removesuffix(".md").lower()
         return posixpath.join(folder, f"{stem}.html")
+
+    def markdown(self) -> str:
+        """What it says."""
+        return api() if self.source == API else (ROOT / self.source).read_text(encoding="utf-8")
 
     def to(self, target: str) -> str:
         """A path of the site, as a link on this page."""
@@ -105,10 +115,28 @@ def _link(page: Page, known: dict[str, Page], href: str) -> str | None:
     return page.to(known[source].target) + mark + anchor if source in known else None
 
 
-def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str]:
-    """Title and HTML of a page; its pictures are copied."""
+Entry = tuple[str, str, str, str]  # of the search: title, heading, link, text
+
+
+def _entries(page: Page, title: str, tokens: Sequence[Token]) -> list[Entry]:
+    """What the search finds: each heading of a page with the text below it."""
+    sections: list[tuple[str, str, list[str]]] = []
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "heading_open" and following is not None:
+            heading = following.content.replace("`", "")
+            sections.append((heading, f"{page.target}#{token.attrs['id']}", []))
+        elif token.type in ("inline", "fence", "code_block") and sections:
+            sections[-1][2].append(token.content)
+    return [
+        (title, heading, link, re.sub(r"`|\*\*", "", " ".join(texts[1:])))
+        for heading, link, texts in sections
+    ]
+
+
+def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str, list[Entry]]:
+    """Title and HTML of a page, and what the search finds there; its pictures are copied."""
     markdown = MarkdownIt("commonmark").enable("table")
-    tokens = markdown.parse((ROOT / page.source).read_text(encoding="utf-8"))
+    tokens = markdown.parse(page.markdown())
     title = page.source
     opened: list[bool] = []  # of each open link: whether it leads somewhere
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
@@ -135,16 +163,19 @@ def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str]:
     # Wide ones scroll, also by keyboard.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table>')
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
-    return title, html
+    return title, html, _entries(page, title, tokens)
 
 
 def write_docs(out: Path) -> None:
     """Write all pages below `out`, with the emulator in out/emulator."""
     known = pages()
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(STYLE, out / STYLE.name)
+    for file in (STYLE, SCRIPT):
+        shutil.copyfile(file, out / file.name)
+    entries: list[Entry] = []
     for page in known.values():
-        title, body = _body(page, known, out)
+        title, body, found = _body(page, known, out)
+        entries += found
         menu = {
             group: [
                 (name, page.to(known[source].target), source == page.source)
@@ -161,6 +192,10 @@ def write_docs(out: Path) -> None:
             emulator=page.to(f"{EMULATOR}/index.html"),
             styles=[page.to(f"{EMULATOR}/style.css"), page.to(STYLE.name)],
             icon=page.to(f"{EMULATOR}/icon.svg"),
+            root=page.to("index.html").removesuffix("index.html"),
+            script=page.to(SCRIPT.name),
             version=__version__,
         )
         write_atomically(out / page.target, text)
+    index = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
+    write_atomically(out / INDEX, f"const searchIndex = {index};\n")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The docs as a static site: links that lead somewhere, nothing from elsewhere, no script."""
+"""The docs as a static site: links that lead somewhere, nothing from elsewhere, one script."""
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from html import unescape
@@ -12,6 +13,8 @@ import pytest
 
 pytest.importorskip("markdown_it")
 
+from wakestate import ROOT
+from wakestate.web.api import HEADER
 from wakestate.web.docs import EMULATOR, MENU, pages, write_docs
 
 
@@ -44,7 +47,9 @@ def test_every_link_leads_somewhere(site: Path) -> None:
 def test_a_page_runs_nothing_and_loads_nothing_from_elsewhere(site: Path) -> None:
     for path in site.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
-        assert "<script" not in text and "style=" not in text and "default-src 'none'" in text
+        scripts = re.findall(r"<script[^>]*>", text)
+        assert len(scripts) == 1 and 'search.js" data-root="' in scripts[0]
+        assert "style=" not in text and "default-src 'none'; style-src 'self'" in text
         assert not re.search(r'src="(?:https?:)?//', text)
         assert text.count("<h1") == 1
 
@@ -55,3 +60,29 @@ def test_the_menu_has_the_guides(site: Path) -> None:
         for title in titles.values():
             assert f">{title}</a>" in text
     assert '<a href="../index.html">Overview</a>' in text
+
+
+def test_the_search_has_every_heading_and_its_links_lead_there(site: Path) -> None:
+    text = (site / "search-index.js").read_text(encoding="utf-8")
+    entries = json.loads(text.removeprefix("const searchIndex = ").rstrip().removesuffix(";"))
+    headings = 0
+    for path in site.rglob("*.html"):
+        name, page = path.relative_to(site).as_posix(), path.read_text(encoding="utf-8")
+        there = {f"{name}#{one}" for one in re.findall(r'<h[1-6] id="([^"]*)"', page)}
+        assert there == {link for _, _, link, _ in entries if link.startswith(f"{name}#")}
+        headings += len(there)
+    assert headings > 100
+    of = {heading: text for title, heading, _, text in entries if title == "C interface"}
+    assert "const ws_model *ws_word_model(const void *engine" in of["ws_words"]
+
+
+def test_the_interface_page_has_what_the_header_declares(site: Path) -> None:
+    page = (site / "docs/api.html").read_text(encoding="utf-8")
+    header = (ROOT / HEADER).read_text(encoding="utf-8")
+    functions = set(re.findall(r"^\w[\w *]*?(ws_\w+)\(", header, re.MULTILINE))
+    assert len(functions) > 8
+    for name in functions:
+        assert f"{name}(" in page
+    for name in ("ws_init", "ws_event", "ws_config", "ws_poll"):
+        assert f'<h2 id="{name}">' in page
+    assert "} ws_word_state;" not in page  # private

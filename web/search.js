@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The search box of the docs. `searchIndex` (search-index.js, written with the pages) is a list of
+// [page title, heading, link from the site's root, text]; it is loaded when the box is first used.
+"use strict";
+
+const box = document.getElementById("search");
+const list = document.getElementById("found");
+const root = document.currentScript.dataset.root;
+const SHOWN = 12;
+const AROUND = 60; // characters of text on each side of what was found
+
+function load() {
+  const script = document.createElement("script");
+  script.src = root + "search-index.js";
+  script.onload = show;
+  document.head.append(script);
+}
+
+// Every term must be there; one in a heading counts more than in the text.
+function score([title, heading, , text], terms) {
+  let sum = 0;
+  for (const term of terms) {
+    const inTitle = `${title} ${heading}`.toLowerCase().includes(term);
+    const times = text.toLowerCase().split(term).length - 1;
+    if (!inTitle && !times) return 0;
+    sum += (inTitle ? 20 : 0) + Math.min(times, 5);
+  }
+  return sum;
+}
+
+function excerpt(text, term) {
+  const at = text.toLowerCase().indexOf(term);
+  if (at < 0) return text.slice(0, 2 * AROUND);
+  const from = Math.max(0, at - AROUND);
+  return (from ? "… " : "") + text.slice(from, at + AROUND) + " …";
+}
+
+function show() {
+  const terms = box.value.toLowerCase().split(/\s+/).filter((term) => term.length > 1);
+  list.replaceChildren();
+  list.hidden = terms.length === 0;
+  if (list.hidden || typeof searchIndex === "undefined") return;
+  const found = searchIndex.map((entry) => [score(entry, terms), entry]).filter(([sum]) => sum);
+  found.sort((a, b) => b[0] - a[0]);
+  for (const [, [title, heading, href, text]] of found.slice(0, SHOWN)) {
+    const link = document.createElement("a");
+    link.href = root + href;
+    const name = document.createElement("strong");
+    name.textContent = heading && heading !== title ? `${title}: ${heading}` : title;
+    const line = document.createElement("span");
+    line.textContent = excerpt(text, terms[0]);
+    link.append(name, line);
+    const item = document.createElement("li");
+    item.append(link);
+    list.append(item);
+  }
+  if (!found.length) list.append(Object.assign(document.createElement("li"), { textContent: "Nothing found." }));
+}
+
+box.addEventListener("focus", load, { once: true });
+box.addEventListener("input", show);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && document.activeElement === document.body) {
+    event.preventDefault();
+    box.focus();
+  }
+  if (event.key === "Escape") {
+    box.value = "";
+    show();
+  }
+});
