@@ -7,6 +7,7 @@ import csv
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,23 @@ def test_the_same_seed_writes_the_same_script(tmp_path: Path) -> None:
         speech = line.text.lower().split()
         phrase = " ".join(speech[max(0, line.at) : max(0, line.at) + line.words])
         assert phrase.strip(",.?!") == "beep"
+
+
+def test_accents_are_of_phrases_said_alone_and_change_nothing_else(tmp_path: Path) -> None:
+    class Foreign(Tone):
+        accents = ("es", "it")
+
+    word, counts = beep(tmp_path, 10), Counts(200, 100, 50)
+    plain = list(write_script(word, Cast([Tone()]), ["bee", "peep"], counts, 1))
+    mixed = list(write_script(word, Cast([Foreign()]), ["bee", "peep"], counts, 1))
+    accents = {"es": 0, "it": 0}
+    for one, other in zip(plain, mixed, strict=True):
+        accent, _, voice = other.voice.rpartition("/")
+        assert replace(other, voice=voice) == one
+        if accent:
+            accents[accent] += 1
+            assert other.label != "general" and len(other.text.split()) == 1
+    assert all(count > 15 for count in accents.values())
 
 
 def line(text: str, at: int, words: int) -> Line:

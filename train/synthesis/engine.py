@@ -71,6 +71,7 @@ class Engine(ABC):
     licence: str
     share = 1.0  # of what is said, relative to the other engines'
     timed = False  # has the time of each word, to find the phrase in a sentence
+    accents: tuple[str, ...] = ()  # a voice "ACCENT/VOICE" reads the text by that language's rules
 
     @abstractmethod
     def missing(self) -> str:

@@ -13,6 +13,11 @@ import numpy as np
 from wakestate.train.synthesis.engine import Engine, Speech, Spoken, to_int16_at
 
 MODEL, VOICES = "kokoro.onnx", "voices.bin"
+#: Languages, as espeak-ng names them, whose sounds the model nearly all knows.
+ACCENTS = (
+    *("ca", "cs", "de", "es", "fi", "fr-fr", "hr", "hu", "id", "it", "nl", "pl", "pt", "pt-br"),
+    *("ro", "sk", "tr"),
+)
 
 
 class Kokoro(Engine):
@@ -27,6 +32,7 @@ class Kokoro(Engine):
     licence = "Apache-2.0 (model)"
     share = 4.0
     timed = True
+    accents = ACCENTS
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,14 +77,15 @@ class Kokoro(Engine):
     def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine."""
         model = self._model()
+        language, _, voice = voice.rpartition("/")
         parts = [p.partition("*") for p in voice.split("+")]
         style = sum(model.voices[name] * np.float32(part or 1) for name, _, part in parts)
-        accent = "en-gb" if voice.startswith("b") else "en-us"
+        language = language or ("en-gb" if voice.startswith("b") else "en-us")
         pcm, hertz, phones = model.create_timed(
             text,
             style,
             float(np.clip(speed, 0.5, 2.0)),
-            accent,
+            language,
             trim=False,
             sentence_pause=0.0,
             clause_pause=0.0,

@@ -21,6 +21,7 @@ SENTENCES = Path(__file__).with_name("sentences.txt")
 DEV_SHARE = 0.15  # of the lines; by voices of their own
 EVERY = 6  # one voice in so many is for dev
 ALONE = 0.4  # of the lines: the phrase with nothing before or after
+ACCENTED = 0.5  # of those, as somebody reads it whose first language is another
 SPEED, PITCH = (0.8, 1.25), (0.9, 1.12)
 LEAD_S, TRAIL_S = (0.05, 0.5), (0.05, 0.6)
 TIGHT = 0.3  # of the clips: cut right at the sound
@@ -119,6 +120,9 @@ def write_script(
         engine, voice = cast.draw(rng, split, located)
         tight = rng.random() < TIGHT
         lead, trail = (0.0, 0.0) if tight else (rng.uniform(*LEAD_S), rng.uniform(*TRAIL_S))
+        speed, pitch = rng.uniform(*SPEED), rng.uniform(*PITCH)
+        if alone and kind != "general" and engine.accents and rng.random() < ACCENTED:
+            voice = f"{engine.accents[int(rng.integers(len(engine.accents)))]}/{voice}"
         yield Line(
             split,
             label,
@@ -127,8 +131,8 @@ def write_script(
             words,
             engine.name,
             voice,
-            round(float(rng.uniform(*SPEED)), 3),
-            round(float(rng.uniform(*PITCH)), 3),
+            round(float(speed), 3),
+            round(float(pitch), 3),
             round(float(lead), 3),
             round(float(trail), 3),
         )
