@@ -25,6 +25,7 @@ from tests.support.small_data import beep, tones, write_manifest
 from wakestate.__main__ import cli, main
 from wakestate.errors import UserError
 from wakestate.train.data.corpus import RATE, DataError, load_corpus
+from wakestate.train.newword.outcome import next_steps
 from wakestate.train.newword.phrase import assess, name_of
 from wakestate.train.newword.plan import Task, plan, word_file
 from wakestate.train.newword.recordings import import_recordings
@@ -266,3 +267,31 @@ def test_make_hands_a_phrase_on_as_it_is() -> None:
     assert (
         '-m wakestate word new --recipe quick --downloads downloads --plan -- "$PHRASE"' in printed
     )
+
+
+def test_the_next_steps_are_commands_that_can_be_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / ".venv/bin/wakestate"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    files = Path("hey.toml"), Path("runs/hey/model"), Path("runs/hey/sample.wav")
+    shutil.copy(ROOT / "words/alexa.toml", files[0])
+
+    def commands() -> list[str]:
+        steps = next_steps(*files, "mps2-an386", ["--data=data/hey", "--short"])
+        return [re.split(r":\s+|   ", line)[1] for line in steps.splitlines()]
+
+    for line in commands():
+        typed, *arguments = line.split()
+        assert typed == ".venv/bin/wakestate"
+        with cli.make_context("wakestate", [*arguments]) as context:
+            name, command, rest = cli.resolve_command(context, arguments)
+            while isinstance(command, click.Group):
+                name, command, rest = command.resolve_command(context, rest)
+            command.make_context(str(name), rest, parent=context)
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert all(line.startswith("wakestate ") for line in commands())

@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 
 from tests.support.executors import TOY
+from wakestate.convert.manifest import Logit
 from wakestate.train.data.corpus import Clip
 from wakestate.train.data.halves import group, halves
+from wakestate.train.evaluation.metrics import Accepts
 from wakestate.train.evaluation.statistics import paired, poisson
 from wakestate.train.evaluation.streams import Block, blocks, gap_samples, thinned
+from wakestate.train.evaluation.thresholds import (
+    TAIL_LOGITS,
+    USUAL_LOGITS,
+    ScoreScale,
+    extrapolated,
+)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +118,27 @@ def test_no_score_spans_two_recordings() -> None:
     whole = (m.receptive_hops - 1 + 499 * m.stride) * f.hop_samples + f.window_samples
     assert gap_samples(slow) == whole
     assert isinstance(Block(0, 0, (made(0, "speech", "s", 1),), whole).samples, int)
+
+
+def test_a_threshold_of_few_hours_follows_the_tail_of_other_words() -> None:
+    scale = ScoreScale(Logit(scale=0.2, zero_point=-10), 5)
+    assert scale.score(0.0) == -50 and scale.score(4.0) == 50
+    thresholds = np.arange(-300, 400)
+    # 20 an hour at 2 logits, and 1/e of them every 1.8.
+    rates = 20 * np.exp(-((thresholds / 5 + 10) * 0.2 - 2) / TAIL_LOGITS)
+    wanted = 2 + TAIL_LOGITS * np.log(20 / 0.5)
+
+    def accepts(hours: float) -> Accepts:
+        counts = np.floor(rates * hours / 2).astype(np.int64)
+        return Accepts(thresholds, np.stack([counts, counts]), (hours / 2, hours / 2))
+
+    few, many = accepts(1.0), accepts(10.0)
+    assert extrapolated(few, 0.5, scale) == pytest.approx(scale.score(wanted), abs=10)
+    assert extrapolated(few, 0.5, scale) != few.threshold(0.5)
+    assert extrapolated(many, 0.5, scale) == many.threshold(0.5)
+    # Of next to no sound: as other words have it, unless a sound needs a higher one.
+    lowest, highest = map(scale.score, USUAL_LOGITS)
+    for loudest, least, most in ((-290, lowest, highest), (0, highest, highest), (390, 391, 391)):
+        counts = np.tile(np.where(thresholds <= loudest, 50, 0), (2, 1))
+        found = extrapolated(Accepts(thresholds, counts, (0.005, 0.005)), 0.5, scale)
+        assert least <= found <= most

@@ -94,8 +94,8 @@ def evaluate(
     _played = [played for job in detected for played in job]
     (confusables,) = in_parallel(_confusables, [None], "confusables", "time")
     _counts = _count(_evaluation)
-    thresholds = _counts.thresholds(word.detector.false_accepts_per_hour)
-    if options.set_thresholds:
+    thresholds = _counts.thresholds(word.detector.false_accepts_per_hour, options.scale)
+    if options.scale is not None:
         _counts.ships = thresholds
     rows = in_parallel(_row, _evaluation.conditions, "misses", "conditions")
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]

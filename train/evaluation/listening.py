@@ -36,7 +36,7 @@ from wakestate.train.evaluation.metrics import (
 from wakestate.train.evaluation.peers import find_peers
 from wakestate.train.evaluation.statistics import miss_ratio
 from wakestate.train.evaluation.streams import Block, half_hours
-from wakestate.train.evaluation.thresholds import Counts, crossed
+from wakestate.train.evaluation.thresholds import Counts, ScoreScale, crossed
 from wakestate.train.evaluation.trials import (
     SER_DB,
     SETS,
@@ -61,7 +61,7 @@ class Options:
     keras: Path | None = None  # float model to evaluate as well
     also: tuple[Path, ...] = ()  # more data folders whose split is used
     short: bool = False  # no wrong states, levels, near misses; of long streams the sample
-    set_thresholds: bool = False  # ship what is found here, not what is compiled in
+    scale: ScoreScale | None = None  # given, the thresholds found here are to ship
     near_misses: bool = False  # though it is short
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,14 +103,22 @@ def next_steps(
     word_file: Path, model: Path, sample: Path, board: str, measured: Sequence[str]
 ) -> str:
     """The commands to hear it, to flash it and to put it into one's own firmware."""
-    of = f"--word {word_file} --model {model}"
-    return "\n".join(
-        [
-            "To hear it:       wakestate emulate " + f"{of} {sample}",
-            "In the browser:   wakestate web serve " + of,
-            "To flash it:      wakestate flash " + f"{of} --board {board}",
-            "Your firmware:    wakestate export " + f"{of} --out library   (docs/integrate.md)",
-            "The whole report: wakestate report "
-            + f"{of} --out {model.parent} {' '.join(measured)}",
-        ]
-    )
+    program, of = as_typed(), f"--word {word_file} --model {model}"
+    steps = {
+        "To hear it:": f"emulate {of} {sample}",
+        "By microphone:": f"listen {of}",
+        "In the browser:": f"web serve {of}",
+        "To flash it:": f"flash {of} --board {board}",
+        "Your firmware:": f"export {of} --out library   (docs/integrate.md)",
+        "The whole report:": f"report {of} --out {model.parent} {' '.join(measured)}",
+    }
+    return "\n".join(f"{what:<17} {program} {command}" for what, command in steps.items())
+
+
+def as_typed() -> str:
+    """What starts this program here: its name, or where that is not in PATH its path."""
+    own = Path(sys.executable).with_name("wakestate")
+    if shutil.which("wakestate") or not own.is_file():
+        return "wakestate"
+    here = Path.cwd()
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)

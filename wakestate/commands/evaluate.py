@@ -187,11 +187,13 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     from wakestate.convert import manifest, operating_points
     from wakestate.train.data.manifest import find_manifest
     from wakestate.train.evaluation.operating_points import operating_points as found_points
+    from wakestate.train.evaluation.thresholds import ScoreScale
 
     loaded, model = word.load(), given["model"] or word.model
+    chosen = as_options(given, word, loaded)
     if set_thresholds:  # ten minutes' work should not end in a refusal
-        manifest.check_manifest(model, loaded)
-    chosen = replace(as_options(given, word, loaded), set_thresholds=set_thresholds)
+        logit = manifest.check_manifest(model, loaded).logit
+        chosen = replace(chosen, scale=ScoreScale(logit, loaded.detector.smoothing_steps))
     if given["library"] is None:
         find_manifest(data_folder(given["data"], word))  # before anything is built
     library = built_library(word, model, given["library"])
