@@ -138,7 +138,7 @@ def test_a_threshold_of_few_hours_follows_the_tail_of_other_words() -> None:
     assert extrapolated(many, 0.5, scale) == many.threshold(0.5)
     # Of next to no sound: as other words have it, unless a sound needs a higher one.
     lowest, highest = map(scale.score, USUAL_LOGITS)
-    for loudest, least, most in ((-290, lowest, highest), (0, highest, highest), (390, 391, 391)):
+    for loudest, low, high in ((-290, lowest, highest), (0, highest, highest), (390, 391, 391)):
         counts = np.tile(np.where(thresholds <= loudest, 50, 0), (2, 1))
         found = extrapolated(Accepts(thresholds, counts, (0.005, 0.005)), 0.5, scale)
-        assert least <= found <= most
+        assert low <= found <= high

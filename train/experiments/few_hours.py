@@ -38,9 +38,9 @@ def accepts(row: Row) -> NDArray[np.int64]:
 def drawn(rng: np.random.Generator, row: Row, hours: float) -> Accepts:
     """What so many hours of the row's stream may have given."""
     found = accepts(row)
-    kept = found[rng.random(len(found)) < hours / row.hours]
+    within = found[rng.random(len(found)) < hours / row.hours]
     thresholds = np.arange(found[-1] - 1, found[0] + 200)
-    counts = len(kept) - np.searchsorted(np.sort(kept), thresholds)
+    counts = len(within) - np.searchsorted(np.sort(within), thresholds)
     return Accepts(thresholds, np.stack([counts, 0 * counts]), (hours, 0.0))
 
 
