@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from wakestate import ROOT
 from wakestate.contract.kernels import Kernels, family
+from wakestate.convert import microwakeword
 from wakestate.convert.compile.emit import compile_variants, program_values
 from wakestate.convert.compile.program import Program
 from wakestate.convert.compile.sources import included
-from wakestate.convert.frontend import lfbe_name, template_values
+from wakestate.convert.features import frontend_files
+from wakestate.convert.frontend import lfbe_name
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import (
     NAME,
@@ -34,7 +36,7 @@ from wakestate.render import heading, render, write_files
 from wakestate.words import Word, load_word
 
 OUTPUTS = 3  # logit, start and end
-ENGINE_SCHEMA = 3  # WS_SCHEMA of firmware/include/wakestate/version.h
+ENGINE_SCHEMA = 4  # WS_SCHEMA of firmware/include/wakestate/version.h
 
 
 def emit(
@@ -73,19 +75,19 @@ def generate(
         "never": never_fires(word),
         "never_wakes": never_wakes(word, manifest),
         "logit": manifest.logit,
-        "probability": probability(manifest.logit),
+        "probability": probability(word, manifest.logit),
+        "imported": word.model.network == "microwakeword",
+        "start_hops": microwakeword.START_HOPS,
         "endpoint_q16": endpoint_q16(word, manifest),
         "refractory": round(word.detector.refractory_s * rate),
         "shortest": round(word.detector.shortest_s * rate),
         "upper": word.name.upper(),
         "network_bytes": values["state_bytes"] + values["arena_bytes"],
     }
-    frontend = {"header": first, **template_values(word.frontend), "kernels": family(kernels)}
     return generate_words([word_path], [word]) | {
         f"ws_{word.name}.h": render("ws_word.h.j2", **values),
         f"ws_{word.name}.c": render("ws_word.c.j2", **values),
-        "ws_lfbe.h": render("ws_lfbe.h.j2", **frontend),
-        "ws_frontend.c": render("ws_frontend.c.j2", **frontend),
+        **frontend_files(word.frontend, first, family(kernels)),
     }
 
 
@@ -117,6 +119,8 @@ def generate_words(paths: Sequence[Path], words: Sequence[Word]) -> dict[str, st
 def compile_word(word: Word, folder: Path, kernels: Kernels) -> Program:
     """The network of a model folder, all states, checked against the word file's shape."""
     files = [folder / state_file(word, state) for state in word.states]
+    if word.model.network == "microwakeword":
+        return microwakeword.compile_network(files[0], word, kernels)
     program = compile_variants(files, kernels)
     (given,) = program.inputs
     window = [given.shape[0], program.window, *given.shape[2:]]
@@ -142,9 +146,11 @@ def compile_word(word: Word, folder: Path, kernels: Kernels) -> Program:
     return program
 
 
-def probability(logit: Logit) -> NDArray[np.int64]:
-    """Q15 sigmoid of every int8 logit, -128 first."""
+def probability(word: Word, logit: Logit) -> NDArray[np.int64]:
+    """Q15 sigmoid of every int8 logit, -128 first; an imported network's is a probability."""
     x = logit.scale * (np.arange(-128, 128) - logit.zero_point)
+    if word.model.network == "microwakeword":
+        return np.rint(32768 * x).astype(np.int64)
     return np.rint(32768 / (1 + np.exp(-x))).astype(np.int64)
 
 
@@ -168,11 +174,13 @@ def _check_name(path: Path, word: Word) -> None:
 
 
 def _check_logit(folder: Path, program: Program, logit: Logit) -> None:
-    result = program.outputs[0].quantization
-    if (logit.scale, logit.zero_point) != (result.scale, result.zero_point):
+    (output,) = program.outputs
+    scale, zero_point = output.quantization.scale, output.quantization.zero_point
+    zero_point -= 128 if output.dtype == "UINT8" else 0
+    if (logit.scale, logit.zero_point) != (scale, zero_point):
         raise ConvertError(
             f"{folder / NAME}: logit: is {logit.scale}, {logit.zero_point}, the .tflite files have "
-            f"{result.scale}, {result.zero_point}; convert again: "
+            f"{scale}, {zero_point}; convert again: "
             "`wakestate model convert`"
         )
 

@@ -94,16 +94,12 @@ def log_offset(frontend: FrontEnd) -> int:
 
 
 def template_values(frontend: FrontEnd) -> dict[str, Any]:
-    """Everything that templates/ws_frontend.c.j2 needs, but `header` and `kernels`."""
+    """What templates/ws_frontend.c.j2 needs besides what all front ends have."""
     first, rise = mel_bands(frontend)
     points, samples = frontend.fft_size // 2, frontend.window_samples
     n, k = np.arange(samples), np.arange(points // 4)
     log2 = log2_table()
     return {
-        "frontend": frontend,
-        "frontend_hash": frontend_hash(frontend)[:8],
-        "lfbe": lfbe_name(frontend),
-        "f": frontend,
         "hann": (-hann(frontend)[np.minimum(n, samples - n)]).tolist(),
         "digit_reversed": digit_reversed(points // 4).tolist(),
         "twiddles": [_twiddles(frontend, 2 * leg * k) for leg in (1, 2, 3)],

@@ -17,21 +17,20 @@ from numpy.typing import NDArray
 
 from wakestate.convert.compile.emit import compile_model
 from wakestate.convert.compile.sources import FIRMWARE, included
-from wakestate.convert.frontend import template_values
-from wakestate.render import render
+from wakestate.convert.features import frontend_files
 from wakestate.words.schema import FrontEnd
 
 CACHE = Path("build/host/frontend")
 # A loop over hops, for ctypes.
 _LOOPS = """
 void features(const int16_t *pcm, int hops, int8_t *out) {
-    int32_t work[WS_FFT];
+    int32_t work[WS_WORK] = {0};
     for (int i = 0; i < hops; i++) {
         ws_frontend(pcm + i * WS_HOP, work, out + i * WS_BANDS);
     }
 }
 void features_q8(const int16_t *pcm, int hops, int32_t *out) {
-    int32_t work[WS_FFT];
+    int32_t work[WS_WORK] = {0};
     for (int i = 0; i < hops; i++) {
         ws_frontend_q8(pcm + i * WS_HOP, work, out + i * WS_BANDS);
     }
@@ -53,13 +52,11 @@ void run_all(const int8_t *in, int runs, int8_t *out) {
 
 
 class Extractor:
-    """LFBE features by the generated C."""
+    """Features by the generated C, of a recording from its start."""
 
     def __init__(self, frontend: FrontEnd) -> None:
         self.frontend = frontend
-        values = {"header": "Built in memory.", "kernels": "plain", **template_values(frontend)}
-        names = ("ws_lfbe.h", "ws_frontend.c")
-        self._library = _build({name: render(f"{name}.j2", **values) for name in names}, _LOOPS)
+        self._library = _build(frontend_files(frontend, "Built in memory.", "plain"), _LOOPS)
 
     def hops(self, samples: int) -> int:
         """Whole windows in that many samples."""

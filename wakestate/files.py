@@ -138,6 +138,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write to, which in the end becomes `path`, where nothing is yet; where that
+    fails it is removed. FileError."""
+    make_folder(path.parent)
+    with (
+        writing(path),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.partial.") as temporary,
+    ):
+        made = Path(temporary) / "new"
+        made.mkdir()
+        yield made
+        made.rename(path)
+
+
 def write_folder(
     out: Path, files: Mapping[str, bytes], marker: str, facts: Mapping[str, Any]
 ) -> None:

@@ -11,14 +11,16 @@ import itertools
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -82,8 +84,15 @@ class FrontEnd(_Section):
 
     An int8 step is `db_per_step` decibels of band energy; -128 is `floor_db` and below, in dB
     over the energy of one squared LSB of the windowed int16 input.
+
+    `kind = "micro"` is that of microWakeWord, whose settings are fixed; an int8 step is
+    `feature_scale` of its features, -128 is 0.
     """
 
+    kind: Literal["lfbe", "micro"] = Field("lfbe", description="ours, or microWakeWord's")
+    feature_scale: float | None = Field(
+        None, gt=0.01, le=1.0, description="of micro: the scale of the networks' input"
+    )
     sample_rate: Literal[16000] = Field(RATE, description="Hz")
     window_samples: int = Field(400, ge=32, le=512, description="Hann window, samples")
     hop_samples: int = Field(160, ge=16, le=512, description="hop, samples")
@@ -96,6 +105,14 @@ class FrontEnd(_Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if (self.feature_scale is not None) != (self.kind == "micro"):
+            needed = "a number" if self.kind == "micro" else 'none without kind = "micro"'
+            raise ValueError(f"feature_scale: given {self.feature_scale}; allowed: {needed}")
+        for key, value in MICRO.items() if self.kind == "micro" else ():
+            if getattr(self, key) != value:
+                raise ValueError(
+                    f'{key}: given {getattr(self, key):g}; allowed with kind = "micro": {value:g}'
+                )
         if self.hop_samples > self.window_samples:
             raise ValueError(
                 f"hop_samples: given {self.hop_samples}; "
@@ -106,6 +123,23 @@ class FrontEnd(_Section):
                 f"low_hz: given {self.low_hz:g}; allowed: below high_hz, {self.high_hz:g}"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _own(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what only the other kind has: hashes of it stay as they are."""
+        found = dump(self)
+        given = {"kind", "feature_scale"} if self.kind == "lfbe" else {"floor_db", "db_per_step"}
+        return {key: value for key, value in found.items() if key not in given}
+
+
+#: What `kind = "micro"` sets in [frontend].
+MICRO: dict[str, float] = {
+    "window_samples": 480,
+    "hop_samples": 160,
+    "bands": 40,
+    "low_hz": 125.0,
+    "high_hz": 7500.0,
+}
 
 
 class Block(_Section):
@@ -126,6 +160,14 @@ class Model(_Section):
     """
 
     size: Size = Field("small", exclude=True, description="small: as the defaults; words/sizes.py")
+    network: Literal["own", "microwakeword"] = Field(
+        "own",
+        exclude=True,
+        description="microwakeword: an imported one, of which only stride and sees_hops count",
+    )
+    sees_hops: int = Field(
+        0, ge=0, le=4096, exclude=True, description="of an imported one: hops that an output sees"
+    )
     first_kernel: int = Field(5, ge=1, le=32, description="hops seen by the first convolution")
     stride: int = Field(3, ge=1, le=8, description="hops per network step")
     first_channels: int = Field(
@@ -145,6 +187,8 @@ class Model(_Section):
     @property
     def receptive_hops(self) -> int:
         """Feature columns (hops) that one output depends on."""
+        if self.network == "microwakeword":
+            return self.sees_hops
         steps = self.head_steps + sum((b.kernel - 1) * b.dilation for b in self.blocks)
         return (steps - 1) * self.stride + self.first_kernel
 
@@ -247,6 +291,24 @@ class Word(_Section):
     acoustics: Acoustics = Acoustics()
 
     @model_validator(mode="after")
+    def _imported(self) -> Self:
+        imported = self.model.network == "microwakeword"
+        if imported != (self.frontend.kind == "micro"):
+            raise ValueError(
+                f'model.network: given "{self.model.network}"; allowed with frontend.kind = '
+                f'"{self.frontend.kind}": "{"own" if imported else "microwakeword"}"'
+            )
+        if imported and (self.model.sees_hops % self.model.stride or not self.model.sees_hops):
+            raise ValueError(
+                f"model.sees_hops: given {self.model.sees_hops}; allowed: a multiple of stride"
+            )
+        if imported and len(self.states) > 1:
+            raise ValueError(
+                f"metadata: given {len(self.states)} states; an imported network has 1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _vocabulary(self) -> Self:
         for field, values in self.metadata.items():
             if not values or len(set(values)) != len(values):
@@ -292,14 +354,24 @@ def state_fields(state: str) -> dict[str, str]:
 def load_word(path: Path) -> Word:
     """Read and check one word file; WordError names file, key, value given and what is allowed."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml"))) or "none"
         raise WordError(f"{path}: no such word file (in this folder: {known})") from None
     except OSError as error:
         raise WordError(one_line(f"{path}: cannot be read: {error.strerror}")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    return word_of(data, path)
+
+
+def word_of(data: bytes, path: Path) -> Word:
+    """The same of the content of a word file, which `path` names."""
+    try:
+        raw = tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WordError(one_line(f"{path}: not valid TOML: {error}")) from None
+    frontend = raw.get("frontend")
+    if isinstance(frontend, dict) and frontend.get("kind") == "micro":
+        raw["frontend"] = MICRO | frontend
     model = raw.get("model")
     if isinstance(model, dict) and isinstance(model.get("size"), str):
         raw["model"] = SIZES.get(model["size"], {}) | model

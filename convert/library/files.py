@@ -19,6 +19,7 @@ from wakestate.audio import RATE
 from wakestate.contract.kernels import Kernels
 from wakestate.convert.compile.sources import ENGINE, FIRMWARE
 from wakestate.convert.emit import compile_word, generate, generate_words
+from wakestate.convert.features import work_words
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.library.forms import FORMS, Form
 from wakestate.convert.library.merge import Merger
@@ -153,7 +154,8 @@ class Library:
             "includes": [form.one_header] if form.one_header else [form.public, *headers],
             "weights": sum(program.weight_bytes for program in programs),
             "network_ram": sum(p.state_bytes + max(p.arena_bytes, 4) for p in programs),
-            "frontend_ram": 4 * words[0].frontend.fft_size + 2 * words[0].frontend.window_samples,
+            "frontend_ram": 4 * work_words(words[0].frontend)
+            + 2 * words[0].frontend.window_samples,
             "costs": self.costs,
         }
 

@@ -6,13 +6,13 @@
 
 #define PENDING(type) ((uint8_t)(1u << (unsigned)(type)))
 
-/* The front end's memory: its scratch, then the newest window of PCM. */
-static int32_t *scratch_of(ws_engine *engine) {
+/* The front end's memory: what it works in, then the newest window of PCM. */
+static int32_t *work_of(ws_engine *engine) {
     return (int32_t *)(void *)((uint8_t *)engine + WS_RAM_UP(sizeof *engine));
 }
 
 static int16_t *window_of(ws_engine *engine) {
-    return (int16_t *)(void *)(scratch_of(engine) + engine->lfbe->fft);
+    return (int16_t *)(void *)(work_of(engine) + engine->lfbe->work);
 }
 
 static bool same_name(const char *a, const char *b) {
@@ -54,7 +54,7 @@ ws_status ws_init_words(void *memory, const ws_model *const *models, unsigned co
     if (status != WS_OK) return status;
 
     const ws_lfbe *lfbe = models[0]->lfbe;
-    uint8_t *at = (uint8_t *)engine + WS_RAM_OF_LFBE(lfbe->fft, lfbe->window);
+    uint8_t *at = (uint8_t *)engine + WS_RAM_OF_LFBE(lfbe->work, lfbe->window);
     ws_word_state **link = &engine->words;
     engine->lfbe = lfbe;
     for (unsigned i = 0; i < count; i++) {
@@ -82,7 +82,7 @@ ws_status ws_restart(void *memory, unsigned state) {
         ws_word_reset(word, state, silence);
         ws_detector_reset(word, silence);
     }
-    memset(window_of(engine), 0, engine->lfbe->window * sizeof(int16_t));
+    memset(work_of(engine), 0, 4u * engine->lfbe->work + 2u * engine->lfbe->window);
     engine->samples = engine->muted = 0;
     engine->room = engine->lfbe->window;
     engine->state = (uint8_t)state;
@@ -135,7 +135,7 @@ static bool hop(ws_engine *engine) {
     const ws_lfbe *lfbe = engine->lfbe;
     int16_t *window = window_of(engine);
     int8_t *column = ws_word_column(engine->words);
-    lfbe->column(window, scratch_of(engine), column);
+    lfbe->column(window, work_of(engine), column);
     memmove(window, window + lfbe->hop, (size_t)(lfbe->window - lfbe->hop) * sizeof window[0]);
     engine->room = lfbe->hop;
 

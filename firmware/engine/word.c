@@ -36,6 +36,10 @@ void ws_word_reset(ws_word_state *word, unsigned state, int8_t silence[WS_OUTPUT
     model->select(memory_of(word), state);
     /* Steps end where a whole window does that begins with the first hop. */
     word->phase = (uint8_t)((stride - hops % stride) % stride);
+    if (model->cold) {
+        memset(silence, INT8_MIN, WS_OUTPUTS);
+        return;
+    }
     /* One step more than fills the window leaves the network as it is, and gives its outputs. */
     for (unsigned hop = 0; hop < (hops + 2u * stride - 1u) / stride * stride; hop++) {
         memset(ws_word_column(word), INT8_MIN, model->lfbe->bands);

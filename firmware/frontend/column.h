@@ -18,12 +18,12 @@ static int lift_of(uint32_t used) {
     return leading_zeros(used + 1) - 1;
 }
 
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int32_t out[WS_BANDS]) {
     const int shift = spectrum(pcm, work);
     bands(work, shift, lift_of(split(work)), out, NULL);
 }
 
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
+void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int8_t out[WS_BANDS]) {
     const int shift = spectrum(pcm, work);
     bands(work, shift, lift_of(split(work)), NULL, out);
 }

@@ -15,7 +15,7 @@ enum {
 
 static ws_words_engine engine;
 static int16_t window[WS_WINDOW];
-static int32_t work[WS_FFT];
+static int32_t work[WS_WORK];
 static int8_t columns[HOPS][WS_BANDS];
 
 /* Noise whose level goes up and down, the same every time: what the front end's block floating

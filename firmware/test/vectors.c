@@ -24,7 +24,7 @@ void ws_trace(const char *stage, const int8_t *values, int count) {
 
 static bool frontend(uint32_t count) {
     static int16_t pcm[WS_WINDOW];
-    static int32_t work[WS_FFT];
+    static int32_t work[WS_WORK];
     int8_t features[WS_BANDS];
     int32_t q8[WS_BANDS];
     for (uint32_t i = 0; i < count; i++) {

@@ -18,17 +18,16 @@ from wakestate.boards.schema import load_board
 from wakestate.boards.vectors import Vectors, differences, run_vectors
 from wakestate.contract.kernels import Kernels
 from wakestate.convert.emit import generate
+from wakestate.convert.features import frontend_files
 from wakestate.convert.frontend import (
     decibels,
     frames,
     frontend_hash,
     lfbe_name,
     reference,
-    template_values,
     to_int8,
 )
 from wakestate.convert.hostlib import Extractor
-from wakestate.render import render
 from wakestate.words import load_word
 from wakestate.words.schema import FrontEnd
 
@@ -125,9 +124,9 @@ def test_the_loops_of_every_core_are_exact(
     kernels = load_board(board).kernels if board != "host" else "dsp"
     texts = dict(generated(kernels))
     # Other sizes fit no model: only the front end is made of them, and only it runs.
-    values = template_values(frontend) | {"lfbe": lfbe_name(ALEXA.word.frontend)}
-    for name in ("ws_frontend.c", "ws_lfbe.h"):
-        texts[name] = render(f"{name}.j2", header="", kernels=kernels, **values)
+    own = lfbe_name(frontend), lfbe_name(ALEXA.word.frontend)
+    for name, text in frontend_files(frontend, "", kernels).items():
+        texts[name] = text.replace(*own)
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     checked: dict[str, Any] = {"sanitize": True, "cflags": "-O0"} if board == "host" else {}

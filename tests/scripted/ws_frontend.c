@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ws_lfbe.h"
 
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]) {
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int32_t out[WS_BANDS]) {
     int32_t newest = pcm[WS_WINDOW - 1];
-    for (int i = 0; i < WS_FFT; i++) {
+    for (int i = 0; i < WS_WORK; i++) {
         work[i] = newest; /* all of the working memory must be there */
     }
     for (int i = 0; i < WS_BANDS; i++) {
@@ -11,7 +11,7 @@ void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t 
     }
 }
 
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]) {
+void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int8_t out[WS_BANDS]) {
     int32_t q8[WS_BANDS];
     ws_frontend_q8(pcm, work, q8);
     for (int i = 0; i < WS_BANDS; i++) {
@@ -24,7 +24,7 @@ const ws_lfbe ws_lfbe_scripted = {
     .sample_rate = WS_SAMPLE_RATE,
     .window = WS_WINDOW,
     .hop = WS_HOP,
-    .fft = WS_FFT,
+    .work = WS_WORK,
     .bands = WS_BANDS,
     .column = ws_frontend,
 };

@@ -14,7 +14,7 @@ extern "C" {
 
 enum {
     ws_scripted_more_ram = WS_RAM_OF_WORD(sizeof(void *) + 24),
-    ws_scripted_ram = WS_RAM_OF_LFBE(WS_FFT, WS_WINDOW) + ws_scripted_more_ram
+    ws_scripted_ram = WS_RAM_OF_LFBE(WS_WORK, WS_WINDOW) + ws_scripted_more_ram
 };
 
 extern const ws_model ws_scripted;

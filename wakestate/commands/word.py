@@ -20,7 +20,7 @@ from wakestate.tables import Printed
 
 @click.group()
 def word() -> None:
-    """Wake words: new, list, confusables, lengths, sensitivity."""
+    """Wake words: new, import, list, confusables, lengths, sensitivity."""
 
 
 @word.command("list", epilog="Example: wakestate word list")
@@ -210,6 +210,20 @@ def _operating_point(state: str, rate: float, curve: Any, shipped: int) -> dict[
         **point.model_dump(include={"false_accepts", "low", "high"}),
         "missed": dict(zip(curve.conditions, point.missed, strict=True)),
     }
+
+
+@word.command("import", epilog="Example: wakestate word import okay_nabu.json")
+@click.argument("manifest", type=options.FILE)
+@click.option("--name", help="Of the word.  [default: the file's name]")
+def import_foreign(manifest: Path, name: str | None) -> None:
+    """A model of microWakeWord, its JSON manifest with the .tflite beside it, as a word.
+
+    Writes words/NAME.toml and models/NAME/; then emulate, build, export and all else take it.
+    """
+    from wakestate.convert.microwakeword import import_word
+
+    for path in import_word(manifest, Path("words"), Path("models"), name):
+        print(path)
 
 
 word.add_command(new)

@@ -7,6 +7,7 @@
 #ifndef WAKESTATE_MODEL_H
 #define WAKESTATE_MODEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config.h"
@@ -23,9 +24,9 @@ typedef struct {
     uint32_t sample_rate; /* Hz, a multiple of 1000 */
     uint16_t window;      /* samples that one column is made of */
     uint16_t hop;         /* samples from one window's start to the next's */
-    uint16_t fft;         /* points; `scratch` has that many elements */
+    uint16_t work;        /* elements of `work`, which `column` keeps; zero at the start */
     uint16_t bands;       /* elements of a column */
-    void (*column)(const int16_t *pcm, int32_t *scratch, int8_t *column);
+    void (*column)(const int16_t *pcm, int32_t *work, int8_t *column);
 } ws_lfbe;
 
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
     uint8_t state_count;
     uint8_t smoothing; /* steps averaged, as shipped */
     uint8_t stride;    /* hops of a step */
+    bool cold;         /* nothing is heard before the start, not even silence */
     /* Empty all windows; then select a state below state_count, which may change at any step. */
     void (*reset)(void *memory);
     void (*select)(void *memory, unsigned state);

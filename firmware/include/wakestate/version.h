@@ -9,6 +9,6 @@
 #define WS_VERSION "0.1.0"
 
 /* Of the contract between the engine and a generated model: ws_init compares them. */
-#define WS_SCHEMA 3
+#define WS_SCHEMA 4
 
 #endif

@@ -127,8 +127,8 @@ typedef struct {
 
 /* Bytes of an engine for one word, and more for each other: ws_NAME.h has them of its word. */
 #define WS_RAM_UP(bytes) (((bytes) + 7u) / 8u * 8u)
-#define WS_RAM_OF_LFBE(fft, window) \
-    (WS_RAM_UP(sizeof(ws_engine)) + WS_RAM_UP(4u * (fft) + 2u * (window)))
+#define WS_RAM_OF_LFBE(work, window) \
+    (WS_RAM_UP(sizeof(ws_engine)) + WS_RAM_UP(4u * (work) + 2u * (window)))
 #define WS_RAM_OF_WORD(network) (WS_RAM_UP(sizeof(ws_word_state)) + WS_RAM_UP(network))
 
 /* A type with the memory of an engine for one word, or for several. */

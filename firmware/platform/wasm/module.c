@@ -27,8 +27,8 @@ static const ws_lfbe *shipped;
 static ws_lfbe recording_lfbe;
 static ws_model models[WS_WORD_COUNT];
 
-static void keep_column(const int16_t *window, int32_t *scratch, int8_t *column) {
-    shipped->column(window, scratch, column);
+static void keep_column(const int16_t *window, int32_t *work, int8_t *column) {
+    shipped->column(window, work, column);
     if (column_count < COLUMNS) memcpy(columns[column_count++], column, WS_BANDS);
 }
 

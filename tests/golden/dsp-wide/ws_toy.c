@@ -499,7 +499,7 @@ static const uint16_t probability[256] = {
 };
 
 const ws_model ws_toy = {
-    .schema = 3,
+    .schema = 4,
     .name = "toy",
     .lfbe = &ws_lfbe_fb7e63cf,
     .lfbe_hash = 0xfb7e63cfu,

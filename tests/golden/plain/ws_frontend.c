@@ -154,7 +154,7 @@ const ws_lfbe ws_lfbe_fb7e63cf = {
     .sample_rate = WS_SAMPLE_RATE,
     .window = WS_WINDOW,
     .hop = WS_HOP,
-    .fft = WS_FFT,
+    .work = WS_WORK,
     .bands = WS_BANDS,
     .column = ws_frontend,
 };

@@ -16,15 +16,16 @@ WS_BEGIN_C
 #define WS_WINDOW 400 /* samples */
 #define WS_HOP 160 /* samples */
 #define WS_FFT 512 /* points */
+#define WS_WORK 512 /* words */
 #define WS_BANDS 8
 
 extern const ws_lfbe ws_lfbe_fb7e63cf;
 
 /* One window of int16 PCM -> WS_BANDS log mel energies. `work` is scratch. */
-void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int8_t out[WS_BANDS]);
+void ws_frontend(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int8_t out[WS_BANDS]);
 
 /* The same in Q8, before rounding and clamping to int8. */
-void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_FFT], int32_t out[WS_BANDS]);
+void ws_frontend_q8(const int16_t pcm[WS_WINDOW], int32_t work[WS_WORK], int32_t out[WS_BANDS]);
 
 WS_END_C
 

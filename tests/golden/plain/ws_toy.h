@@ -15,7 +15,7 @@ WS_BEGIN_C
 /* Bytes of an engine for this word, and of this word in an engine with another. */
 enum {
     ws_toy_more_ram = WS_RAM_OF_WORD(sizeof(void *) + 140),
-    ws_toy_ram = WS_RAM_OF_LFBE(WS_FFT, WS_WINDOW) + ws_toy_more_ram
+    ws_toy_ram = WS_RAM_OF_LFBE(WS_WORK, WS_WINDOW) + ws_toy_more_ram
 };
 
 extern const ws_model ws_toy;

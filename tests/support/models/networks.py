@@ -118,3 +118,25 @@ def golden_model(m: Maker) -> None:
             beta=1.0,
         )
     )
+
+
+def foreign_word(m: Maker, scale: float = 26 / 255, out: str = "UINT8") -> None:
+    """A network as microWakeWord's are: a window over columns, a probability."""
+    quantization: dict[str, Any] = {"scale": scale, "zero": -128}
+    x = m.input([1, 3, 40], **quantization)
+    x = m.op("RESHAPE", [x, m.ints(1, 3, 1, 40)], [m.tensor([1, 3, 1, 40], **quantization)])
+    handle = m.tensor([], scale=None, dtype="RESOURCE")
+    m.op("VAR_HANDLE", [], [handle], "VarHandleOptions", sharedName="w", container="")
+    old = m.op("READ_VARIABLE", [handle], [m.tensor([1, 2, 1, 40], **quantization)])
+    whole = m.tensor([1, 5, 1, 40], **quantization)
+    m.op("CONCATENATION", [old, x], [whole], "ConcatenationOptions", axis=1)
+    newest = m.tensor([1, 2, 1, 40], **quantization)
+    ends = [m.ints(0, 3, 0, 0), m.ints(1, 5, 1, 40), m.ints(1, 1, 1, 1)]
+    m.op("STRIDED_SLICE", [whole, *ends], [newest], "StridedSliceOptions")
+    m.op("ASSIGN_VARIABLE", [handle, newest], [])
+    y = m.dense(m.conv(whole, 4, (5, 1)), 1)
+    y = m.op("LOGISTIC", [y], [m.tensor([1, 1], scale=1 / 256, zero=-128)])
+    if out == "UINT8":
+        found = m.tensor([1, 1], scale=1 / 256, zero=0, dtype=out)
+        y = m.op("QUANTIZE", [y], [found], "QuantizeOptions")
+    m.output(y)

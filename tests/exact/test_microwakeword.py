@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Imported models of microWakeWord: its front end's features to the bit, and its scores.
+
+pymicro-wakeword has models and front end; TFLM runs the networks, as on the devices that they are
+for. Skipped without the two.
+"""
+
+from __future__ import annotations
+
+import platform
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.compiled import TFLM
+from tests.support.firmware_build import build, skip_without_qemu
+from wakestate.boards.vectors import Vectors, differences, run_vectors
+from wakestate.contract.kernels import Kernels
+from wakestate.convert.emit import emit
+from wakestate.convert.hostlib import Extractor
+from wakestate.convert.manifest import read_manifest, state_file
+from wakestate.convert.microwakeword import import_word
+from wakestate.words import Word, load_word
+
+mww = pytest.importorskip("pymicro_wakeword", reason="needs the extra peers")
+MODELS = Path(mww.__file__).parent / "models"
+#: From then on its logarithms have another last bit, and two weights of the front end with them.
+OTHER_LIBM = platform.libc_ver()[0] == "glibc" and platform.libc_ver()[1] >= "2.41"
+pytestmark = pytest.mark.skipif(OTHER_LIBM, reason="its front end depends on the C library")
+BOARDS: dict[str, Kernels] = {"host": "plain", "mps2-an386": "dsp"}
+
+
+def sample(start: float, seconds: float) -> NDArray[np.int16]:
+    """Of the recording that comes with "alexa"."""
+    with wave.open("models/alexa/sample.wav") as file:
+        file.setpos(round(start * 16000))
+        return np.frombuffer(file.readframes(round(seconds * 16000)), "<i2").astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Word]:
+    """Its "alexa" as a word: word file, model folder, and the word."""
+    folder = tmp_path_factory.mktemp("imported")
+    path, model = import_word(MODELS / "alexa.json", folder / "words", folder / "models", "mww")
+    return path, model, load_word(path)
+
+
+def features(pcm: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Its front end's, [hops, bands]."""
+    found = list(mww.MicroWakeWordFeatures().process_streaming(pcm.tobytes()))
+    return np.concatenate(found)[:, 0]
+
+
+def quantized(pcm: NDArray[np.int16], word: Word) -> NDArray[np.int8]:
+    """As its package does, but that nothing wraps."""
+    steps = np.round(features(pcm) / word.frontend.feature_scale - 128)
+    return np.clip(steps, -128, 127).astype(np.int8)
+
+
+RNG = np.random.default_rng(3)
+SOUNDS = {
+    "speech": sample(0, 4),
+    "silence": np.zeros(4000),
+    "the least of int16": np.full(4000, -32768),
+    "clicks": np.where(np.arange(16000) % 1600, 0, -32768),
+    "full-scale noise": RNG.choice([-32768, 32767], 16000),
+    "noise, louder and louder": np.concatenate([RNG.normal(0, 2**k, 3200) for k in range(16)]),
+    "full-scale tone": 32767 * np.sin(np.arange(16000) / 5),
+}
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_features(name: str, imported: tuple[Path, Path, Word]) -> None:
+    pcm = np.clip(np.rint(SOUNDS[name]), -32768, 32767).astype(np.int16)
+    given = Extractor(imported[2].frontend).features(pcm)
+    assert np.array_equal(given, quantized(pcm, imported[2])) and len(given) > 20
+
+
+@pytest.fixture(scope="module")
+def expected(imported: tuple[Path, Path, Word]) -> dict[str, NDArray[Any]]:
+    """Of four seconds: the outputs, the sums of the newest five, and where these are above the
+    cutoff outside the refractory time."""
+    _, folder, word = imported
+    pcm = sample(0, 4)
+    columns = quantized(pcm, word)
+    steps = len(columns) // 3
+    sequence = [[columns[3 * i : 3 * i + 3][None]] for i in range(steps)]
+    network = TFLM(folder / state_file(word, word.states[0]))
+    outputs = np.array([int(run[0].reshape(-1)[0]) for run in network.run([sequence])]) - 128
+    sums = np.convolve(np.pad(outputs, (4, 0), constant_values=-128), np.ones(5, int), "valid")
+    threshold = read_manifest(folder).thresholds[word.states[0]]
+    ends = 480 + 160 * (3 * np.arange(steps) + 2)
+    wakes: list[int] = []
+    for end in ends[sums >= threshold].tolist():
+        if not wakes or end - wakes[-1] >= 16000:
+            wakes.append(end)
+    assert wakes and len(set(outputs.tolist())) > 10
+    placed = np.stack([outputs, np.full(steps, -28), np.full(steps, -128)], axis=1)
+    return {"stream_outputs": placed, "stream_score": sums, "stream_wake": np.array(wakes)}
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_scores(
+    board: str,
+    imported: tuple[Path, Path, Word],
+    expected: dict[str, NDArray[Any]],
+    tmp_path: Path,
+) -> None:
+    if board != "host":
+        skip_without_qemu(board)
+    path, folder, _ = imported
+    emit(path, folder, tmp_path, BOARDS[board], copies=False)
+    made = build("mww", board, generated=tmp_path, program="vectors", sanitize=board == "host")
+    vectors = Vectors()
+    vectors.stream(0, sample(0, 4))
+    assert differences([expected], run_vectors(made.board, made.program("vectors"), vectors)) == []
+
+
+def test_wakes_as_its_package(
+    imported: tuple[Path, Path, Word], expected: dict[str, NDArray[Any]]
+) -> None:
+    """Its package runs the network with TensorFlow Lite's kernels for this computer, which round
+    otherwise: the mean differs by up to a hundredth, what wakes does not."""
+    detector = mww.MicroWakeWord.from_config(MODELS / "alexa.json")
+    found = mww.MicroWakeWordFeatures().process_streaming(sample(0, 4).tobytes())
+    means = np.array([detector.process_streaming_prob(one) for one in found])[2::3]
+    ours = (expected["stream_score"] / 5 + 128) / 256
+    assert np.abs(ours - means)[4:].max() < 0.02
+    assert np.array_equal((means > 0.9)[4:], (ours > 0.9)[4:])
