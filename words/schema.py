@@ -226,11 +226,20 @@ class Data(_Section):
         "alone does not find it (train/data/locate.py)",
     )
     # What synthesis speaks (`make data`). Not dumped: it changes the data, not the training on it.
+    language: str = Field(
+        default="en",
+        pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8})*$",
+        exclude=True,
+        description="of the phrase: es, pt-br, ...; what `espeak-ng --voices` lists",
+    )
     say: tuple[Text, ...] = Field(
         default=(), exclude=True, description="spellings said in the phrase's place"
     )
     carriers: tuple[Carrier, ...] = Field(
-        default=CARRIERS, min_length=1, exclude=True, description="sentences around the phrase"
+        default=CARRIERS,
+        min_length=1,
+        exclude=True,
+        description="sentences around the phrase; the default ones are of English alone",
     )
     confusables: tuple[Text, ...] = Field(
         default=(),
@@ -243,6 +252,11 @@ class Data(_Section):
         exclude=True,
         description="recordings, by file name without ending, in which such a phrase is said",
     )
+
+    @property
+    def spoken_carriers(self) -> tuple[str, ...]:
+        """The carriers; in another language than theirs the phrase alone."""
+        return ("{}",) if self.language != "en" and self.carriers == CARRIERS else self.carriers
 
 
 class Acoustics(_Section):

@@ -22,6 +22,7 @@ from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, to_int
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite
 from wakestate.train.synthesis.kokoro import Kokoro
+from wakestate.train.synthesis.language import check_language, check_letters
 from wakestate.train.synthesis.make import SynthesisConfig, groups, make_data, speakable
 from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.readers import READERS
@@ -150,8 +151,8 @@ def test_an_engine_speaks_the_same_twice_and_reports_its_words(engine: Engine) -
 
 
 def make_small(monkeypatch: pytest.MonkeyPatch, folder: Path, counts: Counts = COUNTS) -> Path:
-    monkeypatch.setattr(make, "engines", lambda config: [Tone()])
-    monkeypatch.setattr(make, "confusables", lambda phrase, limit: [])
+    monkeypatch.setattr(make, "engines", lambda *_: [Tone()])
+    monkeypatch.setattr(make, "confusables", lambda *_: [])
     path = folder / "beep.toml"
     beep(folder, 10)
     text = path.read_text().replace(
@@ -330,3 +331,42 @@ def test_spellings_stand_for_a_phrase_that_cannot_be_spoken() -> None:
     assert speakable(word) == word.phrase
     data = word.data.model_copy(update={"say": ("shau eye", "R2 D2's")})
     assert speakable(word.model_copy(update={"phrase": "小爱", "data": data})) == "shau eye"
+
+
+needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not here")
+
+
+@needs_espeak
+@pytest.mark.parametrize(
+    ("language", "text", "phones"),
+    [
+        ("es", "hola casa", "o l a k a s a"),
+        ("fr", "maison", "m ɛ z ɔ̃"),
+        ("de", "haus", "h aʊ s"),
+        ("hi", "घर", "ɡʰ ʌ ɾ"),
+    ],
+)
+def test_a_language_is_pronounced_by_its_own_rules(language: str, text: str, phones: str) -> None:
+    check_letters("phrase", text, language)
+    assert " ".join(pronounce(text, language)) == phones
+
+
+@needs_espeak
+def test_what_a_language_cannot_read_is_refused_by_name() -> None:
+    with pytest.raises(PhraseError, match="voices of 'es' cannot say 'д'"):
+        check_letters("phrase", "дом", "es")
+    with pytest.raises(PhraseError, match="given 'tlh': no voice here speaks it"):
+        check_language("data.language", "tlh")
+
+
+def test_another_language_is_said_alone_by_voices_of_its_own(tmp_path: Path) -> None:
+    assert "speaks English alone" in Flite("es").missing()
+    assert (
+        "not 'ja'" in Kokoro(tmp_path, "ja").missing()
+        or "pip install" in Kokoro(tmp_path, "ja").missing()
+    )
+    word = beep(tmp_path, 10)
+    data = word.data.model_copy(update={"language": "th"})  # has no list of words: no sentences
+    word = word.model_copy(update={"data": data})
+    made = list(write_script(word, Cast([Tone()]), [], Counts(30, 10, 10), 1))
+    assert {line.text for line in made} == {"Beep."} and len(made) == 30

@@ -31,8 +31,15 @@ NOISE_SNR_DB = 20.0
 RHVOICE_FOLDERS = (Path("/usr/share/RHVoice/voices"), Path("/usr/local/share/RHVoice/voices"))
 
 
-def voices() -> list[tuple[str, str]]:
-    """(engine, voice) of every voice that this machine has."""
+def voices(language: str = "en") -> list[tuple[str, str]]:
+    """(engine, voice) of every voice of a language that this machine has."""
+    if language != "en":  # the same variants, kept from training
+        from wakestate.train.synthesis.language import dialects
+
+        variants = dict.fromkeys(v.partition("+")[2] for v in ESPEAK)
+        return [
+            ("espeak-ng", f"{code}+{v}".strip("+")) for code in dialects(language) for v in variants
+        ]
     found = [("flite", v) for v in FLITE] if shutil.which("flite") else []
     if shutil.which("text2wave"):
         found += [("festival", v) for v in FESTIVAL]
@@ -67,7 +74,7 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
     noise = trials.corpus.of("noise")
     level = dbfs(LEVEL_DBFS)
     recordings: dict[str, list[Pcm]] = {phrase: [] for phrase in phrases}
-    for engine, voice in voices():
+    for engine, voice in voices(trials.word.data.language):
         for phrase in phrases:
             x = speak(engine, voice, phrase)
             if x is None:

@@ -5,26 +5,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
 from dataclasses import dataclass
 
 import wordfreq
 
-from wakestate.errors import UserError
-from wakestate.train.synthesis.confusables import VOWELS, Confusable, confusables, pronounce
-from wakestate.train.synthesis.engine import check_speakable
+from wakestate.train.synthesis.confusables import Confusable, confusables
+from wakestate.train.synthesis.engine import ENGLISH
+from wakestate.train.synthesis.language import check_letters, plain, zipf
+from wakestate.train.synthesis.sounds import sounds_of
 
-#: What the voices that are here can speak.
-LANGUAGES = ("en",)
 NEAREST = 5  # phrases that are shown
 FEW_SYLLABLES, MANY_SYLLABLES = 3, 7
 COMMON = 4.5  # Zipf frequency of the rarest word: 32 times in a million words
 CLOSE = 0.6  # of a phone apart
-
-
-class LanguageError(UserError):
-    """No voice here speaks a language; the text says what is allowed."""
-
-    status = 2
 
 
 @dataclass(frozen=True)
@@ -35,19 +29,16 @@ class Phrase:
     phones: tuple[str, ...]
     zipf: float  # of its rarest word: log10 of how often among 10^9 words; 0: not known
     nearest: tuple[Confusable, ...]
-
-    @property
-    def syllables(self) -> int:
-        """Vowels, each of them the middle of a syllable."""
-        return sum(phone in VOWELS for phone in self.phones)
+    syllables: int  # vowels, each of them the middle of a syllable
+    language: str = ENGLISH
 
     def concerns(self) -> list[str]:
         """What speaks against it, a sentence each."""
         found = []
         if self.syllables < FEW_SYLLABLES:
             found.append(
-                f"{_syllables(self.syllables)} can be heard in other speech by chance; 'hey' "
-                "before it helps"
+                f"{_syllables(self.syllables)} can be heard in other speech by chance; "
+                + ("'hey' before it helps" if self.language == ENGLISH else "a longer one helps")
             )
         if self.syllables > MANY_SYLLABLES:
             found.append(f"{_syllables(self.syllables)} are many: people leave some out")
@@ -84,27 +75,33 @@ def _syllables(count: int) -> str:
     return "1 syllable" if count == 1 else f"{count} syllables"
 
 
-def check_language(language: str) -> None:
-    """LanguageError, by name, where no voice here speaks a language."""
-    if language not in LANGUAGES:
-        raise LanguageError(
-            f"--lang: given '{language}': no voice here speaks it yet; allowed: "
-            f"{', '.join(LANGUAGES)}; of recordings by people `wakestate train` learns any language"
-        )
-
-
-def assess(text: str) -> Phrase:
+def assess(text: str, language: str = ENGLISH) -> Phrase:
     """What is known of a phrase. PhraseError where no voice can say it."""
-    check_speakable("phrase", text)
-    spoken = re.sub(r"[^\w' ]", " ", text).lower()
-    phones = pronounce(spoken)
-    zipf = min(wordfreq.zipf_frequency(word, "en") for word in spoken.split())
-    nearest = tuple(confusables(spoken, NEAREST)) if len(phones) > 1 else ()
-    return Phrase(text, phones, zipf, nearest)
+    check_letters("phrase", text, language)
+    sounds = sounds_of(language)
+    if language == ENGLISH:
+        spoken = re.sub(r"[^\w' ]", " ", text).lower()
+        often = min(wordfreq.zipf_frequency(word, "en") for word in spoken.split())
+    else:
+        spoken = plain(text)
+        often = zipf(spoken, language)
+    phones = sounds.pronounce(spoken)
+    nearest = tuple(confusables(spoken, NEAREST, language)) if len(phones) > 1 else ()
+    return Phrase(text, phones, often, nearest, sum(map(sounds.is_vowel, phones)), language)
+
+
+def _latin(letter: re.Match[str]) -> str:
+    """The Latin letter below marks and strokes, where there is one."""
+    found = re.match(r"LATIN SMALL LETTER ([A-Z])( WITH .*)?$", unicodedata.name(letter[0], ""))
+    return found[1].lower() if found else letter[0]
 
 
 def name_of(text: str) -> str:
-    """A word file's name for a phrase: "Hey Jupiter!" is hey_jupiter."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+    """A word file's name for a phrase: "Hey Jupiter!" is hey_jupiter; one with letters that no
+    Latin one stands for ends in a number of its own."""
+    latin = re.sub(r"[^\W\d_]", _latin, text.casefold())
+    ascii_only = unicodedata.normalize("NFKD", latin).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
+    if any(c.isalpha() and not c.isascii() for c in latin):
+        name = f"{name}_{zlib.crc32(text.casefold().encode()):08x}".strip("_")
     return name if name[:1].isalpha() else f"word_{name}".rstrip("_")

@@ -25,6 +25,8 @@ from wakestate.train.costs import (
 from wakestate.train.newword.phrase import Phrase
 from wakestate.train.newword.stages import Stage, minutes
 from wakestate.train.synthesis.benchmark import MINUTES, TABLE
+from wakestate.train.synthesis.engine import ENGLISH
+from wakestate.train.synthesis.kokoro import speaks
 from wakestate.train.synthesis.recorded import Source, megabytes, sources
 from wakestate.words import load_word
 
@@ -53,21 +55,27 @@ class Plan:
         ]
 
 
+def _toml(value: str | list[str]) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def word_file(phrase: Phrase, name: str, size: str) -> str:
     """The text of words/NAME.toml: only what differs from the defaults."""
     near = [c.text for c in phrase.nearest]
+    spoken, language = _toml(phrase.text.lower()), _toml(phrase.language)
     lines = [
         "# Written by `wakestate word new`; words/schema.py explains and checks every key.",
         f"name = {json.dumps(name)}",
-        f"phrase = {json.dumps(phrase.text.lower())}",
+        f"phrase = {spoken}",
         *(["", "[model]", f"size = {json.dumps(size)}"] if size != "small" else []),
         "",
         "[detector]",
         "smoothing_steps = 5    # docs/experiments/detector.md, 10",
         "",
         "[data]",
-        f"positive = [{json.dumps(phrase.text.lower())}]",
-        *([f"confusables = {json.dumps(near)}    # the nearest by phones"] if near else []),
+        f"positive = [{spoken}]",
+        *([f"language = {language}"] if phrase.language != ENGLISH else []),
+        *([f"confusables = {_toml(near)}    # the nearest by phones"] if near else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -103,7 +111,8 @@ class Task:
     @property
     def kokoro(self) -> bool:
         """Whether Kokoro speaks."""
-        return "kokoro" in self.given["engines"].split(",") and not without_kokoro(self.downloads)
+        asked = "kokoro" in self.given["engines"].split(",") and speaks(self.given["lang"])
+        return asked and not without_kokoro(self.downloads)
 
     def beside(self, what: str) -> Path:
         """A data folder of recordings."""
@@ -138,7 +147,14 @@ def plan(task: Task) -> Plan:
     stages.append(Stage("sample", ("data", "sample", task.of, f"--out={task.run}"), 3))
     sound = 2 * 16000 * 3600 * (hours + RECORDED_HOURS[given["recorded"]]) / 1e9  # decoded
     disk = sound + given["amount"] * SCENES * SCENE_BYTES / 1e9 + 1.2 * mb / 1000
-    return Plan(tuple(stages), mb, disk, "" if task.kokoro else without_kokoro(task.downloads))
+    return Plan(tuple(stages), mb, disk, _few_voices(task))
+
+
+def _few_voices(task: Task) -> str:
+    """Why no voice like people's speaks; empty where Kokoro does."""
+    if not speaks(task.given["lang"]):
+        return f"Kokoro has none of '{task.given['lang']}'; Piper's may be put into downloads"
+    return "" if task.kokoro else without_kokoro(task.downloads)
 
 
 def _lacks(downloads: Path, wanted: list[Source]) -> set[str]:

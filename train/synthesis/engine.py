@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from wakestate.train.data.corpus import RATE, DataError
 
+ENGLISH = "en"
 Spoken = tuple[str, float, float]  # a word (or its phonemes), start and end in seconds
 
 

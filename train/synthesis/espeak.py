@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from wakestate.train.synthesis.engine import Engine, Speech, run_program, to_int16_at
+from wakestate.train.synthesis.engine import ENGLISH, Engine, Speech, run_program, to_int16_at
 from wakestate.train.synthesis.judges import ESPEAK
+from wakestate.train.synthesis.language import dialects
 
 ACCENTS = (
     "en-us",
@@ -31,16 +32,21 @@ WORDS_A_MINUTE = 165
 
 
 class Espeak(Engine):
-    """Debian package `espeak-ng`. A voice is a variant, spoken with any of the English accents."""
+    """Debian package `espeak-ng`. A voice is a variant, spoken with any accent of the language."""
 
     name = "espeak"
     source = "synthesized: espeak-ng"
     licence = "GPL-3+ (program)"
     share = 1.5
 
+    def __init__(self, language: str = ENGLISH) -> None:
+        self.dialects = ACCENTS if language == ENGLISH else dialects(language)
+
     def missing(self) -> str:
         """See Engine."""
-        return "" if shutil.which("espeak-ng") else "espeak-ng: apt-get install espeak-ng"
+        if not shutil.which("espeak-ng"):
+            return "espeak-ng: apt-get install espeak-ng"
+        return "" if self.dialects else "espeak-ng: has no voice of the language"
 
     @cache  # noqa: B019  (one engine lives as long as the program)
     def voices(self) -> list[str]:
@@ -51,7 +57,7 @@ class Espeak(Engine):
 
     def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
         """An accent and a variant: "en-gb+f3"."""
-        return f"{ACCENTS[int(rng.integers(len(ACCENTS)))]}+{super().draw(rng, voices)}"
+        return f"{self.dialects[int(rng.integers(len(self.dialects)))]}+{super().draw(rng, voices)}"
 
     def synthesize(self, text: str, voice: str, speed: float) -> Speech:
         """See Engine; the engine reports no timings on its command line."""

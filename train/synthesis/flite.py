@@ -10,7 +10,14 @@ from pathlib import Path
 
 import soundfile
 
-from wakestate.train.synthesis.engine import Engine, Speech, Spoken, run_program, to_int16_at
+from wakestate.train.synthesis.engine import (
+    ENGLISH,
+    Engine,
+    Speech,
+    Spoken,
+    run_program,
+    to_int16_at,
+)
 
 PAUSE = "pau"
 
@@ -24,8 +31,13 @@ class Flite(Engine):
     share = 1.0
     timed = True
 
+    def __init__(self, language: str = ENGLISH) -> None:
+        self.language = language
+
     def missing(self) -> str:
         """See Engine."""
+        if self.language != ENGLISH:
+            return f"flite: speaks English alone, not '{self.language}'"
         return "" if shutil.which("flite") else "flite: apt-get install flite"
 
     @cache  # noqa: B019  (one engine lives as long as the program)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wakestate.train.synthesis.engine import Engine, Speech, Spoken, to_int16_at
+from wakestate.train.synthesis.engine import ENGLISH, Engine, Speech, Spoken, to_int16_at
+from wakestate.train.synthesis.language import SWITCH, dialects
 
 MODEL, VOICES = "kokoro.onnx", "voices.bin"
 #: Languages, as espeak-ng names them, whose sounds the model nearly all knows.
@@ -18,6 +19,15 @@ ACCENTS = (
     *("ca", "cs", "de", "es", "fi", "fr-fr", "hr", "hu", "id", "it", "nl", "pl", "pt", "pt-br"),
     *("ro", "sk", "tr"),
 )
+#: What the names of its voices of a language begin with. Those of Japanese and Chinese learned
+#: from other phonemes than espeak-ng's, and are not asked to speak it.
+OWN = {"es": "e", "fr": "f", "hi": "h", "it": "i", "pt": "p"}
+OWN_SHARE = 0.5  # of the clips of such a language; by the others it is read with their color
+
+
+def speaks(language: str) -> bool:
+    """Whether it has voices of a language that are asked here to speak it."""
+    return language.partition("-")[0] in (ENGLISH, *OWN)
 
 
 class Kokoro(Engine):
@@ -32,15 +42,18 @@ class Kokoro(Engine):
     licence = "Apache-2.0 (model)"
     share = 4.0
     timed = True
-    accents = ACCENTS
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, language: str = ENGLISH) -> None:
+        self.folder, self.language = folder, language
+        self.accents = ACCENTS if language == ENGLISH else ()
+        self.own = OWN.get(language.partition("-")[0], "")
 
     def missing(self) -> str:
         """See Engine."""
         if not importlib.util.find_spec("kokoro_onnx"):
             return "kokoro: pip install kokoro-onnx"
+        if not speaks(self.language):
+            return f"kokoro: speaks {', '.join([ENGLISH, *OWN])} here, not '{self.language}'"
         lacks = [n for n in (MODEL, VOICES) if not (self.folder / n).is_file()]
         return (
             f"kokoro: {self.folder / lacks[0]} is not there: wakestate data voices" if lacks else ""
@@ -48,12 +61,25 @@ class Kokoro(Engine):
 
     @cache  # noqa: B019
     def voices(self) -> list[str]:
-        """Voices of all languages: they speak English too, with their own color."""
+        """Voices of all languages: they speak English and others too, with their own color."""
         with np.load(self.folder / VOICES) as file:
-            return sorted(file.files)
+            names = sorted(file.files)
+        mine = [n for n in names if self.own and n.startswith(self.own)]
+        others = [n for n in names if n not in mine]
+        return [*others[:2], *mine, *others[2:]]  # so that a second own one is for dev
 
     def draw(self, rng: np.random.Generator, voices: list[str]) -> str:
-        """One voice, or two or three of them in parts of hundredths: "af_sky*0.40+am_adam*0.60"."""
+        """One voice, or two or three of them in parts of hundredths: "af_sky*0.40+am_adam*0.60".
+
+        After "LANGUAGE/" where that is not English.
+        """
+        if self.language == ENGLISH:
+            return self._blend(rng, voices)
+        mine = [v for v in voices if v.startswith(self.own)]
+        voices = mine if mine and rng.random() < OWN_SHARE else voices
+        return f"{dialects(self.language)[0]}/{self._blend(rng, voices)}"
+
+    def _blend(self, rng: np.random.Generator, voices: list[str]) -> str:
         count = min(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])), len(voices))
         names = rng.choice(voices, count, replace=False)
         parts = np.maximum(1, np.floor(100 * rng.dirichlet([2.0] * count))).astype(int)
@@ -80,12 +106,14 @@ class Kokoro(Engine):
         language, _, voice = voice.rpartition("/")
         parts = [p.partition("*") for p in voice.split("+")]
         style = sum(model.voices[name] * np.float32(part or 1) for name, _, part in parts)
-        language = language or ("en-gb" if voice.startswith("b") else "en-us")
+        if language:  # without espeak-ng's marks of words of a third language
+            text = SWITCH.sub("", model.tokenizer.phonemize(text, language))
         pcm, hertz, phones = model.create_timed(
             text,
             style,
             float(np.clip(speed, 0.5, 2.0)),
-            language,
+            "en-gb" if voice.startswith("b") else "en-us",
+            is_phonemes=bool(language),
             trim=False,
             sentence_pause=0.0,
             clause_pause=0.0,

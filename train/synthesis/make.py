@@ -21,11 +21,12 @@ from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.data.locate import PHRASE
 from wakestate.train.parallel import in_parallel
 from wakestate.train.synthesis.confusables import confusables
-from wakestate.train.synthesis.engine import Engine, PhraseError, Speech, Spoken, check_speakable
+from wakestate.train.synthesis.engine import ENGLISH, Engine, PhraseError, Speech, Spoken
 from wakestate.train.synthesis.espeak import Espeak
 from wakestate.train.synthesis.flite import Flite
 from wakestate.train.synthesis.gather import claim, finish, summary, take_recorded
 from wakestate.train.synthesis.kokoro import Kokoro
+from wakestate.train.synthesis.language import check_language, check_letters
 from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.recorded import download, megabytes, sources, write_opus
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
@@ -47,15 +48,15 @@ class SynthesisConfig:
     recorded: str = "yes"  # "some", "few": of some packages alone; "no"
 
 
-def engines(config: SynthesisConfig) -> list[Engine]:
+def engines(config: SynthesisConfig, language: str = ENGLISH) -> list[Engine]:
     """The engines asked for that can speak here; a line on stdout for each that cannot."""
     every: dict[str, Engine] = {
         e.name: e
         for e in (
-            Espeak(),
-            Flite(),
-            Kokoro(config.downloads / "voices/kokoro"),
-            Piper(config.downloads / "voices/piper"),
+            Espeak(language),
+            Flite(language),
+            Kokoro(config.downloads / "voices/kokoro", language),
+            Piper(config.downloads / "voices/piper", language),
         )
     }
     unknown = [name for name in config.engines if name not in every]
@@ -69,7 +70,10 @@ def engines(config: SynthesisConfig) -> list[Engine]:
         else:
             able.append(every[name])
     if not able:
-        raise DataError("no speech engine is here; at the least: apt-get install flite")
+        package = "flite" if language == ENGLISH else "espeak-ng"
+        raise DataError(
+            f"no speech engine of '{language}' is here; at the least: apt-get install {package}"
+        )
     return able
 
 
@@ -78,10 +82,11 @@ def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
     began = time.monotonic()
     speech = speakable(word)
     claim(data)
-    cast = Cast(engines(config))
-    phrases = (
-        [n.text for n in confusables(speech, CONFUSABLES)] if config.counts.confusables else []
-    )
+    language = word.data.language
+    cast = Cast(engines(config, language))
+    phrases = []
+    if config.counts.confusables:
+        phrases = [n.text for n in confusables(speech, CONFUSABLES, language)]
     phrases = list(word.data.confusables) + [
         text for text in phrases if text not in word.data.confusables
     ]
@@ -106,14 +111,17 @@ def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
 def speakable(word: Word) -> str:
     """What is said for the phrase: itself, or where that cannot be said, the first of [data] say;
     PhraseError where the voices lack letters of anything that they are to say."""
+    language = word.data.language
+    check_language("data.language", language)
+    it = "it" if language == ENGLISH else (*word.data.say, word.phrase)[0]
     for text in word.data.say:
-        check_speakable("data.say", text)
+        check_letters("data.say", text, language)
     for text in word.data.confusables:
-        check_speakable("data.confusables", text)
-    for text in word.data.carriers:
-        check_speakable("data.carriers", text.format("it"))
+        check_letters("data.confusables", text, language)
+    for text in word.data.spoken_carriers:
+        check_letters("data.carriers", text.format(it), language)
     try:
-        check_speakable("phrase", word.phrase)
+        check_letters("phrase", word.phrase, language)
     except PhraseError:
         if not word.data.say:
             raise

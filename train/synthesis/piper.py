@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wakestate.train.synthesis.engine import Engine, Speech, to_int16_at
+from wakestate.train.synthesis.engine import ENGLISH, Engine, Speech, to_int16_at
 
 SPEAKERS = 100  # taken of one file
 
@@ -24,23 +24,28 @@ class Piper(Engine):
     licence = "see the voice's MODEL_CARD"
     share = 1.0
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, language: str = ENGLISH) -> None:
+        self.folder, self.language = folder, language
 
     def missing(self) -> str:
         """See Engine."""
         if not importlib.util.find_spec("piper"):
             return "piper: pip install piper-tts"
-        return "" if self.voices() else f"piper: no NAME.onnx with NAME.onnx.json in {self.folder}"
+        lacks = f"piper: no NAME.onnx with NAME.onnx.json of '{self.language}' in {self.folder}"
+        return "" if self.voices() else lacks
 
     @cache  # noqa: B019
     def voices(self) -> list[str]:
-        """Every file, or the first hundred speakers of it."""
+        """Every file of the language, or the first hundred speakers of it."""
         names: list[str] = []
         for path in sorted(self.folder.glob("*.onnx.json")):
             if not path.with_suffix("").is_file():
                 continue
-            speakers = int(json.loads(path.read_text(encoding="utf-8")).get("num_speakers", 1))
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            code = str(facts.get("language", {}).get("code", ENGLISH)).lower().replace("_", "-")
+            if not f"{code}-".startswith(f"{self.language}-"):
+                continue
+            speakers = int(facts.get("num_speakers", 1))
             stem = path.name.removesuffix(".onnx.json")
             many = [f"{stem}#{i}" for i in range(min(speakers, SPEAKERS))]
             names += many if speakers > 1 else [stem]

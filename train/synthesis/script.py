@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wakestate.train.synthesis.engine import Engine
+from wakestate.train.synthesis.engine import ENGLISH, Engine
+from wakestate.train.synthesis.language import word_sequences
 from wakestate.words import Word
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
@@ -83,22 +84,35 @@ class Cast:
         return engine, engine.draw(rng, self.voices[split, engine.name])
 
 
+def _sentences(language: str) -> list[str]:
+    if language != ENGLISH:
+        return word_sequences(language)
+    return SENTENCES.read_text(encoding="utf-8").split("\n")
+
+
 def write_script(
     word: Word, cast: Cast, confusables: list[str], counts: Counts, seed: int
 ) -> Iterator[Line]:
     """All lines: positives, near misses, general sentences; a sixth or so in dev voices."""
     say = word.data.say or (word.phrase,)
-    sentences = SENTENCES.read_text(encoding="utf-8").split("\n")
+    sentences = _sentences(word.data.language)
     sentences = [s for s in sentences if s and word.phrase.lower() not in s.lower()]
     splits = {split for split, _ in cast.voices}
     # In a sentence the phrase is only of use where train.data can find it.
     timed = any(engine.timed for engine in cast.engines)
-    wanted = [(kind, i) for kind, count in asdict(counts).items() for i in range(count)]
+    carriers = word.data.spoken_carriers
+    lacks = {"confusables": not confusables, "general": not sentences}
+    wanted = [
+        (kind, i)
+        for kind, count in asdict(counts).items()
+        for i in range(0 if lacks.get(kind) else count)
+    ]
     for kind, number in wanted:
         rng = np.random.default_rng([seed, STREAMS[kind], number])
         split = "dev" if "dev" in splits and rng.random() < DEV_SHARE else "train"
         alone = rng.random() < ALONE
-        carrier = word.data.carriers[int(rng.integers(len(word.data.carriers)))]
+        carrier = carriers[int(rng.integers(len(carriers)))]
+        alone = alone or carrier == "{}"
         at, words, located = -1, 0, False
         if kind == "positives":
             label = word.data.positive[0]

@@ -162,11 +162,12 @@ def scenes(
 @options.word
 @options.out("build/WORD")
 def sample(word: WordFile, out: Path | None) -> None:
-    """Speak the bundled sample, OUT/sample.wav, with flite's voices."""
+    """Speak the bundled sample, OUT/sample.wav, by flite, or in another language by espeak-ng."""
     from wakestate.train.synthesis.sample import write_sample
 
     path = (out or Path("build") / word.name) / "sample.wav"
-    write_sample(word.load().phrase, path)
+    loaded = word.load()
+    write_sample(loaded.phrase, path, loaded.data.language)
     print(path)
 
 

@@ -64,7 +64,9 @@ def _recipe_options(function: Any) -> Any:
     metavar="FOLDER",
     help="People saying the word, for the last measurement alone.",
 )
-@click.option("--lang", default="en", show_default=True, help="Language of the phrase.")
+@click.option(
+    "--lang", default="en", show_default=True, help="Language of the phrase: es, fr, de, hi ..."
+)
 @options.out("runs/WORD")
 @options.data
 @click.option("--downloads", type=options.FOLDER, default="downloads", hidden=True)
@@ -84,18 +86,27 @@ def new(phrase: str, **given: Any) -> None:
     from wakestate.train.newword import phrase as phrases
     from wakestate.train.newword import plan as planning
     from wakestate.train.newword.stages import alone, run_stages
+    from wakestate.train.synthesis.language import check_language
 
-    phrases.check_language(given["lang"])
+    given["lang"] = given["lang"].lower().replace("_", "-")
+    check_language("--lang", given["lang"])
     for name in ("recordings", "judge"):
         if given[name] is not None and not given[name].is_dir():
             raise UserError(f"--{name}: {given[name]}: no such folder; give a folder of recordings")
-    found = phrases.assess(phrase)
-    print("\n".join(found.lines()))
     name = phrases.name_of(phrase)
     path, run = Path("words") / f"{name}.toml", given["out"] or Path("runs") / name
+    there = load_word(path) if path.is_file() else None
+    if there is not None and given["lang"] not in ("en", there.data.language):
+        raise UserError(
+            f"{path}: data.language: is '{there.data.language}', --lang given "
+            f"'{given['lang']}'; change one of them, or move the file away"
+        )
+    given["lang"] = there.data.language if there else given["lang"]
+    found = phrases.assess(phrase, given["lang"])
+    print("\n".join(found.lines()))
     text, size = planning.word_file(found, name, given["flash"]), given["flash"]
-    if path.is_file():
-        size = load_word(path).model.size
+    if there:
+        size = there.model.size
         print(f"word file    {path}: is there, and taken as it is; its network is {size}")
     folders = given["data"] or Path("data") / name, given["downloads"]
     task = planning.Task(path, size, run, *folders, given)
@@ -124,7 +135,7 @@ def _show(task: Any) -> None:
     write_atomically(task.run / "expect.txt", text + "\n")
     print(f"{text}\n")
     sample, model = task.run / "sample.wav", task.run / "model"
-    print(f"{sample}, three times the word by a voice of flite, in the emulator:", flush=True)
+    print(f"{sample}, the word by synthetic voices, in the emulator:", flush=True)
     other_process("emulate", f"--word={task.path}", f"--model={model}", str(sample))
     print("\n" + next_steps(task.path, model, sample, BOARD, measuring(task)))
 

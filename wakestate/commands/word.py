@@ -57,10 +57,13 @@ def confusables(word: WordFile, limit: int) -> Printed:
     """
     need_synthesis()
     from wakestate.train.synthesis.confusables import confusables, pronounce
+    from wakestate.train.synthesis.language import check_language
 
     loaded = word.load()
-    found = confusables(loaded.phrase, limit)
-    lines = [f"{loaded.phrase}: {' '.join(pronounce(loaded.phrase))}"]
+    phrase, language = loaded.phrase, loaded.data.language
+    check_language("data.language", language)
+    found = confusables(phrase, limit, language)
+    lines = [f"{phrase}: {' '.join(pronounce(phrase, language))}"]
     lines += [f"{confusable.distance:6.2f}  {confusable.text}" for confusable in found]
     lines += [f"  [data] confusables  {text}" for text in loaded.data.confusables]
     rows = [{"distance": round(n.distance, 2), "text": n.text} for n in found]
