@@ -201,7 +201,7 @@ class _Flow:
             self._step(*self._code[address], depth)
 
     def _switch(self) -> bool:
-        """Go on with what nothing leads to but a jump's table, which itself is not read."""
+        """Continue with what nothing leads to but a jump's table, which itself is not read."""
         if not self._switches:
             return False
         if len(set(self._switches)) > 1:

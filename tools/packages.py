@@ -60,7 +60,7 @@ def names(extra: str) -> str:
 
 
 def damage(venv: Path, check_files: bool) -> str:
-    """Why an environment cannot be gone on with; empty when it can. `check_files`: look at every
+    """Why an environment cannot be continued; empty when it can. `check_files`: look at every
     file."""
     code = CHECK_FILES if check_files else "import pip; print([])"
     try:

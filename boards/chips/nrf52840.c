@@ -64,7 +64,7 @@ const char *ws_driver_start(void) {
     return problem;
 }
 
-/* No flag at all is power-on or brown-out: the chip does not tell them apart. */
+/* No flag at all is power-on or brown-out: the chip does not distinguish them. */
 const char *ws_driver_reset_reason(void) {
     if (reset_flags & POWER_RESETREAS_DOG) return "watchdog";
     if (reset_flags & POWER_RESETREAS_LOCKUP) return "lock-up";

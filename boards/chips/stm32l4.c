@@ -67,7 +67,7 @@ const char *ws_driver_start(void) {
     return problem;
 }
 
-/* Power-on, too, sets the brown-out flag: the chip does not tell them apart. */
+/* Power-on, too, sets the brown-out flag: the chip does not distinguish them. */
 const char *ws_driver_reset_reason(void) {
     if (reset_flags & RCC_CSR_LPWRSTF) return "low-power";
     if (reset_flags & (RCC_CSR_IWDGRSTF | RCC_CSR_WWDGRSTF)) return "watchdog";

@@ -24,7 +24,7 @@ bool ws_records_get(void *bytes, size_t count);
 
 void ws_records_put(const char *name, const void *values, size_t item, size_t count);
 
-/* Tell the problem, NULL for none, or that writing failed; returns the exit status. */
+/* Print the problem, NULL for none, or that writing failed; returns the exit status. */
 int ws_records_close(const char *problem);
 
 #endif

@@ -69,7 +69,7 @@ typedef struct {
 /* Before all else; off. */
 void ws_uplink_reset(ws_uplink *uplink);
 
-/* Only then do wakes become messages. Off stops the one that is going on. */
+/* Only then do wakes become messages. Off stops the one in progress. */
 void ws_uplink_switch(ws_uplink *uplink, bool on);
 
 /* The engine starts again at sample 0: nothing was processed yet. */

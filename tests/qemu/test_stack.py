@@ -153,8 +153,8 @@ def _bounded(report: Report) -> tuple[Row, Row]:
     untaken = UNTAKEN.search(engine.stack_calls)
     margin = MARGIN + (int(untaken[1]) if untaken else 0)
     assert total.stack <= total.stack_computed <= total.stack + margin
-    held = [int(call.rsplit(" ", 1)[1]) for call in engine.stack_calls.split(", ")]
-    assert sum(held) == engine.stack_computed < total.stack_computed
+    frames = [int(call.rsplit(" ", 1)[1]) for call in engine.stack_calls.split(", ")]
+    assert sum(frames) == engine.stack_computed < total.stack_computed
     return engine, total
 
 

@@ -128,7 +128,7 @@ def run_device(made: Build, audio: Path, commands: bytes = b"") -> list[dict[str
     """The events of the device image; commands are sent once it is ready."""
     elf = made.program("device")
     call = command(made.board, elf, [str(audio)], icount=5, serial=True)
-    # Unbuffered: communicate() would not see what readline() read ahead.
+    # Unbuffered: communicate() would not see what readline() has buffered.
     with subprocess.Popen(
         call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as process:

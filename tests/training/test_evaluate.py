@@ -429,7 +429,7 @@ def test_evaluation_resumes_after_a_kill(
     folder_name[0].write_bytes(folder_name[0].read_bytes()[:100])  # as a full disk leaves it
     resumed = measured("a")
     jobs = len(played_sounds) - 4 + 2
-    # Two streams of a block in each half, and the recordings; and the near misses.
+    # Two streams of a block in each half, and the recordings; and the confusable phrases.
     assert jobs == 2 * 2 + 5 + 1 and len(list(folder.iterdir())) == jobs + 1
     before = len(played_sounds)
     assert measured("b") == resumed and len(played_sounds) == before + jobs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation compares with the device: counting, peers, near misses, the float model."""
+"""What an evaluation compares with the device: counting, peers, confusables, the float model."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ def test_installed_voices_speak() -> None:
     assert wave is not None and RATE // 3 < len(wave) < 3 * RATE and np.abs(wave).max() > 1000
 
 
-def test_clips_made_as_near_misses_are_not_in_the_streams(trials: Trials) -> None:
+def test_clips_of_confusables_are_not_in_the_streams(trials: Trials) -> None:
     made = [
         replace(clip, kind="tts", label="near") if clip.kind == "speech" and i % 2 else clip
         for i, clip in enumerate(trials.corpus.clips)

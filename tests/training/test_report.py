@@ -193,7 +193,7 @@ def test_tables_report_what_was_found(found: Evaluated) -> None:
     assert made["What int8 and streaming cost"].splitlines()[4] == (
         "| 0.5 FA/h | 16.7 (10) | 21.7 (13) | -23.1 % |"
     )
-    confusables = made["Near misses"].splitlines()
+    confusables = made["Confusable phrases"].splitlines()
     assert confusables[-1] == (
         "| toil & boil synthetic | 10 | 10 % (1) | 20 % (2) | 80 % (8) | 50 % (5) |"
     )
@@ -416,5 +416,5 @@ def test_only_people_are_called_people(found: Evaluated) -> None:
     for source, name in (("synthetic", "synthetic"), ("clip", "clips"), ("recorded", "people")):
         given = {"phrase": "toil", "source": source, "tries": 4}
         found.confusables = [one.model_copy(update=given)]
-        text = next(t for t in tables(found) if t.title == "Near misses").markdown()
+        text = next(t for t in tables(found) if t.title == "Confusable phrases").markdown()
         assert f"| toil {name} | 4 |" in text and ("eople" in text) == (source == "recorded")

@@ -1,53 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program `wakestate`: its help, its examples and those of the docs, its statuses."""
+"""The program `wakestate`: its help, lines that can be typed, its statuses."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from tests.support.executors import ROOT, TOY
+from tests.support.examples import PAGES, command, commands, own_names_exist, parse, written
+from tests.support.executors import ROOT
 from wakestate.__main__ import cli, main
 from wakestate.commands.options import other_process
-from wakestate.train.experiments import recipe
-
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *ROOT.glob("models/*/README.md")]
 
 
-def commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, *above, name)
-        else:
-            yield (*above, name)
-
-
-def command(*names: str) -> click.Command:
-    found: click.Command = cli
-    for name in names:
-        assert isinstance(found, click.Group)
-        found = found.commands[name]
-    return found
-
-
-def parse(line: str) -> None:
-    """Read a command line as the program does, and do nothing; click.UsageError."""
-    words = shlex.split(line)
-    found, depth = cli.commands[words[1]], 2
-    if isinstance(found, click.Group):
-        found, depth = found.commands[words[2]], 3
-    found.make_context(words[depth - 1], words[depth:]).close()
-
-
-@pytest.mark.parametrize("names", list(commands(cli)), ids=" ".join)
+@pytest.mark.parametrize("names", list(commands()), ids=" ".join)
 def test_each_command_has_an_example_that_can_be_typed(
     names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -62,33 +33,10 @@ def test_each_command_has_an_example_that_can_be_typed(
     parse(example.partition(" | ")[0])
 
 
-#: Examples that take a second or two, run in an empty folder. The others need hours of training,
-#: data, a compiler or hardware: the tests of what they do run them on small inputs.
-RUN = """word list, word docs, model generate, model generate-words, model compile, board list,
-board check, board generate, board docs, board udev, board pdm, bench diff, bench accept"""
-
-
-@pytest.mark.parametrize("name", [" ".join(name.split()) for name in RUN.split(",")])
-def test_each_cheap_example_runs(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(TOY.folder / "toy_idle.tflite", "kws.tflite")
-    for copy in (Path("build/bench.json"), Path("bench/baseline.json")):
-        copy.parent.mkdir()
-        shutil.copy(ROOT / "bench/baseline.json", copy)
-    example = (command(*name.split()).epilog or "").removeprefix("Example: wakestate ")
-    status = main(shlex.split(example.partition(" | ")[0]))
-    out, err = capsys.readouterr()
-    assert status == 0, err
-    made = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert out or len(made) > 3 or name == "board check"
-
-
 def test_an_option_means_the_same_in_every_command() -> None:
     """Of one type, with one placeholder, and, where that is given, with one default."""
     seen: dict[str, set[tuple[str, str | None]]] = {}
-    for names in commands(cli):
+    for names in commands():
         for one in command(*names).params:
             for name in one.opts:
                 kind = type(one.type).__name__
@@ -100,39 +48,16 @@ def test_an_option_means_the_same_in_every_command() -> None:
     assert seen["--word"] == {("_WordType", "NAME|FILE")} and "--words" not in seen
 
 
-def written(path: Path) -> list[str]:
-    """Commands in code blocks and `...` of a page; those with placeholders are left out."""
-    text = re.sub(r" \\\n +", " ", path.read_text(encoding="utf-8"))
-    spans = re.findall(r"^ {4}(.*)$", text, re.MULTILINE) + re.findall(r"`([^`]+)`", text)
-    lines = [re.search(r"(?:^|[ /])wakestate( [a-z].*)", span) for span in spans]
-    found = ["wakestate" + re.split(r" [|#>&] |   ", line[1])[0] for line in lines if line]
-    return [line for line in found if re.match(r"wakestate [a-z-]+( |$)", line)]
-
-
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_commands_of_the_docs_can_be_typed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr("wakestate.commands.options._WordType.fail", lambda *_: None)
-    monkeypatch.setattr("wakestate.commands.options._NamedFile.fail", lambda *_: None)
-    monkeypatch.setattr("wakestate.commands.options._BoardType.fail", lambda *_: None)
-    find = recipe.find  # a recipe of one's own is not there
-    monkeypatch.setattr(recipe, "find", lambda name: None if ".toml" in name else find(name))
-    load = recipe.load
-    monkeypatch.setattr(recipe, "load", lambda path, of: load(path, of) if path else {})
+    own_names_exist(monkeypatch)
     for line in written(path):
-        words = shlex.split(line)
+        words = shlex.split(re.sub(r" \[.*?\]", "", line))  # what may stand there
         assert words[1] in cli.commands, line
         bare = len(words) <= 2 + isinstance(cli.commands[words[1]], click.Group)
-        if not (bare or re.search(r"\.\.\.|\[|…|--help", line)):  # else only named, not typed
-            parse(line)
-
-
-def test_the_goals_of_the_docs_are_there() -> None:
-    goals = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for path in PAGES:
-        text = path.read_text(encoding="utf-8")
-        for goal in re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
-            assert goal in goals, f"{path}: make {goal}"
+        if not bare and "--help" not in words:  # else only named, not typed
+            parse(shlex.join(words))
 
 
 def test_help_fits_a_screen(capsys: pytest.CaptureFixture[str]) -> None:

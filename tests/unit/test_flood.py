@@ -78,7 +78,7 @@ def test_no_hop_is_lost_and_the_watchdog_is_fed(
 
 
 def test_commands_within_a_flood_are_still_answered(device: Path) -> None:
-    """A valid command is obeyed between noise: the port's queue runs over, the parser does not."""
+    """A valid command is handled between noise: the port's queue runs over, the parser does not."""
     _, printed = flood(device, FLOODS["noise and commands"], 1_000_000, 1500)
     kinds = [json.loads(line)["type"] for line in printed.splitlines()]
     assert kinds.count("stats") > 20 and kinds.count("error") > 20

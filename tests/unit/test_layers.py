@@ -42,6 +42,7 @@ ORDER = (
     "wakestate/commands",
     "wakestate/__main__.py",
 )
+FUNCTION_MAX = 60  # lines
 PACKAGES = sorted({place.split("/")[0] for place in ORDER})
 
 
@@ -64,9 +65,15 @@ def module(dotted: str) -> Path | None:
     return ROOT / "wakestate/__init__.py" if not parts else None
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Each module and name of wakestate that a file imports, dotted, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -106,6 +113,20 @@ def test_no_folder_imports_from_a_higher_one() -> None:
         if ORDER.index(room(ROOT / source)) < ORDER.index(room(target))
     ]
     assert not up, "\n".join(up)
+
+
+def test_functions_are_short() -> None:
+    """And few lines are kept from the formatter."""
+    long, skipped = [], 0
+    for path in [*sources(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        skipped += len(re.findall("# fmt: (?:skip|off)", text))
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                long += [f"{path}: {node.name}: {lines} lines"] if lines > FUNCTION_MAX else []
+    assert not long, "\n".join(long)
+    assert skipped < 20
 
 
 def test_the_compiler_is_free_of_training_and_boards_of_the_compiler() -> None:

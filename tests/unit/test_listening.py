@@ -96,7 +96,7 @@ def test_it_wakes_as_the_emulator_and_keeps_clips(program: Path, tmp_path: Path)
         assert file.readframes(file.getnframes()) == found[-1].pcm
 
 
-def test_near_misses_are_kept_apart(program: Path, tmp_path: Path) -> None:
+def test_near_misses_have_a_kind_of_their_own(program: Path, tmp_path: Path) -> None:
     """With thresholds that nothing reaches."""
     found: list[listening.Detection] = []
     options = ["--sensitivity", "-20000", "--near", "20200"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches made ahead come in order, and errors in their thread are raised."""
+"""Prefetched batches come in order, and errors in their thread are raised."""
 
 from __future__ import annotations
 

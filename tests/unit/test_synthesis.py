@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data by synthesis: near misses, the script, the engines that are here, packages, resuming."""
+"""Data by synthesis: confusables, the script, the engines that are here, packages, resuming."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _place(
 def _with_tail(
     rng: np.random.Generator, h: NDArray[np.float64], rt60_s: float
 ) -> NDArray[np.float64]:
-    """Go on with decaying noise from the time at which the image order begins to lack sound."""
+    """Continue with decaying noise from the time at which the image order begins to lack sound."""
     power = np.convolve(h**2, np.ones(160) / 160, mode="same")
     alive = np.flatnonzero(power > power.max() * 1e-4)
     begin = int(alive[-1] * 0.6)  # the last images come sparse

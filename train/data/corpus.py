@@ -86,7 +86,7 @@ class Corpus:
         return [c for c in self.clips if c.label in word.data.positive and c.end > c.start >= 0]
 
     def negatives(self, word: Word) -> list[Clip]:
-        """Clips of speech without the wake word (near misses among them)."""
+        """Clips of speech without the wake word (confusable phrases among it)."""
         barred = set(word.data.positive) | set(word.data.exclude)
         kinds = (*SPEECH_KINDS, *_keyword_kinds(self.clips))
         return [c for c in self.clips if c.kind in kinds and c.label not in barred]

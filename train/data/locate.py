@@ -67,7 +67,7 @@ def locate_word(
 def _through_fricative(
     bands: NDArray[np.float64], word: NDArray[np.intp], after: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """The word, gone on with where a fricative follows a short closure; `after`: the next stretch,
+    """The word, continued where a fricative follows a short closure; `after`: the next stretch,
     which belongs to it where that begins no later than RUN hops after the fricative."""
     last = int(word[-1])
     high = bands[:, HISS].mean(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sounds like the word and is not: synthetic voices saying near misses, and recordings.
+"""What sounds like the word and is not: confusable phrases by synthetic voices, and recordings.
 
 Every phrase is spoken as a person would be recorded: at LEVEL_DBFS while speaking, in a room, in
 noise 20 dB below, with a second of the same before and after. The wake phrase itself, said by
@@ -89,8 +89,8 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
 
 
 def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
-    """Recordings without the word in whose text, or by the word file, a near miss is said; by
-    source (see Near) and phrase."""
+    """Recordings without the word in whose text, or by the word file, a confusable phrase is
+    said; by source (see Near) and phrase."""
     word = trials.word
     clips = {clip.path: clip for clip in trials.negatives}
     texts = {row["path"]: row.get("text", "") for row in read_manifest(data, word.data)}

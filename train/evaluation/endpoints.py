@@ -53,7 +53,7 @@ def lengths(device: Device, word: Word, corpus: Corpus) -> NDArray[np.float64]:
     shortest first: the longest of the steps at which the score is over the threshold.
 
     People's recordings, if there are any: voices that are made may be faster than any person.
-    `shortest_s` is not obeyed, so this may be asked before and after it is set.
+    `shortest_s` is not applied, so this may be asked before and after it is set.
     """
     clips = corpus.positives(word)
     found = []

@@ -170,7 +170,7 @@ def _identity(
         options.draws,
         absent,
         options.short,
-        options.near_misses,
+        options.confusables,
         [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

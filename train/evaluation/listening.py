@@ -60,9 +60,9 @@ class Options:
     peers: bool = True
     keras: Path | None = None  # float model to evaluate as well
     also: tuple[Path, ...] = ()  # more data folders whose split is used
-    short: bool = False  # no wrong states, levels, near misses; of long streams the sample
+    short: bool = False  # no wrong states, levels, confusables; of long streams the sample
     scale: ScoreScale | None = None  # given, the thresholds found here are to ship
-    near_misses: bool = False  # though it is short
+    confusables: bool = False  # though it is short
 
 
 @dataclass
@@ -290,8 +290,8 @@ class Evaluation:
         return row
 
     def confusables(self) -> list[tuple[str, str, dict[str, list[Scores]]]]:
-        """Scores of every near miss, and of the word said by the same voices; device idle."""
-        if self.options.short and not self.options.near_misses:
+        """Scores of every confusable phrase, and of the word by the same voices; device idle."""
+        if self.options.short and not self.options.confusables:
             return []
         recordings = spoken(self.trials, (self.word.phrase, *self.word.data.confusables))
         sounds = [("synthetic", phrase, pcms) for phrase, pcms in recordings.items()]

@@ -140,7 +140,7 @@ class Trials:
         others = corpus.negatives(word) + corpus.of("music", "noise")
         self.negatives = list(dict.fromkeys(others))
         self.half = halves(self.positives, self.negatives)
-        # Clips made as near misses are counted by phrase: nobody says them one after the other.
+        # Clips of confusable phrases are counted by phrase: nobody says them one after the other.
         spoken = [c for c in self.negatives if (c.kind, c.label) != ("tts", "near")]
         every = blocks(spoken or self.negatives, self.half, gap_samples(word))
         self.blocks = thinned(every, SHORT_HOURS) if short else every

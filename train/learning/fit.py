@@ -40,7 +40,7 @@ class Budget:
 
     positives: int = 40000
     negatives: int = 120000
-    confusable: int = 0  # of the negatives, those mixed around a near miss
+    confusable: int = 0  # of the negatives, those mixed around a confusable phrase
     validation_positives: int = 2000
     validation_negatives: int = 8000
     rounds: int = 40
@@ -58,7 +58,7 @@ class Budget:
     def pools(self, corpus: Corpus, word: Word) -> list[tuple[str, str, int, int]]:
         """(part, kind, clips, what is added to the seed) of every pool of scenes."""
         if self.confusable and not any(c.label == "near" for c in corpus.negatives(word)):
-            raise DataError("--near-misses: no recording with the label 'near'; `make data`")
+            raise DataError("--confusables: no recording with the label 'near'; `make data`")
         pools = [
             ("train", "positive", self.positives, 1),
             ("train", "negative", self.negatives - self.confusable, 2),
@@ -81,7 +81,7 @@ def trained(run: Path) -> tuple[keras.Model, Budget]:
 
 
 def expected(word: Word, run: Path, budget: Budget) -> str:
-    """What is ahead, in a line: scenes, disk, minutes."""
+    """What remains, in a line: scenes, disk, minutes."""
     scenes = sum(getattr(budget, name) for name in SCENES)
     seconds = training_s(scenes, budget.rounds * budget.batches) / cores()
     size = scenes * clip_hops(word) * word.frontend.bands / 1e9
@@ -180,7 +180,7 @@ class Trainer(Training):
         super().__init__(run, budget.rounds, started(model, start) if start else model)
 
     def use(self, model: keras.Model) -> None:
-        """Go on with this network."""
+        """Continue with this network."""
         super().use(model)
         self.learner = learner(self.word, model, self.distill)
 
@@ -194,7 +194,7 @@ class Trainer(Training):
         return model
 
     def _start_quantization_aware(self) -> None:
-        """Go on with the same weights and optimizer, computing as int8 will."""
+        """Continue with the same weights and optimizer, computing as int8 will."""
         before = self.model
         self.use(take_weights(self._compiled(quantization_aware=True), before))
         saved = {variable.name: variable for variable in before.optimizer.variables}

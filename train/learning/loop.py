@@ -59,7 +59,7 @@ class Training:
     """A training in the folder `run`. A subclass defines what a round trains on."""
 
     def __init__(self, run: Path, rounds: int, model: keras.Model) -> None:
-        """`model`: as it begins; where `run` has a checkpoint, that is gone on with."""
+        """`model`: as it begins; where `run` has a checkpoint, that is continued."""
         self.run, self.rounds = run, rounds
         self.round = 0  # rounds that are done
         state = run / "state.json"
@@ -73,7 +73,7 @@ class Training:
         self.use(model)
 
     def use(self, model: keras.Model) -> None:
-        """Go on with this network."""
+        """Continue with this network."""
         self.model = model
 
     def learn(self, number: int, on_batch: Callable[[], None]) -> list[float]:

@@ -88,8 +88,9 @@ def _check(corpus: Corpus, word: Word, part: str, words: bool, others: bool) -> 
 class Renderer:
     """Makes clips of one kind from one part ("train", "validation").
 
-    "positive": the word is in it; "negative": it is not; "near": a near miss is. A clip has `steps`
-    network steps. `ends_s`: from and to where the word may end, seconds; default: anywhere.
+    "positive": the word is in it; "negative": it is not; "near": a confusable phrase is. A clip
+    has `steps` network steps. `ends_s`: from and to where the word may end, seconds; default:
+    anywhere.
     """
 
     def __init__(

@@ -238,7 +238,7 @@ def measuring(task: Task) -> tuple[str, ...]:
         f"--data={task.beside('judge') if given['judge'] else task.data}",
         *(["--also=data/benchmark"] if given["benchmark"] else []),
         *task.options("draws", "seed"),
-        *(["--short", "--near-misses"] if given["short"] else ["--no-peers", "--no-float"]),
+        *(["--short", "--confusables"] if given["short"] else ["--no-peers", "--no-float"]),
     )
 
 

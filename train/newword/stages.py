@@ -30,7 +30,7 @@ from wakestate.train.parallel import end_with_parent
 DONE, LOG, LOCK = "stages.json", "new.log", ".lock"  # in the run's folder
 BAR = re.compile(r"(\d+)%\|")  # of tqdm
 REDRAW_S = 0.5
-NARROW = 80  # columns of a terminal that does not tell
+NARROW = 80  # columns of a terminal of unknown width
 STEADY_S = 60.0  # so much work counts as done as fast as expected, before any is
 
 

@@ -99,13 +99,7 @@ def write_report(
         rows=rows,
         listeners=list(figures.listeners(rows[0])),
         verdict=verdict(word, found),
-        overview=[
-            Picture(
-                figures.svg(figures.overview(rows, rate, narrow), f"overview{narrow}"),
-                _alt_overview(rows, rate),
-            )
-            for narrow in (False, True)
-        ],
+        overview=_overview(rows, rate),
         det=[
             Picture(
                 figures.svg(figures.det([row], 1, legend=False), f"det{i}"), _alt_det(row, rate)
@@ -122,6 +116,15 @@ def write_report(
     path = out / "report.html"
     write_atomically(path, page)
     return path
+
+
+def _overview(rows: list[Row], rate: str) -> list[Picture]:
+    """The overview, wide and for a phone."""
+    alt = _alt_overview(rows, rate)
+    return [
+        Picture(figures.svg(figures.overview(rows, rate, narrow), f"overview{narrow}"), alt)
+        for narrow in (False, True)
+    ]
 
 
 def join(found: Evaluated, name: str, other: Evaluated) -> None:

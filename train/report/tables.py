@@ -371,7 +371,7 @@ def _confusables(confusables: list[Confusable], others: list[str]) -> Table:
         note += " People say theirs within longer recordings."
     if any(item.source == "clip" for item in confusables):
         note += " Clips are the synthesized ones of the data, as they are."
-    return Table("Near misses", note, tuple(head), tuple(body))
+    return Table("Confusable phrases", note, tuple(head), tuple(body))
 
 
 def _endpoints(rows: list[Row]) -> Table:

@@ -27,7 +27,7 @@ ACCENTS = (
     "en-029",
 )
 NOT_HUMAN = re.compile(r"robo|Robot|croak|Demonic|Storm|fast|Tweaky|whisper|Anxious|kaukovalta")
-JUDGES = {voice.partition("+")[2] for voice in ESPEAK}  # kept from training, to judge near misses
+JUDGES = {voice.partition("+")[2] for voice in ESPEAK}  # not for training: judges.py
 WORDS_A_MINUTE = 165
 
 
@@ -50,7 +50,7 @@ class Espeak(Engine):
 
     @cache  # noqa: B019  (one engine lives as long as the program)
     def voices(self) -> list[str]:
-        """The voice variants but robots, whispers and those that judge near misses."""
+        """The voice variants but robots, whispers and those that measure confusable phrases."""
         lines = run_program(["espeak-ng", "--voices=variant"]).splitlines()
         names = re.findall(r"!v/(\S+)", "\n".join(lines))
         return sorted(n for n in set(names) - JUDGES if not NOT_HUMAN.search(n))

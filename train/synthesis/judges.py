@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synthetic voices that judge near misses.
+"""Synthetic voices that measure confusable phrases.
 
 What is installed speaks. `make data` keeps these espeak-ng voices from training; flite's and
 Festival's are new to a network only if its data were made without flite (--engines). Synthesis

@@ -93,7 +93,7 @@ def _sentences(language: str) -> list[str]:
 def write_script(
     word: Word, cast: Cast, confusables: list[str], counts: Counts, seed: int
 ) -> Iterator[Line]:
-    """All lines: positives, near misses, general sentences; a sixth or so in dev voices."""
+    """All lines: positives, confusables, general sentences; a sixth or so in dev voices."""
     say = word.data.say or (word.phrase,)
     sentences = _sentences(word.data.language)
     sentences = [s for s in sentences if s and word.phrase.lower() not in s.lower()]

@@ -261,7 +261,7 @@ class _Post:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, verdict: Verdict) -> None:
-        """Tell it, once."""
+        """Report it, once."""
         with self._changed:
             if self._answered:
                 return

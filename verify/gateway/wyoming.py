@@ -49,7 +49,7 @@ class Engine:
     service: Service | None = None
 
     def info(self) -> Info:
-        """What a client is told that it can ask for."""
+        """What a client gets as the list of what it can ask for."""
         own = Attribution("Wakestate", "")
         models = [
             WakeModel(word.name, own, True, word.phrase, __version__, ["en"], word.phrase)

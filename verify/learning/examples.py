@@ -115,7 +115,7 @@ class Amounts:
         return replace(self, positive=0, negative=0, confusable=0)
 
     def all(self, corpus: Corpus, word: Word) -> list[tuple[int, str, str, int]]:
-        """(number, part, kind, scenes); of near misses only where there are any."""
+        """(number, part, kind, scenes); of confusables only where there are any."""
         confusable = any(c.label == "near" for c in corpus.negatives(word))
         parts = [
             ("train", "positive", self.positive),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained network of the verifier in NumPy: the service needs no training framework.
 
-A folder holds verifier.json (kind, shapes, limits) and verifier.npz (weights by layer; the norms
-are folded into the convolutions). verify/learning/networks.py says what the layers are.
+A folder holds verifier.json (kind, shapes, thresholds) and verifier.npz (weights by layer; the
+norms are folded into the convolutions). verify/learning/networks.py says what the layers are.
 """
 
 from __future__ import annotations

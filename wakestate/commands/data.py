@@ -44,7 +44,7 @@ def data() -> None:
     "--confusables",
     "--near-misses",
     type=options.NATURAL,
-    help="Clips of near misses.  [default: two thirds of the positives]",
+    help="Clips of confusable phrases.  [default: two thirds of the positives]",
 )
 @click.option(
     "--general",
@@ -82,10 +82,10 @@ def synthesize(
 ) -> Printed:
     """A data folder to train a word on: nothing is needed for it.
 
-    The phrase, near misses and sentences spoken by every engine that is here, and recorded speech,
-    music, alarms and noises that Debian packages carry (downloaded, not installed). No voice is in
-    both splits. The same command resumes after a kill; with other counts it makes what is missing
-    and removes what is too many.
+    The phrase, confusable ones and sentences spoken by every engine that is here, and recorded
+    speech, music, alarms and noises that Debian packages carry (downloaded, not installed). No
+    voice is in both splits. The same command resumes after a kill; with other counts it makes what
+    is missing and removes what is too many.
     """
     need_synthesis()
     from wakestate.train.synthesis.make import SynthesisConfig, make_data

@@ -45,7 +45,7 @@ short = click.option(
     "--short",
     is_flag=True,
     help="The device alone (with --float: the float model, too), without wrong "
-    "states, input levels, codecs and near misses, and a sample of each stream.",
+    "states, input levels, codecs and confusables, and a sample of each stream.",
 )
 _MEASURING: tuple[Callable[..., Any], ...] = (
     options.word,
@@ -59,7 +59,9 @@ _MEASURING: tuple[Callable[..., Any], ...] = (
     draws,
     echo,
     short,
-    click.option("--near-misses", is_flag=True, help="In a short evaluation, too."),
+    click.option(
+        "--confusables", "--near-misses", is_flag=True, help="In a short evaluation, too."
+    ),
     click.option("--no-peers", is_flag=True, help="The device alone."),
     click.option(
         "--float",
@@ -113,7 +115,7 @@ def as_options(given: dict[str, Any], word: WordFile, loaded: Word) -> Options:
         keras,
         given["also"],
         given["short"],
-        near_misses=given["near_misses"],
+        confusables=given["confusables"],
     )
 
 
@@ -158,7 +160,8 @@ def _measure(
     if chosen.short:
         print(
             f"short: without other engines, {'' if chosen.keras else 'the float model, '}wrong "
-            "device states, input levels, codecs and near misses, and a sample of each stream\n"
+            "device states, input levels, codecs and confusable phrases, and a sample of each "
+            "stream\n"
         )
     elif measured.peers_absent:
         print(f"not compared: {measured.peers_absent}\n")
@@ -181,7 +184,7 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     """Misses at fixed false accepts an hour, streamed as on the device.
 
     Streams the split through the compiled pipeline, and through other engines where they are
-    installed: clean, in noise, in every device state; near misses; input levels; wrong
+    installed: clean, in noise, in every device state; confusable phrases; input levels; wrong
     states. Writes OUT/evaluate.json.
     """
     from wakestate.convert import manifest, operating_points

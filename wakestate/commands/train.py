@@ -66,7 +66,7 @@ amount = click.option(
     default=0,
     show_default=True,
     metavar="CLIPS",
-    help="Of the scenes without the word, those mixed around a near miss; 0: as many as "
+    help="Of the scenes without the word, those mixed around a confusable phrase; 0: as many as "
     "chance gives.",
 )
 @click.option(

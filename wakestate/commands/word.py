@@ -52,7 +52,7 @@ def list_words() -> Printed:
 def confusables(word: WordFile, limit: int) -> Printed:
     """What sounds like the phrase, the nearest first; 1.0 is one phone too many.
 
-    Words, pairs and triples of words. `wakestate data synthesize` speaks them as near misses;
+    Words, pairs and triples of words. `wakestate data synthesize` speaks them;
     [data] confusables in the word file adds more.
     """
     need_synthesis()

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What help and docs show of commands that build for a board runs to its end; of the others:
+tests/unit/test_examples.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.examples import BUILT, Place, lines_of, make_place, name_of
+from tests.support.firmware_build import ROOT
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Here, where other tests have built the same."""
+    made = make_place(ROOT, tmp_path)
+    for name in ("wakestate", "device", "image"):
+        built = f"build/mps2-an386/{{}}/{name}.elf"
+        made.files[built.format("alexa")] = ROOT / built.format("toy")
+    return made
+
+
+@pytest.mark.parametrize("line", lines_of(BUILT))
+def test_a_command_runs(line: str, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    sample = ["--", str(place.files["x.wav"])] if name_of(line) == "run" else []
+    status = place.run(line, *sample)
+    out, err = capfd.readouterr()
+    assert status == 0 and out, err

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What help and docs show can be done: each command runs to its end here, in tests/qemu/ or in
+continuous integration, or a table has the reason. All of them are read as the program does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.examples import (
+    ALONE,
+    BUILT,
+    PAGES,
+    Place,
+    blocks,
+    command,
+    commands,
+    continuous_integration,
+    goals,
+    lines_of,
+    make_place,
+    name_of,
+    own_names_exist,
+    parse,
+    spans,
+)
+from tests.support.firmware_build import ROOT
+
+#: Not run as its help shows it, and why; tests of what it does are in the file.
+ELSEWHERE = {
+    "bench host": "streams for minutes; tests/unit/test_bench_host.py",
+    "board connected": "needs a board; tests/qemu/test_flash.py",
+    "board new": "writes into the checkout; tests/qemu/test_flash.py",
+    "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
+    "data sample": "speaks with flite, if that is here; tests/unit/test_synthesis.py",
+    "data scenes": "mixes scenes for a while; tests/unit/test_scenes.py",
+    "debug": "waits for a person at gdb; tests/qemu/test_flash.py",
+    "evaluate": "needs recordings of the word; tests/training/test_evaluate_command.py",
+    "flash": "needs a board; tests/qemu/test_flash.py",
+    "gateway run": "needs a board; tests/service/test_gateway.py",
+    "gateway wyoming": "runs until it is stopped; tests/service/test_wyoming.py",
+    "listen": "needs a microphone; tests/unit/test_listening.py",
+    "model clips": "needs recordings of the word; tests/training/test_evaluate_command.py",
+    "model compare": "needs two evaluations; tests/training/test_report.py",
+    "model convert": "needs a training, and loads TensorFlow; tests/training/test_export.py",
+    "model endpoints": "trains two networks; tests/training/test_aligned.py",
+    "model experiment": "trains four networks; tests/unit/test_recipes.py",
+    "model variants": "needs an experiment; tests/training/test_report.py",
+    "monitor": "needs a board; tests/qemu/test_flash.py",
+    "service bench": "uploads in real time; tests/service/test_posting.py",
+    "service demo": "runs device, gateway and service; tests/service/test_posting.py",
+    "service serve": "runs until it is stopped; tests/service/test_service.py",
+    "verifier compare": "needs an experiment; tests/training/test_verifier.py",
+    "verifier experiment": "trains two networks; tests/training/test_verifier.py",
+    "verifier measure": "needs recordings of the word; tests/training/test_verifier.py",
+    "verifier recalibrate": "runs 12,000 scenes; tests/training/test_verifier.py",
+    "verifier train": "trains for an hour; tests/training/test_verifier.py",
+    "web build": "compiles two words to WebAssembly; tests/exact/test_page.py",
+    "web serve": "runs until it is stopped; tests/exact/test_page.py",
+    "web site": "the same, with all pages; tests/unit/test_site.py",
+    "word confusables": "reads a dictionary for 7 s; tests/unit/test_synthesis.py",
+    "word lengths": "needs recordings of the word; tests/training/test_evaluate.py",
+    "word new": "trains for minutes to hours; tests/unit/test_new_word.py",
+}
+#: Other programs of the docs, by how the line begins, and why they are not run.
+OTHERS = {
+    "git clone|git show": "of where the project is, and its history",
+    "sudo udevadm": "changes this computer",
+    "docker": "builds a container",
+    "curl": "needs a service that runs; tests/service/test_service.py",
+    "openssl": "makes a key",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    made = tmp_path_factory.mktemp("examples")
+    for name in ("build/bench.json", "bench/baseline.json"):
+        (made / name).parent.mkdir()
+        shutil.copy(ROOT / "bench/baseline.json", made / name)
+    shutil.copytree(ROOT / "models/alexa", made / "copy")  # word sensitivity --set writes
+    return make_place(made, tmp_path_factory.mktemp("files"))
+
+
+@pytest.mark.parametrize("line", lines_of(ALONE))
+def test_a_command_runs(line: str, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    name, before = name_of(line), set(place.folder.rglob("*"))
+    more = {"gateway fuzz": ["--frames=5000"], "word sensitivity": ["--model=copy"]}.get(name, [])
+    status = place.run(line, *more, toy=name != "word sensitivity")
+    out, err = capfd.readouterr()
+    assert status == 0, err
+    silent = name in ("board check", "data plain")
+    assert out or silent or set(place.folder.rglob("*")) > before
+
+
+def test_what_is_not_run_is_named_with_its_reason() -> None:
+    """Each command is run here, in tests/qemu, by continuous integration, or is in the table."""
+    known = {" ".join(each) for each in commands()}
+    ran = {*ALONE, *BUILT, *continuous_integration()}
+    assert ran <= known and known - ran == {*ELSEWHERE}
+
+
+@pytest.mark.parametrize("why", sorted({*ELSEWHERE.values(), *OTHERS.values()}))
+def test_what_is_tested_elsewhere_has_its_tests(why: str) -> None:
+    _, _, path = why.partition("; ")
+    assert not path or (ROOT / path).is_file()
+
+
+def typed(line: str) -> Iterator[list[str]]:
+    """The commands of a line of the docs, without what stands before and behind them."""
+    for part in re.split(" {3}| +#", line)[0].split(" && "):
+        words = shlex.split(part)
+        while words and re.fullmatch(r"[A-Z_]+=\S+", words[0]):
+            del words[0]
+        yield words
+
+
+#: Lines of other programs than `wakestate`, each once.
+FOREIGN = {
+    line: path
+    for path in PAGES
+    for line in [*blocks(path), *(each for each in spans(path) if re.match("make [a-z]", each))]
+    if re.match(rf"([A-Z_]+=\S+ )?(make|\S*python3?|{'|'.join(OTHERS)})( |$)", line)
+}
+
+
+@pytest.mark.parametrize("line", FOREIGN)
+def test_what_else_the_docs_type(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goals and variables of make, options behind ARGS, and modules and files of Python."""
+    own_names_exist(monkeypatch)
+    for words in typed(line):
+        if words[0] == "make" and "-f" not in words:
+            check_make(words[1:])
+        elif "-m" in words:
+            module = importlib.util.find_spec(words[words.index("-m") + 1])
+            assert module and module.origin, line
+            files = [word for word in words if word.startswith("tests/")]
+            assert all((ROOT / name).is_file() for name in files)
+            if not module.name.startswith("pytest"):
+                options = [word for word in words if word.startswith("--")]
+                text = Path(module.origin).read_text(encoding="utf-8")
+                assert all(f'"{option}"' in text for option in options)
+
+
+def check_make(words: list[str]) -> None:
+    """A goal with variables, of which each is known, and what it hands to commands."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    known = {name for line in re.findall("^#\\? (.*)", text, re.MULTILINE) for name in NAME(line)}
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    assert given.keys() <= known, given
+    (goal,) = (word for word in words if "=" not in word)
+    for name in goals()[goal]:
+        params = {option for one in command(*name.split()).params for option in one.opts}
+        line = [name]
+        for key, value in given.items():
+            if f"--{key.lower()}" in params and value:
+                line += [f"--{key.lower()}", shlex.quote(value.split()[0])]
+        filled = [shlex.quote(given[key]) for key in ("TFLITE", "PHRASE", "NAME") if key in given]
+        filled = filled or ["x"] * (name == "compile")
+        like = ["--like", given["LIKE"]] if "LIKE" in given else []
+        if goal != "fuzz" and (given or goal != "new-board"):  # these have options of their own
+            parse(" ".join(["wakestate", *line, given.get("ARGS", ""), *like, *filled]))
+
+
+NAME = re.compile(r"\b([A-Z]+)=").findall
