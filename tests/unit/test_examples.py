@@ -84,14 +84,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     for name in ("build/bench.json", "bench/baseline.json"):
         (made / name).parent.mkdir()
         shutil.copy(ROOT / "bench/baseline.json", made / name)
-    shutil.copytree(ROOT / "models/alexa", made / "copy")  # word sensitivity --set writes
+    shutil.copytree(ROOT / "models", made / "copies")  # word sensitivity --set writes
     return make_place(made, tmp_path_factory.mktemp("files"))
 
 
 @pytest.mark.parametrize("line", lines_of(ALONE))
 def test_a_command_runs(line: str, place: Place, capfd: pytest.CaptureFixture[str]) -> None:
     name, before = name_of(line), set(place.folder.rglob("*"))
-    more = {"gateway fuzz": ["--frames=5000"], "word sensitivity": ["--model=copy"]}.get(name, [])
+    more = ["--frames=5000"] if name == "gateway fuzz" else []
+    if name == "word sensitivity":
+        more = [f"--model=copies/{re.findall('--word (.*?)(?: |$)', line)[0]}"]
     status = place.run(line, *more, toy=name != "word sensitivity")
     out, err = capfd.readouterr()
     assert status == 0, err
