@@ -65,6 +65,7 @@ ELSEWHERE = {
     "web serve": "runs until it is stopped; tests/exact/test_page.py",
     "web site": "the same, with all pages; tests/unit/test_site.py",
     "word confusables": "reads a dictionary for 7 s; tests/unit/test_synthesis.py",
+    "word import": "needs a model of another project; tests/unit/test_import.py",
     "word lengths": "needs recordings of the word; tests/training/test_evaluate.py",
     "word new": "trains for minutes to hours; tests/unit/test_new_word.py",
 }
