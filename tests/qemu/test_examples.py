@@ -4,6 +4,7 @@ tests/unit/test_examples.py."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ import pytest
 from tests.support.examples import BUILT, Place, lines_of, make_place, name_of
 from tests.support.firmware_build import ROOT
 
+#: As tests/support/firmware_build.py names it, so that nothing is built again.
+WORD = ("tests/toy/toy.toml", "tests/toy")
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """Here, where other tests have built the same."""
-    made = make_place(ROOT, tmp_path)
+    made = replace(make_place(ROOT, tmp_path), word=("--word", *WORD[:1], "--model", *WORD[1:]))
     for name in ("wakestate", "device", "image"):
         built = f"build/mps2-an386/{{}}/{name}.elf"
         made.files[built.format("alexa")] = ROOT / built.format("toy")
