@@ -81,7 +81,7 @@ def parse(line: str) -> None:
 
 
 #: Words, boards and recipes that the docs have a user make; and places to fill in.
-OWN = ("jarvis", "mine", "FILE", "NAME", "WORD")
+OWN = ("jarvis", "mine", "okay_nabu", "FILE", "NAME", "WORD")
 
 
 def own_names_exist(monkeypatch: pytest.MonkeyPatch) -> None:
