@@ -128,10 +128,10 @@ static void split(int32_t *z) {
         const point p = part(low, 32767 / 2);
         const point m = part((point){high.re, (int16_t)-high.im}, 32767 / 2);
         const point sum = {(int16_t)(p.re + m.re), (int16_t)(p.im + m.im)};
-        const point turned =
+        const point product =
             times((point){(int16_t)(p.re - m.re), (int16_t)(p.im - m.im)}, split_twiddles[k - 1]);
-        z[k] = power(sum.re + turned.re, sum.im + turned.im);
-        z[POINTS - k] = power(sum.re - turned.re, turned.im - sum.im);
+        z[k] = power(sum.re + product.re, sum.im + product.im);
+        z[POINTS - k] = power(sum.re - product.re, product.im - sum.im);
     }
 }
 
