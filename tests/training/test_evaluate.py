@@ -59,7 +59,7 @@ def test_device_reports_what_the_emulator_prints(
     loud = np.repeat(rng.uniform(0, 9000, 240), 1600)
     pcm = to_int16((rng.normal(0, 1, len(loud)) * loud).astype(np.float32))[:-77]
     soundfile.write(tmp_path / "x.wav", pcm, RATE, subtype="PCM_16")
-    table = probability(read_manifest(TOY.folder).logit)
+    table = probability(TOY.word, read_manifest(TOY.folder).logit)
     smoothing, barred = TOY.word.detector.smoothing_steps, 0
     for number, state in enumerate(TOY.word.states):
         done = host.run("emulator", "--scores", "--state", state, tmp_path / "x.wav")

@@ -285,7 +285,8 @@ def test_confusables_are_spoken_in_a_room(trials: Trials, monkeypatch: pytest.Mo
         printed.append((voice, text))
         return None if voice == "mute" else (chirp() / 50).astype(np.float32)
 
-    monkeypatch.setattr(confusables, "voices", lambda: [("flite", "one"), ("flite", "mute")])
+    cast = [("flite", "one"), ("flite", "mute")]
+    monkeypatch.setattr(confusables, "voices", lambda language: cast)
     monkeypatch.setattr(confusables, "speak", speak)
     found = spoken(trials, ("toy", "a toil"))
     assert printed == [(v, p) for v in ("one", "mute") for p in ("toy", "a toil")]

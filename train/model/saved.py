@@ -9,6 +9,7 @@ files, made of the layers that this project's networks have.
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,17 +42,28 @@ SAVED = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP archive can name
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write `model`, with its optimizer if it has one; equal networks give equal bytes: Keras would
-    store the time. FileError."""
+    """Write `model`, with its optimizer if it has one; equal networks give equal bytes, where Keras
+    stores the time, and addresses as the numbers of shared objects. FileError."""
     with replaced(path) as made:
         model.save(made)
         with zipfile.ZipFile(made) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
         version = {"keras_version": json.loads(files["metadata.json"])["keras_version"]}
         files["metadata.json"] = json.dumps(version).encode()
+        files["config.json"] = _numbered(files["config.json"])
         with zipfile.ZipFile(made, "w") as archive:
             for name, content in files.items():
                 archive.writestr(zipfile.ZipInfo(name, SAVED), content)
+
+
+def _numbered(config: bytes) -> bytes:
+    """A configuration whose shared objects are counted from 1, in their order."""
+    numbers: dict[bytes, int] = {}
+
+    def number(found: re.Match[bytes]) -> bytes:
+        return found[1] + str(numbers.setdefault(found[2], len(numbers) + 1)).encode()
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
 
 
 def load_model(path: Path, compile: bool = False) -> keras.Model:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Languages other than English: which there are, and how espeak-ng pronounces them."""
+"""Languages other than English: which there are, and how espeak-ng pronounces them.
+
+Measuring needs the list of voices alone, so what only synthesis installs is imported where used.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import ClassVar
 
-import langcodes
 import numpy as np
-import wordfreq
 
 from wakestate.train.synthesis.engine import ENGLISH, PhraseError, check_speakable, run_program
 
@@ -116,6 +117,8 @@ def plain(text: str) -> str:
 
 @cache
 def _script(language: str) -> str:
+    import langcodes
+
     return langcodes.Language.get(language).maximize().script or "Latn"
 
 
@@ -165,6 +168,8 @@ def phonemes(text: str, language: str) -> tuple[str, ...]:
 
 def frequencies(language: str) -> dict[str, float]:
     """Share of each word in what is written and said; empty where wordfreq has no list."""
+    import wordfreq
+
     base = language.partition("-")[0]
     code = WORDFREQ_CODES.get(base, base)
     known = code in wordfreq.available_languages("best")
@@ -173,6 +178,8 @@ def frequencies(language: str) -> dict[str, float]:
 
 def zipf(text: str, language: str) -> float:
     """log10 of how often the rarest word of a text is among 10^9; 0 where it is not known."""
+    import wordfreq
+
     known = frequencies(language)
     return min(
         wordfreq.freq_to_zipf(known[word]) if word in known else 0.0 for word in text.split()
