@@ -31,14 +31,25 @@ def check_speakable(where: str, text: str) -> None:
     odd = [
         c for c in dict.fromkeys(text) if not (c.isascii() and c.isalnum()) and c not in punctuation
     ]
+    refuse_letters(where, text, odd, "English voices", "English letters")
+
+
+def refuse_letters(where: str, text: str, odd: list[str], voices: str, letters: str) -> None:
+    """A PhraseError where `voices` cannot say `odd` letters of `text`, or it has none; `letters`:
+    those that they can."""
     if odd:
-        named = ", ".join(f"'{c}' ({unicodedata.name(c, f'U+{ord(c):04X}')})" for c in odd[:3])
+        named = ", ".join(f"'{c}' ({letter_name(c)})" for c in odd[:3])
         raise PhraseError(
-            f"{where}: '{text}': English voices cannot say {named}; give spellings in English "
-            "letters in [data] say, or record people instead"
+            f"{where}: '{text}': {voices} cannot say {named}; give spellings in {letters} in "
+            "[data] say, or record people instead"
         )
     if not any(c.isalnum() for c in text):
         raise PhraseError(f"{where}: '{text}': has no letter or digit that a voice could say")
+
+
+def letter_name(c: str) -> str:
+    """As Unicode has it, or its number."""
+    return unicodedata.name(c, f"U+{ord(c):04X}")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from wakestate.train.synthesis.engine import ENGLISH, PhraseError, check_speakable, run_program
+from wakestate.train.synthesis.engine import (
+    ENGLISH,
+    PhraseError,
+    check_speakable,
+    letter_name,
+    refuse_letters,
+    run_program,
+)
 
 #: Where espeak-ng or wordfreq has another code than the usual one.
 ESPEAK_CODES = {"zh": "cmn", "no": "nb"}
@@ -91,16 +98,9 @@ def check_letters(where: str, text: str, language: str) -> None:
         c
         for c in dict.fromkeys(unicodedata.normalize("NFC", text))
         if not (c.isdigit() or c in PUNCTUATION)
-        and not (unicodedata.category(c)[0] in "LMC" and _named(c).startswith(letters))
+        and not (unicodedata.category(c)[0] in "LMC" and letter_name(c).startswith(letters))
     ]
-    if odd:
-        named = ", ".join(f"'{c}' ({_named(c)})" for c in odd[:3])
-        raise PhraseError(
-            f"{where}: '{text}': voices of '{language}' cannot say {named}; give spellings in "
-            "its letters in [data] say, or record people instead"
-        )
-    if not any(c.isalnum() for c in text):
-        raise PhraseError(f"{where}: '{text}': has no letter or digit that a voice could say")
+    refuse_letters(where, text, odd, f"voices of '{language}'", "its letters")
     # A foreign word may be read as such; one of another script has no rules here.
     if _script(language) != "Latn" and (match := SWITCH.search(_read(text, language))):
         raise PhraseError(
@@ -120,10 +120,6 @@ def _script(language: str) -> str:
     import langcodes
 
     return langcodes.Language.get(language).maximize().script or "Latn"
-
-
-def _named(c: str) -> str:
-    return unicodedata.name(c, f"U+{ord(c):04X}")
 
 
 class _Voice(ctypes.Structure):
@@ -192,7 +188,9 @@ def common_words(language: str, count: int) -> list[str]:
     own = (
         word
         for word in frequencies(language)
-        if all(unicodedata.category(c)[0] in "LM" and _named(c).startswith(letters) for c in word)
+        if all(
+            unicodedata.category(c)[0] in "LM" and letter_name(c).startswith(letters) for c in word
+        )
     )
     return list(itertools.islice(own, count))
 
