@@ -95,7 +95,7 @@ def evaluate(
     (confusables,) = in_parallel(_confusables, [None], "confusables", "time")
     _counts = _count(_evaluation)
     thresholds = _counts.thresholds(word.detector.false_accepts_per_hour, options.scale)
-    if options.scale is not None:
+    if options.set_thresholds:
         _counts.ships = thresholds
     rows = in_parallel(_row, _evaluation.conditions, "misses", "conditions")
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]

@@ -61,7 +61,8 @@ class Options:
     keras: Path | None = None  # float model to evaluate as well
     also: tuple[Path, ...] = ()  # more data folders whose split is used
     short: bool = False  # no wrong states, levels, confusables; of long streams the sample
-    scale: ScoreScale | None = None  # given, the thresholds found here are to ship
+    set_thresholds: bool = False  # ship what is found here, not what is compiled in
+    scale: ScoreScale | None = None  # of its scores, where few hours may be extrapolated
     confusables: bool = False  # though it is short
 
 

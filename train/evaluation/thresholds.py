@@ -43,7 +43,7 @@ class ScoreScale:
 
 def extrapolated(accepts: Accepts, rate: float, scale: ScoreScale) -> int:
     """The lowest threshold within `rate` FA/h, or where the hours are few, that of the tail."""
-    hours, within = sum(accepts.hours), accepts.threshold(rate)
+    hours, within = max(sum(accepts.hours), 1e-9), accepts.threshold(rate)
     if hours * rate >= FEW:
         return within
     more = TAIL_LOGITS * math.log(REFERENCE / (rate * hours))

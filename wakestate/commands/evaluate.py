@@ -196,7 +196,9 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     chosen = as_options(given, word, loaded)
     if set_thresholds:  # ten minutes' work should not end in a refusal
         logit = manifest.check_manifest(model, loaded).logit
-        chosen = replace(chosen, scale=ScoreScale(logit, loaded.detector.smoothing_steps))
+        scale = ScoreScale(logit, loaded.detector.smoothing_steps)
+        imported = loaded.model.network == "microwakeword"  # its outputs are no logits
+        chosen = replace(chosen, set_thresholds=True, scale=None if imported else scale)
     if given["library"] is None:
         find_manifest(data_folder(given["data"], word))  # before anything is built
     library = built_library(word, model, given["library"])
