@@ -53,6 +53,8 @@ def stale(
         given = getattr(found, key)
         if given != value:
             return f"{results}: {key} is {given}, wanted {value}"
+    if rate_of(word) not in found.rows[0].crossed:
+        return f"{results}: made without {rate_of(word)} false accepts an hour"
     if options.keras and FLOAT not in found.rows[0].others:
         return f"{results}: made without the float model"
     return ""
