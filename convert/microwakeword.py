@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models of microWakeWord: its JSON manifest (version 2) and streaming int8 .tflite.
 
-Imported, one is a word like ours: a word file, and a model folder with one state. Its scores are
-those of the Python package pymicro-wakeword, to the bit: mean of the newest probabilities, which
-wakes above the cutoff.
+Imported, one is a word like ours: a word file, and a model folder with one state. Its outputs are
+TensorFlow Lite Micro's to the bit; their mean over the newest steps wakes above the cutoff.
 """
 
 from __future__ import annotations
@@ -202,7 +201,7 @@ def _word_file(given: _Given, path: Path, work: Work, name: str) -> str:
     phrase = json.dumps(given.wake_word.lower(), ensure_ascii=False)
     (columns,) = work.inputs
     return f"""\
-# Imported by `wakestate word import {path.name}`: a model of microWakeWord,
+# Imported by `wakestate word import {plain(path.name)}`: a model of microWakeWord,
 # author {given.author}, {given.website}. words/schema.py explains and checks every key.
 name = {json.dumps(name)}
 phrase = {phrase}
