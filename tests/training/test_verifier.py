@@ -482,7 +482,8 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
         assert one < first and misses[0] >= misses[1]
         assert misses[2] == (misses[1] if logit > 0 else row["trials"])
     one = rows[0]["accepts"][0]  # of the one stream that both conditions use
-    assert f"| **all**, {rows[0]['hours']:.1f} h | {one}, " in text
+    assert f"| **all** | {one}, {one / rows[0]['hours']:.2f}/h | " in text
+    assert rows[0]["hours"] == rows[1]["hours"] == pytest.approx(system.trials.hours)
     trials = sum(row["trials"] for row in rows)
     more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials
     assert f"Both miss {more:+.1f} points more" in text

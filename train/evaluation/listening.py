@@ -120,12 +120,9 @@ class Evaluation:
     def jobs(self) -> list[Job]:
         """What is to be processed; each sound once. Of streams a block a job, in all sounds that
         have the device's own sound in common.
-
-        A block of the sample is processed in all streams; one of the part once in each state, at
-        one of the state's ratios, which take turns; any other with the device silent.
         """
         streams: list[Job] = []
-        turns = {
+        ratios_of = {
             s: list(
                 dict.fromkeys(
                     c.sound.stream for c in self.conditions if c.part in SETS and c.state == s
@@ -135,12 +132,9 @@ class Evaluation:
         }
         for block in self.trials.blocks:
             states_of: dict[Sound, set[int]] = {}
-            place = self.trials.part.get(block.number)
             for c in self.conditions:
-                turn = Sound() if place is None else turns[c.state][place % len(turns[c.state])]
-                if block.number in self.trials.sample or (
-                    c.part in SETS and c.sound.stream == turn
-                ):
+                stream, ratios = c.sound.stream, ratios_of[c.state] if c.part in SETS else []
+                if self.trials.uses(block, stream, ratios):
                     states_of.setdefault(c.sound.stream, set()).add(self.word.states.index(c.state))
             groups: dict[tuple[str, str], list[tuple[Sound, tuple[int, ...]]]] = {}
             for sound, states in states_of.items():

@@ -7,7 +7,7 @@ in a ratio, have the same sounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -167,6 +167,15 @@ class Trials:
     def block(self, number: int) -> Block:
         """One of `blocks`, by its number."""
         return next(block for block in self.blocks if block.number == number)
+
+    def uses(self, block: Block, stream: Sound, ratios: Sequence[Sound]) -> bool:
+        """Whether a block is processed in a stream. One of the sample is in all streams, one of
+        the part once in each state, at one of the state's `ratios`, which take turns; any other
+        with the device silent. `ratios`: none where the stream sets no threshold."""
+        if not ratios or block.number in self.sample:
+            return block.number in self.sample
+        place = self.part.get(block.number)
+        return stream == (Sound() if place is None else ratios[place % len(ratios)])
 
     def stream(self, sound: Sound, block: Block) -> Pcm:
         """A block of sound without the word; with own sound, gaps too, where there is any."""

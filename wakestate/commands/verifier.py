@@ -195,6 +195,7 @@ def recalibrate(
 @options.model
 @options.verifier
 @options.data
+@options.also
 @options.split
 @options.library
 @options.out("build/WORD")
@@ -205,6 +206,7 @@ def measure(
     model: Path | None,
     verifier: Path | None,
     data: Path | None,
+    also: tuple[Path, ...],
     split: str,
     library: Path | None,
     out: Path | None,
@@ -222,7 +224,8 @@ def measure(
 
     loaded = word.load()
     network = TrainedVerifier.load(target, loaded, model or word.model)
-    system = System(loaded, library, network, data_folder(data, word), split, options.CACHE)
+    folder = data_folder(data, word)
+    system = System(loaded, library, network, folder, split, options.CACHE, also)
     return measured(system, (out or Path("build") / word.name) / "verify.json")
 
 
