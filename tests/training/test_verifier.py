@@ -473,7 +473,8 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
     sure.wakes = [device.threshold(i) - 2 for i in range(len(TOY.word.states))]
     system = System(TOY.word, library, sure, sounds, "dev", tmp_path)
     text = measure(system, tmp_path / "verify.json").text
-    rows = json.loads((tmp_path / "verify.json").read_text())
+    found = json.loads((tmp_path / "verify.json").read_text())
+    rows = found["rows"]
     assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
     for row in rows:
         (one, first, both), misses = row["accepts"], row["misses"]
@@ -487,6 +488,10 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
     trials = sum(row["trials"] for row in rows)
     more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials
     assert f"Both miss {more:+.1f} points more" in text
+    for c in found["crossed"]:  # all logits are alike: as many wakes as are meant, or none
+        first = rows[0]["accepts"][1]
+        assert c["accepts"] in (0, first) and c["hours"] == pytest.approx(rows[0]["hours"])
+        assert c["misses"] >= sum(row["misses"][1] for row in rows)
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:

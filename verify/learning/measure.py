@@ -9,7 +9,7 @@ docs/benchmark.md says: all hours with the device silent, in playback a part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -40,6 +40,7 @@ from wakestate.words import Word
 
 SYSTEMS = ("detector", "lowered detector", "both")
 Stream: TypeAlias = tuple[Sound, str]  # the device's own sound, and its state
+RATES = (0.5, 0.1)  # FA/h that thresholds from the other half are set for
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Trialled:
-    """Of each trial: which of SYSTEMS missed the word, bool[3, trials], and who spoke."""
+    """Of each trial: which of SYSTEMS missed the word, bool[3, trials]; the verifier's highest
+    logit, -inf where the lowered detector did not wake; who spoke; and the half."""
 
     missed: NDArray[np.bool_]
+    logits: NDArray[np.float64]
     speakers: list[str]
+    halves: list[int]
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,26 @@ class Part:
 
 @dataclass(frozen=True)
 class Accepted:
-    """False accepts of SYSTEMS in one block of each stream."""
+    """In one block of each stream: how often the detector woke, and the verifier's logit of each
+    wake of the lowered detector."""
 
-    counts: dict[Stream, tuple[int, ...]]
+    alone: dict[Stream, int]
+    logits: dict[Stream, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Both at the verifier's thresholds from the other half, one for all states."""
+
+    meant: float  # FA/h
+    thresholds: tuple[float, ...]  # logits, of either half
+    accepts: int
+    hours: float
+    misses: int
+    trials: int
+
+
+Done: TypeAlias = Sequence[tuple[Part, Accepted]]
 
 
 class System:
@@ -97,10 +118,10 @@ class System:
         self.trials = Trials(word, corpus, seed=1, draws=3)
         self.extract = Extractor(word.frontend)
 
-    def accepted(self, pcm: Pcm, steps: Steps, at: list[int], state: int) -> NDArray[np.bool_]:
-        """The verifier's verdicts on the wakes at some steps."""
+    def logits(self, pcm: Pcm, steps: Steps, at: list[int], state: int) -> NDArray[np.float64]:
+        """The verifier's logits of the wakes at some steps."""
         if not at:
-            return np.zeros(0, np.bool_)
+            return np.zeros(0)
         windows = []
         for step in at:
             begin = max(0, int(steps.start[step]) - PREROLL)
@@ -111,7 +132,7 @@ class System:
             )
             windows.append(window.features())
         states = np.full(len(windows), state)
-        return self.verifier.score(np.stack(windows), states)[0] >= self.verifier.threshold
+        return np.asarray(self.verifier.score(np.stack(windows), states)[0], np.float64)
 
     def parts(self, todo: Sequence[Condition]) -> list[Part]:
         """What is to be processed of the streams of these conditions, each stream once."""
@@ -127,25 +148,25 @@ class System:
         return found
 
     def false_accepts(self, part: Part) -> Accepted:
-        """Wakes of each system in a part."""
+        """The wakes in a part."""
         device, block = self.device, self.trials.block(part.block)
-        counts: dict[Stream, tuple[int, ...]] = {}
+        alone: dict[Stream, int] = {}
+        logits: dict[Stream, NDArray[np.float64]] = {}
         for sound, of in part.streams:
             state = self.word.states.index(of)
             pcm = self.trials.stream(sound, block)
             steps = device.steps(pcm, state)
-            once = device.detections(steps.scores, device.threshold(state))
             found = device.detections(steps.scores, self.verifier.wakes[state])
-            passed = int(self.accepted(pcm, steps, found, state).sum())
-            counts[sound, of] = len(once), len(found), passed
-        return Accepted(counts)
+            alone[sound, of] = len(device.detections(steps.scores, device.threshold(state)))
+            logits[sound, of] = self.logits(pcm, steps, found, state)
+        return Accepted(alone, logits)
 
     def trialled(self, condition: Condition) -> Trialled:
         """The recordings of the word in one condition."""
         device, state = self.device, self.word.states.index(condition.state)
         shipped, low = device.threshold(state), self.verifier.wakes[state]
         missed: list[tuple[bool, bool, bool]] = []
-        speakers = []
+        logits, speakers, halves = [], [], []
         for clip, pcm, start, end in self.trials.recordings(condition.sound):
             steps = device.steps(pcm, state)
             once, found = (
@@ -156,15 +177,19 @@ class System:
                 ]
                 for threshold in (shipped, low)
             )
-            accepted = self.accepted(pcm, steps, found, state).any()
-            missed.append((not once, not found, not accepted))
+            highest = self.logits(pcm, steps, found, state).max(initial=-np.inf)
+            missed.append((not once, not found, bool(highest < self.verifier.threshold)))
+            logits.append(highest)
             speakers.append(voice(clip))
-        return Trialled(np.array(missed).T, speakers)
+            halves.append(self.trials.half[clip])
+        return Trialled(np.array(missed).T, np.array(logits), speakers, halves)
 
-    def row(self, condition: Condition, trialled: Trialled, done: Mapping[Part, Accepted]) -> Row:
+    def row(self, condition: Condition, trialled: Trialled, done: Done) -> Row:
         """All that one condition counts."""
         stream, state = (condition.sound.stream, condition.state), condition.state
-        own = {p: a.counts[stream] for p, a in done.items() if stream in a.counts}
+        own = [(p, a.alone[stream], a.logits[stream]) for p, a in done if stream in a.alone]
+        passed = sum(int((logits >= self.verifier.threshold).sum()) for *_, logits in own)
+        low = sum(len(logits) for *_, logits in own)
         number = self.word.states.index(state)
         frr = tuple(
             (float(m.mean()), *bootstrap(np.random.default_rng([1, 3]), m, trialled.speakers))
@@ -173,12 +198,35 @@ class System:
         return Row(
             condition.name,
             (self.device.threshold(number), self.verifier.wakes[number]),
-            sum(self.trials.block(part.block).hours for part in own),
+            sum(self.trials.block(part.block).hours for part, *_ in own),
             len(trialled.speakers),
-            tuple(sum(counts) for counts in zip(*own.values(), strict=True)),
+            (sum(alone for _, alone, _ in own), low, passed),
             tuple(int(m.sum()) for m in trialled.missed),
             frr,
         )
+
+    def crossed(self, done: Done, trialled: Sequence[Trialled], meant: float) -> Crossed:
+        """All conditions together, at the verifier's thresholds from the other half."""
+        hours, logits = [0.0, 0.0], [np.zeros(0), np.zeros(0)]
+        for part, one in done:
+            block = self.trials.block(part.block)
+            hours[block.half] += block.hours * len(part.streams)
+            logits[block.half] = np.concatenate([logits[block.half], *one.logits.values()])
+        thresholds = [
+            _threshold(found, meant * of) for found, of in zip(logits, hours, strict=True)
+        ][::-1]
+        misses = sum(int(np.sum(one.logits < np.take(thresholds, one.halves))) for one in trialled)
+        accepts = [int((a >= t).sum()) for a, t in zip(logits, thresholds, strict=True)]
+        trials = sum(len(one.halves) for one in trialled)
+        return Crossed(meant, tuple(thresholds), sum(accepts), sum(hours), misses, trials)
+
+
+def _threshold(logits: NDArray[np.float64], allowed: float) -> float:
+    """The lowest that no more than `allowed` reach; the lowest of all where that is all of them."""
+    ordered, over = np.sort(logits)[::-1], int(allowed)
+    if len(ordered) > over:
+        return float(np.nextafter(ordered[over], np.inf))
+    return float(ordered[-1]) if len(ordered) else 0.0
 
 
 _system: System
@@ -198,9 +246,25 @@ def measure(system: System, out: Path) -> Printed:
     found = in_parallel(_done, jobs, "measure", "parts")
     trialled = [one for one in found if isinstance(one, Trialled)]
     accepted = [one for one in found if isinstance(one, Accepted)]
-    done = dict(zip(parts, accepted, strict=True))
+    done = list(zip(parts, accepted, strict=True))
     rows = [system.row(c, own, done) for c, own in zip(todo, trialled, strict=True)]
-    write_json(out, [asdict(row) for row in rows])
+    crossed = [system.crossed(done, trialled, rate) for rate in RATES]
+    results = {"rows": [asdict(r) for r in rows], "crossed": [asdict(c) for c in crossed]}
+    write_json(out, results)
+    streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}
+    text = [_table(rows, list(streams.values())), "", _compared(trialled)]
+    for c in crossed:
+        text.append(
+            f"Both, at the verifier's thresholds from the other half, {c.meant:g} FA/h meant: "
+            f"{c.accepts / c.hours:.2f} FA/h ({c.accepts}), "
+            f"{100 * c.misses / c.trials:.1f} % missed."
+        )
+    return Printed("\n".join(text), results)
+
+
+def _table(rows: list[Row], streams: list[Row]) -> str:
+    """All rows. `streams`: one for each stream, as conditions that differ in the recordings alone
+    have one: its false accepts count once."""
     names = (h for s in SYSTEMS for h in (f"{s}: false accepts", "misses %"))
     head = ["condition", *names, "trials", "hours"]
     shown = []
@@ -209,21 +273,22 @@ def measure(system: System, out: Path) -> Printed:
         for accepts, (m, a, b) in zip(row.accepts, row.frr, strict=True):
             cells += [str(accepts), f"{100 * m:.1f} [{100 * a:.1f}, {100 * b:.1f}]"]
         shown.append([*cells, str(row.trials), f"{row.hours:.1f}"])
-    # Conditions that differ in the recordings alone have one stream: it counts once.
-    streams = {(c.sound.stream, c.state): row for c, row in zip(todo, rows, strict=True)}.values()
     hours, trials = sum(row.hours for row in streams), sum(row.trials for row in rows)
     cells = ["**all**"]
     for i in range(len(SYSTEMS)):
         accepts = sum(row.accepts[i] for row in streams)
         misses = 100 * sum(row.misses[i] for row in rows) / trials
         cells += [f"{accepts}, {accepts / hours:.2f}/h", f"{misses:.1f}"]
-    shown.append([*cells, str(trials), f"{hours:.1f}"])
+    return pipe(head, [*shown, [*cells, str(trials), f"{hours:.1f}"]])
+
+
+def _compared(trialled: Sequence[Trialled]) -> str:
+    """How many more words both miss than the detector alone."""
     missed = np.concatenate([one.missed for one in trialled], axis=1)
     speakers = [who for one in trialled for who in one.speakers]
     more = missed[2].astype(np.int8) - missed[0].astype(np.int8)
     low, high = bootstrap(np.random.default_rng([1, 4]), more, speakers)
-    text = (
+    return (
         f"Both miss {100 * more.mean():+.1f} points more than the detector alone "
         f"[{100 * low:+.1f}, {100 * high:+.1f}]."
     )
-    return Printed(f"{pipe(head, shown)}\n\n{text}", [asdict(row) for row in rows])
