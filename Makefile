@@ -16,7 +16,7 @@ export AUDIO TFLITE PHRASE
 #?                    one program, for run, build, emulate, qemu, demo, flash, monitor, debug
 #? BOARD=mps2-an386   the board: boards/BOARD/
 #? DATA=data/alexa    recordings to train and evaluate on: a folder with manifest.csv
-#? MODEL=runs/alexa/model   a model folder instead of models/WORD
+#? MODEL=runs/alexa/model   a model folder instead of models/WORD; or a bundle, x.wakestate
 #? AUDIO=x.wav TFLITE=x.tflite   the input; what compile takes
 #? ARGS='--scores'    more options of the command: .venv/bin/wakestate COMMAND --help
 #? PHRASE="hey jupiter" RECIPE=quick   for word: a new one; quick, standard or best

@@ -33,6 +33,7 @@ FILES_MAX = 256  # a model has one file for each state, of which there are up to
 _BYTES_MAX = 1 << 20  # of model.json
 FILE_MAX = 64 << 20  # bytes of a file that it names
 _AGAIN = "write the folder again with `wakestate model convert`"
+_CONVERT = "convert the model again with `wakestate model convert`"
 
 FileName = Annotated[str, AfterValidator(plain_name)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -95,9 +96,16 @@ def read_manifest(folder: Path) -> Manifest:
             f"{plain(path)}: no such file; a model folder is written by `wakestate model convert`"
         )
     try:
-        return Manifest.model_validate_json(sized(path, _BYTES_MAX).read_bytes())
+        data = sized(path, _BYTES_MAX).read_bytes()
     except (FileError, OSError) as error:
         raise ConvertError(plain(error)) from None
+    return manifest_of(data, path)
+
+
+def manifest_of(data: bytes, path: Path) -> Manifest:
+    """The same of the content of a model.json, which `path` names."""
+    try:
+        return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise ConvertError(_explain(path, error)) from None
 
@@ -124,15 +132,33 @@ def _explain(path: Path, error: ValidationError) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write model.json in one step. FileError."""
-    text = json.dumps(manifest.model_dump(by_alias=True, mode="json"), indent=1)
-    write_atomically(folder / NAME, text + "\n")
+    write_atomically(folder / NAME, text_of(manifest))
+
+
+def text_of(manifest: Manifest) -> str:
+    """The text of model.json."""
+    return json.dumps(manifest.model_dump(by_alias=True, mode="json"), indent=1) + "\n"
 
 
 def check_manifest(folder: Path, word: Word) -> Manifest:
     """Read model.json and check it, and every file it names, against the word file."""
     manifest = read_manifest(folder)
-    path = folder / NAME
-    again = "convert the model again with `wakestate model convert`"
+    check_word(manifest, folder / NAME, word)
+    for name, wanted in manifest.files.items():
+        try:
+            file = inside(folder, name, FILE_MAX)
+        except FileError as error:
+            raise ConvertError(f"{error}, but {NAME} names it; {_CONVERT}") from None
+        if sha256(file) != wanted:
+            raise ConvertError(
+                f"{file}: sha256 is {sha256(file)[:12]}.., {NAME} has files.{name} = "
+                f"{wanted[:12]}..; the file was changed: restore it, or {_CONVERT}"
+            )
+    return manifest
+
+
+def check_word(manifest: Manifest, path: Path, word: Word) -> None:
+    """Check a model.json, which `path` names, against the word file."""
 
     def differ(field: str, given: object, wanted: object, hint: str) -> ConvertError:
         return ConvertError(
@@ -158,18 +184,7 @@ def check_manifest(folder: Path, word: Word) -> Manifest:
     check_thresholds(plain(path), word, manifest.thresholds)
     for state in word.states:
         if state_file(word, state) not in manifest.files:
-            raise ConvertError(f"{path}: files: lacks {state_file(word, state)}; {again}")
-    for name, wanted in manifest.files.items():
-        try:
-            file = inside(folder, name, FILE_MAX)
-        except FileError as error:
-            raise ConvertError(f"{error}, but {NAME} names it; {again}") from None
-        if sha256(file) != wanted:
-            raise ConvertError(
-                f"{file}: sha256 is {sha256(file)[:12]}.., {NAME} has files.{name} = "
-                f"{wanted[:12]}..; the file was changed: restore it, or {again}"
-            )
-    return manifest
+            raise ConvertError(f"{plain(path)}: files: lacks {state_file(word, state)}; {_CONVERT}")
 
 
 def check_thresholds(where: str, word: Word, thresholds: dict[str, int]) -> None:

@@ -78,7 +78,12 @@ def identity(manifest: Manifest) -> str:
 
 
 def write(folder: Path, points: OperatingPoints) -> None:
-    """Write it into a model folder, a line for each point. FileError."""
+    """Write it into a model folder. FileError."""
+    write_atomically(folder / NAME, text_of(points))
+
+
+def text_of(points: OperatingPoints) -> str:
+    """The file's text, a line for each point."""
     states = []
     for state, curve in points.states.items():
         lines = ",\n   ".join(json.dumps(p.model_dump(mode="json")) for p in curve.points)
@@ -86,7 +91,7 @@ def write(folder: Path, points: OperatingPoints) -> None:
         states.append(f'{json.dumps(state)}: {head}, "points": [\n   {lines}]}}')
     head = json.dumps(points.model_dump(mode="json", exclude={"states"}))[:-1]
     joined = ",\n  ".join(states)
-    write_atomically(folder / NAME, f'{head}, "states": {{\n  {joined}}}}}\n')
+    return f'{head}, "states": {{\n  {joined}}}}}\n'
 
 
 def read(folder: Path, manifest: Manifest) -> OperatingPoints:
@@ -95,9 +100,16 @@ def read(folder: Path, manifest: Manifest) -> OperatingPoints:
     if not path.is_file():
         raise ConvertError(f"{plain(path)}: no such file; {_AGAIN}")
     try:
-        found = OperatingPoints.model_validate_json(sized(path, _BYTES_MAX).read_bytes())
+        data = sized(path, _BYTES_MAX).read_bytes()
     except (FileError, OSError) as error:
         raise ConvertError(plain(error)) from None
+    return points_of(data, path, manifest)
+
+
+def points_of(data: bytes, path: Path, manifest: Manifest) -> OperatingPoints:
+    """The same of the content of a file, which `path` names."""
+    try:
+        found = OperatingPoints.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(file)"

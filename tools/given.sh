@@ -13,7 +13,7 @@ for goal in $GOALS; do
     run | build | emulate | qemu | size | flash | monitor | debug | data | train | evaluate | report | \
         demo | site | bench | bench-diff)
         for word in $WORD; do
-            case $word in *.toml | */*) file=$word ;; *) file=words/$word.toml ;; esac
+            case $word in *.toml | *.wakestate | */*) file=$word ;; *) file=words/$word.toml ;; esac
             [ -f "$file" ] || fail "$file: no such word file; there are:" \
                 "$(cd words && for file in *.toml; do printf '%s ' "${file%.toml}"; done)"
         done

@@ -11,6 +11,7 @@ from wakestate import __version__
 from wakestate.commands import (
     bench,
     board,
+    bundle,
     data,
     evaluate,
     export,
@@ -45,6 +46,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         word.word,
         data.data,
         model.model,
+        bundle.bundle,
         board.board,
         bench.bench,
         verifier.verifier,

@@ -30,6 +30,8 @@ from wakestate.explain import explain, one_line
 from wakestate.schema_page import reference
 from wakestate.words.sizes import SIZES, Size
 
+_DOTS_MAX = 512  # of a line of a word file
+
 
 def _ascending(given: tuple[float, float]) -> tuple[float, float]:
     if given[0] > given[1]:
@@ -377,11 +379,20 @@ def load_word(path: Path) -> Word:
     return word_of(data, path)
 
 
+def _check_depth(data: bytes) -> None:
+    """ValueError where a key has so many parts that tomllib, whose time is their square, hangs."""
+    for number, line in enumerate(data.splitlines(), 1):
+        if line.count(b".") > _DOTS_MAX:
+            raise ValueError(f"line {number} has more than {_DOTS_MAX} dots")
+
+
 def word_of(data: bytes, path: Path) -> Word:
     """The same of the content of a word file, which `path` names."""
     try:
+        _check_depth(data)
         raw = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        json.dumps(raw, default=str)  # nested too deeply?
+    except (ValueError, RecursionError) as error:
         raise WordError(one_line(f"{path}: not valid TOML: {error}")) from None
     frontend = raw.get("frontend")
     if isinstance(frontend, dict) and frontend.get("kind") == "micro":

@@ -186,6 +186,11 @@ def read_model(path: Path) -> Model:
         raise ConvertError(f"{path}: no such file")
     if size > MAX_BYTES:
         raise ConvertError(f"{path}: {size} bytes; {MAX_BYTES} is the most")
+    return model_of(data, path)
+
+
+def model_of(data: bytes, path: Path) -> Model:
+    """The same of the content of a file, which `path` names."""
     if data[4:8] != b"TFL3":
         raise ConvertError(f"{path}: not a .tflite file (its identifier is not TFL3)")
     try:

@@ -95,6 +95,8 @@ def own_names_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(kind, "fail", unless)
     monkeypatch.setattr(options._NamedFile, "fail", lambda *_: None)
+    alexa = options.WordFile("alexa", ROOT / "words/alexa.toml", "alexa.wakestate")
+    monkeypatch.setattr(options, "bundled", lambda _: alexa)
     find, load = recipe.find, recipe.load
     monkeypatch.setattr(recipe, "find", lambda name: None if name == "jarvis.toml" else find(name))
     monkeypatch.setattr(recipe, "load", lambda path, of: load(path, of) if path else {})

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "bench host": "streams for minutes; tests/unit/test_bench_host.py",
     "board connected": "needs a board; tests/qemu/test_flash.py",
     "board new": "writes into the checkout; tests/qemu/test_flash.py",
+    "bundle check": "needs a bundle; tests/unit/test_bundle.py",
+    "bundle make": "compiles the word to WebAssembly; tests/unit/test_bundle.py",
     "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
     "data sample": "speaks with flite, if that is here; tests/unit/test_synthesis.py",
     "data scenes": "mixes scenes for a while; tests/unit/test_scenes.py",

@@ -18,7 +18,7 @@ from wakestate.__main__ import cli, main
 from wakestate.commands.options import subprocess_stdout, table
 from wakestate.tables import Printed
 
-TABLES = """size, compile, evaluate, word list, word confusables, word lengths, word
+TABLES = """size, compile, bundle check, evaluate, word list, word confusables, word lengths, word
 sensitivity, data synthesize, data benchmark, model compare, model variants, model endpoints,
 model experiment, board list, board budget, bench run, bench diff, bench host, bench model,
 bench size, bench stack, verifier measure, verifier compare, verifier experiment, gateway fuzz,

@@ -8,7 +8,6 @@ device steps every few hops; here all of these steps' phases are scored, which s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wakestate.convert import operating_points
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.hostlib import HostNetwork
 from wakestate.convert.manifest import check_manifest, state_file
@@ -44,8 +44,7 @@ class DetectorReplay:
             self._networks = [HostNetwork(file, word.model.receptive_hops) for file in files_of]
         except ConvertError as error:
             raise GatewayError(str(error)) from None
-        files = " ".join(sorted(manifest.files.values()))
-        self.identity = hashlib.sha256(files.encode()).hexdigest()
+        self.identity = operating_points.identity(manifest)
         self.states = word.states
         self.thresholds = thresholds or [manifest.thresholds[state] for state in word.states]
         self._scale = manifest.logit.scale
@@ -78,6 +77,34 @@ class DetectorReplay:
         return np.asarray(scores.max(axis=2))
 
 
+def read_verifier(folder: Path, word: Word, model: Path) -> tuple[Network, Decision]:
+    """What training wrote into a folder, checked against the word and the detector's folder.
+    GatewayError, naming the file."""
+    network = Network.load(folder)
+    try:
+        found = checked(Decision, network.facts)
+        for name in ("shipped", "wakes", "thresholds"):
+            for state in word.states:
+                if state not in getattr(found, name):
+                    raise FileError(f"{name}: '{state}' is missing")
+    except FileError as error:
+        raise GatewayError(f"{plain(folder / FACTS)}: {error}; {_retrain(model)}") from None
+    try:
+        detector = operating_points.identity(check_manifest(model, word))
+    except ConvertError as error:
+        raise GatewayError(str(error)) from None
+    if found.detector != detector:
+        raise GatewayError(
+            f"{folder}: trained with another network than {model}; {_retrain(model)}, "
+            f"`verifier recalibrate --model {model}` fits it"
+        )
+    return network, found
+
+
+def _retrain(model: Path) -> str:
+    return f"`wakestate verifier train --model {model}` trains it again"
+
+
 @dataclass(frozen=True)
 class TrainedVerifier:
     """What decides: the network's logit and `weight` times how sure the detector was, together
@@ -103,28 +130,15 @@ class TrainedVerifier:
     @classmethod
     def load(cls, folder: Path, word: Word, model: Path) -> TrainedVerifier:
         """Of a folder that training wrote, and the detector's. GatewayError."""
-        network = Network.load(folder)
-        facts = network.facts
-        retrain = f"`wakestate verifier train --model {model}` trains it again"
-        try:
-            found = checked(Decision, facts)
-            for name in ("shipped", "wakes", "thresholds"):
-                for state in word.states:
-                    if state not in getattr(found, name):
-                        raise FileError(f"{name}: '{state}' is missing")
-        except FileError as error:
-            raise GatewayError(f"{plain(folder / FACTS)}: {error}; {retrain}") from None
+        network, found = read_verifier(folder, word, model)
         detector = DetectorReplay(word, model, [found.shipped[state] for state in word.states])
-        if found.detector != detector.identity:
-            raise GatewayError(
-                f"{folder}: trained with another network than {model}; {retrain}, "
-                f"`verifier recalibrate --model {model}` fits it"
-            )
         thresholds = np.array([found.thresholds[state] for state in word.states], np.float32)
         wakes = tuple(found.wakes[state] for state in word.states)
         trained = cls(network, detector, found.weight, thresholds, wakes)
         if not trained._finite():
-            raise GatewayError(f"{plain(folder)}: its scores are no finite numbers; {retrain}")
+            raise GatewayError(
+                f"{plain(folder)}: its scores are no finite numbers; {_retrain(model)}"
+            )
         return trained
 
     def _finite(self) -> bool:

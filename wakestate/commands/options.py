@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from wakestate import ROOT
@@ -30,6 +31,8 @@ else:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 CACHE = Path("build/cache")
+BUNDLES, SUFFIX = Path("build/bundles"), ".wakestate"  # as in convert/bundle.py
+_BUNDLE = "wakestate.bundle"
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
 NATURAL = click.IntRange(min=0)
@@ -59,6 +62,8 @@ class WordFile:
     @property
     def model(self) -> Path:
         """The folder of its model, where none is given."""
+        if self.path.is_relative_to(BUNDLES):
+            return self.path.parent / "model"
         return project_path(f"models/{self.name}")
 
     @property
@@ -80,17 +85,61 @@ class _WordType(_Type):
     ) -> WordFile:
         if isinstance(value, WordFile):
             return value
+        if value.endswith(SUFFIX):
+            return bundled(Path(value))
         is_path = value.endswith(".toml") or "/" in value
         path = Path(value) if is_path else project_path(f"words/{value}.toml")
         if not path.is_file():
             names = ", ".join(word_names())
-            self.fail(f"{path}: no such word file; give a .toml file or one of: {names}")
+            self.fail(f"{path}: no such word file; give a .toml file, a bundle or one of: {names}")
         return WordFile(path.stem, path, value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in word_names() if name.startswith(incomplete)]
+
+
+def bundled(path: Path) -> WordFile:
+    """The word of a bundle, which is checked and unpacked below build/. UserError."""
+    from wakestate.convert.bundle import unpacked
+
+    word_path, _ = unpacked(path, _check_verifier)
+    return WordFile(word_path.stem, word_path, str(path))
+
+
+def _check_verifier(word: Word, model: Path) -> None:
+    """Of a bundle that has one. UserError."""
+    folder = model / "verifier"
+    if not folder.is_dir():
+        return
+    from wakestate.verify.service.detector import read_verifier
+
+    read_verifier(folder, word, model)
+
+
+def _word_of_bundle(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """`--word`, or where that of `--model` is a bundle, its word."""
+    found: WordFile | None = ctx.meta.get(_BUNDLE)
+    if found is None:
+        return value
+    several = isinstance(value, tuple)
+    if ctx.get_parameter_source(param.name or "") == ParameterSource.DEFAULT:
+        return (found,) if several else found
+    first = value[0] if several else value
+    if first.name != found.name:
+        raise click.UsageError(
+            f"--word {first.given}: the bundle {found.given} is of '{found.name}'; leave out --word"
+        )
+    return (found, *value[1:]) if several else found
+
+
+def _model_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """`--model`: a folder, or that of a bundle, whose word is then that of the command."""
+    if value is None or not value.is_file() or ctx.resilient_parsing:
+        return value
+    ctx.meta[_BUNDLE] = found = bundled(value)
+    return found.model
 
 
 class _BoardType(_Type):
@@ -127,8 +176,15 @@ WORD = _WordType()
 BOARD = _BoardType()
 NAMED_FILE = _NamedFile()
 
-_word = functools.partial(click.option, "--word", type=WORD, show_default=True, metavar="NAME|FILE")
-word = _word(default="alexa", help="The wake word: words/NAME.toml, or a .toml file.")
+_word = functools.partial(
+    click.option,
+    "--word",
+    type=WORD,
+    show_default=True,
+    metavar="NAME|FILE",
+    callback=_word_of_bundle,
+)
+word = _word(default="alexa", help="The wake word: words/NAME.toml, a .toml file, or a bundle.")
 words = _word(
     "words",
     default=["alexa"],
@@ -144,7 +200,12 @@ board = click.option(
     help="The board: boards/NAME/.",
 )
 model = click.option(
-    "--model", type=FOLDER, metavar="FOLDER", help="Of the trained model.  [default: models/WORD]"
+    "--model",
+    type=FOLDER,
+    metavar="FOLDER",
+    is_eager=True,  # before --word
+    callback=_model_folder,
+    help="Of the trained model; or a bundle, with its word.  [default: models/WORD]",
 )
 verifier = click.option(
     "--verifier",

@@ -17,21 +17,30 @@ def web() -> None:
     """The emulator in the browser: build, serve; and the docs: site."""
 
 
-def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
-    """The folder of the words' page: `out`, or one below build/web."""
+def module(words: Sequence[WordFile], model: Path | None) -> Path:
+    """The engine with the words as a .wasm file, built below build/web. UserError."""
     from wakestate.commands.program import Programs
     from wakestate.web.module import build_module, check_tools
-    from wakestate.web.site import MODULE, Shown, write_site
+    from wakestate.web.site import MODULE
 
     check_tools()
     names = [word.name for word in words]
     Programs("host", words, model).build("awake")  # of models that something can wake
     folders = [Path("build/generated") / name / "plain" for name in names]
     lists = folders[0] if len(names) == 1 else Path("build/generated") / "_".join(names)
-    out = out or Path("build/web") / "_".join(names)
-    build_module(names, folders, lists, out / MODULE)
+    out = Path("build/web") / "_".join(names) / MODULE
+    build_module(names, folders, lists, out)
+    return out
+
+
+def built(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Path:
+    """The folder of the words' page: `out`, or one below build/web."""
+    from wakestate.web.site import Shown, write_site
+
+    made = module(words, model)
+    out = out or made.parent
     shown = [Shown(word.load(), next(map(Path, word.samples), None)) for word in words]
-    write_site(shown, out / MODULE, out)
+    write_site(shown, made, out)
     return out
 
 
