@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.fuzz import bundles
 from tests.support.chromium import Tab, chromium, program
 from tests.support.executors import ALEXA, ROOT
 from tests.support.firmware_build import build
@@ -89,10 +90,10 @@ def tab(
         assert not made.problems
 
 
-def host_lines(state: int, pcm: NDArray[np.int16]) -> list[str]:
-    """Of the host emulator, for both words."""
+def host_lines(state: int, pcm: NDArray[np.int16], words: str = BOTH) -> list[str]:
+    """Of the host emulator."""
     options = ["--scores", "--name", "x.wav", "--state", ALEXA.word.states[state], "-"]
-    done = build(BOTH, "host", program="emulator").run("emulator", *options, stdin=pcm.tobytes())
+    done = build(words, "host", program="emulator").run("emulator", *options, stdin=pcm.tobytes())
     return done.stdout.decode().splitlines()
 
 
@@ -102,11 +103,16 @@ def wav(pcm: NDArray[np.int16]) -> bytes:
         return file.getvalue()
 
 
+def open_bytes(tab: Tab, name: str, data: bytes) -> None:
+    """Opens a file in the page."""
+    text = base64.b64encode(data).decode()
+    bytes_of = f"Uint8Array.from(atob('{text}'), (c) => c.charCodeAt(0)).buffer"
+    tab.run(f"wakestate.open('{name}', {bytes_of})")
+
+
 def lines_of_file(tab: Tab, pcm: NDArray[np.int16]) -> list[str]:
     """What the page says of a WAV that it opens."""
-    text = base64.b64encode(wav(pcm)).decode()
-    bytes_of = f"Uint8Array.from(atob('{text}'), (c) => c.charCodeAt(0)).buffer"
-    tab.run(f"wakestate.open('x.wav', {bytes_of})")
+    open_bytes(tab, "x.wav", wav(pcm))
     return lines(tab)
 
 
@@ -223,6 +229,53 @@ def test_another_rate_is_resampled(tab: Tab) -> None:
         assert abs(length - 16000) < 100 and level == pytest.approx(1, abs=1e-3)
     for _, level in found[1::2]:
         assert level < 1e-3
+
+
+def test_a_bundle_is_opened_or_refused_as_a_whole(
+    tab: Tab, recording: NDArray[np.int16], tmp_path: Path
+) -> None:
+    """Opened, it gives the host emulator's lines; the damaged leave the page as it is."""
+    with contextlib.chdir(ROOT):
+        assert main(["bundle", "make", "--word", "alexa", "--out", str(tmp_path)]) == 0
+    good = (tmp_path / "alexa.wakestate").read_bytes()
+    files = bundles.opened(good)
+    other = files["page.wasm"].replace(b"player=music,volume=low", b"player=music,volume=xyz")
+    hangs = bytes.fromhex("0061736d01000000010401600000030201000801000a0901070003400c000b0b")
+    for data, said in (
+        (good[:-1], "is no bundle, cut off, or was changed"),
+        (bundles.packed(files | {"page.wasm": other}), "is another file's sha256, or missing"),
+        (
+            bundles.packed(bundles.rehashed(files | {"page.wasm": other})),
+            "page.wasm: is of another",
+        ),
+        (bundles.packed(bundles.rehashed(files | {"page.wasm": hangs})), "engine does not start"),
+    ):
+        open_bytes(tab, "x.wakestate", data)
+        line = tab.run("document.getElementById('message').textContent")
+        assert line.startswith("x.wakestate: ") and said in line and line.isprintable()
+        assert tab.run("location.search") == ""
+    try:
+        open_bytes(tab, "alexa.wakestate", good)
+        tab.wait("globalThis.wakestate?.words.length === 1")
+        assert tab.run("document.getElementById('from-bundle').textContent").startswith("“alexa”")
+        lines_of_file(tab, recording)
+        assert lines(tab) == host_lines(0, recording, "alexa")
+    finally:
+        tab.run("location.assign('./')")
+        tab.wait("globalThis.wakestate?.words.length === 2")
+
+
+def test_the_page_judges_bundles_as_python_does(tab: Tab) -> None:
+    """Damaged at random; what only Python reads, only Python refuses."""
+    script = """import('./bundle.js').then(({ bundleOf }) => bundleOf(Uint8Array.from(atob('%s'),
+      (c) => c.charCodeAt(0))).then(() => '', (error) => `${error.name}: ${error.message}`))"""
+
+    class InTheTab:
+        def judged(self, data: bytes) -> str:
+            return bundles.page_outcome(tab.run(script % base64.b64encode(data).decode()))
+
+    outcomes, faults = bundles.run(60, 11, InTheTab())
+    assert not faults and len(outcomes) > 5
 
 
 def test_the_device_sounds_are_loud_whole_loops(tab: Tab) -> None:

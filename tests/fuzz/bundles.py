@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damages a bundle at random and opens it: each is taken or refused in one line.
 
-    python -m tests.fuzz.bundles --count 100000 --seed 1
+    python -m tests.fuzz.bundles --count 100000 --seed 1 --page
 
 Some damages are blind: bytes, pieces, cuts. Others know the format: names, flags and sizes of the
 zip, fields of manifest.json, and changes of a file with its hash made right again. What is taken
-must say in manifest.json what its files have. The same seed gives the same bundles everywhere.
+must say in manifest.json what its files have. With `--page` the page's JavaScript, in node, judges
+as well: it takes what Python takes, and of damaged zip files none. The same seed gives the same
+bundles everywhere.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import random
 import re
 import struct
+import subprocess
 import sys
 import time
 import warnings
@@ -24,7 +27,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wakestate.convert.bundle import MANIFEST, SIGNATURE, bundle_of, make_bundle, packed
 from wakestate.errors import UserError
@@ -144,7 +147,7 @@ def consistent(chance: random.Random, data: bytes) -> bytes:
     name = chance.choice([n for n in files if n != MANIFEST])
     kind, content = chance.randrange(7), files[name]
     if kind == 0:
-        files[chance.choice(NAMES)] = content
+        files[chance.choice([n for n in NAMES if n != MANIFEST])] = content
     elif kind == 1:
         del files[name]
     elif name.endswith(".json") and kind < 6:
@@ -157,11 +160,16 @@ def consistent(chance: random.Random, data: bytes) -> bytes:
         files[name] = b"\n".join(lines)
     else:
         files[name] = blind(chance, content)
-    text = json.loads(opened(data)[MANIFEST])
-    text["files"] = {
+    return packed(rehashed(files))
+
+
+def rehashed(files: Files) -> Files:
+    """With the hashes of its files in manifest.json."""
+    facts = json.loads(files[MANIFEST])
+    facts["files"] = {
         n: hashlib.sha256(c).hexdigest() for n, c in files.items() if n not in (MANIFEST, SIGNATURE)
     }
-    return packed(files | {MANIFEST: json.dumps(text).encode()})
+    return files | {MANIFEST: json.dumps(facts).encode()}
 
 
 KINDS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
@@ -189,7 +197,44 @@ def judged(data: bytes) -> str:
     return outcome if seconds < 5 else f"{seconds:.0f} s of the processor"
 
 
-def run(count: int, seed: int) -> tuple[Counter[str], list[str]]:
+class Page:
+    """web/page/bundle.js in node."""
+
+    def __init__(self) -> None:
+        call = ["node", "--experimental-default-type=module", str(ROOT / "tests/fuzz/bundles.mjs")]
+        self._node = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def judged(self, data: bytes) -> str:
+        """As `judged`."""
+        assert self._node.stdin and self._node.stdout
+        self._node.stdin.write(struct.pack("<I", len(data)) + data)
+        self._node.stdin.flush()
+        return page_outcome(json.loads(self._node.stdout.readline()))
+
+
+def page_outcome(verdict: str) -> str:
+    """Of what the page says: nothing, or how its error reads. Last it asks for the module."""
+    if not verdict or "holds no page.wasm: made with --no-page" in verdict:
+        return "taken"
+    right = verdict.startswith("Error: ") and verdict.isprintable() and len(verdict) < 1000
+    return "refused" if right else f"page: {verdict[:300]!r}"
+
+
+def together(kind: str, own: str, page: str) -> str:
+    """The outcome of both: what the page does not read, it cannot refuse."""
+    if own == page or own not in ("taken", "refused") or page not in ("taken", "refused"):
+        return page if own in ("taken", "refused") else own
+    allowed = own == "refused" and kind in ("manifest", "consistent")
+    return "refused, not by the page" if allowed else f"{own}, but the page says {page}"
+
+
+class Judge(Protocol):
+    """The page, wherever it runs."""
+
+    def judged(self, data: bytes) -> str: ...
+
+
+def run(count: int, seed: int, page: Judge | None = None) -> tuple[Counter[str], list[str]]:
     """So many bundles: outcomes by kind, and a line for each fault."""
     good, outcomes, faults = toy(), Counter[str](), []
     assert judged(good) == "taken"
@@ -198,7 +243,9 @@ def run(count: int, seed: int) -> tuple[Counter[str], list[str]]:
         kind = chance.choice(KINDS)
         data = kind(chance, good)
         outcome = judged(data) if data != good else "the same"
-        if outcome not in ("taken", "refused", "the same"):
+        if page and data != good:
+            outcome = together(kind.__name__, outcome, page.judged(data))
+        if outcome not in ("taken", "refused", "the same", "refused, not by the page"):
             faults.append(f"--seed {seed}, number {number}, {kind.__name__}: {outcome}")
             outcome = "fault"
         outcomes[f"{kind.__name__:12} {outcome}"] += 1
@@ -209,10 +256,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.bundles", description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--page", action="store_true", help="the page as well; needs node")
     given = parser.parse_args()
-    outcomes, faults = run(given.count, given.seed)
+    outcomes, faults = run(given.count, given.seed, Page() if given.page else None)
     for name, times in sorted(outcomes.items()):
-        print(f"{name:24} {times:>8}")
+        print(f"{name:38} {times:>8}")
     print(*faults[:20], sep="\n")
     print(f"{given.count} bundles, {len(faults)} faults")
     return int(bool(faults))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fuzz import bundles
-from tests.fuzz.bundles import Files, opened, toy
+from tests.fuzz.bundles import Files, opened, rehashed, toy
 from wakestate.__main__ import main
 from wakestate.convert.bundle import (
     BundleError,
@@ -123,12 +123,7 @@ def manifest(**changed: Any) -> Callable[[Files], Files]:
 def hashed(name: str, content: bytes) -> Callable[[Files], Files]:
     """Of a file that is changed or added, the hash as well."""
 
-    def change(files: Files) -> Files:
-        facts = json.loads(files["manifest.json"])
-        facts["files"][name] = hashlib.sha256(content).hexdigest()
-        return files | {name: content, "manifest.json": json.dumps(facts).encode()}
-
-    return change
+    return lambda files: rehashed(files | {name: content})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ function factsOf(x) {
   };
   const list = (count, of) => Array.from({ length: count }, (_, i) => of(i));
   return {
-    rate: x.rate(), hop: x.hop(), window: x.window(), bands: x.bands(), ram: x.ram(),
+    rate: x.rate(), hop: x.hop(), window: x.window(), bands: x.bands(), ram: x.ram(), lfbe_hash: x.lfbe_hash() >>> 0,
     states: list(x.states(), (state) => text(x.state_name(state))),
     words: list(x.words(), (word) => ({
       name: text(x.word_name(word)),

@@ -4,6 +4,7 @@ import { Clips } from "./clips.js";
 import { DeviceState, Words, element, find, showCosts } from "./controls.js";
 import { eachEvent } from "./engine.js";
 import { lineOf, probability } from "./lines.js";
+import { loaded, openBundle } from "./loading.js";
 import { Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
 import { Loudspeaker } from "./sounds.js";
@@ -14,17 +15,7 @@ const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
 const FRAME_MS = 40; // the picture is drawn as often
 
-const worker = new Worker("worker.js", { type: "module" });
-const [about, facts] = await Promise.all([fetch("about.json").then((got) => got.json()), loaded()]);
-
-/** The engine's facts, once the worker has it. */
-async function loaded() {
-  const bytes = await (await fetch("engine.wasm")).arrayBuffer();
-  const ready = new Promise((done) => { worker.onmessage = ({ data }) => done(data.facts); });
-  worker.postMessage({ type: "load", bytes }, [bytes]);
-  return ready;
-}
-
+const { worker, about, facts, problem } = await loaded();
 const picture = new Picture(find("canvas"), facts);
 const device = new DeviceState(find("fields"), facts.states, stateChanged);
 const words = new Words(facts, about.words, picture, thresholdChanged);
@@ -77,6 +68,10 @@ function processRecording(keepView = false) {
 }
 
 async function open(name, bytes) {
+  if (name.endsWith(".wakestate")) {
+    await openBundle(bytes).catch((error) => say(`${name}: ${error.message}`, true));
+    return;
+  }
   stopMicrophone();
   stopPlaying();
   const exact = plainWav(bytes, facts.rate);
@@ -349,17 +344,22 @@ globalThis.wakestate = {
   state: () => events().at(-1).state,
   samples: () => trace.samples,
   wav: () => wavOf(trace.sound(trace.first, trace.samples), facts.rate),
-  wakes: () => trace.wakes, processed: () => processed, share: () => share, open, clips,
+  words: about.words, wakes: () => trace.wakes, processed: () => processed, share: () => share, open, clips,
 };
 
 showCosts(find("costs"), find("costs-note"), about);
 find("version").textContent = about.version;
+if (about.bundle) {
+  find("from-bundle").textContent = `“${about.bundle.name}” is from a bundle, license ${about.bundle.license}. `;
+  find("from-bundle").append(element("a", { href: "./", textContent: "Back to this page’s own words" }));
+}
 for (const id of ["microphone", "file"]) find(id).disabled = false;
 find("sample").hidden = !about.words.some((word) => word.sample);
 find("sample").disabled = false;
 find("empty").hidden = !find("sample").hidden;
 requestAnimationFrame(frame);
 performance.mark("usable");
-if (!find("sample").hidden) await openSample();
+if (problem) say(problem, true);
+else if (!find("sample").hidden) await openSample();
 performance.mark("processed");
 navigator.serviceWorker?.register("offline.js").catch(() => {}); // a copy for later: it does without

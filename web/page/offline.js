@@ -16,10 +16,10 @@ async function keep() {
 
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request);
+  const kept = await cache.match(request, { ignoreSearch: true });
   try {
     const got = await fetch(request);
-    if (kept && got.ok) await cache.put(request, got.clone());
+    if (kept && got.ok && !new URL(request.url).search) await cache.put(request, got.clone());
     return got;
   } catch (error) {
     if (kept) return kept;

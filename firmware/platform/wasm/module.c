@@ -132,6 +132,10 @@ EXPORT(bands) unsigned ws_wasm_bands(void) {
     return WS_BANDS;
 }
 
+EXPORT(lfbe_hash) uint32_t ws_wasm_lfbe_hash(void) {
+    return recording_lfbe.hash;
+}
+
 EXPORT(ram) unsigned ws_wasm_ram(void) {
     return sizeof engine;
 }
