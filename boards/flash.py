@@ -119,7 +119,7 @@ def flash(board: Board, elf: Path, audio: Sequence[str], device: str | None) -> 
 
 
 def monitor(board: Board, elf: Path, audio: Sequence[str], device: str | None) -> int:
-    """The serial port on this terminal; an emulated board is flashed first, as it forgets."""
+    """The serial port on this terminal; an emulated board is flashed first, as it keeps nothing."""
     check(board, "monitor", device)
     if board.emulated:
         _built(board, elf)

@@ -59,7 +59,7 @@ def run_emulator(board: Board, program: Path, options: list[str], audio: str) ->
 
 @contextmanager
 def plain_wav(audio: str) -> Iterator[str]:
-    """The path of a WAV for the emulator, while the context lasts: the file itself, or
+    """The path of a WAV for the emulator, within the context: the file itself, or
     another decoded from it. SoundError where it cannot be."""
     if is_plain(audio):
         yield audio

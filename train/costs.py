@@ -39,7 +39,7 @@ def training_s(scenes: float, batches: int, size: str = "small") -> float:
 
 
 def listening_s(hours: float, size: str, short: bool) -> float:
-    """An evaluation of so many hours without the word.
+    """An evaluation of that many hours without the word.
 
     Streams, h: short, up to 3 h in all 14 sounds; else 1.5 h in about 20, up to 9 h in the 8 of the
     states, all of it with the device silent (train/evaluation/trials.py).

@@ -18,7 +18,7 @@ def api() -> str:
     parts = [
         "# C interface",
         f"This page is the header, `{HEADER}`, which all exports carry. "
-        "[integrate.md](integrate.md) shows it at work.",
+        "[integrate.md](integrate.md) shows it in use.",
         _comment(opening),
     ]
     for block in re.split(r"\n\n+", body.strip()):

@@ -246,8 +246,8 @@ class Data(_Section):
     confusables: tuple[Text, ...] = Field(
         default=(),
         exclude=True,
-        description="phrases that must not wake: spoken besides those found by phonetic distance, "
-        "and measured",
+        description="phrases that must not wake: spoken in addition to those found by phonetic "
+        "distance, and measured",
     )
     confusable_recordings: dict[str, str] = Field(
         default={},

@@ -52,7 +52,7 @@ size_t ws_driver_offer(const void *bytes, size_t count) {
     return taken;
 }
 
-/* In the interrupt: what waits, as far as the port takes it. */
+/* In the interrupt: sends what waits, as far as the port takes it. */
 static void send_from_interrupt(void) {
     if (reg_read(BOARD_UART(CR1)) & BOARD_UART(CR1_TXEIE)) {
         send_waiting();

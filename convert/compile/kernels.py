@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernel sets: which of a core's instructions the generated C uses, and how it wants its weights.
+"""Kernel sets: which of a core's instructions the generated C uses, and the layout of its weights.
 
 `plain` is portable C, for every core and the host; `dsp` uses the DSP extension (Cortex-M4, M7,
 M33: SMLAD, SXTB16 ...), and `dsp-wide` keeps its weights as int16, which takes twice the flash and

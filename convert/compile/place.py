@@ -171,7 +171,7 @@ class Placer:
         if op.name == "CONCATENATION" and not same_values(tensor, whole):
             raise ConvertError(
                 f"tensor {tensor.name} has another scale or zero point than the result, which TFLM "
-                "does not take; quantize all parts alike, or put a QUANTIZE before it"
+                "does not take; quantize all parts in the same way, or put a QUANTIZE before it"
             )
 
     def _states(self) -> None:

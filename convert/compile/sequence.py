@@ -78,7 +78,7 @@ def lower_svdf(op: Op, name: str) -> Step:
     )
 
 
-#: The gates in the order in which the kernel wants them: forget, input, cell, output.
+#: The gates in the order in which the kernel reads them: forget, input, cell, output.
 _GATES = ((2, 6, 13), (1, 5, 12), (3, 7, 14), (4, 8, 15))
 
 

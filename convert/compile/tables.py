@@ -51,7 +51,7 @@ Function = Callable[[Op, list[Value], Quantization], Ints]
 
 
 def below_one(real: float) -> tuple[int, int]:
-    """quantize_multiplier of what TFLM wants to be between 0 and 1; it stops at others."""
+    """quantize_multiplier of what TFLM requires to be between 0 and 1; it stops at others."""
     multiplier, shift = quantize_multiplier(real)
     if not 0 < real < 1 or shift > 0:
         raise ConvertError(
@@ -190,7 +190,7 @@ def _inverse_root(op: Op, given: list[Value], out: Quantization) -> Ints:
 
 
 def _saturating(x: Value, function: Callable[[Ints, int], Ints], bits: int, add: int) -> Ints:
-    """LOGISTIC or TANH of four integer bits, in so many fewer bits than Q31; -128 and 127 beyond
+    """LOGISTIC or TANH of four integer bits, in that many fewer bits than Q31; -128 and 127 beyond
     what they cover."""
     mantissa, shift = math.frexp(x.quantization.scale * (1 << 27))
     radius = math.floor(15 * (1 << 27) / 2.0**shift)

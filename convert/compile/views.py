@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 #: More tables than this, 256 bytes each, are not made of one operator.
 MAX_TABLES = 16
-#: Where values meet that were one tensor, it is looked for so many tensors of bytes back.
+#: Where values meet that were one tensor, it is looked for up to that many tensors of bytes back.
 MAX_LINKS = 12
 #: Least values of the types whose bytes a table can hold.
 _LOWEST = {"INT8": -128, "UINT8": 0}

@@ -57,7 +57,7 @@ def lower_softmax(op: Op, name: str) -> Step:
     if result.dtype != "INT16":
         return plain.lower_softmax(op, name)
     scale, zero = result.quantization.scale, result.quantization.zero_point
-    if abs(scale * 65536 - 1) > 0.001 or zero != -32768:  # as near as TFLM wants it
+    if abs(scale * 65536 - 1) > 0.001 or zero != -32768:  # as near as TFLM requires
         raise ConvertError("an int16 output of scale 1/65536 and zero point -32768 is supported")
     narrow = replace(
         result, dtype="INT8", scales=np.array([1 / 256]), zero_points=np.array([-128])

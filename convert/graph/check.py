@@ -200,7 +200,7 @@ def _settle(tensor: Tensor, derived: Shape) -> None:
 
 
 def _variables(graph: Graph, known: dict[str, Tensor]) -> None:
-    """Whoever reads or assigns a variable gets its name, and agrees with others on its type and
+    """What reads or assigns a variable gets its name, and agrees with others on its type and
     size."""
     names: dict[Tensor, str] = {}
     for op in graph.ops:

@@ -36,7 +36,7 @@ def refit(tensor: Tensor, size: int) -> Shape:
 
 
 def of_rank(tensor: Tensor, rank: int) -> Shape:
-    """Its shape, which must have so many dimensions."""
+    """Its shape, which must have that many dimensions."""
     if len(tensor.shape) != rank:
         raise ConvertError(
             f"tensor {tensor.name} is {list(tensor.shape)}; {rank} dimensions are needed"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """All files of an exported library: the engine's and the words' C merged into few, and around it
-what a build system wants, from templates/export/."""
+what a build system needs, from templates/export/."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@
 
 /* The largest kernels. Each word's C has its own; in a program of several words, built with
  * -DWS_SHARED_KERNELS, they are weak and their names say what is defined above, so that the linker
- * keeps one of those that are alike. */
+ * keeps one of those that are equal. */
 #ifdef WS_SHARED_KERNELS
 #define WS_KERNEL __attribute__((weak, noinline))
 #define WS_KERNEL_NOINLINE __attribute__((weak, noinline))

@@ -55,7 +55,7 @@ typedef struct {
 #define WS_TAP_2 WS_TAP("[%[x], %[step]]")
 #define WS_TAP_3 WS_TAP("[%[x], %[step], lsl #1]")
 
-/* Rows of so many taps. */
+/* Rows of that many taps. */
 #define WS_ROWS_OF(label, taps)                                       \
     label ":\n"                                                       \
     "str %[in], %[rows]\n"                                            \

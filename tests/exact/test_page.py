@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from tests.fuzz import bundles
 from tests.support.chromium import Tab, chromium, program
+from tests.support.examples import typed_example
 from tests.support.executors import ALEXA, ROOT
 from tests.support.firmware_build import build
 from tests.support.vectors import sample
 from wakestate.__main__ import main
 from wakestate.errors import UserError
 from wakestate.train.data.corpus import load_corpus
+from wakestate.web.docs import EMULATOR
 from wakestate.web.module import check_tools
 from wakestate.web.server import server
 
@@ -37,17 +39,22 @@ HOP = 160
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of two words."""
-    if program() is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
     try:
         check_tools()
     except UserError as error:
         pytest.skip(str(error))
     made = tmp_path_factory.mktemp("page")
-    words = [part for name in WORDS for part in ("--word", str(ROOT / f"words/{name}.toml"))]
     with contextlib.chdir(ROOT):
-        assert main(["web", "build", *words, "--out", str(made)]) == 0
+        assert main(typed_example("web build", {"site": made})) == 0
     return made
+
+
+def test_the_site_has_the_page(folder: Path, tmp_path: Path) -> None:
+    with contextlib.chdir(ROOT):
+        assert main(typed_example("web site", {"public": tmp_path})) == 0
+    assert (tmp_path / "index.html").is_file()
+    names = {path.name for path in folder.iterdir()}
+    assert names <= {path.name for path in (tmp_path / EMULATOR).iterdir()}
 
 
 @contextlib.contextmanager
@@ -78,8 +85,17 @@ def read(path: Path) -> NDArray[np.int16]:
 
 
 @pytest.fixture(scope="module")
+def browser() -> None:
+    if program() is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
 def tab(
-    folder: Path, recording: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory
+    browser: None,
+    folder: Path,
+    recording: NDArray[np.int16],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Tab]:
     place = tmp_path_factory.mktemp("chromium")
     soundfile.write(place / "microphone.wav", recording, 16000)
@@ -304,7 +320,7 @@ def test_axe_finds_no_fault(tab: Tab) -> None:
             pytest.fail(f"{violation['impact']}: {violation['id']}: {nodes}")
 
 
-def test_it_works_without_a_network(folder: Path, tmp_path: Path) -> None:
+def test_it_works_without_a_network(browser: None, folder: Path, tmp_path: Path) -> None:
     """Once seen, from its own copy."""
     with chromium(tmp_path / "profile") as tab:
         with served(folder) as url:

@@ -37,7 +37,7 @@ class Result:
     log: str = ""
 
 
-#: Runs a target for so many seconds.
+#: Runs a target for that many seconds.
 Run = Callable[[float], Result]
 
 

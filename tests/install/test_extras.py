@@ -32,6 +32,7 @@ import soundfile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.examples import typed_example
 from tests.support.executors import ROOT, TOY
 from wakestate.__main__ import cli
 from wakestate.train.data.corpus import RATE
@@ -395,13 +396,8 @@ def test_serve_answers(bare: Path, tmp_path: Path) -> None:
             bare,
             "-m",
             "wakestate",
-            "service",
-            "serve",
-            "--word",
-            "alexa",
+            *typed_example("service serve", {"8080": "18497"}),
             *models,
-            "--port",
-            "18497",
         ],
         cwd=ROOT,
         stderr=subprocess.DEVNULL,

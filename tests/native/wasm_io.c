@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* io.h in WebAssembly: whoever runs the program gives two functions, and one file to read and one
+/* io.h in WebAssembly: the host gives two functions, and one file to read and one
  * to write. */
 #include <string.h>
 

@@ -23,6 +23,7 @@ import pytest
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
+from tests.support.examples import typed_example
 from tests.support.firmware_build import EMULATED, REAL, ROOT, build
 from tests.support.wav import wav
 from wakestate.boards import flash, gdb, serial
@@ -82,9 +83,7 @@ def test_gdb_stops_at_the_reset_with_the_program_loaded(tmp_path: Path) -> None:
             sys.executable,
             "-m",
             "wakestate",
-            "debug",
-            "--board",
-            "mps2-an386",
+            *typed_example("debug", {}),
             "--elf",
             str(elf),
         ],
@@ -358,14 +357,17 @@ def test_a_new_board_builds_and_runs(like: str) -> None:
     folder = ROOT / "boards" / name
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        done = subprocess.run(
-            ["make", "--no-print-directory", "new-board", f"NAME={name}", f"LIKE={like}"],
-            cwd=ROOT,
-            env=ALONE,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        if like in EMULATED:
+            done = subprocess.run(
+                ["make", "--no-print-directory", "new-board", f"NAME={name}", f"LIKE={like}"],
+                cwd=ROOT,
+                env=ALONE,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        else:
+            done = boards(*typed_example("board new", {"mine": name}))
         assert (done.returncode, done.stdout) == (0, f"{folder / 'board.toml'}\n")
         elf = build("alexa", name).program("device")
         if like in EMULATED:

@@ -177,7 +177,7 @@ def test_chunks_of_a_byte_cost_little(narrow: Running) -> None:
 
 
 def test_asked_to_end_it_cuts_what_does_not(tmp_path: Path) -> None:
-    """Whoever sends is answered; whoever stopped sending gets the reason, and the service ends."""
+    """A client that sends is answered; one that stopped gets the reason, and the service ends."""
     log = tmp_path / "log"
     options = ("--patience", "60", "--end", "1")
     with started(*options, log=log) as running:

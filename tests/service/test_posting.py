@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("fastapi")
 
+from tests.support.examples import typed_example
 from tests.support.firmware_build import ROOT, build, skip_without_qemu
 from tests.support.running_gateway import START
 from tests.support.running_service import CALL, Running, sound, started, until
@@ -130,14 +132,11 @@ def test_the_gateway_command(
     service: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stream").write_bytes(b"".join(message(sound(8000, 17000, 40000))))
-    call = [
-        "gateway",
-        "run",
-        "--from",
-        str(tmp_path / "stream"),
-        "--post",
-        f"http://{service.host}",
-    ]
+    files = {
+        "/dev/ttyACM0": tmp_path / "stream",
+        "http://127.0.0.1:8080": f"http://{service.host}",
+    }
+    call = typed_example("gateway run", files)
     assert main([*call, "--out", str(tmp_path / "out")]) == 0
     printed = capfd.readouterr()
     assert json.loads(printed.out)["accept"] is True
@@ -173,7 +172,11 @@ def test_the_demonstration(board: str, tmp_path: Path, capfd: pytest.CaptureFixt
         first.writeframes(whole.readframes(16000 * 4))
     made = build("alexa", board)
     program = made.program("emulator" if board == "host" else "device")
-    assert demo(load_board(board), program, [str(tmp_path / "x.wav")], CALL, EARLY) == 0
+    if board == "host":
+        assert demo(load_board(board), program, [str(tmp_path / "x.wav")], CALL, EARLY) == 0
+    else:
+        with contextlib.chdir(ROOT):
+            assert main(typed_example("service demo", {"kitchen.wav": tmp_path / "x.wav"})) == 0
     out = capfd.readouterr().out
     (row,) = [line for line in out.splitlines() if " wake  word " in line]
     # As it ships it wakes at 1.835 s; a device wakes earlier once it has the last of the commands.

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import wave
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from wyoming.event import Event
 from wyoming.info import Describe, Info
 from wyoming.wake import Detect
 
+from tests.support.examples import typed_example
 from tests.support.firmware_build import ROOT, build
 from tests.support.running_service import started
 from wakestate.verify.gateway.posting import Service
@@ -95,6 +97,19 @@ def test_two_clients_get_the_emulators_wakes(program: Path, wakes: list[int]) ->
 
     assert len(wakes) > 1
     assert len(during(Engine([WORD], program), ask)) == 2 * len(wakes)
+
+
+def test_the_command(wakes: list[int]) -> None:
+    typed = typed_example("gateway wyoming", {"10400": "0"})
+    call = [sys.executable, "-m", "wakestate", *typed]
+    with subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().rpartition(":")[2])
+            assert len(asyncio.run(detect(port, sample()))) == len(wakes)
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_silence_is_not_detected_and_other_words_are_refused(program: Path) -> None:

@@ -35,6 +35,7 @@ def names(text: str) -> list[str]:
 #: Commands whose examples, and lines of the docs, tests/unit/test_examples.py runs; and
 #: those which tests/qemu/test_examples.py does, since they build.
 ALONE = names("""word list, word docs, word sensitivity, data plain, data recordings,
+data sample, word confusables,
 model generate, model generate-words, model compile, export, board list, board check,
 board generate, board docs, board udev, board pdm, bench diff, bench accept, gateway fuzz""")
 BUILT = names("""build, emulate, qemu, run, size, compile, board budget, board run, bench model,
@@ -62,6 +63,17 @@ def command(*names: str) -> click.Command:
 def example(name: str) -> str:
     """What the help of a command shows, without a pipe behind it."""
     return (command(*name.split()).epilog or "").removeprefix("Example: ").partition(" | ")[0]
+
+
+def typed_example(name: str, files: dict[str, str | Path]) -> list[str]:
+    """What a command's example has behind `wakestate`; `files` replace words of it."""
+    return [str(files.get(word, word)) for word in shlex.split(example(name))[1:]]
+
+
+def typed_by_tests() -> set[str]:
+    """The commands whose examples tests type by the function above."""
+    text = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    return set(re.findall(r'typed_example\(\s*"([a-z -]+)"', text))
 
 
 def name_of(line: str) -> str:

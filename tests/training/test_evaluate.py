@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.support.examples import typed_example
 from tests.support.executors import ROOT, TOY
 from tests.support.firmware_build import Build, build
 from tests.support.small_data import beep
+from wakestate.__main__ import main
 from wakestate.commands.options import WordFile
 from wakestate.commands.program import built_library
 from wakestate.convert.emit import probability
@@ -86,6 +88,17 @@ def test_device_reports_what_the_emulator_prints(
         assert len(steps) >= 3
         barred += int((scores >= device.threshold(number)).sum()) - len(steps)
     assert barred > 3  # the refractory time was put to the test
+
+
+def test_lengths_of_the_words(
+    host: Build, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = typed_example("word lengths", {"alexa": TOY.word_path, "data/alexa": sounds})
+    options = ["--library", str(host.folder / "libwakestate.so"), "--model", str(TOY.folder)]
+    assert main([*typed, *options, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    seconds = [row["seconds"] for row in found["shorter"]]
+    assert found["recordings"] > 0 and seconds == sorted(seconds)
 
 
 def test_a_word_too_short_wakes_at_no_threshold(tmp_path: Path) -> None:

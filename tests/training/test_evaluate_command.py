@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import typed_example
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
 from wakestate.__main__ import main
@@ -185,20 +186,30 @@ def test_operating_points_of_another_model_are_refused(
     )
 
 
-def test_clips_of_false_accepts_and_a_short_evaluation(ran: Ran, sounds: Path) -> None:
+def test_clips_of_false_accepts_and_a_short_evaluation(
+    ran: Ran, sounds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = ran.found
-    ran.run("model", "clips", *ran.options, "--no-float")
+    here: dict[str, str | Path] = {"alexa": TOY.word_path, "data/alexa": sounds}
+    options = [*ran.options, "--also", sounds, "--float", ran.folder / "model/toy.keras"]
+    ran.run(*typed_example("evaluate", here), *options)
+    short = ran.written()
+    ran.run(*typed_example("model clips", here), *options)
     made = sorted((ran.folder / "out/clips").iterdir())
-    named = found["false_accepts"]
+    named = short["false_accepts"]
     assert len(made) == len(named) > 0
     for path, accept in zip(made, named, strict=True):
         assert Path(accept["file"]).stem in path.name and f"{accept['at_s']:.2f}s" in path.name
-    keras = ran.folder / "model/toy.keras"
-    ran.run("evaluate", *ran.options, "--also", sounds, "--short", "--float", keras)
-    short = ran.written()
     assert list(short["rows"][0]["others"]) == [FLOAT]
     whole = [name for name, a in ALTERATIONS.items() if not a.stream]
     assert [row["condition"]["name"] for row in short["rows"]] == [*SOUNDS, *whole]
     assert not short["confusables"]
     assert short["rows"][0]["clips"] == 2 * 7  # every recording once from each folder
     assert short["rows"][0]["hours"] == pytest.approx(2 * found["rows"][0]["hours"])
+    result = ran.folder / "out/evaluate.json"
+    files: dict[str, str | Path] = {
+        f"{name}/evaluate.json": f"{name.partition('=')[0]}={result}"
+        for name in ("new=runs/new", "old=build/alexa")
+    }
+    assert main(typed_example("model compare", files)) == 0
+    assert "new" in capsys.readouterr().out

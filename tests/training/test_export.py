@@ -15,8 +15,10 @@ pytest.importorskip("tensorflow")
 import keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from tests.support.examples import typed_example
 from tests.support.executors import EXECUTORS, TOY, Model, check_equal
 from tests.support.make_toy import SEED, random_model, random_windows
+from wakestate.__main__ import main
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert import export as export_module
 from wakestate.convert.export import export
@@ -24,6 +26,7 @@ from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import check_manifest, never_fires
 from wakestate.convert.reference import outputs as int8_outputs
+from wakestate.convert.reference import read_network
 from wakestate.train.data.manifest import DataError
 from wakestate.train.model.network import build_model, load_network
 from wakestate.words import Word, load_word
@@ -214,6 +217,22 @@ def test_wrong_calibration_and_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"toy\.keras: does not hold the network"):
         load_network(other, trained)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_exports(tmp_path: Path) -> None:
+    np.save(tmp_path / "calibration.npy", random_windows(TOY.word, 256, SEED))
+    files = {
+        "runs/alexa/model.keras": TOY.folder / "toy.keras",
+        "runs/alexa/calibration.npy": tmp_path / "calibration.npy",
+        "runs/alexa/model": tmp_path / "model",
+    }
+    assert main([*typed_example("model convert", files), "--word", str(TOY.word_path)]) == 0
+    made = check_manifest(tmp_path / "model", TOY.word)
+    assert set(made.thresholds.values()) == {never_fires(TOY.word)}
+    windows = random_windows(TOY.word, 50, 1)
+    network = read_network(TOY.word, tmp_path / "model")
+    found, expected = (int8_outputs(n, 0, windows).astype(int) for n in (network, TOY.network))
+    assert np.abs(found - expected).max() <= 2  # floats are rounded as the processor does
 
 
 def test_failed_export_leaves_the_folder_as_it_was(

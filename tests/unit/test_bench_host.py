@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.examples import typed_example
 from tests.support.firmware_build import ROOT, build
 from wakestate.__main__ import main
 from wakestate.bench.host import RATE, Audio, recordings, run_emulator
@@ -53,7 +54,7 @@ def test_the_command_prints_both(
     emulator: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert main(["bench", "host", "--program", str(emulator), "--hours", "0.005"]) == 0
+    assert main([*typed_example("bench host", {"0.1": "0.005"}), "--program", str(emulator)]) == 0
     out = capsys.readouterr().out
     rows = [line.split()[:2] for line in out.splitlines()]
     assert ["0.005", "h"] in rows and ["0.05", "h"] in rows and "ten times the audio: " in out

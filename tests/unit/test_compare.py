@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.examples import typed_example
+from wakestate.__main__ import main
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation import document
 from wakestate.train.evaluation.document import Row
@@ -58,7 +60,9 @@ def evaluated(rows: list[Row]) -> document.Evaluated:
     )
 
 
-def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -> None:
+def test_relative_change_is_of_each_seed_and_of_playback_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path, "none-1", 0.1, 0.4, 0.2)
     write(tmp_path, "none-2", 0.1, 0.2, 0.4)
     write(tmp_path, "both-1", 0.5, 0.2, 0.2)  # music -50 %, alarm 0 %
@@ -75,6 +79,9 @@ def test_relative_change_is_of_each_seed_and_of_playback_alone(tmp_path: Path) -
         part = found[found.index(f"| {title}") :]
         assert "| both | 0.5 | -25.0 ± 317.7 | -25.0 ± 317.7 | -25.0 ± 0.0 |" in part
     assert "77" not in found and "none: 1, 2" in found
+    typed = typed_example("model variants", {"runs/experiment/alexa": tmp_path})
+    assert main(typed) == 0
+    assert "| both | 0.5 | -25.0 ± 317.7 |" in capsys.readouterr().out
     none, both = sorted(made.data["variants"], key=lambda v: str(v["name"]), reverse=True)
     assert (none["name"], both["name"], none["seeds"]) == ("none", "both", (1, 2))
     assert none["frr"]["row"][0][0] == [0.1, 0.4, 0.2]  # of a seed, at a rate

@@ -55,7 +55,7 @@ def test_refractory_second(host: Build, tmp_path: Path) -> None:
 
 
 def test_threshold_is_the_states(host: Build, speech: Path) -> None:
-    """Music wants a sum of 300: only the louder burst reaches it."""
+    """Music needs a sum of 300: only the louder burst reaches it."""
     assert wakes(host.run("emulator", "--state", "player=music", speech)) == [2.565]
     given = events(host.run("emulator", "--state", "player=music", speech))
     assert given[0]["state"] == "player=music,volume=low"

@@ -123,7 +123,7 @@ def test_a_frame_is_read_whatever_came_before_it() -> None:
 
 
 def test_text_comes_at_once_and_after_a_frame_whose_end_was_lost() -> None:
-    """A device that dies within a frame, and reports why."""
+    """A device that crashes within a frame, and reports why."""
     reader = Reader()
     assert list(reader.feed(encode(Frame(1, 0, b"")) + LINE.encode() + b"\n"))[1:] == [LINE]
     assert list(reader.feed(encode(Frame(1, 1, bytes(300)))[:200])) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import typed_example
 from tests.support.models.networks import columns, foreign_word
 from tests.support.tflite_maker import Maker, written
 from wakestate.__main__ import main
@@ -42,7 +43,7 @@ def given(folder: Path, make: Callable[[Maker], None] = foreign_word, **changed:
 def test_writes_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = given(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert main(["word", "import", str(path)]) == 0
+    assert main(typed_example("word import", {"okay_nabu.json": path})) == 0
     word = load_word(Path("words/hey_foreign.toml"))
     assert (word.phrase, word.states, word.frontend.bands) == ("hey foreign", ("player=idle",), 40)
     assert word.model.stride == 3 and word.model.receptive_hops == 3 * (1 + 2)

@@ -116,7 +116,7 @@ def test_no_folder_imports_from_a_higher_one() -> None:
 
 
 def test_functions_are_short() -> None:
-    """And few lines are kept from the formatter."""
+    """And few lines are hidden from the formatter."""
     long, skipped = [], 0
     for path in [*sources(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
         text = path.read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import typed_example
 from tests.support.firmware_build import ROOT, build
 from wakestate.__main__ import main
 from wakestate.boards import listening
@@ -112,8 +113,8 @@ def test_the_command(
     fake(monkeypatch, pcm())
     assert main(["listen", "--devices"]) == 0
     assert capfd.readouterr().out == "> 3 desk (1 in, 0 out)\n"
-    call = ["listen", "--device", "desk", "--seconds", "4", "--out", str(tmp_path)]
-    assert main(call) == 0
+    call = typed_example("listen", {"clips": tmp_path})
+    assert main([*call, "--device", "desk", "--seconds", "4"]) == 0
     printed = capfd.readouterr()
     assert printed.err.count("samples lost") == 1  # in the first block
     line = json.loads(printed.out.splitlines()[-1])

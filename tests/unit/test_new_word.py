@@ -170,7 +170,7 @@ def test_a_terminal_shows_all_stages_in_place() -> None:
 def test_one_at_a_time(tmp_path: Path) -> None:
     with (
         alone(tmp_path),
-        pytest.raises(UserError, match="another `wakestate word new` is at work"),
+        pytest.raises(UserError, match="another `wakestate word new` is running"),
         alone(tmp_path),
     ):
         pass

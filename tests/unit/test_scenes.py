@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 import wakestate.train.learning.pool
+from tests.support.examples import typed_example
 from tests.support.executors import TOY
 from tests.support.small_data import (
     BEEP,
@@ -17,6 +18,7 @@ from tests.support.small_data import (
     beep,
     tones,
 )
+from wakestate.__main__ import main
 from wakestate.train.acoustics.stage import Stage, active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import (
     RATE,
@@ -157,7 +159,7 @@ def test_a_part_without_the_word_is_named(corpus: Corpus) -> None:
         Renderer(silent, TOY.word, "train")
 
 
-def test_scenes_to_listen_to(corpus: Corpus, tmp_path: Path) -> None:
+def test_scenes_to_listen_to(corpus: Corpus, sounds: Path, tmp_path: Path) -> None:
     word = TOY.word
     written = write_scenes(corpus, word, tmp_path / "out", 4, seed=1)
     assert sorted(written) == sorted((tmp_path / "out").iterdir())
@@ -171,8 +173,10 @@ def test_scenes_to_listen_to(corpus: Corpus, tmp_path: Path) -> None:
     lines = (tmp_path / "out/stream.txt").read_text().splitlines()
     assert lines == [f"{i * STAY_S:.3f} {state}" for i, state in enumerate(word.states)]
     assert (tmp_path / "out/scenes.png").read_bytes().startswith(b"\x89PNG")
-    again = write_scenes(corpus, word, tmp_path / "again", 4, seed=1)
-    assert [p.read_bytes() for p in again[:5]] == [p.read_bytes() for p in written[:5]]
+    typed = typed_example("data scenes", {"alexa": TOY.word_path, "data/alexa": sounds})
+    again = tmp_path / "again"
+    assert main([*typed, "--out", str(again), "--count", "4", "--seed", "1"]) == 0
+    assert all((again / p.name).read_bytes() == p.read_bytes() for p in written[:5])
 
 
 def test_a_faster_word_is_shorter_and_where_it_is_said_to_be(

@@ -21,7 +21,7 @@ FULL_SCALE = 32768.0
 
 
 def filtered(x: Wave, chain: list[tuple[str, str]], samples: int) -> Wave:
-    """Through FFmpeg's filters; cut, or filled with silence, to so many samples."""
+    """Through FFmpeg's filters; cut, or filled with silence, to that many samples."""
     import av
 
     graph: Any = av.filter.Graph()
@@ -48,12 +48,12 @@ def filtered(x: Wave, chain: list[tuple[str, str]], samples: int) -> Wave:
 
 
 def fit(x: NDArray[Any], samples: int) -> Wave:
-    """Cut to so many samples, or filled with silence."""
+    """Cut to that many samples, or filled with silence."""
     return np.asarray(np.pad(x[:samples], (0, max(0, samples - len(x)))), np.float32)
 
 
 def tempo(times: float, x: Wave, _: Any = None) -> Wave:
-    """Spoken so many times as fast, at the same pitch: `len(x) / times` samples."""
+    """Spoken that many times as fast, at the same pitch: `len(x) / times` samples."""
     return filtered(x, [("atempo", f"{times}")], round(len(x) / times))
 
 

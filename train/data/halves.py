@@ -2,7 +2,7 @@
 """Two halves of a split, so that thresholds are set on one and reported on the other.
 
 No voice and no package is in both. Which half a group of recordings falls into depends on names
-and lengths alone, so that every machine divides alike.
+and lengths alone, so that every machine divides them in the same way.
 """
 
 from __future__ import annotations

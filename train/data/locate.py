@@ -121,7 +121,7 @@ def _split(marks: NDArray[np.intp], gap: int) -> list[NDArray[np.intp]]:
 def tts_timings(path: Path, core: str) -> dict[str, tuple[float, float, bool]]:
     """Start, end (s) and whether it is the clip's last, of the first word with `core`, by file.
 
-    `core` of several parts, with spaces between them: of so many words in a row. What `make data`
+    `core` of several parts, with spaces between them: of that many words in a row. What `make data`
     marked as the phrase needs no `core`.
     """
     if not path.is_file():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """evaluate.json: what one evaluation found; `wakestate evaluate` writes it, all else reads it.
 
-Whoever changes what a field means, or which there are, raises SCHEMA_VERSION; older files are then
+A change of what a field means, or of which there are, raises SCHEMA_VERSION; older files are then
 refused, not guessed at.
 """
 

@@ -255,7 +255,7 @@ class WakeForge(Peer):
         x = np.concatenate([silence, pcm])
         windows = np.lib.stride_tricks.sliding_window_view(x, self.window)[:: self.step_samples]
         logits = np.zeros(len(windows))
-        silent = ~windows.any(axis=1)  # all alike
+        silent = ~windows.any(axis=1)  # all equal
         logits[silent] = self._logits(np.zeros((1, self.window), np.int16))
         others = np.flatnonzero(~silent)
         for first in range(0, len(others), self.strip):

@@ -61,7 +61,7 @@ class Paired:
     difference: float
     low: float  # 95 % interval, speakers drawn with replacement
     high: float
-    p: float  # of so large a difference, if they were alike
+    p: float  # of a difference this large, if they were equal
     only: tuple[int, int]  # trials that the first alone misses, that the other alone misses
 
 

@@ -85,7 +85,7 @@ def half_hours(found: Sequence[Block]) -> tuple[float, float]:
 
 
 def thinned(found: list[Block], hours: float) -> list[Block]:
-    """Blocks of each half at even distances, about so many hours in all; all if there are fewer."""
+    """Blocks of each half at even distances, about that many hours; all if there are fewer."""
     whole = sum(block.hours for block in found)
     if whole <= hours:
         return found

@@ -21,7 +21,7 @@ from wakestate.train.evaluation.trials import SETS, Condition, Sound
 from wakestate.words import Word
 
 #: Where fewer false accepts than this are to be expected in all hours, single sounds would set a
-#: threshold; then it is extrapolated from the one with so many, by what other words have.
+#: threshold; then it is extrapolated from the one with that many, by what other words have.
 FEW, REFERENCE = 1.0, 8
 #: Logits in which false accepts fall to 1/e, from 5 to 0.5 an hour: the median of the states of
 #: "alexa" on 27 h; and where a threshold is put unless the sound itself needs a higher one

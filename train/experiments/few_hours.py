@@ -36,7 +36,7 @@ def accepts(row: Row) -> NDArray[np.int64]:
 
 
 def drawn(rng: np.random.Generator, row: Row, hours: float) -> Accepts:
-    """What so many hours of the row's stream may have given."""
+    """What that many hours of the row's stream may have given."""
     found = accepts(row)
     within = found[rng.random(len(found)) < hours / row.hours]
     thresholds = np.arange(found[-1] - 1, found[0] + 200)

@@ -20,7 +20,7 @@ STEP = 1 / 32  # one int8 step, as the network sees it
 FLOOR, CEILING = -128 * STEP, 127 * STEP
 WARPS = np.linspace(0.86, 1.16, 31)
 WARPED, COLORED = 0.6, 0.6  # shares of the clips
-MASKED_BANDS, MASKED_HOPS = (0.5, 10), (0.3, 8)  # share of the clips; fewer than so many
+MASKED_BANDS, MASKED_HOPS = (0.5, 10), (0.3, 8)  # share of the clips; fewer than that many
 
 
 class Changes(NamedTuple):
@@ -41,7 +41,7 @@ def augment(
 
 
 def draw(rng: np.random.Generator, clips: int, hops: int, frontend: FrontEnd) -> Changes:
-    """Changes for that many clips of so many hops."""
+    """Changes for that many clips of that many hops."""
     warps = np.where(rng.random(clips) < WARPED, rng.integers(len(WARPS), size=clips), len(WARPS))
     return Changes(
         warps.astype(np.int32),

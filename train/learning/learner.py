@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network at work on pools of scenes: what it computes for them, and learning from them.
+"""A network on pools of scenes: what it computes for them, and learning from them.
 
 With TensorFlow Keras does both, batch by batch. With JAX the scenes are on the accelerator and one
 compiled loop makes the batches and learns from them: the same batches, made of the same draws.

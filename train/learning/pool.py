@@ -52,7 +52,7 @@ class Pool:
 
 
 def clip_hops(word: Word, steps: int = STEPS) -> int:
-    """Hops of a clip that gives so many outputs."""
+    """Hops of a clip that gives that many outputs."""
     return word.model.receptive_hops + (steps - 1) * word.model.stride
 
 

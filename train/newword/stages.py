@@ -2,7 +2,7 @@
 """The stages of a new word, each a command of its own, under one display with the time left.
 
 Each stage resumes by itself. What is done is noted in the run's folder, so that the same call after
-a kill begins with the stage that was at work.
+a kill begins with the stage that was running.
 """
 
 from __future__ import annotations
@@ -119,13 +119,13 @@ def minutes(seconds: float) -> str:
 
 @contextmanager
 def alone(run: Path) -> Iterator[None]:
-    """UserError where another process is at work in the folder."""
+    """UserError where another process uses the folder."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{run}: another `wakestate word new` is at work in it") from None
+            raise UserError(f"{run}: another `wakestate word new` is running in it") from None
         yield
 
 

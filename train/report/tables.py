@@ -171,7 +171,7 @@ def _paired(rows: list[Row], others: list[str], voices: list[str]) -> Table:
     note = (
         f"All rows together, at thresholds from the other half: {OURS}'s misses against the "
         "other's on the same trials. Difference in points with its 95 % interval over voices; p of "
-        "so large a difference if both were alike (the sign of each voice's difference drawn)."
+        "a difference this large if both were equal (the sign of each voice's difference drawn)."
     )
     head = ("against", "at", f"{OURS}, %", "other, %", "difference", "p", "missed by one alone")
     return Table("Paired test", note, head, tuple(body))

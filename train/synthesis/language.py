@@ -104,7 +104,7 @@ def check_letters(where: str, text: str, language: str) -> None:
     # A foreign word may be read as such; one of another script has no rules here.
     if _script(language) != "Latn" and (match := SWITCH.search(_read(text, language))):
         raise PhraseError(
-            f"{where}: '{text}': espeak-ng has no rules of '{language}' for it, it would go on as "
+            f"{where}: '{text}': espeak-ng has no rules of '{language}' for it; it reads it as "
             f"'{match[0][1:-1]}'; give spellings that it reads in [data] say, or record people"
         )
 

@@ -20,7 +20,7 @@ from wakestate.words import Word
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 DEV_SHARE = 0.15  # of the lines; by voices of their own
-EVERY = 6  # one voice in so many is for dev
+EVERY = 6  # one voice in that many is for dev
 ALONE = 0.4  # of the lines: the phrase with nothing before or after
 ACCENTED = 0.5  # of those, as somebody reads it whose first language is another
 SPEED, PITCH = (0.8, 1.25), (0.9, 1.12)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a device's serial link, or the emulator's output, to whoever takes utterances.
+"""From a device's serial link, or the emulator's output, to what takes utterances.
 
 `Gateway` takes bytes and calls a `Sink`; `Folder` is one, which keeps each utterance as a WAV file
 and a JSON file; verify/gateway/posting.py has one that posts them while they come in.

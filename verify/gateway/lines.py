@@ -25,7 +25,7 @@ class Lines:
     def __init__(self, to: TextIO) -> None:
         self.wake: Callable[[], None] = lambda: None
         self.when_gone: Callable[[], None] = lambda: None
-        self.gone = False  # whoever read it
+        self.gone = False  # its reader
         self._to = to
         self._lock = threading.Lock()
         self._waiting: deque[str] = deque()
@@ -56,7 +56,7 @@ class Lines:
         return 0 if self.empty else select.POLLOUT
 
     def full(self) -> bool:
-        """So many wait that what can wait should: a file."""
+        """The queue is so full that what can wait should: a file."""
         return len(self._waiting) >= LINES_MAX // 2
 
     def ready(self, events: int) -> None:

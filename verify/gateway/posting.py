@@ -82,7 +82,7 @@ class Verdict:
 
 
 class Service:
-    """Where utterances are posted to: `url` as http://host:8080, and a key where it wants one."""
+    """Where utterances are posted to: `url` as http://host:8080, and a key where it needs one."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -126,7 +126,7 @@ class Service:
 
 class Poster:
     """A Sink. Some threads post, so a slow service does not hold up the devices: WORKERS at a
-    time, WAITING more in a queue, from which the device with fewest at work comes first.
+    time, WAITING more in a queue, from which the device with the fewest in progress comes first.
 
     `on_verdict` is called with each verdict, by one of these threads; `wake` when something has
     changed.
@@ -152,7 +152,7 @@ class Poster:
             return bool(self._waiting or self._working)
 
     def full(self) -> bool:
-        """So many wait that what can wait should: a file."""
+        """The queue is so full that what can wait should: a file."""
         return len(self._waiting) >= WAITING // 2
 
     def begin(self, utterance: Utterance) -> None:

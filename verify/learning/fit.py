@@ -116,7 +116,7 @@ class VerifierFitter(Fitter):
     def logits(
         self, examples: Examples, pick: NDArray[np.intp], off: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """Of some examples whose starts are off by so many columns, float32[n]."""
+        """Of some examples whose starts are off by that many columns, float32[n]."""
         parts = np.array_split(np.arange(len(pick)), -(-len(pick) // AT_ONCE))
         return np.concatenate(
             [self.predict(seen(examples, pick[rows], off[rows])[0]) for rows in parts]

@@ -42,7 +42,7 @@ def moved(rng: np.random.Generator, train_config: TrainConfig, count: int) -> ND
 def draw(
     examples: Examples, hard: NDArray[np.intp] | None = None
 ) -> Callable[[np.random.Generator, int], NDArray[np.intp]]:
-    """Draws so many examples: half of them words, a quarter `hard` ones (none given: what the
+    """Draws that many examples: half of them words, a quarter `hard` ones (none given: what the
     detector took for words), a quarter any without the word."""
     words, others = np.flatnonzero(examples.is_word), np.flatnonzero(~examples.is_word)
     taken = np.flatnonzero(~examples.is_word & (examples.woke > NEAREST)) if hard is None else hard

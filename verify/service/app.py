@@ -50,7 +50,7 @@ from wakestate.verify.service.batching import Batcher, Verifier
 from wakestate.verify.service.page import POLICY, page
 
 _RETRY_S = 1
-_GONE = 499  # in the metrics: whoever asked has gone
+_GONE = 499  # in the metrics: the client disconnected
 END_S = 10.0  # for uploads in progress when the service has to end
 _CRUMB, _PAUSE_S = 160, 0.005  # bytes; chunks so small are gathered for so long
 _SHOWN = 80  # characters of what was given
@@ -66,7 +66,7 @@ class Metrics:
         r, name = self.registry, "wakestate_verify_"
         self.requests = Counter(
             f"{name}requests",
-            "Requests by HTTP status; 499: whoever asked has gone",
+            "Requests by HTTP status; 499: the client disconnected",
             ["status"],
             registry=r,
         )
@@ -137,7 +137,7 @@ class Service:
                 deadline.reschedule(end)
 
     async def allowed(self, request: Request) -> None:
-        """Refuse whoever has no key."""
+        """Refuse a client without a key."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         # All are compared, and none faster than another.
         matches = [hmac.compare_digest(_digest(given), key) for key in self._keys]

@@ -51,7 +51,7 @@ class VerifierResult:
 
 
 class Batcher:
-    """While the network is at work, requests gather; then all go through it together, at most
+    """While the network runs, requests wait; then all go through it together, at most
     `max_batch` at a time. So one that comes alone does not wait.
 
     How many may gather is for the caller to bound. `on_batch` gets the size of each batch.
@@ -109,7 +109,7 @@ class Batcher:
                         answer.set_exception(error)
                 continue
             for (*_, answer), result in zip(batch, results, strict=True):
-                if not answer.done():  # whoever asked may have gone
+                if not answer.done():  # its client may have disconnected
                     answer.set_result(result)
 
     def _results(self, stacked: Floats, states: States) -> list[VerifierResult]:

@@ -144,7 +144,7 @@ def report(outcomes: list[Outcome]) -> str:
             p50, p90, p99 = percentiles[49], percentiles[89], percentiles[98]
             lines.append(
                 f"{title:25} p50 {p50:6.1f}   p90 {p90:6.1f}   p99 {p99:6.1f}   "
-                f"most {max(values):6.1f}"
+                f"max {max(values):6.1f}"
             )
     problems = sorted({o.problem for o in outcomes if o.problem})
     return "\n".join([*lines, *(f"no answer: {problem}" for problem in problems[:5])])

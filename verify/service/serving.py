@@ -133,7 +133,7 @@ def serve(
             timeout_graceful_shutdown=_END_S,
         )
         # Small products: more threads wait for each other longer than they save, ten times as long
-        # where another program wants the cores. One core is the network's, another the sockets'.
+        # where another program needs the cores. One core is the network's, another the sockets'.
         threadpool_limits(1, "blas")
         signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again when all is answered
         print(f"serving '{settings.word.name}' on {address_of(listener)}", flush=True)

@@ -107,7 +107,7 @@ def check_weights(shape: Shape, weights: dict[str, Floats]) -> None:
     left = dict(weights)
 
     def take(name: str, *wanted: int) -> tuple[int, ...]:
-        """Of that shape; 0 stands for any size within reason."""
+        """Of that shape; 0: any reasonable size."""
         array = left.pop(name, None)
         if array is None:
             raise FileError(f"{name}: is missing")

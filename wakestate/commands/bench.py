@@ -62,7 +62,10 @@ def _subject(word: WordFile, model: Path | None) -> Subject:
     help="May be repeated.  [default: all that QEMU counts]",
 )
 @click.option(
-    "--peers", type=options.FOLDER, metavar="FOLDER", help="Of .tflite files to compile and count."
+    "--peers",
+    type=options.FOLDER,
+    metavar="FOLDER",
+    help="Folder of .tflite files to compile and count.",
 )
 @_out
 @options.table
@@ -100,7 +103,7 @@ def run(
 @_baseline
 @options.table
 def diff(out: Path, baseline: Path) -> Printed:
-    """Fail where what was counted is worse than the baseline."""
+    """Fail if a count is worse than the baseline."""
     from wakestate.bench.rows import compare, read_report
 
     counted = read_report(out / _COUNTS, made_by=_COUNTED.strip("`"))
@@ -128,7 +131,7 @@ def diff(out: Path, baseline: Path) -> Printed:
     default="docs/performance.md",
     show_default=True,
     metavar="FILE",
-    help="Its tables are written again.",
+    help="Page whose tables are written again.",
 )
 def accept(out: Path, baseline: Path, page: Path) -> None:
     """Make what was counted the baseline, and write the tables of a page."""
@@ -150,10 +153,12 @@ def accept(out: Path, baseline: Path, page: Path) -> None:
     "--program",
     type=options.FILE,
     metavar="FILE",
-    help="An emulator that is built.  [default: built here]",
+    help="A built emulator.  [default: built here]",
 )
 @options.data
-@click.option("--hours", type=float, default=0.1, show_default=True, help="And ten times as many.")
+@click.option(
+    "--hours", type=float, default=0.1, show_default=True, help="Of audio; and ten times as many."
+)
 @options.table
 def host(word: WordFile, program: Path | None, data: Path | None, hours: float) -> Printed:
     """x real time and memory of the host emulator, on a data folder or the samples."""
@@ -170,7 +175,7 @@ def host(word: WordFile, program: Path | None, data: Path | None, hours: float) 
 @bench.command(epilog="Example: wakestate bench model kws.tflite --board mps2-an386")
 @click.argument("tflite", type=options.FILE)
 @options.board
-@click.option("--stream", is_flag=True, help="Column by column.")
+@click.option("--stream", is_flag=True, help="Run it column by column.")
 @options.table
 def model(tflite: Path, board: str, stream: bool) -> Printed:
     """Compile one .tflite and count it."""
@@ -191,7 +196,7 @@ def count_model(tflite: Path, board: str, stream: bool) -> Printed:
 @options.board
 @options.table
 def size(word: WordFile, model: Path | None, board: str) -> Printed:
-    """Flash, RAM and stack of the least image, by object."""
+    """Flash, RAM and stack of the smallest image, by object."""
     from wakestate.bench import table
     from wakestate.bench.measure import build_image
     from wakestate.boards.schema import load_board
@@ -206,7 +211,11 @@ def size(word: WordFile, model: Path | None, board: str) -> Printed:
 )
 @options.board
 @click.option(
-    "--elf", type=options.FILE, required=True, metavar="FILE", help="With ELF.map and .su files."
+    "--elf",
+    type=options.FILE,
+    required=True,
+    metavar="FILE",
+    help="The image, with ELF.map and .su files next to it.",
 )
 @click.argument("entries", nargs=-1, required=True, metavar="FUNCTION...")
 @options.table

@@ -47,7 +47,7 @@ def check() -> None:
 @click.argument("name")
 @click.option("--like", required=True, metavar="BOARD", help="The board to copy.")
 def new(name: str, like: str) -> None:
-    """A folder boards/NAME like another's, that builds."""
+    """Make boards/NAME from another board; it builds."""
     from wakestate import ROOT
     from wakestate.boards.new import new_board
 
@@ -81,7 +81,7 @@ def docs(out: Path | None) -> None:
     epilog="Example: wakestate board udev | sudo tee /etc/udev/rules.d/60-wakestate.rules"
 )
 def udev() -> None:
-    """Rules that let every user have the boards' USB devices."""
+    """Rules that let every user open the boards' USB devices."""
     from wakestate.boards import flash
 
     print(flash.udev_rules(), end="")
@@ -92,7 +92,7 @@ def udev() -> None:
 @click.argument("elf", type=options.FILE)
 @options.table
 def budget(board: str, elf: Path) -> Printed:
-    """What an image takes, against the board's budget."""
+    """Flash and RAM of an image, against the board's budget."""
     from wakestate.boards.budget import within
     from wakestate.boards.schema import load_board
 
@@ -106,11 +106,11 @@ def budget(board: str, elf: Path) -> Printed:
     type=click.Choice(["flash", "monitor", "debug"]),
     default="flash",
     show_default=True,
-    help="What is to be done with it.",
+    help="The command that needs it.",
 )
 @click.option("--port", metavar="PORT", help="Serial port, as /dev/ttyACM0.")
 def connected(board: str, to: str, port: str | None) -> None:
-    """Fail, with a line, where a board is not plugged in."""
+    """Fail with one line if a board is not plugged in."""
     from wakestate.boards import flash
     from wakestate.boards.schema import load_board
 

@@ -56,7 +56,7 @@ def data() -> None:
     default="espeak,flite,kokoro,piper",
     show_default=True,
     metavar="NAME,...",
-    help="Engines to speak with, where they are here.",
+    help="Speech engines to use, where installed.",
 )
 @_downloads
 @click.option(
@@ -80,7 +80,7 @@ def synthesize(
     downloads: Path,
     recorded: str,
 ) -> Printed:
-    """A data folder to train a word on: nothing is needed for it.
+    """Make a data folder to train a word on, from nothing.
 
     The phrase, confusable ones and sentences spoken by every engine that is here, and recorded
     speech, music, alarms and noises that Debian packages carry (downloaded, not installed). No
@@ -106,7 +106,7 @@ def synthesize(
     default="data/benchmark",
     show_default=True,
     metavar="FOLDER",
-    help="To fill.",
+    help="Folder to fill.",
 )
 @_downloads
 @options.table
@@ -174,7 +174,7 @@ def sample(word: WordFile, out: Path | None) -> None:
 @data.command(hidden=True, epilog="Example: wakestate data plain x.wav")
 @click.argument("audio")
 def plain(audio: str) -> int:
-    """Fail where a recording is there and must be decoded for the emulator."""
+    """Fail if a recording must be decoded for the emulator."""
     from wakestate.boards import sound
 
     return 0 if sound.is_plain(audio) or not Path(audio).is_file() else 1

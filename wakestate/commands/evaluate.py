@@ -38,8 +38,8 @@ echo = click.option(
     default=ECHO,
     show_default=True,
     metavar="VOLUME=DB,...",
-    help="Signal-to-echo ratios of each volume, a volume as often as wanted; of "
-    "a volume not named: 0.",
+    help="Signal-to-echo ratios, dB, of each volume (a volume may be repeated); of a "
+    "volume not named: 0.",
 )
 short = click.option(
     "--short",
@@ -60,15 +60,15 @@ _MEASURING: tuple[Callable[..., Any], ...] = (
     echo,
     short,
     click.option(
-        "--confusables", "--near-misses", is_flag=True, help="In a short evaluation, too."
+        "--confusables", "--near-misses", is_flag=True, help="Also in a short evaluation."
     ),
-    click.option("--no-peers", is_flag=True, help="The device alone."),
+    click.option("--no-peers", is_flag=True, help="Without other engines."),
     click.option(
         "--float",
         "keras",
         type=options.FILE,
         metavar="KERAS",
-        help="The float model, measured as well.  [default: MODEL/WORD.keras, if there]",
+        help="Float model to measure as well.  [default: MODEL/WORD.keras, if there]",
     ),
     click.option("--no-float", is_flag=True, help="Without the float model."),
 )
@@ -236,7 +236,7 @@ def report(
 ) -> None:
     """One HTML page of what evaluate found.
 
-    Evaluates first where it must. Writes OUT/report/report.html (all in one file) and its figures
+    Evaluates first if needed. Writes OUT/report/report.html (all in one file) and its figures
     as PNG.
     """
     from wakestate.convert.manifest import check_manifest

@@ -23,14 +23,14 @@ from wakestate.tables import Printed
     "--run",
     type=options.FOLDER,
     metavar="FOLDER",
-    help="Of what was trained.  [default: runs/WORD]",
+    help="Folder of the training run.  [default: runs/WORD]",
 )
 @options.table
 @options.needs("train")
 def endpoints(
     word: WordFile, data: Path | None, also: tuple[Path, ...], split: str, run: Path | None
 ) -> Printed:
-    """Two ways to find where the word starts and ends.
+    """Compare two ways to find where the word starts and ends.
 
     Continues training RUN/model.keras by regression of start and end, and with aligned detectors,
     on the same pool; prints what both report on a split.
@@ -56,7 +56,7 @@ def endpoints(
 @options.split
 @options.out("runs/experiment/WORD")
 @click.option(
-    "--variants", default="none join norm both", show_default=True, help="Of --conditioning."
+    "--variants", default="none join norm both", show_default=True, help="Values of --conditioning."
 )
 @click.option("--seeds", default="1 2 3", show_default=True)
 @click.option("--rounds", type=options.POSITIVE, default=40, show_default=True)
@@ -76,7 +76,7 @@ def experiment(
 ) -> Printed:
     """Does knowing the device's state help? Variants and seeds on the same scenes.
 
-    What is there already is not done again.
+    Results that are there are not computed again.
     """
     from wakestate.train.experiments.variants import table
 

@@ -60,13 +60,12 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     multiple=True,
     required=True,
     metavar="PORT|FILE|-",
-    help="A device; give it again for each of several. Or what the emulator's --uplink "
-    "wrote; - is stdin.",
+    help="A device (repeat it for several), or what the emulator's --uplink wrote; - is stdin.",
 )
 @click.option(
     "--post",
     metavar="URL",
-    help="Of the service: http://HOST:PORT, or https where a proxy is in front of it.",
+    help="URL of the service: http://HOST:PORT, or https where a proxy is in front of it.",
 )
 @click.option(
     "--out",
@@ -82,10 +81,14 @@ def sensitivity(word: WordFile, model: Path | None, verifier: Path | None) -> Se
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="For --out: after the word's end, then the device is stopped.",
+    help="For --out: how long to record after the word's end.",
 )
 @click.option(
-    "--baud", type=options.POSITIVE, default=1_000_000, show_default=True, help="Of a port."
+    "--baud",
+    type=options.POSITIVE,
+    default=1_000_000,
+    show_default=True,
+    help="Baud rate of a port.",
 )
 @click.option(
     "--two-stage",
@@ -112,7 +115,7 @@ def run(
 
     Switches the uplink of a device on. With --post each wake's sound goes to the service while it
     comes in; the device is stopped when that is enough, and each verdict is a line of JSON on
-    stdout. A service that is busy or away is asked again for 15 s.
+    stdout. A service that is busy or away is retried for 15 s.
     """
     from wakestate.verify.gateway.taking import Taken, take
 
@@ -152,7 +155,7 @@ def run(
 )
 @options.table
 def fuzz(frames: int, seed: int, codec: str) -> Printed:
-    """Frames over a bad line: none wrong accepted, none whole refused.
+    """Test frames over a bad line: no wrong one is accepted, no good one refused.
 
     Writes frames, damages the stream and reads it again. Ends with 1 when a frame was accepted that
     is not as it was sent, or one that came whole was not.
@@ -182,12 +185,12 @@ def fuzz(frames: int, seed: int, codec: str) -> Printed:
 @options.model
 @options.verifier
 @options.state
-@click.option("--host", default="127.0.0.1", show_default=True, help="To listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=10400, show_default=True)
 @click.option(
     "--post",
     metavar="URL",
-    help="Of the verifier's service: only what it accepts is a detection.",
+    help="URL of the verifier's service: only what it accepts is a detection.",
 )
 @_key_file
 @click.option(

@@ -121,7 +121,7 @@ def generate_words(words: Sequence[WordFile], out: Path) -> None:
     "compile", epilog="Example: wakestate model compile kws.tflite --kernels dsp --out c"
 )
 @click.argument("tflite", type=options.FILE)
-@click.option("--name", help="Of the C files and functions.  [default: the file's name]")
+@click.option("--name", help="Name of the C files and functions.  [default: the file's name]")
 @_stream
 @options.kernels
 @_copies
@@ -224,7 +224,7 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> Prin
 
 @model.command(epilog="Example: wakestate model variants runs/experiment/alexa --rate 0.5")
 @click.argument("folder", type=options.FOLDER)
-@click.option("--baseline", default="none", show_default=True, help="Variant.")
+@click.option("--baseline", default="none", show_default=True, help="Variant to compare with.")
 @click.option(
     "--rate",
     type=float,

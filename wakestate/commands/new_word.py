@@ -72,10 +72,10 @@ def _recipe_options(function: Any) -> Any:
 @click.option("--downloads", type=options.FOLDER, default="downloads", hidden=True)
 @options.seed
 @_recipe_options
-@click.option("--plan", "only_plan", is_flag=True, help="Print what it would take, and end.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print the plan, and exit.")
 @options.needs("synth")
 def new(phrase: str, **given: Any) -> None:
-    """From a phrase alone to a model, and what to expect of it.
+    """Make a model from a phrase alone, and say what to expect of it.
 
     Writes words/WORD.toml, synthesizes speech, trains, converts, measures on voices that training
     never reads and sets the thresholds. The same command resumes after a kill.
@@ -146,16 +146,16 @@ def _show(task: Any) -> None:
 @click.option(
     "--data", type=options.FOLDER, required=True, metavar="FOLDER", help="Data folder to fill."
 )
-@click.option("--dev", is_flag=True, help="To measure on, not to learn from.")
+@click.option("--dev", is_flag=True, help="For measuring, not for training.")
 @click.option(
     "--others",
     type=options.FOLDER,
     metavar="FOLDER",
-    help="Data folder whose sound without the word is linked in beside.",
+    help="Data folder whose sound without the word is linked in as well.",
 )
 @options.needs("synth")
 def recordings(folder: Path, word: WordFile, data: Path, dev: bool, others: Path | None) -> None:
-    """Recordings of the word, as they come, as a data folder.
+    """Make a data folder of recordings of the word, in any format.
 
     WAV, MP3, FLAC and what else FFmpeg reads, at any rate. A folder inside FOLDER for each person,
     if there are several.

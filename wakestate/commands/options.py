@@ -205,13 +205,13 @@ model = click.option(
     metavar="FOLDER",
     is_eager=True,  # before --word
     callback=_model_folder,
-    help="Of the trained model; or a bundle, with its word.  [default: models/WORD]",
+    help="Trained model, or a bundle, with its word.  [default: models/WORD]",
 )
 verifier = click.option(
     "--verifier",
     type=FOLDER,
     metavar="FOLDER",
-    help="Of the verifier.  [default: verifier in that of --model]",
+    help="Trained verifier.  [default: verifier/ in that of --model]",
 )
 data = click.option(
     "--data",
@@ -232,12 +232,14 @@ split = click.option(
     show_default=True,
     help="Split of the manifest; held-out: train's held-out voices.",
 )
-seed = click.option("--seed", type=NATURAL, default=1, show_default=True, help="Of what is drawn.")
+seed = click.option(
+    "--seed", type=NATURAL, default=1, show_default=True, help="Of all random choices."
+)
 library = click.option(
     "--library",
     type=FILE,
     metavar="FILE",
-    help="A libwakestate.so that is built.  [default: built here]",
+    help="A built libwakestate.so.  [default: built here]",
 )
 state = click.option(
     "--state", metavar="KEY=VALUE,...", help="State of the device, as player=music,volume=high."
@@ -316,8 +318,8 @@ def recipe_file(command: str, default: str | None = None) -> Decorator:
         metavar="NAME|FILE",
         default=default,
         show_default=default is not None,
-        help="Values of the options, from train/recipes/NAME.toml or a .toml file; options given "
-        "go before them.",
+        help="Values of the options, from train/recipes/NAME.toml or a .toml file; options on "
+        "the command line override them.",
     )
 
 

@@ -23,14 +23,14 @@ _program = click.option(
     "--program",
     type=options.FILE,
     metavar="FILE",
-    help="An emulator that is built.  [default: built here]",
+    help="A built emulator.  [default: built here]",
 )
-_scores = click.option("--scores", is_flag=True, help="Print the score of each step, too.")
+_scores = click.option("--scores", is_flag=True, help="Print the score of each step as well.")
 _elf = click.option(
     "--elf",
     type=options.FILE,
     metavar="FILE",
-    help="An image that is built.  [default: built here]",
+    help="A built image.  [default: built here]",
 )
 _port = click.option("--port", metavar="PORT", help="Serial port, as /dev/ttyACM0.")
 _audio = click.argument("audio", required=False)
@@ -154,7 +154,7 @@ def _need_qemu(board: str) -> None:
 def emulate(words: Sequence[WordFile], model: Path | None, **given: Any) -> int:
     """Process AUDIO, or the sample, in the host emulator.
 
-    What is no 16 kHz mono WAV is decoded.
+    Anything but a 16 kHz mono WAV is decoded first.
     """
     return _emulate(Programs("host", words, model), **given)
 
@@ -206,24 +206,26 @@ def _sample(programs: Programs) -> str:
 @click.option(
     "--device", metavar="NAME|NUMBER", help="The microphone.  [default: that of the system]"
 )
-@click.option("--devices", is_flag=True, help="List the microphones, and end.")
+@click.option("--devices", is_flag=True, help="List the microphones, and exit.")
 @click.option(
     "--sensitivity",
     "sensitivities",
     metavar="N",
     multiple=True,
-    help='Off the thresholds, "N [WORD] [STATE]"; above 0 it wakes more readily.',
+    help='Offset, "N [WORD] [STATE]"; above 0 it wakes more easily.',
 )
 @click.option(
     "--near",
     type=options.POSITIVE,
     metavar="N",
-    help="Show what comes within N of the threshold, too.",
+    help="Show near misses as well: scores within N of the threshold.",
 )
 @click.option(
-    "--out", type=options.FOLDER, metavar="FOLDER", help="Keep clips there, for training."
+    "--out", type=options.FOLDER, metavar="FOLDER", help="Save clips there, for training."
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after so many.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after that many."
+)
 def listen(words: Sequence[WordFile], model: Path | None, devices: bool, **given: Any) -> None:
     """Detect words in the sound of this computer's microphone, live.
 

@@ -62,7 +62,7 @@ def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> l
     type=gateway.SECONDS,
     default=15.0,
     show_default=True,
-    help="Of sound in an upload.",
+    help="Longest sound in an upload.",
 )
 @click.option(
     "--patience",
@@ -70,7 +70,7 @@ def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> l
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="An upload may fall so far behind real time.",
+    help="How far an upload may fall behind real time.",
 )
 @click.option(
     "--batch",
@@ -79,13 +79,13 @@ def _own_service(word: WordFile, model: Path | None, verifier: Path | None) -> l
     show_default=True,
     help="Utterances that go through the network together, at most.",
 )
-@click.option("--access-log", is_flag=True, help="A line for each request.")
+@click.option("--access-log", is_flag=True, help="Log a line for each request.")
 @options.needs("serve")
 def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: Any) -> None:
     """Serve POST /v1/verify for one word.
 
     The sound of a wake in, accept or reject out; /docs is its page, docs/verifier.md describes it.
-    On SIGTERM it takes no more, answers all that it took, and ends.
+    On SIGTERM it takes no more requests, answers those it has, and exits.
     """
     from wakestate.verify.protocol.api import Settings
     from wakestate.verify.service import serving
@@ -110,7 +110,7 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
 @options.model
 @options.verifier
 @options.seed
-@click.option("--url", help="A service that runs: http://HOST:PORT.  [default: started here]")
+@click.option("--url", help="A running service: http://HOST:PORT.  [default: started here]")
 @click.option("--key-file", type=options.FILE, metavar="FILE", help="Its first line is the key.")
 @click.option("--streams", type=options.POSITIVE, default=50, show_default=True)
 @click.option(
@@ -121,9 +121,9 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
     type=options.POSITIVE,
     default=50,
     show_default=True,
-    help="Of sound in each chunk.",
+    help="Sound in each chunk.",
 )
-@click.option("--together", is_flag=True, help="All end at the same time.")
+@click.option("--together", is_flag=True, help="All streams end at the same time.")
 @click.option("--audio", type=options.FILE, metavar="FILE", help="WAV.  [default: the sample]")
 @options.table
 @options.needs("serve")

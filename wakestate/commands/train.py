@@ -16,7 +16,7 @@ from wakestate.commands.word import warn_of_copies
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
 batches = click.option(
-    "--batches", type=options.POSITIVE, default=500, show_default=True, help="In a round."
+    "--batches", type=options.POSITIVE, default=500, show_default=True, help="Batches in a round."
 )
 amount = click.option(
     "--amount",
@@ -24,7 +24,7 @@ amount = click.option(
     default=1.0,
     show_default=True,
     metavar="SHARE",
-    help="Of the usual 170,000 scenes.",
+    help="Share of the usual 170,000 scenes.",
 )
 
 
@@ -37,7 +37,7 @@ amount = click.option(
     "--out",
     type=options.FOLDER,
     metavar="FOLDER",
-    help="Of the run: pools of scenes, a "
+    help="Folder of the run: pools of scenes, a "
     "checkpoint each round, model/ and evaluate.json.  [default: runs/WORD]",
 )
 @options.seed
@@ -46,7 +46,7 @@ amount = click.option(
     type=options.NATURAL,
     default=40,
     show_default=True,
-    help="Of mining and training; 0: the --start as it is.",
+    help="Rounds of mining and training; 0: --start as it is.",
 )
 @batches
 @amount
@@ -56,7 +56,7 @@ amount = click.option(
     default=0,
     show_default=True,
     metavar="ROUNDS",
-    help="Of the rounds, the last that compute as int8 will.",
+    help="How many of the last rounds compute as int8 will.",
 )
 @click.option(
     "--confusables",
@@ -74,20 +74,20 @@ amount = click.option(
     type=options.FILE,
     multiple=True,
     metavar="KERAS",
-    help="model.keras of another run to learn from as well; of several the mean.",
+    help="model.keras of another run to learn from as well; of several, their mean.",
 )
 @click.option(
     "--start",
     type=options.FILE,
     multiple=True,
     metavar="KERAS",
-    help="Begin with the weights of this network, not with random ones; of several that "
-    "were trained further from the same one the mean.",
+    help="Start from the weights of this network instead of random ones; given several times, "
+    "from their mean: for networks that were trained further from the same one.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Learning rate at its highest.  [default: 0.002]",
+    help="Highest learning rate.  [default: 0.002]",
 )
 @click.option(
     "--pool",
@@ -98,7 +98,7 @@ amount = click.option(
 @click.option(
     "--conditioning",
     type=click.Choice(["both", "norm", "join", "none"]),
-    help="Where the metadata goes in, instead of the word file's model.conditioning; "
+    help="Where the metadata enters, instead of the word file's model.conditioning; "
     "none: the device's state is unknown.",
 )
 @click.option(
@@ -112,7 +112,7 @@ amount = click.option(
 @draws
 @echo
 @short
-@click.option("--only-train", is_flag=True, help="End with model.keras and calibration.npy.")
+@click.option("--only-train", is_flag=True, help="Stop after model.keras and calibration.npy.")
 @options.needs("train")
 def train(
     word: WordFile,

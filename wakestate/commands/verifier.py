@@ -29,7 +29,7 @@ _amount = click.option(
     type=click.FloatRange(0, 100, min_open=True),
     default=1.0,
     show_default=True,
-    help="Of 84,000 scenes, 12,000 of them held out.",
+    help="Share of 84,000 scenes, 12,000 of them held out.",
 )
 _rate = click.option(
     "--rate",
@@ -37,7 +37,7 @@ _rate = click.option(
     default=20.0,
     show_default=True,
     metavar="FA/H",
-    help="Of the detector, in each condition.",
+    help="False accepts an hour of the detector, in each condition.",
 )
 _epochs = click.option("--epochs", type=options.POSITIVE, default=30, show_default=True)
 
@@ -52,7 +52,7 @@ def _wakes(default: str) -> Any:
         "--wakes",
         type=options.FOLDER,
         metavar="FOLDER",
-        help=f"What the device woke on, made once for all runs.  [default: {default}]",
+        help=f"Wakes of the device, computed once for all runs.  [default: {default}]",
     )
 
 
@@ -84,7 +84,7 @@ def _wakes(default: str) -> Any:
 )
 @_epochs
 @click.option(
-    "--batches", type=options.POSITIVE, default=400, show_default=True, help="Of an epoch."
+    "--batches", type=options.POSITIVE, default=400, show_default=True, help="Batches in an epoch."
 )
 @options.needs("train")
 def train(
@@ -315,7 +315,7 @@ def experiment(
 ) -> Printed:
     """CRA, CNNs and a DNN-HMM at equal misses: kinds x windows x seeds.
 
-    What is there already is not done again.
+    Results that are there are not computed again.
     """
     place = out or Path("runs/verify") / f"{word.name}-experiment"
     options.keep_recipe(place, "verifier experiment")

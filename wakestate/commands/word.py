@@ -50,7 +50,7 @@ def list_words() -> Printed:
 @options.table
 @options.needs("synth")
 def confusables(word: WordFile, limit: int) -> Printed:
-    """What sounds like the phrase, the nearest first; 1.0 is one phone too many.
+    """Phrases that sound like the word, the nearest first; 1.0 is one more phone.
 
     Words, pairs and triples of words. `wakestate data synthesize` speaks them;
     [data] confusables in the word file adds more.
@@ -103,7 +103,7 @@ def lengths(
     split: str,
     library: Path | None,
 ) -> Printed:
-    """How long people say the word, as the model places it.
+    """How long the word takes when people say it, as the model places it.
 
     What [detector] shortest_s of the word file is chosen by.
     """
@@ -217,9 +217,9 @@ def _operating_point(state: str, rate: float, curve: Any, shipped: int) -> dict[
 
 @word.command("import", epilog="Example: wakestate word import okay_nabu.json")
 @click.argument("manifest", type=options.FILE)
-@click.option("--name", help="Of the word.  [default: the file's name]")
+@click.option("--name", help="Name of the word.  [default: the file's name]")
 def import_foreign(manifest: Path, name: str | None) -> None:
-    """A model of microWakeWord, its JSON manifest with the .tflite beside it, as a word.
+    """Import a model of microWakeWord, its JSON manifest with the .tflite next to it, as a word.
 
     Writes words/NAME.toml and models/NAME/; then emulate, build, export and all else take it.
     """

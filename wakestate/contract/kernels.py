@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of the kernel sets; convert/compile/kernels.py says what each wants of its weights."""
+"""The names of the kernel sets; convert/compile/kernels.py says what each needs of its weights."""
 
 from __future__ import annotations
 

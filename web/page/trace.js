@@ -61,7 +61,7 @@ export class Trace {
 
   setState(state) { this.states.push({ sample: this.samples, state }); }
 
-  /** Forgets the beginning of a long recording. */
+  /** Drops the beginning of a long recording. */
   trim() {
     const { rate, hop, bands } = this.facts;
     if (this.samples - this.first < (MAX_S + DROP_S) * rate) return;

@@ -48,7 +48,7 @@ typedef struct {
     uint8_t state_count;
     uint8_t smoothing; /* steps averaged, as shipped */
     uint8_t stride;    /* hops of a step */
-    bool cold;         /* nothing is heard before the start, not even silence */
+    bool cold;         /* nothing comes before the start, not even silence */
     /* Empty all windows; then select a state below state_count, which may change at any step. */
     void (*reset)(void *memory);
     void (*select)(void *memory, unsigned state);

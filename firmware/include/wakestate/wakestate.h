@@ -26,7 +26,7 @@
  * An engine is memory of the caller's: no heap, no float, no recursion, no other state. It holds
  * pointers into itself, so it must not be moved. `engine` below is a WS_ENGINE, or any memory of
  * ws_NAME_ram bytes that starts at a multiple of 8. Calls on one engine must not overlap: push from
- * one task, not from an interrupt. Engines do not know of each other.
+ * one task, not from an interrupt. Engines are independent.
  */
 #ifndef WAKESTATE_H
 #define WAKESTATE_H
@@ -64,8 +64,8 @@ typedef struct {
                             over the model's smoothing */
     const int16_t
         *sensitivities;     /* the same of each state, added to that; NULL: 0. Is not copied */
-    int16_t near_miss;      /* above 0: a score that comes within so much of the threshold, and
-                               does not wake, is a WS_EVENT_NEAR_MISS */
+    int16_t near_miss;      /* above 0: a score within that much of the threshold that
+                               does not wake is a WS_EVENT_NEAR_MISS */
     uint16_t shortest_ms;   /* of a word that may wake; 0: the model's; WS_ANY_LENGTH: any */
     uint32_t refractory_ms; /* after a wake, up to 100,000,000; 0: the model's */
     uint8_t smoothing;      /* steps averaged; 0: the model's */
@@ -76,7 +76,7 @@ typedef enum {
     WS_EVENT_SCORE,    /* one network step; `score` is what the detector compares */
     WS_EVENT_WAKE,     /* the score reached the state's threshold, outside the refractory time and
                           not muted, and the word is long enough */
-    WS_EVENT_NEAR_MISS /* the score was near and is so no more: the highest of these steps */
+    WS_EVENT_NEAR_MISS /* the score was near and no longer is: the highest of these steps */
 } ws_event_type;
 
 typedef struct {
@@ -155,7 +155,7 @@ ws_status ws_init_words(void *engine, const ws_model *const *models, unsigned co
 ws_status ws_restart(void *engine, unsigned state);
 
 /* From the next step on, word number `word` has these settings. A near miss that was not polled is
- * dropped. A word that was off and is on again wakes not before its network has seen a whole window
+ * dropped. A word that is switched on again does not wake before its network has a whole window
  * of sound. */
 ws_status ws_configure(void *engine, unsigned word, const ws_config *config);
 
@@ -167,8 +167,8 @@ size_t ws_push(void *engine, const int16_t *pcm, size_t samples);
 /* The device now is in `state`: re-points the networks' tables, costs nothing per step. */
 ws_status ws_set_state(void *engine, unsigned state);
 
-/* For so many samples no word wakes and none is near; processing continues. WS_FOREVER; 0 ends it.
- */
+/* For that many samples no word wakes and none is near; processing continues. 0 ends it,
+ * which WS_FOREVER needs. */
 void ws_mute(void *engine, uint64_t samples);
 
 /* Take one event (of the first word its score, then its wake or near miss, then of the next word);

@@ -29,7 +29,7 @@ size_t ws_capi_frames_write(const ws_capi_frame *frames, size_t count, const uin
 }
 
 /* Read a stream to its end with a fresh reader; `frames` and `payloads` have room for all that fit
- * into so many bytes. Returns the frames. */
+ * into that many bytes. Returns the frames. */
 size_t ws_capi_frames_read(const uint8_t *bytes, size_t count, ws_capi_frame *frames,
                            uint8_t *payloads, uint32_t *damaged) {
     static ws_frame_reader reader;

@@ -20,7 +20,7 @@ typedef struct {
 void ws_text_begin(ws_text *text, ws_write *write, int file);
 void ws_text_char(ws_text *text, char c);
 void ws_text_add(ws_text *text, const char *string);
-void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least so many digits */
+void ws_text_number(ws_text *text, uint64_t value, int digits);  /* at least that many digits */
 void ws_text_fixed(ws_text *text, uint64_t value, int decimals); /* value / 10^decimals */
 void ws_text_escaped(ws_text *text, const char *string);         /* as in a JSON string */
 /* Ended by a zero; a full buffer loses its last byte. */

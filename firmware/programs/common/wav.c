@@ -177,7 +177,7 @@ static bool read_header(ws_wav *wav, bool wide) {
     return fail(wav, "a WAV without a data chunk, cut off or damaged; copy it again");
 }
 
-/* Formats of frames that each begin alike: the name where two do so, else NULL. */
+/* Formats of frames that each begin in the same way: the name where two do, else NULL. */
 static const char *framed_format(ws_wav *wav) {
     const uint8_t *b = wav->bytes + wav->begin;
     bool adts = b[0] == 0xFFu && (b[1] & 0xF6u) == 0xF0u;

@@ -46,7 +46,7 @@ static uint64_t unreported;    /* of these, not yet reported by an event */
 static uint32_t overruns;      /* times that the main loop was too late */
 static uint64_t led_off;       /* the sample at which the LED goes out */
 static bool stalled;           /* the command `late`: no hop is taken ... */
-static uint32_t stalled_until; /* ... before so many have come in */
+static uint32_t stalled_until; /* ... before that many have come in */
 static unsigned pins_last, pins_taken;
 static char command[COMMAND_MAX];
 static size_t command_length;

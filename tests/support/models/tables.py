@@ -25,7 +25,7 @@ def op(m: Maker, name: str, inputs: list[int], output: int, **options: Any) -> i
 
 
 def spread(m: Maker, around: float, decades: float) -> float:
-    """A scale, so many decades to both sides."""
+    """A scale, that many decades to both sides."""
     return float(np.float32(around * 10 ** m.rng.uniform(-decades, decades)))
 
 
