@@ -14,6 +14,7 @@ import pytest
 
 from tests.fuzz import bundles
 from tests.fuzz.bundles import Files, opened, rehashed, toy
+from tests.support.examples import typed_example
 from wakestate.__main__ import main
 from wakestate.convert.bundle import (
     BundleError,
@@ -62,9 +63,9 @@ def test_commands_take_it(
     assert len({text.partition("*/")[2] for text in texts}) == 1
     assert main(["model", "generate", "--word", "alexa", "--model", str(PATH), "--out", "x"]) == 2
     assert "the bundle toy.wakestate is of 'toy'; leave out --word" in capsys.readouterr().err
-    again = ["bundle", "make", "--word", str(PATH), "--no-page", "--out", "again"]
-    assert main(again) == 0
-    assert read_bundle(Path("again/toy.wakestate")).contents.license == "NOASSERTION"
+    again = typed_example("bundle make", {"alexa": PATH})
+    assert main([*again, "--no-page", "--out", "again"]) == 0
+    assert read_bundle(Path("again/toy.wakestate")).contents.license == "Apache-2.0"
 
 
 def test_the_verifier_comes_with_it(tmp_path: Path) -> None:
@@ -102,6 +103,9 @@ def test_signatures(tmp_path: Path) -> None:
         )
     signed = make_bundle(TOY / "toy.toml", TOY, "x", tmp_path / "mine.pem")
     assert bundle_of(signed, PATH, tmp_path / "mine.pub").signed
+    (tmp_path / PATH).write_bytes(signed)
+    files = {"alexa.wakestate": tmp_path / PATH, "maker.pub.pem": tmp_path / "mine.pub"}
+    assert main(typed_example("bundle check", files)) == 0
     unsigned = packed({n: c for n, c in opened(signed).items() if n != "manifest.sig"})
     for data, key_name, said in (
         (signed, "other.pub", "is not signed by the key"),

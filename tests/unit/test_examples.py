@@ -36,8 +36,6 @@ from tests.support.firmware_build import ROOT
 #: Not run as its help shows it, and why; tests of what it does are in the file.
 ELSEWHERE = {
     "board connected": "needs a board; tests/qemu/test_flash.py",
-    "bundle check": "needs a bundle; tests/unit/test_bundle.py",
-    "bundle make": "compiles the word to WebAssembly; tests/unit/test_bundle.py",
     "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
     "flash": "needs a board; tests/qemu/test_flash.py",
     "model endpoints": "trains two networks; tests/training/test_aligned.py",
