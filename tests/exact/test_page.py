@@ -84,19 +84,18 @@ def read(path: Path) -> NDArray[np.int16]:
     return soundfile.read(path, dtype="int16")[0]
 
 
-@pytest.fixture(scope="module")
-def browser() -> None:
+def skip_without_chromium() -> None:
     if program() is None:
         pytest.skip("chromium is not installed: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
 def tab(
-    browser: None,
     folder: Path,
     recording: NDArray[np.int16],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Tab]:
+    skip_without_chromium()
     place = tmp_path_factory.mktemp("chromium")
     soundfile.write(place / "microphone.wav", recording, 16000)
     fake = f"--use-file-for-fake-audio-capture={place / 'microphone.wav'}%noloop"
@@ -320,8 +319,9 @@ def test_axe_finds_no_fault(tab: Tab) -> None:
             pytest.fail(f"{violation['impact']}: {violation['id']}: {nodes}")
 
 
-def test_it_works_without_a_network(browser: None, folder: Path, tmp_path: Path) -> None:
+def test_it_works_without_a_network(folder: Path, tmp_path: Path) -> None:
     """Once seen, from its own copy."""
+    skip_without_chromium()
     with chromium(tmp_path / "profile") as tab:
         with served(folder) as url:
             tab.open(url)
