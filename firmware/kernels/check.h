@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The checked build: with WS_CHECKED defined, fixed-point operations of the portable kernels and of
- * the front end assert that their results are in range, also where C would wrap in silence. Without
+ * the front end assert that their results are in range, also where C would wrap silently. Without
  * it they cost nothing. WS_ASSERT may be defined as what shall happen instead of assert().
  */
 #ifndef WS_KERNELS_CHECK_H
