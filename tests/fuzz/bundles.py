@@ -235,7 +235,7 @@ class Judge(Protocol):
 
 
 def run(count: int, seed: int, page: Judge | None = None) -> tuple[Counter[str], list[str]]:
-    """So many bundles: outcomes by kind, and a line for each fault."""
+    """Outcomes by kind of that many bundles, and a line for each fault."""
     good, outcomes, faults = toy(), Counter[str](), []
     assert judged(good) == "taken"
     for number in range(count):

@@ -41,6 +41,7 @@ NAMES = {
     "second_look": "verifier",
     "Heard": "DetectionResult",
     "Drawn": "Batch",
+    "Recipe": "TrainConfig",
     "Cut": "FeatureWindow",
     "Cuts": "Examples",
     "Near": "Confusable",
@@ -71,6 +72,7 @@ PHRASES = {
     r"obey(s|ed)?": "handles",
     r"(go|goes|going|went|gone) on (from|with|where)": "continue, resume",
     r"(made|begun|read) ahead": "prefetched",
+    r"whoever|wants|at work|passed over": "who, needs, running, ignored",
 }
 #: Of these, what a log of experiments may have.
 SINCE = [p for p in PHRASES if re.match(r"told|taught|\(go", p)]

@@ -34,7 +34,7 @@ from wakestate.verify.protocol.sensitivity import Sensitivity
 
 UNANSWERED = 6  # ticks until a message
 TRIES_MAX = 400  # commands that set the sensitivity, with those lost on the way
-GAPS_MAX = 3000  # of an utterance; sound behind more of them is passed over
+GAPS_MAX = 3000  # of an utterance; sound after more of them is ignored
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
 Report = Callable[[str], None]
 

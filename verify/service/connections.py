@@ -19,7 +19,7 @@ HEAD_S = 10.0  # for a request's head; and for what still comes of one that was 
 _HEAD_MAX = 16 << 10  # bytes
 _HEADERS_MAX = 100
 _PIPELINE_MAX = 8  # requests that wait for the answer to the one before
-_REST_MAX = 32 << 20  # bytes that are passed over behind an answer
+_REST_MAX = 32 << 20  # bytes that are ignored after an answer
 
 
 class _RefusedError(Exception):
