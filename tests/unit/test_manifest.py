@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from wakestate.train.data.manifest import DataError, read_manifest
+from wakestate.train.data.manifest import (
+    DataError,
+    check_together,
+    read_manifest,
+    voices_of,
+)
 from wakestate.words import Data
 
 SPOKEN = Data(positive=("hey toy",), exclude=("toys",))
@@ -65,6 +70,39 @@ AS_MEANT: dict[str, tuple[str | bytes, str]] = {
         "warning: of ann there are recordings in train and in dev",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("speaker", "voices"),
+    {
+        "ann": {"ann"},
+        "n/a": set(),
+        "ann/bob": {"ann/bob"},
+        "espeak:en-us+f2": {"espeak:en-us+f2"},
+        "kokoro:af_sky": {"kokoro:af_sky"},
+        "kokoro:af_sky*1.00": {"kokoro:af_sky"},
+        "kokoro:fr/af_sky": {"kokoro:af_sky"},
+        "kokoro:fr/af_sky*0.40+am_adam*0.60": {"kokoro:af_sky", "kokoro:am_adam"},
+    }.items(),
+)
+def test_a_blend_has_each_of_its_voices(speaker: str, voices: set[str]) -> None:
+    assert voices_of(speaker) == voices
+
+
+def test_a_voice_in_train_of_one_folder_and_dev_of_another_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = (tmp_path / "a", tmp_path / "b")
+    for folder in folders:
+        folder.mkdir()
+    read(folders[0], PLAIN.replace("ann", "kokoro:af_sky*0.40+am_adam*0.60"))
+    read(folders[1], PLAIN.replace("rain,,", "rain,kokoro:fr/af_sky,"))
+    assert capsys.readouterr().err == ""
+    check_together(folders, SPOKEN)
+    printed = capsys.readouterr().err
+    assert f"{folders[0] / 'manifest.csv'} and {folders[1] / 'manifest.csv'} together" in printed
+    assert "of kokoro:af_sky there are recordings in train and in dev" in printed
+    assert printed.count("\n") == 1
 
 
 @pytest.mark.parametrize("case", AS_MEANT)

@@ -29,6 +29,7 @@ from wakestate.train.data.manifest import (
     HELD_OUT,
     NOBODY,
     Row,
+    check_together,
     listed,
     read_manifest,
     refuse,
@@ -133,6 +134,8 @@ def load_corpus(
         more, samples = _load_folder(folder, of, cache, spoken, number)
         clips += more
         pcm.append(samples)
+    if also:
+        check_together((data, *also), spoken)
     corpus = Corpus(clips, pcm, split)
     if spoken and split in ("train", HELD_OUT):
         corpus = corpus.only(_both_sides(clips, spoken))

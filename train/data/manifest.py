@@ -77,13 +77,39 @@ def read_manifest(data: Path, spoken: Data | None = None) -> list[Row]:
     for what, count in read.items():
         report_once(f"{manifest}: {what}" + (f" ({count} rows)" if count > 1 else ""))
     _similar_labels(manifest, [row for _, row in rows], spoken)
-    across = _across([row for _, row in rows])
-    if across:
+    found = [row for _, row in rows]
+    _warn(str(manifest), in_train_and_dev(found))
+    return found
+
+
+def check_together(folders: Sequence[Path], spoken: Data | None = None) -> None:
+    """Warn of voices that are in train of one folder and in dev of another. DataError."""
+    read = [read_manifest(folder, spoken) for folder in folders]
+    alone = {who for rows in read for who in in_train_and_dev(rows)}
+    both = in_train_and_dev([row for rows in read for row in rows])
+    names = " and ".join(str(find_manifest(folder)) for folder in folders)
+    _warn(f"{names} together", [who for who in both if who not in alone])
+
+
+def _warn(where: str, voices: list[str]) -> None:
+    if voices:
         report_once(
-            f"{manifest}: warning: of {listed(across)} there are recordings in train and in dev; "
+            f"{where}: warning: of {listed(voices)} there are recordings in train and in dev; "
             "what is measured on dev then says little about strangers"
         )
-    return [row for _, row in rows]
+
+
+def voices_of(speaker: str) -> set[str]:
+    """Whose voice it is: of a synthesized blend ("kokoro:fr/af_sky*0.40+am_adam*0.60") each of its
+    voices ("kokoro:af_sky"), in whatever language they speak; else the speaker. Nobody: none."""
+    if plain(speaker) in NOBODY:
+        return set()
+    engine, colon, voice = speaker.partition(":")
+    if not colon:
+        return {speaker}
+    voice = voice.rpartition("/")[2]
+    parts = voice.split("+") if "*" in voice else [voice]
+    return {f"{engine}:{part.partition('*')[0]}" for part in parts}
 
 
 def refuse(where: Path, problems: Sequence[str], of: str) -> None:
@@ -317,10 +343,10 @@ def _similar_labels(manifest: Path, rows: list[Row], spoken: Data | None) -> Non
             )
 
 
-def _across(rows: list[Row]) -> list[str]:
-    """Speakers with recordings in train and in dev."""
-    speakers = [
-        {plain(r["speaker"]): r["speaker"] for r in rows if r["split"] == split} for split in SPLITS
+def in_train_and_dev(rows: list[Row]) -> list[str]:
+    """Voices with recordings in train and in dev."""
+    voices: list[dict[str, str]] = [
+        {plain(who): who for r in rows if r["split"] == split for who in voices_of(r["speaker"])}
+        for split in SPLITS
     ]
-    both = speakers[0].keys() & speakers[1].keys()
-    return sorted(speakers[0][name] for name in both if name not in NOBODY)
+    return sorted(voices[0][name] for name in voices[0].keys() & voices[1].keys())
