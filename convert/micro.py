@@ -117,7 +117,7 @@ def _mel(hertz: Any) -> Any:
 def _log1p(x: Any) -> Any:
     """log(1 + x) in float32 for x of 0.17 and more, with the last bit of the C libraries that have
     fdlibm's: newlib on the chips that microWakeWord runs on, glibc before 2.41. Two weights of the
-    bands hang on it."""
+    bands depend on it."""
     one, two, half = _F(1), _F(2), _F(0.5)
     scaled, exponent = one + x, 0
     lost = (one - (scaled - x) if scaled > two else x - (scaled - one)) / scaled

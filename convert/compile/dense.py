@@ -135,7 +135,7 @@ def _convolution(
     step.kernel += "_wide" if wide else ""
     step.tables = [pack_dot(kernels, weights, wide=wide), *row]
     step.scratch = scratch_bytes(kernels, length, outputs, pixels, gathers=gathers)
-    # dsp and mve put inputs or sums aside before they write outputs, as does who gathers.
+    # dsp and mve put inputs or sums aside before they write outputs, as do gathered patches.
     step.distance = {0: distance(lowest, outputs, own=kernels == "plain" and not gathers)}
 
 

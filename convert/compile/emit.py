@@ -57,12 +57,12 @@ class End:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was generated: the text of each file, and the program for who counts its costs."""
+    """What was generated: the text of each file, and the program, to count its costs."""
 
     files: dict[str, str]
     program: Program
     warmup: int
-    warning: str  # for who asked, one line; empty: none
+    warning: str  # for the caller, one line; empty: none
 
 
 def compile_model(path: Path, name: str, kernels: Kernels, *, stream: bool = False) -> Compiled:

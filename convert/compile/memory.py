@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Offsets in the arena: exact lifetimes, results over dying inputs, and a search for the least.
+"""Offsets in the arena: exact lifetimes, results over their last inputs, and a search.
 
 A buffer lives from the first step that writes it to the last that reads it. Two buffers that live
 at the same time must not overlap, but for one case: where a step is the last to read one and the

@@ -55,11 +55,11 @@ class Work:
     resident: bool = False  # inputs are in the model's state, where the caller writes them
 
     def consumers(self, tensor: Tensor) -> list[Op]:
-        """Who reads it."""
+        """Its readers."""
         return [op for op in self.ops if any(t is tensor for t in op.inputs)]
 
     def producer(self, tensor: Tensor) -> Op | None:
-        """Who makes it."""
+        """Its producer."""
         return next((op for op in self.ops if any(t is tensor for t in op.outputs)), None)
 
     def fail(self, op: Op, problem: object) -> ConvertError:

@@ -69,7 +69,7 @@ static int32_t ago(const ws_word_state *word, int output) {
     return (int32_t)(((int64_t)steps * endpoint_q16(word) + (age << 15) + (1 << 15)) >> 16);
 }
 
-/* The sample so long before another, from 0 to that. */
+/* `sample` minus an age, clipped to 0 .. sample. */
 static uint64_t back(uint64_t sample, int32_t samples) {
     return samples < 0 ? sample : (uint64_t)samples > sample ? 0 : sample - (uint64_t)samples;
 }
@@ -118,7 +118,7 @@ ws_decision ws_detector_push(ws_word_state *word, const int8_t out[WS_OUTPUTS], 
     word->newest = (uint8_t)((word->newest + 1u) % WS_SMOOTHING_MAX);
     memcpy(word->outputs[word->newest], out, sizeof word->outputs[0]);
 
-    /* The refractory time belongs to the listener, not to a state: it runs on through changes. */
+    /* The refractory time belongs to the listener, not to a state: it continues through changes. */
     const uint32_t step = step_samples(word);
     word->refractory -= word->refractory < step ? word->refractory : step;
 

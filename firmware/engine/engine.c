@@ -105,7 +105,7 @@ ws_status ws_configure(void *engine, unsigned number, const ws_config *config) {
         word->refractory = (uint32_t)word->model->receptive_hops * word->model->lfbe->hop;
     }
     word->config = *config;
-    /* Near misses were scored with the settings before: neither the open one nor one to be polled.
+    /* Near misses were scored with the old settings: neither the open one nor one to be polled.
      */
     word->near_open = false;
     word->pending = (uint8_t)(word->pending & ~PENDING(WS_EVENT_NEAR_MISS));

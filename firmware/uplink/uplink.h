@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a wake to a stream of frames: the word with half a second before it, and what follows.
  *
- * docs/protocol.md says of what messages are and when they end. Nothing here waits: a link takes
- * what it can, and when the ring runs over before it has taken all, what is left out is counted and
- * reported. Samples are the engine's: what it did not process is not sent.
+ * docs/protocol.md describes the messages and when they end. Nothing here blocks: a link takes what
+ * it can; when the ring overflows before that, the samples left out are counted and reported.
+ * Samples are those of the engine: what it did not process is not sent.
  */
 #ifndef WS_UPLINK_H
 #define WS_UPLINK_H
@@ -34,10 +34,10 @@ typedef enum {
     WS_UPLINK_INPUT_ENDED = 3
 } ws_uplink_reason;
 
-/* Takes up to `count` bytes and returns how many; 0: ask later. */
+/* Takes up to `count` bytes and returns how many; 0: try again later. */
 typedef size_t (*ws_uplink_link)(void *to, const uint8_t *bytes, size_t count);
 
-/* Everything it remembers. Fields are private, but for the counts. */
+/* Its state. Fields are private, but for the counts. */
 typedef struct {
     ws_ring ring; /* the newest samples: in `pcm` */
     int16_t pcm[WS_PREROLL_CAPACITY];
@@ -66,10 +66,10 @@ typedef struct {
     uint32_t skipped; /* wakes that got no message: the link was busy with two before */
 } ws_uplink;
 
-/* Before all else; off. */
+/* Call it first; the uplink is then off. */
 void ws_uplink_reset(ws_uplink *uplink);
 
-/* Only then do wakes become messages. Off stops the one in progress. */
+/* On: wakes become messages. Off stops the one in progress. */
 void ws_uplink_switch(ws_uplink *uplink, bool on);
 
 /* The engine starts again at sample 0: nothing was processed yet. */
@@ -82,14 +82,14 @@ void ws_uplink_missed(ws_uplink *uplink, uint64_t samples);
 void ws_uplink_wake(ws_uplink *uplink, const ws_event *event);
 void ws_uplink_input_ended(ws_uplink *uplink);
 
-/* End the message number `utterance`, or with 0 whichever; one that is over is left alone. */
+/* End the message number `utterance`, or with 0 the current one; a finished one is left alone. */
 void ws_uplink_stop(ws_uplink *uplink, uint16_t utterance);
 
 /* Give the link what it takes of a frame; true when it took all: there may be another. One at a
  * time, so that on a fast link the sound that comes in does not wait until all is out. */
 bool ws_uplink_pump(ws_uplink *uplink, ws_uplink_link link, void *to);
-/* Only the rest of a frame that has begun; true when it is out: then other bytes may go by the same
- * link. */
+/* Only the rest of a frame that has begun; true when it is sent: then other bytes may use the link.
+ */
 bool ws_uplink_finish(ws_uplink *uplink, ws_uplink_link link, void *to);
 
 WS_END_C

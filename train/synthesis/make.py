@@ -33,7 +33,7 @@ from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import Word
 
 CONFUSABLES = 200
-# train.data takes timings for late by this much, as Kokoro's are; exact ones are moved to fit.
+# train.data assumes that timings are late by this much, as Kokoro's are; exact ones are moved.
 LATE_S = 0.065
 
 

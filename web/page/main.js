@@ -135,7 +135,7 @@ function stopMicrophone() {
   recording = { name: "microphone", pcm: trace.sound(trace.first, trace.samples) };
   if (trace.first > 0) processRecording(); // the beginning is gone
   showRecording();
-  say("What the microphone gave is kept until you listen again or open a file: play it, move in it, try other thresholds.");
+  say("What the microphone gave is stored until you listen again or open a file: play it, move in it, try other thresholds.");
 }
 
 worker.onmessage = ({ data }) => {

@@ -20,7 +20,7 @@ const char *ws_words_start(ws_words_engine *engine, const ws_words_settings *set
     }
 }
 
-/* A name is a list of "field=value" parted by commas, in the same order in every name. */
+/* A name is a list of "field=value" separated by commas, in the same order in every name. */
 static size_t item_length(const char *item) {
     return strcspn(item, ",");
 }

@@ -7,7 +7,7 @@
  *
  *     {"type":"ready","board":"...","word":"alexa","reset":"power-on","state":"..."}
  *     {"type":"wake","t":1.835,"start":1.105,"end":1.705,"p":1.0000,"state":"player=..."}
- *     {"type":"fault","text":"board: fault ..."}    after a restart: what the one before died of
+ *     {"type":"fault","text":"board: fault ..."}    after a restart: the cause of the crash
  *     {"type":"error","text":"..."}
  *
  * "t" is the time since listening began, with what was missed; "start" and "end", of the word, are
