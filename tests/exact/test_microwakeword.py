@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.exact.test_web import NAMES, Module
 from tests.support.compiled import TFLM
 from tests.support.firmware_build import build, skip_without_qemu
 from wakestate.boards.vectors import Vectors, differences, run_vectors
@@ -24,6 +25,8 @@ from wakestate.convert.emit import emit
 from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import read_manifest, state_file
 from wakestate.convert.microwakeword import import_word
+from wakestate.errors import UserError
+from wakestate.web.module import build_module, check_tools
 from wakestate.words import Word, load_word
 
 mww = pytest.importorskip("pymicro_wakeword", reason="needs the extra peers")
@@ -118,6 +121,22 @@ def test_scores(
     vectors = Vectors()
     vectors.stream(0, sample(0, 4))
     assert differences([expected], run_vectors(made.board, made.program("vectors"), vectors)) == []
+
+
+def test_scores_in_the_browser(
+    imported: tuple[Path, Path, Word], expected: dict[str, NDArray[Any]], tmp_path: Path
+) -> None:
+    """The module of the page."""
+    try:
+        check_tools()
+    except UserError as error:
+        pytest.skip(str(error))
+    emit(*imported[:2], tmp_path, "plain", copies=False)
+    build_module(["mww"], [tmp_path], tmp_path, tmp_path / "mww.wasm")
+    _, events = Module("mww", tmp_path / "mww.wasm").push(sample(0, 4))
+    scores = [int(score) for kind, _, _, score, *_ in events if NAMES[int(kind)] == "score"]
+    wakes = [int(at) for kind, *_, at, _, _ in events if NAMES[int(kind)] == "wake"]
+    assert scores == expected["stream_score"].tolist() and wakes == expected["stream_wake"].tolist()
 
 
 def test_wakes_as_its_package(

@@ -24,12 +24,14 @@ function factsOf(x) {
   };
 }
 
-/** A step of the int8 logit, and which is zero: from the table of probabilities, Q15. */
+/** A step of the int8 logit, and which is zero: from the table of probabilities, Q15. `linear`: the
+ * output is no logit, but a probability. */
 function logitScale(table) {
+  const linear = table.every((p, i) => Math.abs(p - 128 * i) <= 1);
   const logit = (i) => Math.log(table[i] / (32768 - table[i]));
   const low = table.findIndex((p) => p > 3277), high = table.findIndex((p) => p > 29491);
   const scale = (logit(high) - logit(low)) / (high - low);
-  return { scale, zero: low - 128 - logit(low) / scale };
+  return { scale, zero: low - 128 - logit(low) / scale, linear };
 }
 
 export class Engine {

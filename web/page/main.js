@@ -13,7 +13,8 @@ import { decoded, plainWav, wavOf } from "./wav.js";
 
 const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
-const FRAME_MS = 40; // the picture is drawn as often
+const FRAME_MS = 20, LISTENING_MS = 100; // between frames: a browser without a GPU has work with each
+const STATUS_MS = 500; // and what listening costs is written
 
 const { worker, about, facts, problem } = await loaded();
 const picture = new Picture(find("canvas"), facts);
@@ -28,8 +29,9 @@ let recording = null; // { name, pcm }
 let playing = null; // { source, from, began }
 let output = null; // AudioContext of recordings
 let shown = null; // what the picture was drawn of
-let drawn = 0; // when
 let share = 0;
+let cost = 0; // the share that is shown
+let costed = 0; // when
 let whole = null; // resolves where a recording was processed to its end
 let processed = null; // a promise of that
 let refresh = null;
@@ -258,19 +260,18 @@ function follow() {
   }
 }
 
-function showStatus() {
+function showStatus(now) {
+  if (now - costed > STATUS_MS) [cost, costed] = [share, now];
   if (microphone && performance.now() - (trace.woken ?? -1e9) < WOKEN_MS) status(`${trace.wokenBy}!`, "woken");
-  else if (microphone) status(`Listening, ${(100 * share).toFixed(1)} % of a core`, "live");
+  else if (microphone) status(`Listening, ${(100 * cost).toFixed(1)} % of a core`, "live");
   else if (recording) status(trace.wakes.length === 1 ? "1 wake" : `${trace.wakes.length} wakes`);
   else status("Ready");
 }
 
 function frame(now) {
-  requestAnimationFrame(frame);
-  if (now - drawn < FRAME_MS) return;
-  drawn = now;
+  setTimeout(() => requestAnimationFrame(frame), microphone ? LISTENING_MS : FRAME_MS);
   follow();
-  showStatus();
+  showStatus(now);
   const seen = `${session} ${trace.version} ${picture.end}`;
   if (!picture.stale && seen === shown) return;
   picture.draw(trace, words.thresholds);

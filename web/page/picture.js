@@ -9,6 +9,7 @@ const LOWEST = -5.5, HIGHEST = [9, 12]; // logits of the score's axis; it goes u
 const FONT = "11px system-ui, sans-serif";
 const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
 const MIN_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
+const SPARE = 4; // columns of the ring that are not seen
 const RAMPS = {
   dark: ["#0b1020", "#1b2450", "#44307c", "#86397f", "#cf4f63", "#f58a4b", "#fcd27a", "#fffbe0"],
   light: ["#ffffff", "#e6eefb", "#c2d6f3", "#93b4e6", "#5f8bd4", "#3a60b4", "#263a86", "#141f4d"],
@@ -25,15 +26,75 @@ function rampOf(colors) {
   return table;
 }
 
-const logitOf = ({ scale, zero, smoothing }, score) => scale * (score / smoothing - zero);
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+const MIN_P = 1e-3; // of an output that is a probability itself, where its logit is drawn
+
+/** The logit of a score; of imported networks the score is the sum of probabilities. */
+function logitOf({ scale, zero, smoothing, linear }, score) {
+  if (!linear) return scale * (score / smoothing - zero);
+  const p = Math.max(MIN_P, Math.min(1 - MIN_P, (score / smoothing + 128) / 256));
+  return Math.log(p / (1 - p));
+}
+
 const percent = (p) => `${(100 * p).toFixed(p > 0.9895 || p < 0.0105 ? 1 : 0)} %`;
+
+/** The columns that were seen last, each painted once: a ring of them in device pixels, so that a
+ * frame only copies. */
+class Columns {
+  /** Of `bands`, each column `pixels` wide and `height` high, as many as `count` are seen at a time. */
+  constructor(bands, pixels, height, count) {
+    Object.assign(this, { bands, pixels, height, count: count + SPARE, trace: null, from: 0, end: 0, levels: [0, 0] });
+    this.canvas = document.createElement("canvas");
+    Object.assign(this.canvas, { width: this.count * pixels, height });
+    this.small = document.createElement("canvas");
+    Object.assign(this.small, { width: this.count, height: bands });
+  }
+
+  /** Columns `from` to `to` with these values; those that are there already stay as they are. */
+  paint(trace, from, to, values, levels, ramp) {
+    const moved = Math.max(...levels.map((level, i) => Math.abs(level - this.levels[i])));
+    const same = this.trace === trace && this.ramp === ramp && moved < 1 && from >= this.from && from <= this.end;
+    if (!same) Object.assign(this, { trace, ramp, levels, from, end: from });
+    this.#pieces(this.end, to, (at, place, width) => this.#piece(values.subarray((at - from) * this.bands), place, width));
+    this.end = Math.max(this.end, to);
+    this.from = Math.max(this.from, this.end - this.count);
+  }
+
+  #piece(values, place, width) {
+    const { bands, pixels, height, ramp, levels: [low, high] } = this, image = new ImageData(width, bands);
+    const colors = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < width; i++) {
+      for (let band = 0; band < bands; band++) {
+        const level = (255 * (values[i * bands + band] - low)) / (high - low);
+        colors[(bands - 1 - band) * width + i] = ramp[Math.max(0, Math.min(255, level | 0))];
+      }
+    }
+    this.small.getContext("2d").putImageData(image, place, 0);
+    this.canvas.getContext("2d").drawImage(this.small, place, 0, width, bands, place * pixels, 0, width * pixels, height);
+  }
+
+  /** Onto a canvas whose unit is a device pixel, column `from` at x = `left`. */
+  draw(g, from, to, left) {
+    const { pixels, height } = this;
+    this.#pieces(from, to, (at, place, width) => {
+      g.drawImage(this.canvas, place * pixels, 0, width * pixels, height, left + (at - from) * pixels, 0, width * pixels, height);
+    });
+  }
+
+  /** Where columns are in the ring: one or two pieces. */
+  #pieces(from, to, act) {
+    for (let at = from; at < to;) {
+      const place = at % this.count, width = Math.min(to - at, this.count - place);
+      act(at, place, width);
+      at += width;
+    }
+  }
+}
 
 export class Picture {
   constructor(canvas, facts) {
     this.canvas = canvas;
     this.facts = facts;
-    this.image = document.createElement("canvas");
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.dark.addEventListener("change", () => this.restyle());
     this.span = 8 * facts.rate; // samples across
@@ -64,9 +125,13 @@ export class Picture {
     this.scale = scale;
     this.width = width;
     this.height = height;
-    this.span = Math.max(3.5, Math.min(10, width / 100)) * this.facts.rate;
     const body = height - AXIS - STATES;
     this.lfbe = { top: 0, height: Math.round(body * (1 - SCORE_SHARE)) };
+    // A column is some whole device pixels wide, so that 3.5 to 12 s are seen.
+    const { hop, rate, bands } = this.facts, columns = (Math.max(3.5, Math.min(10, width / 100)) * rate) / hop;
+    const pixels = Math.max(1, Math.round(this.canvas.width / columns)), seen = this.canvas.width / pixels;
+    this.span = seen * hop;
+    this.columns = new Columns(bands, pixels, Math.round(this.lfbe.height * scale), Math.ceil(seen) + 1);
     this.strip = { top: this.lfbe.height, height: STATES };
     this.score = { top: this.lfbe.height + STATES, height: body - this.lfbe.height };
     this.stale = true;
@@ -82,10 +147,10 @@ export class Picture {
   y(word, score) { return this.#yOfLogit(logitOf(this.facts.words[word], score)); }
 
   scoreAt(word, y) {
-    const { scale, zero, smoothing } = this.facts.words[word];
+    const { scale, zero, smoothing, linear } = this.facts.words[word];
     const share = 1 - (y - this.score.top) / this.score.height;
     const logit = LOWEST + Math.max(0, Math.min(1, share)) * (this.top - LOWEST);
-    return Math.round((logit / scale + zero) * smoothing);
+    return Math.round((linear ? 256 * sigmoid(logit) - 128 : logit / scale + zero) * smoothing);
   }
 
   probability(word, score) { return sigmoid(logitOf(this.facts.words[word], score)); }
@@ -129,23 +194,11 @@ export class Picture {
     const kept = trace.first / hop + trace.columns.length / bands;
     const to = Math.min(kept, Math.ceil((this.end - middle) / hop));
     if (to <= from) return;
-    const width = to - from, image = new ImageData(width, bands);
-    const pixels = new Uint32Array(image.data.buffer), { all } = trace.columns;
-    const first = (from - trace.first / hop) * bands;
-    const [low, high] = this.#fitted(all.subarray(first, first + width * bands));
-    for (let i = 0; i < width; i++) {
-      const at = (from + i - trace.first / hop) * bands;
-      for (let band = 0; band < bands; band++) {
-        const level = (255 * (all[at + band] - low)) / (high - low);
-        pixels[(bands - 1 - band) * width + i] = this.ramp[Math.max(0, Math.min(255, level | 0))];
-      }
-    }
-    this.image.width = width;
-    this.image.height = bands;
-    this.image.getContext("2d").putImageData(image, 0, 0);
-    const left = this.x(from * hop + middle), right = this.x(to * hop + middle);
-    g.imageSmoothingEnabled = true;
-    g.drawImage(this.image, left, this.lfbe.top, right - left, this.lfbe.height);
+    const base = trace.first / hop, values = trace.columns.all.subarray((from - base) * bands, (to - base) * bands);
+    this.columns.paint(trace, from, to, values, this.#fitted(values), this.ramp);
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    this.columns.draw(g, from, to, Math.round(this.x(from * hop + middle) * this.scale));
+    g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
   }
 
   /** The levels that the colors span: they follow what is seen, without haste. */
