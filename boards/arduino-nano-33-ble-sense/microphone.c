@@ -48,7 +48,7 @@ void ws_on_PDM(void) {
     if (reg_read(PDM_EVENTS_END) != 0) {
         reg_write(PDM_EVENTS_END, 0);
         reg_barrier();
-        (void)ws_device_hear(buffers[filling]);
+        (void)ws_device_push(buffers[filling]);
         filling ^= 1u;
     }
     if (reg_read(PDM_EVENTS_STARTED) != 0) {

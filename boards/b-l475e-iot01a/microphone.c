@@ -84,7 +84,7 @@ static void take(const int32_t *first, const int32_t *second) {
         input[i] = (first[i] >> 8) + (second[i] >> 8);
     }
     ws_halfband_hop(&half, pcm);
-    (void)ws_device_hear(pcm);
+    (void)ws_device_push(pcm);
 }
 
 /* Both filters end a value at once; DMA then serves channel 4 first, so it is done as well. */

@@ -23,7 +23,7 @@ void ws_systick(void) {
         if (ended) return;
         got += part;
     }
-    (void)ws_device_hear(pcm);
+    (void)ws_device_push(pcm);
 }
 
 bool ws_driver_ended(void) {

@@ -61,7 +61,7 @@ static void take(const uint16_t *words) {
     static int16_t pcm[WS_HOP];
     reg_barrier();
     ws_pdm_hop(&pdm, words, pcm);
-    (void)ws_device_hear(pcm);
+    (void)ws_device_push(pcm);
 }
 
 void ws_on_DMA1_Stream3(void) {

@@ -22,7 +22,7 @@ void ws_uplink_restart(ws_uplink *uplink) {
     uplink->missed = 0;
 }
 
-void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count) {
+void ws_uplink_push(ws_uplink *uplink, const int16_t *pcm, size_t count) {
     const uint32_t put = count < WS_PREROLL_CAPACITY ? (uint32_t)count : WS_PREROLL_CAPACITY;
     const uint32_t room = WS_PREROLL_CAPACITY - ws_ring_count(&uplink->ring);
     if (put > room) ws_ring_drop(&uplink->ring, put - room);

@@ -76,7 +76,7 @@ void ws_uplink_switch(ws_uplink *uplink, bool on);
 void ws_uplink_restart(ws_uplink *uplink);
 
 /* What was given to ws_push; before the events that it brings. */
-void ws_uplink_hear(ws_uplink *uplink, const int16_t *pcm, size_t count);
+void ws_uplink_push(ws_uplink *uplink, const int16_t *pcm, size_t count);
 /* Samples came in that were not processed. */
 void ws_uplink_missed(ws_uplink *uplink, uint64_t samples);
 void ws_uplink_wake(ws_uplink *uplink, const ws_event *event);

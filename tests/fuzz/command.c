@@ -46,7 +46,7 @@ static void come_in(uint8_t switches) {
     for (size_t i = 0; i < WS_HOP; i++) {
         pcm[i] = (int16_t)((switches & LOUD) != 0 ? 0x7000 : 1);
     }
-    (void)ws_device_hear(pcm);
+    (void)ws_device_push(pcm);
     hops_processed++;
     if ((switches & PINS) != 0) pins ^= 1u + (hops_processed & 6u);
     room = (switches & ROOM) * 50u;

@@ -83,7 +83,7 @@ static void process(size_t count) {
         for (size_t i = 0; i < part; i++) {
             pcm[i] = (int16_t)processed++;
         }
-        ws_uplink_hear(uplink, pcm, part);
+        ws_uplink_push(uplink, pcm, part);
     }
 }
 

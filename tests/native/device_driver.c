@@ -66,7 +66,7 @@ uint32_t ws_board_stack_used(void) {
 static void come_in(void) {
     static int16_t pcm[WS_HOP];
     ended = fread(pcm, sizeof pcm[0], WS_HOP, audio) < WS_HOP;
-    if (!ended) (void)ws_device_hear(pcm);
+    if (!ended) (void)ws_device_push(pcm);
     hop++;
     room = room_a_hop;
 }

@@ -36,7 +36,7 @@ static void hop_comes(void) {
         pcm[i] = (int16_t)(hops % HOPS_A_SECOND >= HOPS_A_SECOND / 2 ? 0x7000 : 1);
     }
     hops++;
-    if (!ws_device_hear(pcm)) lost++;
+    if (!ws_device_push(pcm)) lost++;
     next_hop += HOP_NS;
 }
 

@@ -25,7 +25,7 @@ int main() {
     ws_event event = ws_event();
     for (size_t used = 0; used < 16000;) {
         size_t took = ws_push(&engine, sound + used, 16000 - used);
-        ws_uplink_hear(&uplink, sound + used, took);
+        ws_uplink_push(&uplink, sound + used, took);
         used += took;
         while (ws_poll(&engine, &event)) {
         }

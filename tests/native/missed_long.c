@@ -17,7 +17,7 @@ int main(void) {
     ws_uplink_switch(&uplink, true);
     for (int i = 0; i < 2; i++)
         ws_uplink_missed(&uplink, UINT32_MAX);
-    ws_uplink_hear(&uplink, pcm, 20000);
+    ws_uplink_push(&uplink, pcm, 20000);
     ws_uplink_wake(&uplink, &wake);
     ws_uplink_input_ended(&uplink);
     while (ws_uplink_pump(&uplink, out, NULL)) {

@@ -16,7 +16,7 @@ extern unsigned mock_hops;
 int16_t mock_samples[8][WS_HOP];
 unsigned mock_hops;
 
-bool ws_device_hear(const int16_t pcm[WS_HOP]) {
+bool ws_device_push(const int16_t pcm[WS_HOP]) {
     if (mock_hops == 8) return false;
     memcpy(mock_samples[mock_hops++], pcm, sizeof mock_samples[0]);
     return true;

@@ -17,6 +17,7 @@ from wakestate import ROOT
 #: Parts of identifiers of Python and C (split at _ and capitals), and the term to use.
 PARTS = {
     "anew": "again",
+    "hear": "push, process",
     "heard": "processed, or what it is",
     "lamp": "led",
     "lamps": "leds",

@@ -91,7 +91,7 @@ static bool pump(void) {
     return taken > 0;
 }
 
-bool ws_device_hear(const int16_t pcm[WS_HOP]) {
+bool ws_device_push(const int16_t pcm[WS_HOP]) {
     numbered_hop hop = {.number = atomic_fetch_add(&came, 1u)};
     memcpy(hop.pcm, pcm, sizeof hop.pcm);
     return ws_ring_put(&ring, &hop, 1) == 1;
@@ -330,7 +330,7 @@ static void change_state(void) {
 }
 
 static void process(const int16_t *pcm) {
-    ws_uplink_hear(&uplink, pcm, WS_HOP);
+    ws_uplink_push(&uplink, pcm, WS_HOP);
     for (size_t used = 0; used < WS_HOP;) {
         used += ws_push(&engine, pcm + used, WS_HOP - used);
         ws_event event;

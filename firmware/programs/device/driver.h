@@ -16,12 +16,12 @@ const char *ws_driver_start(void);
 /* Why it started: "power-on", "brown-out", "pin", "watchdog", "software" ... */
 const char *ws_driver_reset_reason(void);
 
-/* From now on the microphone's interrupt gives each hop to ws_device_hear. */
+/* From now on the microphone's interrupt gives each hop to ws_device_push. */
 void ws_driver_listen(void);
 
 /* Takes a hop into the ring that the main loop empties; false when it is so late that there is no
  * room, and the hop is dropped. */
-bool ws_device_hear(const int16_t pcm[WS_HOP]);
+bool ws_device_push(const int16_t pcm[WS_HOP]);
 
 /* The recording is at its end; a real microphone never is. */
 bool ws_driver_ended(void);

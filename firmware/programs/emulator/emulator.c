@@ -167,7 +167,7 @@ static bool process_silence(settings *options, const char *name) {
         ws_event event;
         while (ws_poll(&engine, &event)) {
             if (event.type != WS_EVENT_WAKE) continue;
-            ws_uplink_hear(&uplink, silence, used - sent);
+            ws_uplink_push(&uplink, silence, used - sent);
             sent = used;
             ws_uplink_wake(&uplink, &event);
             if (!print(options, name, event.sample, &event, event.state)) return false;
@@ -196,7 +196,7 @@ static bool process(settings *options, const char *name) {
                 if (part > next->sample - processed) part = (size_t)(next->sample - processed);
             }
             size_t pushed = ws_push(&engine, pcm + used, part);
-            ws_uplink_hear(&uplink, pcm + used, pushed);
+            ws_uplink_push(&uplink, pcm + used, pushed);
             used += pushed;
             processed += pushed;
             ws_event event;
