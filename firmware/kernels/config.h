@@ -32,6 +32,12 @@
 #define WS_CAREFUL_DEPTHWISE 1
 #endif
 
+/* 1: depthwise convolutions round halves up, as TensorFlow Lite does on a computer. Its reference
+ * kernels and TFLM round them away from zero. Of plain alone, for comparisons. */
+#ifndef WS_DEPTHWISE_HALVES_UP
+#define WS_DEPTHWISE_HALVES_UP 0
+#endif
+
 /* 0: no operator of that kind scales to the left (ops_pairs.h). */
 #ifndef WS_LEFT_MUL
 #define WS_LEFT_MUL 1

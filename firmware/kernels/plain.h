@@ -20,11 +20,22 @@ static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
     return (((high + (high >> 31)) >> (shift - 1)) + 1) >> 1;
 }
 
-static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
-    const int32_t scaled = ws_scale(acc, row->multiplier[o], row->shift[o]);
+static inline int8_t ws_place(int32_t scaled, const ws_range *range) {
     const int32_t value = WS_ADD(scaled, range->zero_point);
     WS_CHECK(range->low >= INT8_MIN && range->low <= range->high && range->high <= INT8_MAX);
     return (int8_t)(value < range->low ? range->low : value > range->high ? range->high : value);
+}
+
+static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
+    return ws_place(ws_scale(acc, row->multiplier[o], row->shift[o]), range);
+}
+
+static inline int8_t ws_finish_depthwise(int32_t acc, const ws_row *row, int c,
+                                         const ws_range *range) {
+    const int shift = row->shift[c];
+    if (!WS_DEPTHWISE_HALVES_UP || shift < 1) return ws_finish(acc, row, c, range);
+    const int64_t product = (int64_t)acc * row->multiplier[c] + (INT64_C(1) << 30);
+    return ws_place((((int32_t)(product >> 31) >> (shift - 1)) + 1) >> 1, range);
 }
 
 /* Weights: in a tile of four outputs, input by input its weight in each. */
@@ -105,10 +116,10 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                         e = WS_ADD(e, (tap[3] - fill) * v[3]);
                     }
                 }
-                out[c] = ws_finish(a, row, c, range);
-                out[c + 1] = ws_finish(b, row, c + 1, range);
-                out[c + 2] = ws_finish(d, row, c + 2, range);
-                out[c + 3] = ws_finish(e, row, c + 3, range);
+                out[c] = ws_finish_depthwise(a, row, c, range);
+                out[c + 1] = ws_finish_depthwise(b, row, c + 1, range);
+                out[c + 2] = ws_finish_depthwise(d, row, c + 2, range);
+                out[c + 3] = ws_finish_depthwise(e, row, c + 3, range);
             }
             for (int c = whole; c < channels; c++, first++, own++) {
                 int32_t acc = row->bias[c];
@@ -118,7 +129,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                         acc = WS_ADD(acc, (at[j * taps.step] - fill) * w[j * channels]);
                     }
                 }
-                out[c] = ws_finish(acc, row, c, range);
+                out[c] = ws_finish_depthwise(acc, row, c, range);
             }
         }
     }
