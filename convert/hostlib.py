@@ -58,6 +58,9 @@ class Extractor:
         self.frontend = frontend
         self._library = _build(frontend_files(frontend, "Built in memory.", "plain"), _LOOPS)
 
+    def __reduce__(self) -> tuple[type[Extractor], tuple[FrontEnd]]:
+        return Extractor, (self.frontend,)
+
     def hops(self, samples: int) -> int:
         """Whole windows in that many samples."""
         f = self.frontend
@@ -82,6 +85,7 @@ class HostNetwork:
 
     def __init__(self, path: Path, window: int) -> None:
         """ConvertError."""
+        self._made_of = path, window
         made = compile_model(path, "network", "plain", stream=True)
         self._library = _build(
             {f"network.{end}": made.files[f"network.{end}"] for end in "hc"}, _RUNS
@@ -89,6 +93,9 @@ class HostNetwork:
         self._hop, self._outputs = made.program.inputs[0].shape[1], made.program.outputs[0].size
         self._early = -window % self._hop  # columns before the first, so that a run ends its window
         self._warmup = made.warmup
+
+    def __reduce__(self) -> tuple[type[HostNetwork], tuple[Path, int]]:
+        return HostNetwork, self._made_of
 
     def outputs(self, columns: NDArray[np.int8]) -> NDArray[np.int8]:
         """int8[n, columns, bands] -> int8[n, steps, outputs]: each whole window, a step apart."""

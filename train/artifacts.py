@@ -72,16 +72,52 @@ def write_wav(path: Path, pcm: NDArray[np.int16]) -> None:
     write_atomically(path, made.getvalue())
 
 
-def recalled(path: Path, make: Callable[[], T]) -> T:
-    """What `make` gave for `path` in a killed call; made, and kept, where that is missing."""
+def recalled_in_parallel(
+    work: Callable[..., T],
+    jobs: Sequence[Any],
+    paths: Sequence[Path],
+    what: str,
+    unit: str,
+    hours: Sequence[float] | None = None,
+    *,
+    shared: Any,
+    here: bool = False,
+) -> list[T]:
+    """As in_parallel. Each result is kept in the job's file, and what a killed call left there is
+    not made again."""
+    found = {n: made[0] for n, path in enumerate(paths) if (made := _recalled(path))}
+    missing = [n for n in range(len(jobs)) if n not in found]
+
+    def keep(job: tuple[int, Any], made: T) -> None:
+        with replaced(paths[job[0]]) as partial, partial.open("wb") as file:
+            pickle.dump(made, file)
+        found[job[0]] = made
+
+    in_parallel(
+        _numbered,
+        [(n, jobs[n]) for n in missing],
+        what,
+        unit,
+        [hours[n] for n in missing] if hours else None,
+        shared=(work, shared),
+        keep=keep,
+        here=here,
+    )
+    return [found[n] for n in range(len(jobs))]
+
+
+def _numbered(given: tuple[Callable[..., T], Any], job: tuple[int, Any]) -> T:
+    work, shared = given
+    return work(shared, job[1])
+
+
+def _recalled(path: Path) -> tuple[Any] | None:
+    """What a file has; None where it is missing, or damaged."""
     try:
         with path.open("rb") as file:
-            return pickle.load(file)
+            return (pickle.load(file),)
     except (OSError, EOFError, pickle.UnpicklingError):
-        made = make()
-    with replaced(path) as partial, partial.open("wb") as file:
-        pickle.dump(made, file)
-    return made
+        return None
 
 
 def joined(parts: Sequence[T]) -> T:
@@ -91,12 +127,8 @@ def joined(parts: Sequence[T]) -> T:
     return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-_make: Make  # what worker processes inherit
-
-
-def _make_shard(job: tuple[Path, list[int]]) -> None:
-    path, seed = job
-    save_arrays(path, _make(np.random.default_rng(seed)))
+def _shard(make: Make, seed: tuple[int, int, int]) -> Arrays:
+    return make(np.random.default_rng(seed))
 
 
 def make_shards(
@@ -105,15 +137,20 @@ def make_shards(
     """The paths of `count` shards of one kind; those that are missing are made, on all cores.
 
     `begin` is called where any is missing, and gives what makes one from a random generator that
-    depends on the seed, the shard's number and the kind alone.
+    depends on the seed, the shard's number and the kind alone; it can be pickled.
     """
-    global _make
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{part}-{kind}-{i:03d}.npz" for i in range(count)]
-    jobs = [(p, [seed, i, len(kind)]) for i, p in enumerate(paths) if not p.is_file()]
+    jobs = [(seed, i, len(kind)) for i, path in enumerate(paths) if not path.is_file()]
     if jobs:
-        _make = begin()
         for stale in folder.glob(f".{part}-{kind}-*.partial.npz"):  # of a killed call
             stale.unlink(missing_ok=True)
-        in_parallel(_make_shard, jobs, f"{what} {part} {kind}", "shards")
+        in_parallel(
+            _shard,
+            jobs,
+            f"{what} {part} {kind}",
+            "shards",
+            shared=begin(),
+            keep=lambda seed, arrays: save_arrays(paths[seed[1]], arrays),
+        )
     return paths

@@ -30,6 +30,7 @@ MENU: dict[str, dict[str, str]] = {
         "README.md": "Overview",
         "docs/web.md": "In the browser",
         "docs/training.md": "Your own word",
+        "docs/scale.md": "On several machines",
         "docs/integrate.md": "Into your firmware",
         "docs/troubleshooting.md": "Troubleshooting",
     },

@@ -202,7 +202,7 @@ def trials(sounds: Path, cache: Path) -> Trials:
 @pytest.fixture
 def evaluation(trials: Trials, sounds: Path, cache: Path, device: Device) -> Evaluation:
     options = Options(draws=2, rates=(50000.0, 200.0, 1e-6), peers=False)
-    return Evaluation(TOY.word, device, trials, sounds, cache, options)
+    return Evaluation(TOY.word, device, trials, cache, options)
 
 
 def test_conditions_cover_every_state(tmp_path: Path) -> None:
@@ -418,13 +418,21 @@ def test_evaluation_resumes_after_a_kill(
         played_sounds.append(sound)
         return whole(self, sound, block, states)
 
-    def serially(function: Any, todo: list[Any], *shown: Any) -> list[Any]:
-        return [function(job) for job in todo]
+    def serially(
+        function: Any, todo: list[Any], *shown: Any, shared: Any, keep: Any = None, here: Any = True
+    ) -> list[Any]:
+        found = []
+        for job in todo:
+            found.append(function(shared, job))
+            if keep:
+                keep(job, found[-1])
+        return found
 
     few = {name: ALTERATIONS[name] for name in ("band to 3.4 kHz", "clipped by 12 dB")}
     monkeypatch.setattr("wakestate.train.evaluation.trials.ALTERATIONS", few)
     monkeypatch.setattr(Evaluation, "play", play)
     monkeypatch.setattr(evaluate, "in_parallel", serially)
+    monkeypatch.setattr("wakestate.train.artifacts.in_parallel", serially)
     options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
     library = host.folder / "libwakestate.so"
 

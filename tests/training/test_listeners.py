@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.executors import ROOT, TOY
 from tests.support.firmware_build import build
-from tests.support.small_data import chirp, write_manifest
+from tests.support.small_data import chirp
 from wakestate.train.acoustics.stage import active_rms, dbfs, to_int16
 from wakestate.train.data.corpus import RATE, load_corpus
 from wakestate.train.evaluation import confusables as confusables
@@ -318,9 +318,7 @@ def test_clips_of_confusables_are_not_in_the_streams(trials: Trials) -> None:
     assert near and near < set(found.negatives) and streamed == set(found.negatives) - near
 
 
-def test_recorded_confusables_come_from_texts_and_the_word_file(
-    trials: Trials, tmp_path: Path
-) -> None:
+def test_recorded_confusables_come_from_texts_and_the_word_file(trials: Trials) -> None:
     clips = [c for c in trials.negatives if c.kind == "speech"]
     stem = Path(clips[2].path).stem
     listed = trials.word.data.model_copy(
@@ -336,14 +334,11 @@ def test_recorded_confusables_come_from_texts_and_the_word_file(
         clips[2].path: "toyed",
         clips[3].path: "destroyed",
     }
-    write_manifest(
-        tmp_path,
-        [[path, "dev", "speech", "speech", "", 1, text, "", ""] for path, text in texts.items()],
-    )
     other.negatives = [
-        replace(c, kind="tts") if c.path == clips[1].path else c for c in trials.negatives
+        replace(c, kind="tts" if c.path == clips[1].path else c.kind, text=texts.get(c.path, ""))
+        for c in trials.negatives
     ]
-    found = recorded(other, tmp_path)
+    found = recorded(other)
     assert {phrase: len(pcms) for phrase, pcms in found.items()} == {
         ("recorded", "toyed"): 1,
         ("clip", "toyed with"): 1,

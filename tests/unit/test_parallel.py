@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,27 @@ def test_results_are_in_order() -> None:
     assert in_parallel(_square, [], "squares", "numbers") == []
 
 
+def _killed_at_first(folder: Path, number: int) -> int:
+    try:
+        (folder / str(number)).touch(exist_ok=False)
+    except FileExistsError:
+        return number * number
+    os.kill(os.getpid(), signal.SIGKILL)
+    return -1
+
+
+def test_what_a_killed_process_was_at_is_done_again(tmp_path: Path) -> None:
+    """Ten times; each result is stored once."""
+    jobs, stored = list(range(10)), dict[int, int]()
+
+    def keep(job: int, result: int) -> None:
+        assert job not in stored
+        stored[job] = result
+
+    found = in_parallel(_killed_at_first, jobs, "work", "jobs", shared=tmp_path, keep=keep)
+    assert found == [] and stored == {n: n * n for n in jobs}
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """SIGINT raises KeyboardInterrupt: the processes of pytest-xdist ignore it."""
@@ -54,7 +76,7 @@ def interruptible() -> Iterator[None]:
     ("how", "error", "text"),
     [
         ("error", ValueError, "the first error"),
-        ("killed", DataError, "work: a process was killed, perhaps as memory ran out"),
+        ("killed", DataError, "work: processes were killed 5 times in a row"),
         ("Ctrl-C", KeyboardInterrupt, None),
     ],
 )

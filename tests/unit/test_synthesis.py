@@ -26,7 +26,7 @@ from wakestate.train.synthesis.language import check_language, check_letters
 from wakestate.train.synthesis.make import SynthesisConfig, groups, make_data, speakable
 from wakestate.train.synthesis.piper import Piper
 from wakestate.train.synthesis.readers import READERS
-from wakestate.train.synthesis.recorded import Source, write_opus
+from wakestate.train.synthesis.recorded import Source, as_opus
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import WordError, load_word
 
@@ -218,15 +218,13 @@ def test_a_carrier_has_the_phrase_once(tmp_path: Path) -> None:
 def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> None:
     t = np.arange(samples) / 16000
     speech = np.rint(8000 * np.sin(2 * np.pi * (300 + 200 * t) * t)).astype(np.int16)
-    write_opus(tmp_path / "x.opus", speech)
-    once = (tmp_path / "x.opus").read_bytes()
-    write_opus(tmp_path / "x.opus", speech)  # the same bytes, so that hashes can be compared
-    assert (tmp_path / "x.opus").read_bytes() == once
+    once = as_opus(speech)
+    assert as_opus(speech) == once  # the same bytes, so that hashes can be compared
+    (tmp_path / "x.opus").write_bytes(once)
     decoded, rate = soundfile.read(tmp_path / "x.opus", dtype="int16")
     assert rate == 16000 and decoded.shape == speech.shape
     middle = slice(samples // 4, -samples // 4)
     assert np.corrcoef(decoded[middle], speech[middle])[0, 1] > 0.98
-    assert [p.name for p in tmp_path.iterdir()] == ["x.opus"]
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")

@@ -22,7 +22,6 @@ from scipy.signal import resample_poly
 from wakestate.train.acoustics.filters import Wave
 from wakestate.train.acoustics.stage import active_rms, dbfs, rms, to_int16
 from wakestate.train.data.corpus import RATE, Clip
-from wakestate.train.data.manifest import read_manifest
 from wakestate.train.evaluation.trials import LEAD, LEVEL_DBFS, TAIL, Pcm, Trials, gain
 from wakestate.train.synthesis.judges import ESPEAK, FESTIVAL, FLITE, RHVOICE
 from wakestate.words import Word
@@ -88,21 +87,20 @@ def spoken(trials: Trials, phrases: tuple[str, ...]) -> dict[str, list[Pcm]]:
     return recordings
 
 
-def recorded(trials: Trials, data: Path) -> dict[tuple[str, str], list[Pcm]]:
+def recorded(trials: Trials) -> dict[tuple[str, str], list[Pcm]]:
     """Recordings without the word in whose text, or by the word file, a confusable phrase is
     said; by source (see Near) and phrase."""
-    word = trials.word
     clips = {clip.path: clip for clip in trials.negatives}
-    texts = {row["path"]: row.get("text", "") for row in read_manifest(data, word.data)}
     recordings: dict[tuple[str, str], list[Pcm]] = {}
-    for path, clip in clips.items():
+    for clip in clips.values():
         source = "clip" if clip.kind == "tts" else "recorded"
-        for phrase in _phrases_in(word, clip, texts.get(path, "")):
+        for phrase in _phrases_in(trials.word, clip):
             recordings.setdefault((source, phrase), []).append(trials.corpus.audio(clip))
     return recordings
 
 
-def _phrases_in(word: Word, clip: Clip, text: str) -> Iterator[str]:
+def _phrases_in(word: Word, clip: Clip) -> Iterator[str]:
+    text = "" if clip.folder else clip.text  # of --also, by the word file alone
     listed = word.data.confusable_recordings.get(Path(clip.path).stem)
     if listed:
         yield listed

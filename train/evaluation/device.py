@@ -47,6 +47,7 @@ class Device:
 
     def __init__(self, library: Path, word: Word) -> None:
         library_hash(library)
+        self._made_of = library, word
         try:
             self._lib = ctypes.CDLL(str(library.resolve()))
         except OSError as error:
@@ -102,6 +103,9 @@ class Device:
         self._first_end = (first - 1) * f.hop_samples + f.window_samples
         # A wake at step i bars the steps before i + refractory_steps.
         self.refractory_steps = max(1, -(-refractory // self.step_samples))
+
+    def __reduce__(self) -> tuple[type[Device], tuple[Path, Word]]:
+        return Device, self._made_of
 
     def scores(self, pcm: NDArray[np.int16], state: int) -> NDArray[np.int16]:
         """The score of every network step, from a fresh start; see Steps."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wakestate.audio import hertz, mel
-from wakestate.train.artifacts import recalled
+from wakestate.train.artifacts import recalled_in_parallel
 from wakestate.train.data.corpus import find_manifest, load_corpus, voice
 from wakestate.train.evaluation.device import OURS, Device, fingerprint
 from wakestate.train.evaluation.document import Evaluated, Row
@@ -32,31 +32,25 @@ from wakestate.train.evaluation.trials import Condition, Sound, Trials
 from wakestate.train.parallel import in_parallel
 from wakestate.words import Word
 
-# What worker processes inherit.
-_evaluation: Evaluation
-_played: list[Played]
-_counts: Counts
-_resume_folder: Path  # results from before a kill
+
+def _play(evaluation: Evaluation, job: Job) -> list[Played]:
+    return [evaluation.play(sound, job.block, states) for sound, states in job.sounds]
 
 
-def _play(job: Job) -> list[Played]:
-    digest = hashlib.sha256(repr(job).encode()).hexdigest()[:16]
-    return recalled(
-        _resume_folder / digest,
-        lambda: [_evaluation.play(sound, job.block, states) for sound, states in job.sounds],
-    )
+def _confusables(
+    evaluation: Evaluation, _: object
+) -> list[tuple[str, str, dict[str, list[Scores]]]]:
+    return evaluation.confusables()
 
 
-def _confusables(_: object) -> list[tuple[str, str, dict[str, list[Scores]]]]:
-    return recalled(_resume_folder / "confusables", lambda: _evaluation.confusables())
+def _accepts(shared: tuple[Evaluation, list[Played]], given: tuple[Sound, int, str]) -> Accepts:
+    evaluation, played = shared
+    return evaluation.accepts(played, *given)
 
 
-def _accepts(given: tuple[Sound, int, str]) -> Accepts:
-    return _evaluation.accepts(_played, *given)
-
-
-def _row(condition: Condition) -> Row:
-    return _evaluation.row(_played, condition, _counts)
+def _row(shared: tuple[Evaluation, list[Played], Counts], condition: Condition) -> Row:
+    evaluation, played, counts = shared
+    return evaluation.row(played, condition, counts)
 
 
 def evaluate(
@@ -68,51 +62,73 @@ def evaluate(
     options: Options,
     resume_folder: Path,
 ) -> Evaluated:
-    """Every condition of the word on one split, a process on each core.
+    """Every condition of the word on one split, a process on each core, or on a cluster.
 
     Raises DeviceError and DataError. The same seed and data give the same figures. What is done
     stays in the folder `resume_folder`, where the same call after a kill finds it; to be removed at
     the end.
     """
-    global _evaluation, _played, _resume_folder, _counts
     absent = find_peers(word, cache)[1] if options.peers else "left out as asked"
-    _resume_folder = resume_folder / _identity(word, library, data, split, options, absent)
-    if _resume_folder.is_dir():
-        print(f"{_resume_folder}: resuming; finished parts are not repeated", file=sys.stderr)
+    done = resume_folder / _identity(word, library, data, split, options, absent)
+    if done.is_dir():
+        print(f"{done}: resuming; finished parts are not repeated", file=sys.stderr)
     device = Device(library, word)
     corpus = load_corpus(data, split, cache, word.data, options.also)
     trials = Trials(word, corpus, options.seed, options.draws, options.short)
-    _evaluation = Evaluation(word, device, trials, data, cache, options)
-    jobs = _evaluation.jobs()
+    evaluation = Evaluation(word, device, trials, cache, options)
+    jobs = evaluation.jobs()
     hours = sum(job.hours for job in jobs if job.block is not None)
     print(
         f"to do: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
         f"{sum(job.block is None for job in jobs)} sounds with it",
         file=sys.stderr,
     )
-    detected = in_parallel(_play, jobs, "listen", "sounds", [job.hours for job in jobs])
-    _played = [played for job in detected for played in job]
-    (confusables,) = in_parallel(_confusables, [None], "confusables", "time")
-    _counts = _count(_evaluation)
-    thresholds = _counts.thresholds(word.detector.false_accepts_per_hour, options.scale)
+    detected = recalled_in_parallel(
+        _play,
+        jobs,
+        [done / hashlib.sha256(repr(job).encode()).hexdigest()[:16] for job in jobs],
+        "listen",
+        "sounds",
+        [job.hours for job in jobs],
+        shared=evaluation,
+    )
+    played = [one for job in detected for one in job]
+    (confusables,) = recalled_in_parallel(  # here: by the voices of this machine
+        _confusables,
+        [None],
+        [done / "confusables"],
+        "confusables",
+        "time",
+        shared=evaluation,
+        here=True,
+    )
+    counts = _count(evaluation, played)
+    thresholds = counts.thresholds(word.detector.false_accepts_per_hour, options.scale)
     if options.set_thresholds:
-        _counts.ships = thresholds
-    rows = in_parallel(_row, _evaluation.conditions, "misses", "conditions")
+        counts.ships = thresholds
+    rows = in_parallel(
+        _row,
+        evaluation.conditions,
+        "misses",
+        "conditions",
+        shared=(evaluation, played, counts),
+        here=True,
+    )
     shown = [rows[0], *(r for r in rows if r.condition.ser_db == 0 and r.condition.part == "state")]
     return Evaluated(
         split=split,
         peers_absent=absent,
-        **_about(_evaluation),
+        **_about(evaluation),
         thresholds=thresholds,
-        states=_counts.states(options.rates),
+        states=counts.states(options.rates),
         rows=rows,
-        confusables=_evaluation.count_confusables(confusables, rows[0]),
-        excerpts=[_evaluation.excerpt(row.condition, row) for row in shown[:2]],
-        false_accepts=false_accepts(_evaluation, _played, _counts),
+        confusables=evaluation.count_confusables(confusables, rows[0]),
+        excerpts=[evaluation.excerpt(row.condition, row) for row in shown[:2]],
+        false_accepts=false_accepts(evaluation, played, counts),
     )
 
 
-def _count(evaluation: Evaluation) -> Counts:
+def _count(evaluation: Evaluation, played: list[Played]) -> Counts:
     """False accepts of every listener on every stream, in every state."""
     word, names = evaluation.word, [OURS, *evaluation.others]
     keys = list(
@@ -123,7 +139,9 @@ def _count(evaluation: Evaluation) -> Counts:
             if name == OURS or not c.sound.stream.altered
         )
     )
-    counted = in_parallel(_accepts, keys, "false accepts", "streams")
+    counted = in_parallel(
+        _accepts, keys, "false accepts", "streams", shared=(evaluation, played), here=True
+    )
     listeners = {name: evaluation.listener(name) for name in names}
     return Counts(word, evaluation.conditions, dict(zip(keys, counted, strict=True)), listeners)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 
 from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import never_fires
-from wakestate.train.data.corpus import RATE, Clip, voice
+from wakestate.train.data.corpus import RATE, Clip, DataError, voice
 from wakestate.train.evaluation.confusables import recorded, spoken
 from wakestate.train.evaluation.device import OURS, Device, wakes
 from wakestate.train.evaluation.document import (
@@ -93,10 +94,11 @@ class Evaluation:
     """One split processed by the device and by others, in every condition."""
 
     def __init__(
-        self, word: Word, device: Device, trials: Trials, data: Path, cache: Path, options: Options
+        self, word: Word, device: Device, trials: Trials, cache: Path, options: Options
     ) -> None:
         self.word, self.device, self.trials = word, device, trials
-        self.data, self.cache, self.options = data, cache, options
+        self.cache, self.options = cache, options
+        self._other_names: list[str] | None = None  # as they are where this was made
         self.conditions = [
             c
             for c in conditions(word, options.ser_db)
@@ -115,7 +117,18 @@ class Evaluation:
             from wakestate.train.evaluation.float_baseline import FloatBaseline
 
             found[FloatBaseline.name] = FloatBaseline(self.word, self.device, self.options.keras)
+        for name in self._other_names or ():
+            if name not in found:
+                raise DataError(
+                    f"{socket.gethostname()}: lacks {name}; pip install 'wakestate[peers]' there"
+                )
         return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another machine, which makes its own `others`: the same ones."""
+        names = [*self.others]
+        state = {key: value for key, value in self.__dict__.items() if key != "others"}
+        return state | {"_other_names": names}
 
     def jobs(self) -> list[Job]:
         """What is to be processed; each sound once. Of streams a block a job, in all sounds that
@@ -290,7 +303,7 @@ class Evaluation:
             return []
         recordings = spoken(self.trials, (self.word.phrase, *self.word.data.confusables))
         sounds = [("synthetic", phrase, pcms) for phrase, pcms in recordings.items()]
-        in_data = recorded(self.trials, self.data)
+        in_data = recorded(self.trials)
         sounds += [(source, phrase, pcms) for (source, phrase), pcms in in_data.items()]
         found = []
         for source, phrase, pcms in sounds:

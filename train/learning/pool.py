@@ -235,26 +235,33 @@ def _with_sounds(corpus: Corpus, part: Corpus) -> Corpus:
     return corpus.only([c for c in part.clips if c not in borrowed] + sounds)
 
 
+@dataclass(frozen=True)
+class _Scenes:
+    """Makes a shard."""
+
+    renderer: Renderer
+    kind: str
+    clips: int
+
+    def __call__(self, rng: np.random.Generator) -> Arrays:
+        features, labels, states, words = zip(
+            *(self.renderer.clip(rng, self.kind) for _ in range(self.clips)), strict=True
+        )
+        return {
+            "features": np.stack(features),
+            "labels": np.stack(labels),
+            "states": np.array(states, np.uint8),
+            "words": np.array(words, np.int32),
+        }
+
+
 def render_pool(
     corpus: Corpus, word: Word, folder: Path, kind: str, part: str, clips: int, seed: int
 ) -> Pool:
     """Render (or read what is already rendered of) `clips` clips into `folder`."""
 
     def begin() -> Make:
-        renderer = Renderer(corpus, word, part)
-
-        def shard(rng: np.random.Generator) -> Arrays:
-            features, labels, states, words = zip(
-                *(renderer.clip(rng, kind) for _ in range(SHARD)), strict=True
-            )
-            return {
-                "features": np.stack(features),
-                "labels": np.stack(labels),
-                "states": np.array(states, np.uint8),
-                "words": np.array(words, np.int32),
-            }
-
-        return shard
+        return _Scenes(Renderer(corpus, word, part), kind, SHARD)
 
     paths = make_shards(folder, part, kind, -(-clips // SHARD), seed, begin, "render")
     pool = Pool(

@@ -24,8 +24,8 @@ from typing import IO, TextIO
 
 from wakestate.errors import UserError
 from wakestate.explain import one_line
+from wakestate.processes import end_with_parent
 from wakestate.train.artifacts import write_json
-from wakestate.train.parallel import end_with_parent
 
 DONE, LOG, LOCK = "stages.json", "new.log", ".lock"  # in the run's folder
 BAR = re.compile(r"(\d+)%\|")  # of tqdm

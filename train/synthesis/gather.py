@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import tempfile
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -39,21 +40,41 @@ def _stop(*_: object) -> None:
     raise SystemExit(143)  # as Ctrl-C does, it ends the workers too
 
 
-def _take(job: tuple[Path, Source, Path]) -> None:
-    deb, source, data = job
-    path = rows_file(data, source)
-    key = {"package": deb.name, "source": asdict(source)}
-    stored = path.with_suffix(".key")
-    text = json.dumps(key, sort_keys=True)
-    if path.is_file() and stored.is_file() and stored.read_text(encoding="utf-8") == text:
-        return
-    write_atomically(path, json.dumps(extract(deb, source, data)))
-    write_atomically(stored, text)
+Job = tuple[Path, Source]  # a package, and what to take of it
+
+
+def _take(job: Job) -> tuple[str, dict[str, bytes]]:
+    """The rows as JSON, and the files by their paths."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = json.dumps(extract(*job, Path(folder)))
+        found = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return rows, {p.relative_to(folder).as_posix(): p.read_bytes() for p in found}
+
+
+def _key(job: Job) -> str:
+    """What its files come from."""
+    key = {"package": job[0].name, "source": asdict(job[1])}
+    return json.dumps(key, sort_keys=True)
+
+
+def _is_taken(data: Path, job: Job) -> bool:
+    rows = rows_file(data, job[1])
+    key = rows.with_suffix(".key")
+    return rows.is_file() and key.is_file() and key.read_text(encoding="utf-8") == _key(job)
 
 
 def take_recorded(taken: list[Source], debs: dict[str, Path], data: Path) -> list[dict[str, str]]:
     """Write what each source takes from its package, as far as that is not done; manifest rows."""
-    in_parallel(_take, [(debs[s.package], s, data) for s in taken], "recorded", "packages")
+
+    def keep(job: Job, found: tuple[str, dict[str, bytes]]) -> None:
+        for name, content in found[1].items():
+            write_atomically(data / name, content)
+        write_atomically(rows_file(data, job[1]), found[0])
+        write_atomically(rows_file(data, job[1]).with_suffix(".key"), _key(job))
+
+    jobs = [(debs[s.package], s) for s in taken]
+    missing = [job for job in jobs if not _is_taken(data, job)]
+    in_parallel(_take, missing, "recorded", "packages", keep=keep)
     rows = []
     for source in taken:
         rows += json.loads(rows_file(data, source).read_text(encoding="utf-8"))

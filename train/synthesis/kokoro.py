@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wakestate.train.parcels import Files
 from wakestate.train.synthesis.engine import ENGLISH, Engine, Speech, Spoken, to_int16_at
 from wakestate.train.synthesis.language import SWITCH, dialects
 
@@ -47,6 +48,9 @@ class Kokoro(Engine):
         self.folder, self.language = folder, language
         self.accents = ACCENTS if language == ENGLISH else ()
         self.own = OWN.get(language.partition("-")[0], "")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"folder": Files(self.folder, (MODEL, VOICES))}
 
     def missing(self) -> str:
         """See Engine."""

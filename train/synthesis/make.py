@@ -8,11 +8,16 @@ manifest and train/tts/words.csv are written last, and what they do not name is 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import socket
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from wakestate.files import replaced, write_atomically
 from wakestate.tables import Printed
@@ -28,7 +33,7 @@ from wakestate.train.synthesis.gather import claim, finish, summary, take_record
 from wakestate.train.synthesis.kokoro import Kokoro
 from wakestate.train.synthesis.language import check_language, check_letters
 from wakestate.train.synthesis.piper import Piper
-from wakestate.train.synthesis.recorded import download, megabytes, sources, write_opus
+from wakestate.train.synthesis.recorded import as_opus, download, megabytes, sources
 from wakestate.train.synthesis.script import Cast, Counts, Line, write_script
 from wakestate.words import Word
 
@@ -95,10 +100,16 @@ def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
     print(expected(cast, lines, {s.package for s in taken}, config), flush=True)
     debs = download(sorted({s.package for s in taken}), config.downloads / "packages")
     taken = [source for source in taken if source.package in debs]
-    _start(cast, data)
     rows = take_recorded(taken, debs, data)
     missing = [line for line in lines if not _record(data, line).is_file()]
-    in_parallel(_speak, missing, "speak", "clips")
+
+    def keep(line: Line, said: tuple[bytes, str]) -> None:
+        write_atomically(data / _clip_path(line), said[0])
+        write_atomically(_record(data, line), said[1])
+
+    in_parallel(
+        _speak, missing, "speak", "clips", shared=Speakers(cast.engines), keep=keep, at_once=4
+    )
     rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines}) + rows
     spoken = {data / _clip_path(line) for line in lines} | {_record(data, line) for line in lines}
     spoken |= {data / split / "tts/words.csv" for split in ("train", "dev")}
@@ -144,13 +155,31 @@ def expected(cast: Cast, lines: list[Line], packages: set[str], config: Synthesi
     )
 
 
-_cast: dict[str, Engine]
-_data: Path
+class Speakers:
+    """The engines, by name. On another machine they have to speak as here, sample by sample."""
+
+    def __init__(self, engines: list[Engine]) -> None:
+        self.of = {engine.name: engine for engine in engines}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"of": self.of, "proofs": {name: _proof(e) for name, e in self.of.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.of = state["of"]
+        for name, proof in state["proofs"].items():
+            problem = self.of[name].missing()
+            if not problem and _proof(self.of[name]) != proof:
+                problem = f"{name}: speaks otherwise there; install the same version"
+            if problem:
+                raise DataError(f"{socket.gethostname()}: without {problem}")
 
 
-def _start(cast: Cast, data: Path) -> None:
-    global _cast, _data
-    _cast, _data = {engine.name: engine for engine in cast.engines}, data
+def _proof(engine: Engine) -> str:
+    """A hash of its voices, and of what one of them says."""
+    voices = engine.voices()
+    voice = engine.draw(np.random.default_rng(0), voices)
+    said = engine.synthesize("One, two.", voice, 1.0).pcm
+    return hashlib.sha256(json.dumps(voices).encode() + said.tobytes()).hexdigest()
 
 
 def _record(data: Path, line: Line) -> Path:
@@ -161,16 +190,15 @@ def _clip_path(line: Line) -> str:
     return f"{line.split}/tts/{line.stem}.opus"
 
 
-def _speak(line: Line) -> None:
-    """One clip, and next to it (written last) how long it is and where its words are."""
-    engine = _cast[line.engine]
+def _speak(speakers: Speakers, line: Line) -> tuple[bytes, str]:
+    """One clip, and as JSON how long it is and where its words are."""
+    engine = speakers.of[line.engine]
     speech = engine.speak(line.text, line.voice, line.speed, line.pitch)
     speech = speech.cut(line.lead_s, line.trail_s)
     if not len(speech.pcm):
         raise DataError(f"{engine.name}: said nothing: {line.text!r}, voice {line.voice}")
-    write_opus(_data / _clip_path(line), speech.pcm)
     record = {"seconds": len(speech.pcm) / RATE, "groups": groups(line, speech)}
-    write_atomically(_record(_data, line), json.dumps(record))
+    return as_opus(speech.pcm), json.dumps(record)
 
 
 def groups(line: Line, speech: Speech) -> list[Spoken] | None:

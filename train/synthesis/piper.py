@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from wakestate.train.parcels import Files
 from wakestate.train.synthesis.engine import ENGLISH, Engine, Speech, to_int16_at
 
 SPEAKERS = 100  # taken of one file
@@ -26,6 +27,10 @@ class Piper(Engine):
 
     def __init__(self, folder: Path, language: str = ENGLISH) -> None:
         self.folder, self.language = folder, language
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = tuple(path.name for path in sorted(self.folder.glob("*.onnx*")))
+        return self.__dict__ | {"folder": Files(self.folder, names)}
 
     def missing(self) -> str:
         """See Engine."""

@@ -26,7 +26,7 @@ import soxr
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from wakestate.files import replaced
+from wakestate.files import write_atomically
 from wakestate.train.data.corpus import RATE, DataError
 from wakestate.train.synthesis.readers import READERS
 
@@ -181,7 +181,8 @@ def extract(package: Path, source: Source, out: Path) -> list[dict[str, str]]:
         subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
         for (split, voice, number), x in _clips(Path(folder) / "usr/share", source):
             path = f"{split}/{source.kind}/{source.package}-{number:04d}.opus"
-            write_opus(out / path, np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16))
+            pcm = np.rint(np.clip(x, -1, 1) * 32767).astype(np.int16)
+            write_atomically(out / path, as_opus(pcm))
             rows.append(
                 {
                     "path": path,
@@ -229,11 +230,13 @@ def _clips(
         yield (*place, next(number)), np.concatenate(parts)
 
 
-def write_opus(path: Path, pcm: NDArray[np.int16]) -> None:
-    """int16[samples] at 16 kHz to an Ogg Opus file of as many samples, replaced whole."""
+def as_opus(pcm: NDArray[np.int16]) -> bytes:
+    """int16[samples] at 16 kHz as an Ogg Opus file of as many samples."""
+    made = io.BytesIO()
     frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
     frame.sample_rate = RATE
-    with replaced(path) as partial, av.open(partial, "w", format="ogg", options=OGG) as file:
+    with av.open(made, "w", format="ogg", options=OGG) as file:
         stream = file.add_stream("libopus", RATE, {"compression_level": OPUS_EFFORT}, layout="mono")
         stream.bit_rate = OPUS_RATE
         file.mux([*stream.encode(frame), *stream.encode(None)])
+    return made.getvalue()

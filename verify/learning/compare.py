@@ -114,11 +114,8 @@ def lowest(device: Device, scores: NDArray[np.int16], hours: float, rate: float)
     return int(thresholds[first_within(np.array(counts) / hours, rate)])
 
 
-_detector: DetectorWakes
-
-
-def _wakes(job: tuple[Condition, bool]) -> tuple[Examples, float]:
-    return _detector.wakes(*job)
+def _wakes(detector: DetectorWakes, job: tuple[Condition, bool]) -> tuple[Examples, float]:
+    return detector.wakes(*job)
 
 
 def detector_wakes(
@@ -126,7 +123,6 @@ def detector_wakes(
 ) -> tuple[Examples, float]:
     """All wakes in the conditions of measure.py, and the hours of the streams; kept in
     `cache` for the same device, data and rate."""
-    global _detector
     key = sha256(find_manifest(data).read_bytes())
     names_of = [field.name for field in fields(Examples)]
     key.update(
@@ -140,8 +136,8 @@ def detector_wakes(
                 stream = (condition.sound.stream, condition.state)
                 jobs.append((condition, stream not in processed))
                 processed.add(stream)
-        _detector = DetectorWakes(word, library, data, split, cache, rate)
-        found = in_parallel(_wakes, jobs, f"wakes, {split}", "conditions")
+        detector = DetectorWakes(word, library, data, split, cache, rate)
+        found = in_parallel(_wakes, jobs, f"wakes, {split}", "conditions", shared=detector)
         examples, hours = joined([c for c, _ in found if len(c)]), sum(h for _, h in found)
         arrays = {name: getattr(examples, name) for name in names_of}
         save_arrays(path, {**arrays, "hours": np.array(hours)})

@@ -191,21 +191,28 @@ def device_wake(
     return int(steps.start[int(np.argmax(scores >= threshold))]), woke, best
 
 
-def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> Make:
-    miner = Miner(corpus, word, library, part)
+@dataclass(frozen=True)
+class _Wakes:
+    """Makes a shard."""
 
-    def shard(rng: np.random.Generator) -> Arrays:
-        found = [f for f in (miner.wake(rng, kind) for _ in range(SHARD)) if f is not None]
+    miner: Miner
+    kind: str
+
+    def __call__(self, rng: np.random.Generator) -> Arrays:
+        wakes = (self.miner.wake(rng, self.kind) for _ in range(SHARD))
+        found = [f for f in wakes if f is not None]
         features = np.array([f[0] for f in found], np.int8)
         return {
-            "features": features.reshape(-1, WIDE, word.frontend.bands),
+            "features": features.reshape(-1, WIDE, self.miner.word.frontend.bands),
             "place": np.array([f[1] for f in found], np.float32).reshape(-1, 2),
             "woke": np.array([f[2] for f in found], np.int8),
             "state": np.array([f[3] for f in found], np.uint8),
             "best": np.array([f[4] for f in found], np.int16),
         }
 
-    return shard
+
+def _begin(corpus: Corpus, word: Word, library: Path, part: str, kind: str) -> Make:
+    return _Wakes(Miner(corpus, word, library, part), kind)
 
 
 def mine(

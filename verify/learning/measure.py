@@ -229,21 +229,16 @@ def _threshold(logits: NDArray[np.float64], allowed: float) -> float:
     return float(ordered[-1]) if len(ordered) else 0.0
 
 
-_system: System
-
-
-def _done(job: Part | Condition) -> Accepted | Trialled:
-    return _system.false_accepts(job) if isinstance(job, Part) else _system.trialled(job)
+def _done(system: System, job: Part | Condition) -> Accepted | Trialled:
+    return system.false_accepts(job) if isinstance(job, Part) else system.trialled(job)
 
 
 def measure(system: System, out: Path) -> Printed:
     """Every condition; writes JSON to `out`, returns Markdown."""
-    global _system
-    _system = system
     todo = [c for c in conditions(system.word, SER_DB) if c.part in SETS]
     parts = system.parts(todo)
     jobs: list[Part | Condition] = [*todo, *parts]
-    found = in_parallel(_done, jobs, "measure", "parts")
+    found = in_parallel(_done, jobs, "measure", "parts", shared=system)
     trialled = [one for one in found if isinstance(one, Trialled)]
     accepted = [one for one in found if isinstance(one, Accepted)]
     done = list(zip(parts, accepted, strict=True))

@@ -67,6 +67,7 @@ def data() -> None:
     help="Take sound from Debian packages (train/synthesis/recorded.toml); some: of those with "
     "the most hours for their size; few: a little of the smallest.",
 )
+@options.executor
 @options.table
 @options.needs("synth")
 def synthesize(
@@ -109,6 +110,7 @@ def synthesize(
     help="Folder to fill.",
 )
 @_downloads
+@options.executor
 @options.table
 @options.needs("synth")
 def benchmark(data: Path, downloads: Path) -> Printed:

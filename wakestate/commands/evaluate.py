@@ -178,6 +178,7 @@ def _measure(
     help="Write the thresholds found at the word "
     "file's false_accepts_per_hour into MODEL/model.json.",
 )
+@options.executor
 @options.table
 @options.needs("train")
 def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
@@ -230,6 +231,7 @@ def evaluate(word: WordFile, set_thresholds: bool, **given: Any) -> Printed:
     metavar="FILE",
     help="Counted costs.  [default: bench/baseline.json]",
 )
+@options.executor
 @options.needs("train")
 def report(
     word: WordFile, beside: Sequence[tuple[str, Path]], costs: Path | None, **given: Any

@@ -62,6 +62,7 @@ def endpoints(
 @click.option("--rounds", type=options.POSITIVE, default=40, show_default=True)
 @batches
 @amount
+@options.executor
 @options.table
 @options.needs("train")
 def experiment(

@@ -323,6 +323,53 @@ def recipe_file(command: str, default: str | None = None) -> Decorator:
     )
 
 
+def executor(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--executor` and `--store`: where the work runs. They go into the environment, so that the
+    commands that this one starts have them; results and recipes do not depend on them."""
+    from wakestate.train.address import EXECUTOR, STORE, checked
+
+    def keeping(name: str, check: Callable[[str], str]) -> Callable[..., None]:
+        def keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+            if value is None or ctx.resilient_parsing:
+                return
+            try:
+                ctx.meta[name] = check(value)
+            except ValueError as error:
+                raise click.BadParameter(str(error)) from None
+
+        return keep
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **given: Any) -> Any:
+        meta = click.get_current_context().meta
+        os.environ.update({name: meta[name] for name in (EXECUTOR, STORE) if name in meta})
+        return function(*arguments, **given)
+
+    decorated: Callable[..., Any] = call
+    for option in (
+        click.option(
+            "--store",
+            metavar="URL",
+            envvar=STORE,
+            expose_value=False,
+            callback=keeping(STORE, str),
+            help="Where a cluster's workers get files that they do not have at the same path: "
+            "s3://BUCKET/FOLDER, file:///FOLDER or another URL of fsspec.",
+        ),
+        click.option(
+            "--executor",
+            metavar="ADDRESS",
+            envvar=EXECUTOR,
+            expose_value=False,
+            callback=keeping(EXECUTOR, checked),
+            help="Where the work runs: dask://HOST:PORT "
+            "(docs/scale.md).  [default: processes of this machine]",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
 def keep_recipe(run: Path, command: str, **changed: Any) -> None:
     """Write RUN/recipe.toml: how to make it again; RecipeError where another one began it.
 

@@ -113,6 +113,7 @@ amount = click.option(
 @echo
 @short
 @click.option("--only-train", is_flag=True, help="Stop after model.keras and calibration.npy.")
+@options.executor
 @options.needs("train")
 def train(
     word: WordFile,

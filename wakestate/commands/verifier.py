@@ -86,6 +86,7 @@ def _wakes(default: str) -> Any:
 @click.option(
     "--batches", type=options.POSITIVE, default=400, show_default=True, help="Batches in an epoch."
 )
+@options.executor
 @options.needs("train")
 def train(
     word: WordFile,
@@ -153,6 +154,7 @@ def train(
 @options.library
 @_wakes("runs/verify/WORD-held-AMOUNT-DEVICE")
 @_amount
+@options.executor
 @options.needs("train")
 def recalibrate(
     word: WordFile,
@@ -199,6 +201,7 @@ def recalibrate(
 @options.split
 @options.library
 @options.out("build/WORD")
+@options.executor
 @options.table
 @options.needs("train")
 def measure(
@@ -240,6 +243,7 @@ def measure(
 @options.library
 @_rate
 @options.out("FOLDER itself")
+@options.executor
 @options.table
 @options.needs("train")
 def compare(**given: Any) -> Printed:
@@ -296,6 +300,7 @@ def _compare(
 @click.option("--windows", default=" ".join(_WINDOWS), show_default=True)
 @click.option("--seeds", default="1 2 3", show_default=True)
 @_rate
+@options.executor
 @options.table
 @options.needs("train")
 def experiment(

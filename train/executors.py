@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster of Dask as a concurrent.futures executor (docs/scale.md).
+
+A task is a parcel: a function of a module, what all jobs share, and some jobs. Workers are refused
+by name where they have another version of the project.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from concurrent.futures import CancelledError, Executor, Future
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import wakestate
+from wakestate.errors import UserError
+from wakestate.files import plain
+from wakestate.train.address import EXECUTOR, PROCESSES, executor
+from wakestate.train.parcels import ParcelError, unpack, unpack_kept
+
+_WAIT_S = 30  # for a scheduler, and for its first worker
+#: What results depend on, of the project's folders.
+_SOURCES = ("contract", "convert", "firmware", "templates", "train", "verify", "words")
+_SUFFIXES = {".py", ".j2", ".c", ".h", ".toml", ".txt"}
+_one_at_a_time = threading.Lock()  # a worker of several threads runs one of our tasks at a time
+
+
+class WorkerError(UserError):
+    """A worker cannot do the work; the text names it, and what to do."""
+
+
+@cache
+def version() -> str:
+    """Of the project: its number, and a hash of its sources."""
+    digest = sha256()
+    folders = [(n, wakestate.ROOT / n) for n in _SOURCES]
+    for name, folder in [("wakestate", Path(wakestate.__file__).parent), *folders]:
+        for top, inner, files in os.walk(folder):
+            inner[:] = sorted(n for n in inner if n != "__pycache__")  # links are not followed
+            for path in sorted(Path(top) / file for file in files):
+                if path.suffix in _SUFFIXES:
+                    digest.update(f"{name}/{path.relative_to(folder).as_posix()}\n".encode())
+                    digest.update(path.read_bytes())
+    return f"{wakestate.__version__} of sources {digest.hexdigest()[:12]}"
+
+
+def run(parcel: bytes, wanted: str) -> list[Any]:
+    """The results of a task, on a worker."""
+    os.environ[EXECUTOR] = PROCESSES  # what is in parallel inside stays there
+    if version() != wanted:
+        raise WorkerError(
+            f"worker {_name()}: has wakestate {version()}, and this is {wanted}; install the same"
+        )
+    with _one_at_a_time:
+        try:
+            work, shared, jobs = unpack(parcel)
+            arguments = () if shared is None else (unpack_kept(shared),)
+            return [work(*arguments, job) for job in jobs]
+        except ModuleNotFoundError as error:
+            lacks = f"{(error.name or str(error)).partition('.')[0]}: not installed there"
+            hint = "pip install 'wakestate[train,synth,peers]'"
+            raise WorkerError(f"worker {_name()}: {lacks}; {hint}") from None
+        except ParcelError as error:
+            raise WorkerError(f"worker {_name()}: {error}") from None
+
+
+def _name() -> str:
+    """Of the worker this is: its machine, and what its engine calls it."""
+    known = ""
+    if "distributed" in sys.modules:
+        from distributed import get_worker
+
+        known = f" {get_worker().address}" if _in_dask() else ""
+    return f"{socket.gethostname()}{known or f' (process {os.getpid()})'}"
+
+
+def _in_dask() -> bool:
+    from distributed import get_worker
+
+    try:
+        return get_worker() is not None
+    except ValueError:
+        return False
+
+
+class Engine:
+    """Where tasks go."""
+
+    executor: Executor
+    lost: tuple[type[BaseException], ...]  # what a task ends with whose worker was killed
+
+    def submit(self, parcel: bytes) -> Future[list[Any]]:
+        """Begin a task."""
+        return self.executor.submit(run, parcel, version())
+
+    def reason(self, error: BaseException) -> BaseException:
+        """The error as it was on the worker."""
+        if isinstance(error, ModuleNotFoundError) or "deserializ" in str(error)[:200]:
+            return WorkerError(
+                f"a worker or the scheduler cannot load wakestate: {plain(error, 200)}; install "
+                "the same version on each"
+            )
+        return error
+
+
+class Dask(Engine):
+    """A scheduler of Dask, dask://HOST:PORT."""
+
+    def __init__(self, address: str) -> None:
+        import distributed
+
+        logging.getLogger("distributed").setLevel(logging.ERROR)
+        given = f"--executor dask://{plain(address)}"
+        try:
+            self._client = distributed.Client(
+                f"tcp://{address}", timeout=_WAIT_S, set_as_default=False
+            )
+        except (OSError, ValueError, TimeoutError):
+            raise WorkerError(f"{given}: no scheduler answers; start one: dask scheduler") from None
+        try:
+            self._client.wait_for_workers(1, timeout=_WAIT_S)
+        except TimeoutError:
+            raise WorkerError(
+                f"{given}: has no worker; start one: dask worker tcp://{plain(address)} "
+                "--nworkers auto --nthreads 1"
+            ) from None
+        self.executor = self._client.get_executor(pure=False)
+        self.lost = (distributed.KilledWorker, CancelledError)
+
+
+def engine() -> Engine | None:
+    """That of $WAKESTATE_EXECUTOR; None: processes of this machine. WorkerError."""
+    try:
+        address = executor()
+    except ValueError as error:
+        raise WorkerError(f"${EXECUTOR}: {plain(error)}") from None
+    return None if address == PROCESSES else _engine(address)
+
+
+@cache
+def _engine(address: str) -> Engine:
+    place = address.removeprefix("dask://")
+    try:
+        return Dask(place)
+    except ModuleNotFoundError as error:
+        name = (error.name or "dask").partition(".")[0]
+        raise WorkerError(f"{name}: not installed; pip install 'wakestate[dask]'") from None
