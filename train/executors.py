@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import threading
 from concurrent.futures import CancelledError, Executor, Future
 from functools import cache
@@ -38,16 +37,11 @@ class WorkerError(UserError):
 @cache
 def version() -> str:
     """Of the project: its number, and a hash of its sources."""
-    digest = sha256()
-    folders = [(n, wakestate.ROOT / n) for n in _SOURCES]
-    for name, folder in [("wakestate", Path(wakestate.__file__).parent), *folders]:
-        for top, inner, files in os.walk(folder):
-            inner[:] = sorted(n for n in inner if n != "__pycache__")  # links are not followed
-            for path in sorted(Path(top) / file for file in files):
-                if path.suffix in _SUFFIXES:
-                    digest.update(f"{name}/{path.relative_to(folder).as_posix()}\n".encode())
-                    digest.update(path.read_bytes())
-    return f"{wakestate.__version__} of sources {digest.hexdigest()[:12]}"
+    paths = [path for name in _SOURCES for path in (wakestate.ROOT / name).rglob("*")]
+    paths += Path(wakestate.__file__).parent.glob("*.py")  # where the others are links, or inside
+    sources = [path for path in paths if path.suffix in _SUFFIXES]
+    hashes = sorted(sha256(f"{p.name}\n".encode() + p.read_bytes()).digest() for p in sources)
+    return f"{wakestate.__version__} of sources {sha256(b''.join(hashes)).hexdigest()[:12]}"
 
 
 def run(parcel: bytes, wanted: str) -> list[Any]:
@@ -72,21 +66,13 @@ def run(parcel: bytes, wanted: str) -> list[Any]:
 
 def _name() -> str:
     """Of the worker this is: its machine, and what its engine calls it."""
-    known = ""
-    if "distributed" in sys.modules:
+    try:
         from distributed import get_worker
 
-        known = f" {get_worker().address}" if _in_dask() else ""
-    return f"{socket.gethostname()}{known or f' (process {os.getpid()})'}"
-
-
-def _in_dask() -> bool:
-    from distributed import get_worker
-
-    try:
-        return get_worker() is not None
-    except ValueError:
-        return False
+        called = str(get_worker().address)
+    except (ImportError, ValueError):
+        called = f"process {os.getpid()}"
+    return f"{socket.gethostname()} ({called})"
 
 
 class Engine:
