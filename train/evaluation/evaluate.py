@@ -76,32 +76,7 @@ def evaluate(
     corpus = load_corpus(data, split, cache, word.data, options.also)
     trials = Trials(word, corpus, options.seed, options.draws, options.short)
     evaluation = Evaluation(word, device, trials, cache, options)
-    jobs = evaluation.jobs()
-    hours = sum(job.hours for job in jobs if job.block is not None)
-    print(
-        f"to do: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
-        f"{sum(job.block is None for job in jobs)} sounds with it",
-        file=sys.stderr,
-    )
-    detected = recalled_in_parallel(
-        _play,
-        jobs,
-        [done / hashlib.sha256(repr(job).encode()).hexdigest()[:16] for job in jobs],
-        "listen",
-        "sounds",
-        [job.hours for job in jobs],
-        shared=evaluation,
-    )
-    played = [one for job in detected for one in job]
-    (confusables,) = recalled_in_parallel(  # here: by the voices of this machine
-        _confusables,
-        [None],
-        [done / "confusables"],
-        "confusables",
-        "time",
-        shared=evaluation,
-        here=True,
-    )
+    played, confusables = _played(evaluation, done)
     counts = _count(evaluation, played)
     thresholds = counts.thresholds(word.detector.false_accepts_per_hour, options.scale)
     if options.set_thresholds:
@@ -126,6 +101,39 @@ def evaluate(
         excerpts=[evaluation.excerpt(row.condition, row) for row in shown[:2]],
         false_accepts=false_accepts(evaluation, played, counts),
     )
+
+
+def _played(
+    evaluation: Evaluation, done: Path
+) -> tuple[list[Played], list[tuple[str, str, dict[str, list[Scores]]]]]:
+    """Every sound played to every listener, and every confusable phrase; finished parts are in the
+    folder `done`."""
+    jobs, trials = evaluation.jobs(), evaluation.trials
+    hours = sum(job.hours for job in jobs if job.block is not None)
+    print(
+        f"to do: {hours:.0f} h of streams without the word, {trials.hours:.1f} h long, and "
+        f"{sum(job.block is None for job in jobs)} sounds with it",
+        file=sys.stderr,
+    )
+    detected = recalled_in_parallel(
+        _play,
+        jobs,
+        [done / hashlib.sha256(repr(job).encode()).hexdigest()[:16] for job in jobs],
+        "listen",
+        "sounds",
+        [job.hours for job in jobs],
+        shared=evaluation,
+    )
+    (confusables,) = recalled_in_parallel(  # here: by the voices of this machine
+        _confusables,
+        [None],
+        [done / "confusables"],
+        "confusables",
+        "time",
+        shared=evaluation,
+        here=True,
+    )
+    return [one for job in detected for one in job], confusables
 
 
 def _count(evaluation: Evaluation, played: list[Played]) -> Counts:
