@@ -14,8 +14,10 @@ PROCESSES = "processes"
 
 def checked(address: str) -> str:
     """`address`, if it is one. ValueError."""
-    if address != PROCESSES and not re.fullmatch(r"dask://[^/]+:\d+", address):
-        raise ValueError(f"given {address[:80]!r}; allowed: {PROCESSES}, dask://HOST:PORT")
+    if address != PROCESSES and not re.fullmatch(r"(dask|ray)://[^/]+:\d+", address):
+        raise ValueError(
+            f"given {address[:80]!r}; allowed: {PROCESSES}, dask://HOST:PORT, ray://HOST:PORT"
+        )
     return address
 
 

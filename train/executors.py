@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cluster of Dask as a concurrent.futures executor (docs/scale.md).
+"""A cluster of Dask or Ray as a concurrent.futures executor (docs/scale.md).
 
 A task is a parcel: a function of a module, what all jobs share, and some jobs. Workers are refused
 by name where they have another version of the project.
@@ -120,6 +120,32 @@ class Dask(Engine):
         self.lost = (distributed.KilledWorker, CancelledError)
 
 
+class Ray(Engine):
+    """A head node of Ray by its client's port, ray://HOST:PORT."""
+
+    def __init__(self, address: str) -> None:
+        import ray
+
+        try:
+            ray.init(f"ray://{address}", log_to_driver=False, logging_level=logging.ERROR)
+        except (OSError, ValueError, TimeoutError):
+            raise WorkerError(
+                f"--executor ray://{plain(address)}: no head node answers; start one: ray start "
+                "--head --ray-client-server-port=10001"
+            ) from None
+        self._run = ray.remote(run)
+        self.lost = (ray.exceptions.WorkerCrashedError,)
+
+    def submit(self, parcel: bytes) -> Future[list[Any]]:
+        """See Engine."""
+        future: Future[list[Any]] = self._run.remote(parcel, version()).future()
+        return future
+
+    def reason(self, error: BaseException) -> BaseException:
+        """See Engine."""
+        return super().reason(getattr(error, "cause", None) or error)
+
+
 def engine() -> Engine | None:
     """That of $WAKESTATE_EXECUTOR; None: processes of this machine. WorkerError."""
     try:
@@ -131,9 +157,9 @@ def engine() -> Engine | None:
 
 @cache
 def _engine(address: str) -> Engine:
-    place = address.removeprefix("dask://")
+    kind, _, place = address.partition("://")
     try:
-        return Dask(place)
+        return {"dask": Dask, "ray": Ray}[kind](place)
     except ModuleNotFoundError as error:
-        name = (error.name or "dask").partition(".")[0]
-        raise WorkerError(f"{name}: not installed; pip install 'wakestate[dask]'") from None
+        name = (error.name or kind).partition(".")[0]
+        raise WorkerError(f"{name}: not installed; pip install 'wakestate[{kind}]'") from None

@@ -362,7 +362,7 @@ def executor(function: Callable[..., Any]) -> Callable[..., Any]:
             envvar=EXECUTOR,
             expose_value=False,
             callback=keeping(EXECUTOR, checked),
-            help="Where the work runs: dask://HOST:PORT "
+            help="Where the work runs: dask://HOST:PORT, ray://HOST:PORT "
             "(docs/scale.md).  [default: processes of this machine]",
         ),
     ):
