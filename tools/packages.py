@@ -22,8 +22,11 @@ LOCKED_FOR = (3, 11)  # the Python of continuous integration; others install by 
 SIZES = {
     "": (30, 120),
     "audio": (35, 130),
+    "bundle": (35, 140),
+    "dask": (40, 140),
     "flash": (50, 190),
     "peers": (90, 330),
+    "ray": (120, 360),
     "serve": (35, 130),
     "site": (30, 120),
     "synth": (140, 400),

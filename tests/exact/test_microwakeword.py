@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.exact.test_web import NAMES, Module
 from tests.support.compiled import TFLM
 from tests.support.firmware_build import build, skip_without_qemu
+from tests.support.web_module import NAMES, Module
 from wakestate.boards.vectors import Vectors, differences, run_vectors
 from wakestate.contract.kernels import Kernels
 from wakestate.convert.emit import emit
