@@ -125,5 +125,5 @@ def summary(rows: list[dict[str, str]], seconds: float) -> Printed:
         )
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     rate = 3600 * hours / max(seconds, 1e-9)
-    speed = f"{hours:.1f} h in {seconds:.0f} s: {rate:.0f} x real time"
+    speed = f"{hours:.1f} h in {seconds:.0f} s: {rate:.1f} x real time"
     return Printed(f"{markdown(shown, left=3)}\n\n{speed}", {"sounds": shown})
