@@ -48,7 +48,6 @@ from wakestate.verify.learning.examples import (
 from wakestate.verify.learning.fit import train, verify_loss
 from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw
 from wakestate.verify.learning.hmm import DnnHmm, decode, evidence, phones
-from wakestate.verify.learning.measure import System, measure
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
 from wakestate.verify.learning.thresholds import DETECTOR_WEIGHTS, recalibrate_thresholds
 from wakestate.verify.protocol.errors import GatewayError
@@ -448,50 +447,6 @@ def test_wakes_of_a_split_are_those_of_the_device(
     assert np.array_equal(cached.features, examples.features) and np.array_equal(
         cached.who, examples.who
     )
-
-
-@pytest.mark.parametrize("logit", [-1.0, 1.0])
-def test_the_whole_is_counted_with_and_without_the_verifier(
-    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logit: float
-) -> None:
-    class Sure:
-        frames, threshold, wakes = FRAMES, 0.0, ()
-
-        def score(
-            self, features: NDArray[np.float32], states: NDArray[Any]
-        ) -> tuple[NDArray[np.float64], ...]:
-            assert len(states) == len(features) and (states == 0).all()
-            assert features.shape[1:] == (FRAMES, TOY.word.frontend.bands)
-            return (np.full(len(features), logit),) * 3
-
-    library = build_toy("toy", "host").folder / "libwakestate.so"
-    monkeypatch.setattr(
-        "wakestate.verify.learning.measure.conditions", lambda word, ser: conditions(word, ser)[:2]
-    )
-    sure: Any = Sure()
-    device = Device(library, TOY.word)
-    sure.wakes = [device.threshold(i) - 2 for i in range(len(TOY.word.states))]
-    system = System(TOY.word, library, sure, sounds, "dev", tmp_path)
-    text = measure(system, tmp_path / "verify.json").text
-    found = json.loads((tmp_path / "verify.json").read_text())
-    rows = found["rows"]
-    assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
-    for row in rows:
-        (one, first, both), misses = row["accepts"], row["misses"]
-        assert first > 0 and both == (first if logit > 0 else 0)
-        assert row["thresholds"] == [sure.wakes[0] + 2, sure.wakes[0]]
-        assert one < first and misses[0] >= misses[1]
-        assert misses[2] == (misses[1] if logit > 0 else row["trials"])
-    one = rows[0]["accepts"][0]  # of the one stream that both conditions use
-    assert f"| **all** | {one}, {one / rows[0]['hours']:.2f}/h | " in text
-    assert rows[0]["hours"] == rows[1]["hours"] == pytest.approx(system.trials.hours)
-    trials = sum(row["trials"] for row in rows)
-    more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials
-    assert f"Both miss {more:+.1f} points more" in text
-    for c in found["crossed"]:  # all logits are alike: as many wakes as are meant, or none
-        first = rows[0]["accepts"][1]
-        assert c["accepts"] in (0, first) and c["hours"] == pytest.approx(rows[0]["hours"])
-        assert c["misses"] >= sum(row["misses"][1] for row in rows)
 
 
 def test_a_folder_that_holds_none_is_named(tmp_path: Path) -> None:
