@@ -98,7 +98,7 @@ def test_a_voice_in_train_of_one_folder_and_dev_of_another_is_said(
     read(folders[0], PLAIN.replace("ann", "kokoro:af_sky*0.40+am_adam*0.60"))
     read(folders[1], PLAIN.replace("rain,,", "rain,kokoro:fr/af_sky,"))
     assert capsys.readouterr().err == ""
-    check_together(folders, SPOKEN)
+    check_together([(folder, read_manifest(folder, SPOKEN)) for folder in folders])
     printed = capsys.readouterr().err
     assert f"{folders[0] / 'manifest.csv'} and {folders[1] / 'manifest.csv'} together" in printed
     assert "of kokoro:af_sky there are recordings in train and in dev" in printed

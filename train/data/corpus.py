@@ -129,13 +129,13 @@ def load_corpus(
     """
     clips: list[Clip] = []
     pcm = []
-    for number, folder in enumerate((data, *also)):
+    read = [(folder, read_manifest(folder, spoken)) for folder in (data, *also)]
+    check_together(read)
+    for number, (folder, everything) in enumerate(read):
         of = "train" if split == HELD_OUT else split
-        more, samples = _load_folder(folder, of, cache, spoken, number)
+        more, samples = _load_folder(folder, everything, of, cache, spoken, number)
         clips += more
         pcm.append(samples)
-    if also:
-        check_together((data, *also), spoken)
     corpus = Corpus(clips, pcm, split)
     if spoken and split in ("train", HELD_OUT):
         corpus = corpus.only(_both_sides(clips, spoken))
@@ -167,7 +167,10 @@ def _both_sides(clips: list[Clip], spoken: Data) -> list[Clip]:
 
 def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
     """The rows of one split (HELD_OUT: of train) of `data`; DataError where there is none."""
-    everything = read_manifest(data, spoken)
+    return _of_split(data, read_manifest(data, spoken), split)
+
+
+def _of_split(data: Path, everything: list[Row], split: str) -> list[Row]:
     rows = [row for row in everything if row["split"] == ("train" if split == HELD_OUT else split)]
     if not rows:
         known = ", ".join(sorted({row["split"] for row in everything})) or "none"
@@ -180,11 +183,11 @@ def split_rows(data: Path, split: str, spoken: Data | None) -> list[Row]:
 
 
 def _load_folder(
-    data: Path, split: str, cache: Path, spoken: Data | None, number: int
+    data: Path, everything: list[Row], split: str, cache: Path, spoken: Data | None, number: int
 ) -> tuple[list[Clip], NDArray[np.int16]]:
     """Clips and samples of one folder, the `number`th."""
     manifest = find_manifest(data)
-    rows = split_rows(data, split, spoken)
+    rows = _of_split(data, everything, split)
     of = manifest.read_bytes() + f"{data.resolve()} {split}".encode()
     key = hashlib.sha256(of).hexdigest()[:16]
     index_path, pcm_path = cache / f"{split}-{key}.json", cache / f"{split}-{key}.s16"

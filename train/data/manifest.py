@@ -82,12 +82,12 @@ def read_manifest(data: Path, spoken: Data | None = None) -> list[Row]:
     return found
 
 
-def check_together(folders: Sequence[Path], spoken: Data | None = None) -> None:
-    """Warn of voices that are in train of one folder and in dev of another. DataError."""
-    read = [read_manifest(folder, spoken) for folder in folders]
-    alone = {who for rows in read for who in in_train_and_dev(rows)}
-    both = in_train_and_dev([row for rows in read for row in rows])
-    names = " and ".join(str(find_manifest(folder)) for folder in folders)
+def check_together(read: Sequence[tuple[Path, list[Row]]]) -> None:
+    """Warn of voices that are in train of one folder and in dev of another. `read`: each folder
+    and its rows."""
+    alone = {who for _, rows in read for who in in_train_and_dev(rows)}
+    both = in_train_and_dev([row for _, rows in read for row in rows])
+    names = " and ".join(str(find_manifest(folder)) for folder, _ in read)
     _warn(f"{names} together", [who for who in both if who not in alone])
 
 
