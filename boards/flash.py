@@ -31,7 +31,7 @@ _PERMIT = ".venv/bin/wakestate board udev | sudo tee /etc/udev/rules.d/60-wakest
 _GDBS = ("gdb-multiarch", "arm-none-eabi-gdb")
 
 
-def check(board: Board, verb: str, device: str | None = None, usb: Path = USB) -> None:
+def check(board: Board, verb: str, device: str | None = None) -> None:
     """What `verb` (flash, monitor, debug) needs is plugged in, and may be used.
 
     Else BoardError, with one line and a hint.
@@ -48,7 +48,7 @@ def check(board: Board, verb: str, device: str | None = None, usb: Path = USB) -
         return  # there are many: the server reports it
     if not sys.platform.startswith("linux"):
         return  # the tool itself will report it
-    found = attached(board.flash, usb)
+    found = attached(board.flash, USB)
     if found is None:
         raise BoardError(
             f"{board.name}: not found: plug in {board.flash.plug}, by a USB cable that carries "

@@ -26,6 +26,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from tests.support.examples import typed_example
 from tests.support.firmware_build import EMULATED, REAL, ROOT, build
 from tests.support.wav import wav
+from wakestate.__main__ import main
 from wakestate.boards import flash, gdb, serial
 from wakestate.boards.elf import Segment, segments
 from wakestate.boards.new import new_board
@@ -169,26 +170,31 @@ def plugged(usb: Path, ids: str) -> None:
 
 
 @pytest.mark.parametrize("board", REAL)
-def test_a_board_is_known_by_its_usb_ids(board: str, tmp_path: Path) -> None:
-    facts = load_board(board)
-    assert facts.flash is not None
-    plugged(tmp_path / "other", "1d6b:0002")
-    with pytest.raises(BoardError, match="not found: plug in"):
-        flash.check(facts, "flash", usb=tmp_path / "other")
-    plugged(tmp_path / "mine", facts.flash.usb[-1])
-    assert flash.attached(facts.flash, tmp_path / "mine") == "001/250"
-    flash.check(facts, "flash", usb=tmp_path / "mine")
+def test_a_board_is_known_by_its_usb_ids(
+    board: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = load_board(board).flash
+    assert facts is not None
+    call = typed_example("board connected", {"b-l475e-iot01a": board})
+    monkeypatch.setattr(flash, "USB", tmp_path / "other")
+    plugged(flash.USB, "1d6b:0002")
+    assert main(call) == 1
+    monkeypatch.setattr(flash, "USB", tmp_path / "mine")
+    plugged(flash.USB, facts.usb[-1])
+    assert flash.attached(facts, flash.USB) == "001/250"
+    assert main(call) == 0
 
 
 def test_a_board_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugged(tmp_path / "usb", "0483:374b")
+    monkeypatch.setattr(flash, "USB", tmp_path / "usb")
+    plugged(flash.USB, "0483:374b")
     node = tmp_path / "001/250"
     node.parent.mkdir()
     node.touch()
     monkeypatch.setattr(flash, "NODES", tmp_path)
     monkeypatch.setattr(os, "access", lambda path, mode: path != node)  # root may open everything
     with pytest.raises(BoardError, match=r"001/250 may not be opened: .*wakestate board udev"):
-        flash.check(load_board("b-l475e-iot01a"), "flash", usb=tmp_path / "usb")
+        flash.check(load_board("b-l475e-iot01a"), "flash")
 
 
 def test_udev_rules_name_every_probe() -> None:
@@ -215,6 +221,26 @@ def test_the_commands_that_flash(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls["arduino-nano-33-ble-sense"] == [
         *("bossac", "-d", "--port=ttyACM3", "-U", "-i", "-e", "-w", "x/device.bin", "-R"),
     ]
+
+
+PYOCD = """import sys
+from pathlib import Path
+print(sys.argv[1:-1], Path(sys.argv[-1]).read_bytes()[:4])
+"""
+
+
+def test_the_command_flashes_a_board_that_is_plugged_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Up to the probe: a program replaces pyocd that shows what it is given."""
+    elf = build("alexa", "b-l475e-iot01a").program("device")
+    plugged(tmp_path / "usb", "0483:374b")
+    monkeypatch.setattr(flash, "USB", tmp_path / "usb")
+    (tmp_path / "pyocd.py").write_text(PYOCD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert main([*typed_example("flash", {}), "--elf", str(elf)]) == 0
+    given = ["flash", "--no-wait", "--target", "stm32l475xg"]
+    assert capfd.readouterr().out == f"{given} {elf.read_bytes()[:4]}\n"
 
 
 def test_pyocd_knows_the_targets() -> None:
@@ -257,11 +283,9 @@ def test_talking_on_a_serial_port() -> None:
     """A pseudo-terminal replaces it: what it sends comes out, what is typed goes in."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)  # no echo of what comes before it is set up
-    call = f"talk({os.ttyname(theirs)!r}, 1000000)"
-    program = f"from wakestate.boards.serial import talk; import sys; sys.exit({call})"
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
-    ) as process:
+    typed = typed_example("monitor", {"/dev/ttyACM0": os.ttyname(theirs)})
+    call = [sys.executable, "-m", "wakestate", *typed, "--elf", "not-read.elf"]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(b"stats\n")
         process.stdin.flush()

@@ -35,12 +35,9 @@ from tests.support.firmware_build import ROOT
 
 #: Not run as its help shows it, and why; tests of what it does are in the file.
 ELSEWHERE = {
-    "board connected": "needs a board; tests/qemu/test_flash.py",
     "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
-    "flash": "needs a board; tests/qemu/test_flash.py",
     "model endpoints": "trains two networks; tests/training/test_aligned.py",
     "model experiment": "trains four networks; tests/unit/test_recipes.py",
-    "monitor": "needs a board; tests/qemu/test_flash.py",
     "service bench": "uploads in real time; tests/service/test_posting.py",
     "verifier compare": "needs an experiment; tests/training/test_verifier.py",
     "verifier experiment": "trains two networks; tests/training/test_verifier.py",
