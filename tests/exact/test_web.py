@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import threading
+import webbrowser
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,6 +19,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from tests.support.examples import typed_example
 from tests.support.executors import ALEXA, ROOT
 from tests.support.firmware_build import build
 from tests.support.vectors import (
@@ -34,6 +39,7 @@ from wakestate.convert.frontend import frames, reference, to_int8
 from wakestate.errors import UserError
 from wakestate.web.module import build_module, check_tools, compile_to
 from wakestate.web.server import server
+from wakestate.web.site import MODULE
 
 wasmtime = pytest.importorskip("wasmtime")
 GENERATED = ROOT / "build/generated"
@@ -42,16 +48,6 @@ GENERATED = ROOT / "build/generated"
 def plain(word: str) -> Path:
     """The C of a word, once it was built."""
     return GENERATED / word / "plain"
-
-
-def shipped(words: str, folder: Path) -> Module:
-    """Of words that come with the project."""
-    build(words, "host", program="emulator")
-    names = words.split()
-    lists = plain(words) if len(names) == 1 else GENERATED / words.replace(" ", "_")
-    path = folder / f"{len(names)}.wasm"
-    build_module(names, [plain(name) for name in names], lists, path)
-    return Module(words, path)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,7 +61,10 @@ def tools() -> None:
 
 @pytest.fixture(scope="module")
 def alexa(tmp_path_factory: pytest.TempPathFactory) -> Module:
-    return shipped("alexa", tmp_path_factory.mktemp("wasm"))
+    path = tmp_path_factory.mktemp("wasm") / MODULE
+    build("alexa", "host", program="emulator")
+    build_module(["alexa"], [plain("alexa")], plain("alexa"), path)
+    return Module("alexa", path)
 
 
 def host_lines(words: str, state: int, pcm: NDArray[np.int16]) -> list[str]:
@@ -95,9 +94,50 @@ def test_the_same_lines_as_the_host_emulator_in_all_states(alexa: Module) -> Non
     assert assert_same("alexa", alexa, synthetic()) >= 8 * 2
 
 
-def test_two_words_at_once(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Fetched:
+    """A file of the page, as a browser gets it."""
+
+    kind: str
+    content: bytes
+
+
+@pytest.fixture(scope="module")
+def fetched() -> dict[str, Fetched]:
+    """Files of the page of two words, by their names, from the command: what replaces the browser
+    fetches them and interrupts it."""
+    found: dict[str, Fetched] = {}
+
+    def fetch(url: str) -> None:
+        try:
+            port = int(url.rstrip("/").rpartition(":")[2])
+            with pytest.raises(UserError, match="--port 0 takes a free one"):
+                server(Path(), port)
+            for name in ("", "main.js", MODULE):
+                with urlopen(f"http://127.0.0.1:{port}/{name}") as answer:
+                    found[name] = Fetched(answer.headers["Content-Type"], answer.read())
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def browse(url: str) -> bool:
+        threading.Thread(target=fetch, args=(url,)).start()
+        return True
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(webbrowser, "open", browse)
+            patch.chdir(ROOT)
+            assert main([*typed_example("web serve", {}), "--port", "0"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return found
+
+
+def test_two_words_at_once(fetched: dict[str, Fetched], tmp_path: Path) -> None:
+    (tmp_path / MODULE).write_bytes(fetched[MODULE].content)
     both = "alexa computer"
-    assert assert_same(both, shipped(both, tmp_path), sample()) >= 8
+    assert assert_same(both, Module(both, tmp_path / MODULE), sample()) >= 8
 
 
 def test_the_same_lines_on_recordings_of_people(alexa: Module, data: Path) -> None:
@@ -196,16 +236,8 @@ def test_the_page_is_a_folder_of_its_own(
     assert {row["core"]: row["flash"] for row in about["costs"]}["Cortex-M4"] > 50_000
 
 
-def test_it_is_served_to_this_computer_as_what_it_is(tmp_path: Path) -> None:
-    (tmp_path / "engine.wasm").write_bytes(b"\0asm")
-    (tmp_path / "main.js").write_bytes(b"1")
-    with server(tmp_path, 0) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
-        assert made.server_address[0] == "127.0.0.1"
-        for name, kind in (("engine.wasm", "application/wasm"), ("main.js", "text/javascript")):
-            with urlopen(f"http://localhost:{made.server_port}/{name}") as answer:
-                assert answer.headers["Content-Type"] == kind
-                assert answer.read() == (tmp_path / name).read_bytes()
-        with pytest.raises(UserError, match="--port 0 takes a free one"):
-            server(tmp_path, made.server_port)
-        made.shutdown()
+def test_it_is_served_to_this_computer_as_what_it_is(fetched: dict[str, Fetched]) -> None:
+    kinds = {"": "text/html", "main.js": "text/javascript", MODULE: "application/wasm"}
+    assert {name: found.kind for name, found in fetched.items()} == kinds
+    for name in ("main.js", MODULE):
+        assert fetched[name].content == (ROOT / "build/web/alexa_computer" / name).read_bytes()

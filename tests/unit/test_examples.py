@@ -44,7 +44,6 @@ ELSEWHERE = {
     "verifier measure": "needs recordings of the word; tests/training/test_verifier.py",
     "verifier recalibrate": "runs 12,000 scenes; tests/training/test_verifier.py",
     "verifier train": "trains for an hour; tests/training/test_verifier.py",
-    "web serve": "runs until it is stopped; tests/exact/test_page.py",
     "word new": "trains for minutes to hours; tests/unit/test_new_word.py",
 }
 #: Other programs of the docs, by how the line begins, and why they are not run.
