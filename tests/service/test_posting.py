@@ -145,6 +145,16 @@ def test_the_gateway_command(
     assert "give --post URL, --out FOLDER, or both" in capfd.readouterr().err
 
 
+def test_the_delay_of_answers_is_measured(
+    service: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = typed_example("service bench", {"50": "3", "10": "1"})
+    assert main([*call, "--url", f"http://{service.host}", "--together", "--json"]) == 0
+    answered = json.loads(capsys.readouterr().out)
+    assert len(answered) == 3  # --delay of the service is 20 ms
+    assert all(one["ms"] > one["own_ms"] > 19 and not one["problem"] for one in answered)
+
+
 def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for call in (["serve"], ["bench"], ["demo", "--board", "host"]):
         assert main(["service", *call, "--verifier", str(tmp_path)]) == 1

@@ -38,7 +38,6 @@ ELSEWHERE = {
     "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
     "model endpoints": "trains two networks; tests/training/test_aligned.py",
     "model experiment": "trains four networks; tests/unit/test_recipes.py",
-    "service bench": "uploads in real time; tests/service/test_posting.py",
     "verifier compare": "needs an experiment; tests/training/test_verifier.py",
     "verifier experiment": "trains two networks; tests/training/test_verifier.py",
     "verifier measure": "needs recordings of the word; tests/training/test_verifier.py",
