@@ -89,6 +89,7 @@ def compile_network(path: Path, word: Word, kernels: Kernels) -> Program:
             f"frontend.feature_scale {scale}: import it again"
         )
     program = lower(work, kernels)
+    program.halves_up = True
     plan(program)
     return program
 

@@ -247,6 +247,7 @@ def _kernel_macros(program: Program, kernels: Kernels) -> list[tuple[str, str]]:
         signed_dots=signed("ws_dot", "ws_conv", "ws_dot_wide", "ws_conv_wide"),
         signed_depthwise=signed("ws_depthwise"),
         careful_depthwise=any(step.careful for step in dense),
+        halves_up=program.halves_up,
         lefts=_lefts(program),
         **_types(program),
     )

@@ -33,11 +33,13 @@ def kernel_macros(
     signed_dots: bool,
     signed_depthwise: bool,
     careful_depthwise: bool = False,
+    halves_up: bool = False,
     lefts: Mapping[str, bool] | None = None,
     window_type: str = "uint8_t",
     size_type: str = "uint16_t",
 ) -> list[tuple[str, str]]:
-    """What a model's C defines of firmware/kernels/config.h: where it needs less than all.
+    """What a model's C defines of firmware/kernels/config.h: where it needs less than all, and
+    `halves_up`.
 
     `lefts`: of its operators mul, prelu and squared_difference, whether they scale to the left.
     """
@@ -51,6 +53,7 @@ def kernel_macros(
     }
     types = {"SIZE_TYPE": size_type, "WINDOW_TYPE": window_type}
     found = [(f"WS_{name}", "0") for name, needed in flags.items() if not needed]
+    found += [("WS_HALVES_UP", "1")] if halves_up else []
     return found + [(f"WS_{name}", ctype) for name, ctype in types.items() if ctype != "int32_t"]
 
 

@@ -158,6 +158,7 @@ class Program:
     state_bytes: int = 0
     resident: bool = False  # inputs are in the state: the caller writes them there
     window: int = 0  # columns of the whole window, of a stream
+    halves_up: bool = False  # see firmware/kernels/config.h
 
     @property
     def macs(self) -> int:

@@ -32,10 +32,11 @@
 #define WS_CAREFUL_DEPTHWISE 1
 #endif
 
-/* 1: depthwise convolutions round halves up, as TensorFlow Lite does on a computer. Its reference
- * kernels and TFLM round them away from zero. Of plain alone, for comparisons. */
-#ifndef WS_DEPTHWISE_HALVES_UP
-#define WS_DEPTHWISE_HALVES_UP 0
+/* 1: halves are rounded up, as TensorFlow Lite does on a computer, but in the last channels of
+ * depthwise convolutions, those past whole eights. 0: away from zero, as its reference kernels and
+ * TFLM. */
+#ifndef WS_HALVES_UP
+#define WS_HALVES_UP 0
 #endif
 
 /* 0: no operator of that kind scales to the left (ops_pairs.h). */
@@ -69,11 +70,11 @@
 #ifdef WS_SHARED_KERNELS
 #define WS_KERNEL __attribute__((weak, noinline))
 #define WS_KERNEL_NOINLINE __attribute__((weak, noinline))
-#define WS_ALIKE_(name, a, b, c, d, e, f, g) name##a##b##c##d##e##_##f##_##g
+#define WS_ALIKE_(name, a, b, c, d, e, f, g, h) name##a##b##c##d##e##f##_##g##_##h
 #define WS_ALIKE(...) WS_ALIKE_(__VA_ARGS__)
 #define WS_SHARED(name)                                                          \
     WS_ALIKE(name, WS_ANY_SHIFT, WS_CLAMPS, WS_SIGNED_DOTS, WS_SIGNED_DEPTHWISE, \
-             WS_CAREFUL_DEPTHWISE, WS_SIZE_TYPE, WS_WINDOW_TYPE)
+             WS_CAREFUL_DEPTHWISE, WS_HALVES_UP, WS_SIZE_TYPE, WS_WINDOW_TYPE)
 #define ws_dot WS_SHARED(ws_dot_)
 #define ws_dot_wide WS_SHARED(ws_dot_wide_)
 #define ws_long WS_SHARED(ws_long_)

@@ -137,7 +137,7 @@ typedef struct {
 } ws_pairs;
 
 /* A sum to an output, as ws_scale. */
-#if WS_SIGNED_DOTS
+#if WS_SIGNED_DOTS && !WS_HALVES_UP
 #define WS_DOT_AWAY(sum) "add %[" sum "], %[" sum "], %[" sum "], asr #31\n"
 #else
 #define WS_DOT_AWAY(sum)

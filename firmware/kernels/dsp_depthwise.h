@@ -72,7 +72,7 @@ typedef struct {
 #define WS_STORE(sum) "strb %[" sum "], [%[x]], #1\n"
 
 /* A sum to an output, as ws_scale. */
-#if WS_SIGNED_DEPTHWISE
+#if WS_SIGNED_DEPTHWISE && !WS_HALVES_UP
 #define WS_DEPTHWISE_AWAY(sum) "add %[" sum "], %[" sum "], %[" sum "], asr #31\n"
 #else
 #define WS_DEPTHWISE_AWAY(sum)
@@ -168,12 +168,24 @@ static inline void ws_group_taps(ws_groups groups, int step, uint32_t center) {
 /* clang-format on */
 #endif
 
+/* The next output of a channel; `last`: halves go away from zero in any case. */
+WS_INSTRUCTION void ws_finish_channel(ws_finisher *to, int32_t twice, bool last) {
+    if (!WS_HALVES_UP || !last || *to->shift < 1) {
+        ws_finish(to, twice);
+        return;
+    }
+    const int32_t value =
+        ws_scale_in_c(twice + *to->bias++, *to->multiplier++, *to->shift++, to->zero_point, false);
+    *to->out++ = (int8_t)(value < to->low ? to->low : value > to->high ? to->high : value);
+}
+
 /* Weights, doubled: groups of four channels, tap by tap, as int16 in the order 0, 2, 1, 3; then the
  * channels that make no whole group, one by one. */
 WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const int16_t *weights,
                             const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
     const int channels = shape->in_c, whole = channels / 4 * 4;
+    const int alike = WS_HALVES_UP ? channels / 8 * 8 : whole; /* in how they are rounded */
     const int all_taps = shape->kernel_h * shape->kernel_w;
     const uint32_t center = 0x10001u * (uint16_t)-shape->fill;
     for (int y = 0; y < shape->out_h; y++) {
@@ -183,7 +195,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
             const int8_t *first = in + taps.input;
             int c = 0;
 #if !WS_ANY_SHIFT && !WS_CLAMPS && defined(__ARM_FEATURE_DSP)
-            if (whole > 0) {
+            if (alike > 0) {
                 const ws_groups groups = {.x = first,
                                           .w = weights + 4 * taps.weight,
                                           .rows = taps.rows,
@@ -195,23 +207,23 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                                           .shift = row->shift,
                                           .out = out,
                                           .zero_point = shape->range.zero_point,
-                                          .groups = whole / 4,
+                                          .groups = alike / 4,
                                           .weight_group = 8 * all_taps,
                                           .row_whole = taps.row_step,
                                           .weight_row_again = 8 * (taps.weight_row - taps.columns)};
                 ws_group_taps(groups, taps.step, center);
-                c = whole;
-                first += whole;
-                ws_skip(&to, whole);
+                c = alike;
+                first += alike;
+                ws_skip(&to, alike);
             }
 #endif
             for (; c < whole; c += 4, first += 4) {
                 const ws_four sums = ws_four_channels(
                     first, weights + all_taps * c + 4 * taps.weight, &taps, center);
-                ws_finish(&to, sums.a);
-                ws_finish(&to, sums.b);
-                ws_finish(&to, sums.c);
-                ws_finish(&to, sums.d);
+                ws_finish_channel(&to, sums.a, c >= alike);
+                ws_finish_channel(&to, sums.b, c >= alike);
+                ws_finish_channel(&to, sums.c, c >= alike);
+                ws_finish_channel(&to, sums.d, c >= alike);
             }
             for (; c < channels; c++, first++) {
                 int32_t sum = 0;
@@ -222,7 +234,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                         sum += (at[j * taps.step] - shape->fill) * w[j]; /* doubled */
                     }
                 }
-                ws_finish(&to, sum);
+                ws_finish_channel(&to, sum, true);
             }
         }
     }

@@ -3,8 +3,28 @@
 #ifndef WS_KERNELS_DSP_INSTRUCTIONS_H
 #define WS_KERNELS_DSP_INSTRUCTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "config.h"
+
+/* twice / 2 * multiplier / 2^(31 + shift) + zero_point, saturated to int8; shift at least 1. Sums
+ * are kept doubled, since then SMMULR is SaturatingRoundingDoublingHighMul (nothing saturates).
+ * Then RoundingDivideByPOT: halves go away from zero, but `up` where asked. */
+static inline int32_t ws_scale_in_c(int32_t twice, int32_t multiplier, int shift,
+                                    int32_t zero_point, bool up) {
+    int32_t value = (int32_t)(((int64_t)twice * multiplier + (INT64_C(1) << 31)) >> 32);
+    if (!up) value += value >> 31;
+    value = (((value >> (shift - 1)) + 1) >> 1) + zero_point;
+    return value < -128 ? -128 : value > 127 ? 127 : value;
+}
+
+#if WS_HALVES_UP
+#define WS_SCALE_AWAY
+#else
+#define WS_SCALE_AWAY "add %0, %0, %0, asr #31\n\t"
+#endif
 
 #ifdef __ARM_FEATURE_DSP
 #define WS_INSTRUCTION static inline __attribute__((always_inline))
@@ -48,19 +68,15 @@ WS_INSTRUCTION int32_t ws_upper(uint32_t a, uint32_t b, int32_t acc) {
     return acc;
 }
 
-/* twice / 2 * multiplier / 2^(31 + shift) + zero_point, saturated to int8; shift at least 1. Sums
- * are kept doubled, since then SMMULR is SaturatingRoundingDoublingHighMul (nothing saturates).
- * Then RoundingDivideByPOT: halves go away from zero, and the carry is the last bit shifted out. */
+/* As ws_scale_in_c; the carry is the last bit shifted out. */
 WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, int32_t zero_point) {
-    __asm__(
-        "smmulr %0, %0, %1\n\t"
-        "add %0, %0, %0, asr #31\n\t"
-        "asrs %0, %0, %2\n\t"
-        "adc %0, %0, %3\n\t"
-        "ssat %0, #8, %0"
-        : "+&r"(twice)
-        : "r"(multiplier), "r"(shift), "r"(zero_point)
-        : "cc");
+    __asm__("smmulr %0, %0, %1\n\t" WS_SCALE_AWAY
+            "asrs %0, %0, %2\n\t"
+            "adc %0, %0, %3\n\t"
+            "ssat %0, #8, %0"
+            : "+&r"(twice)
+            : "r"(multiplier), "r"(shift), "r"(zero_point)
+            : "cc");
     return twice;
 }
 #else
@@ -96,10 +112,7 @@ WS_INSTRUCTION int32_t ws_both(uint32_t a, uint32_t b, int32_t acc) {
 }
 
 WS_INSTRUCTION int32_t ws_scale(int32_t twice, int32_t multiplier, int shift, int32_t zero_point) {
-    int32_t value = (int32_t)(((int64_t)twice * multiplier + (INT64_C(1) << 31)) >> 32);
-    value += value >> 31;
-    value = (((value >> (shift - 1)) + 1) >> 1) + zero_point;
-    return value < -128 ? -128 : value > 127 ? 127 : value;
+    return ws_scale_in_c(twice, multiplier, shift, zero_point, WS_HALVES_UP);
 }
 #endif
 

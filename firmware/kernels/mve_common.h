@@ -31,19 +31,21 @@ static inline void ws_run(int8_t *to, const int8_t *from, int bytes) {
 }
 
 /* Requantized: SaturatingRoundingDoublingHighMul is VQRDMULH; RoundingDivideByPOT, whose halves go
- * away from zero, is VRSHL of what is made one less where it is negative. */
-WS_INLINE int32x4_t ws_scale(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+ * away from zero, is VRSHL of what is made one less where it is negative. Where halves may go up,
+ * they do in lanes whose `away` is 0; else it is -1. */
+WS_INLINE int32x4_t ws_scale(int32x4_t acc, int32x4_t multiplier, int32x4_t shift, int32x4_t away) {
 #if WS_ANY_SHIFT
     const int32x4_t down = vminq_s32(shift, vdupq_n_s32(0));
     acc = vshlq_s32(acc, vsubq_s32(shift, down));
     acc = vqrdmulhq_s32(acc, multiplier);
-    acc = vaddq_s32(acc, vshrq_n_s32(vandq_s32(acc, down), 31));
-    return vrshlq_s32(acc, down);
+    int32x4_t negative = vshrq_n_s32(vandq_s32(acc, down), 31);
 #else
+    const int32x4_t down = shift;
     acc = vqrdmulhq_s32(acc, multiplier);
-    acc = vaddq_s32(acc, vshrq_n_s32(acc, 31));
-    return vrshlq_s32(acc, shift);
+    int32x4_t negative = vshrq_n_s32(acc, 31);
 #endif
+    if (WS_HALVES_UP) negative = vandq_s32(negative, away);
+    return vrshlq_s32(vaddq_s32(acc, negative), down);
 }
 
 #endif

@@ -30,10 +30,12 @@ WS_INLINE ws_sixteen ws_taps_of_few(const ws_taps *taps, const int8_t *x, const 
     return sums;
 }
 
-WS_INLINE int32x4_t ws_scale_depthwise(int32x4_t acc, int32x4_t multiplier, int32x4_t shift) {
+WS_INLINE int32x4_t ws_scale_depthwise(int32x4_t acc, int32x4_t multiplier, int32x4_t shift,
+                                       int32x4_t away) {
 #if WS_ANY_SHIFT || WS_SIGNED_DEPTHWISE
-    return ws_scale(acc, multiplier, shift);
+    return ws_scale(acc, multiplier, shift, away);
 #else
+    (void)away;
     /* Values below the zero point are below all outputs, however they are rounded. */
     return vrshlq_s32(vqrdmulhq_s32(acc, multiplier), shift);
 #endif
@@ -51,13 +53,17 @@ WS_INLINE void ws_finish_sixteen(ws_sixteen sums, const ws_row *row, int c, int 
     sums.c = vaddq_s32(sums.c, b.val[2]);
     sums.d = vaddq_s32(sums.d, b.val[3]);
     const int32x4x4_t m = vld4q_s32(multiplier);
-    sums.a = ws_scale_depthwise(sums.a, m.val[0], vldrbq_gather_offset_s32(shift, every_fourth));
-    sums.b =
-        ws_scale_depthwise(sums.b, m.val[1], vldrbq_gather_offset_s32(shift + 1, every_fourth));
-    sums.c =
-        ws_scale_depthwise(sums.c, m.val[2], vldrbq_gather_offset_s32(shift + 2, every_fourth));
-    sums.d =
-        ws_scale_depthwise(sums.d, m.val[3], vldrbq_gather_offset_s32(shift + 3, every_fourth));
+    /* Lanes are four channels apart. */
+    const int32_t first = left < 8 ? -1 : 0, second = left < 16 ? -1 : 0;
+    const int32x4_t away = {first, first, second, second};
+    sums.a =
+        ws_scale_depthwise(sums.a, m.val[0], vldrbq_gather_offset_s32(shift, every_fourth), away);
+    sums.b = ws_scale_depthwise(sums.b, m.val[1], vldrbq_gather_offset_s32(shift + 1, every_fourth),
+                                away);
+    sums.c = ws_scale_depthwise(sums.c, m.val[2], vldrbq_gather_offset_s32(shift + 2, every_fourth),
+                                away);
+    sums.d = ws_scale_depthwise(sums.d, m.val[3], vldrbq_gather_offset_s32(shift + 3, every_fourth),
+                                away);
     int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), sums.a), sums.c);
     int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), sums.b), sums.d);
     even = vqaddq_n_s16(even, range->zero_point);
@@ -106,7 +112,7 @@ typedef struct {
     "vld41.32 {" registers "}, [%[" from "]]\n"     \
     "vld42.32 {" registers "}, [%[" from "]]\n"     \
     "vld43.32 {" registers "}, [%[" from "]]!\n"
-#if WS_SIGNED_DEPTHWISE
+#if WS_SIGNED_DEPTHWISE && !WS_HALVES_UP
 #define WS_DEPTHWISE_AWAY(sum, free)     \
     "vshr.s32 " free ", " sum ", #31\n"  \
     "vadd.i32 " sum ", " sum ", " free "\n"

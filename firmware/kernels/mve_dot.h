@@ -128,6 +128,10 @@ WS_KERNEL_NOINLINE void ws_sums(const int8_t *w, const int8_t *x, int length, in
     "vadd.i32 q0, q0, q7\n"
 #define WS_CLOBBERED "lr", "q0", "q1", "q2", "q3", "q7", "memory"
 #endif
+#if WS_HALVES_UP
+#undef WS_AWAY
+#define WS_AWAY
+#endif
 /* Without it, results below the ReLU's zero are not rounded exactly. */
 #if WS_ANY_SHIFT || WS_SIGNED_DOTS
 #define WS_DOT_AWAY WS_AWAY

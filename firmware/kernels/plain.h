@@ -5,7 +5,7 @@
 
 #include "types.h"
 
-static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
+static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift, bool up) {
     WS_CHECK(multiplier >= 0 && shift < 32 && shift >= (WS_ANY_SHIFT ? -31 : 1));
 #if WS_ANY_SHIFT
     acc = (int32_t)((uint32_t)acc << (shift < 0 ? -shift : 0));
@@ -17,7 +17,7 @@ static inline int32_t ws_scale(int32_t acc, int32_t multiplier, int shift) {
     if (shift < 1) return high;
 #endif
     /* RoundingDivideByPOT: halves go away from zero. */
-    return (((high + (high >> 31)) >> (shift - 1)) + 1) >> 1;
+    return (((up ? high : high + (high >> 31)) >> (shift - 1)) + 1) >> 1;
 }
 
 static inline int8_t ws_place(int32_t scaled, const ws_range *range) {
@@ -27,15 +27,14 @@ static inline int8_t ws_place(int32_t scaled, const ws_range *range) {
 }
 
 static inline int8_t ws_finish(int32_t acc, const ws_row *row, int o, const ws_range *range) {
-    return ws_place(ws_scale(acc, row->multiplier[o], row->shift[o]), range);
+    return ws_place(ws_scale(acc, row->multiplier[o], row->shift[o], WS_HALVES_UP), range);
 }
 
-static inline int8_t ws_finish_depthwise(int32_t acc, const ws_row *row, int c,
+/* Of channels below `eights` halves may go up. */
+static inline int8_t ws_finish_depthwise(int32_t acc, const ws_row *row, int c, int eights,
                                          const ws_range *range) {
-    const int shift = row->shift[c];
-    if (!WS_DEPTHWISE_HALVES_UP || shift < 1) return ws_finish(acc, row, c, range);
-    const int64_t product = (int64_t)acc * row->multiplier[c] + (INT64_C(1) << 30);
-    return ws_place((((int32_t)(product >> 31) >> (shift - 1)) + 1) >> 1, range);
+    const bool up = WS_HALVES_UP && c < eights;
+    return ws_place(ws_scale(acc, row->multiplier[c], row->shift[c], up), range);
 }
 
 /* Weights: in a tile of four outputs, input by input its weight in each. */
@@ -96,7 +95,8 @@ static inline void ws_conv(const ws_conv_shape *shape, const ws_row *row, const 
 WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const int8_t *weights,
                             const int8_t *in, int8_t *out, int8_t *scratch) {
     (void)scratch;
-    const int channels = shape->in_c, whole = channels / 4 * 4, fill = shape->fill;
+    const int channels = shape->in_c, whole = channels / 4 * 4, eights = channels / 8 * 8;
+    const int fill = shape->fill;
     const ws_range *range = &shape->range;
     for (int y = 0; y < shape->out_h; y++) {
         for (int x = 0; x < shape->out_w; x++, out += channels) {
@@ -116,10 +116,10 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                         e = WS_ADD(e, (tap[3] - fill) * v[3]);
                     }
                 }
-                out[c] = ws_finish_depthwise(a, row, c, range);
-                out[c + 1] = ws_finish_depthwise(b, row, c + 1, range);
-                out[c + 2] = ws_finish_depthwise(d, row, c + 2, range);
-                out[c + 3] = ws_finish_depthwise(e, row, c + 3, range);
+                out[c] = ws_finish_depthwise(a, row, c, eights, range);
+                out[c + 1] = ws_finish_depthwise(b, row, c + 1, eights, range);
+                out[c + 2] = ws_finish_depthwise(d, row, c + 2, eights, range);
+                out[c + 3] = ws_finish_depthwise(e, row, c + 3, eights, range);
             }
             for (int c = whole; c < channels; c++, first++, own++) {
                 int32_t acc = row->bias[c];
@@ -129,7 +129,7 @@ WS_KERNEL void ws_depthwise(const ws_conv_shape *shape, const ws_row *row, const
                         acc = WS_ADD(acc, (at[j * taps.step] - fill) * w[j * channels]);
                     }
                 }
-                out[c] = ws_finish_depthwise(acc, row, c, range);
+                out[c] = ws_finish_depthwise(acc, row, c, eights, range);
             }
         }
     }

@@ -92,7 +92,7 @@ CASES = [
     Case("depthwise", (6, 7, 5), 5, (3, 2), (2, 1), same=True),
     Case("depthwise", (6, 7, 3), 3, (2, 3), dilation=(2, 2)),
     Case("depthwise", (4, 9, 17), 17, (1, 5), (1, 3), same=True),
-    Case("depthwise", (30, 1, 40), 40, (3, 1)),
+    Case("depthwise", (60, 1, 44), 44, (3, 1)),
     Case("depthwise", (3, 3, 1), 1, (5, 5), same=True),
     Case("depthwise", (1, 6, 12), 12, (1, 3), dilation=(1, 2), same=True),
 ]
@@ -117,6 +117,7 @@ def expected(
     weights: NDArray[np.int8],
     rows: tuple[NDArray[np.int64], ...],
     spec: tuple[int, int, int],
+    halves_up: bool,
 ) -> NDArray[np.int8]:
     """From the definition; x less its zero point; weights [outputs, kernel h, w, inputs],
     depthwise [kernel h, w, c]."""
@@ -138,8 +139,13 @@ def expected(
                 out[i, j] = (patch * weights).sum(axis=(0, 1))
             else:
                 out[i, j] = (patch * weights).sum(axis=(1, 2, 3))
-    scaled = requantize(out + bias, multiplier, -shift) + zero_point
-    return np.clip(scaled, low, high).astype(np.int8)
+    scaled = requantize(out + bias, multiplier, -shift)
+    if halves_up:
+        eights = case.outputs // 8 * 8 if case.kind == "depthwise" else case.outputs
+        high_product = ((out + bias) * multiplier + (1 << 30)) >> 31
+        up = (high_product + (1 << shift >> 1)) >> shift
+        scaled = np.where(np.arange(case.outputs) < eights, up, scaled)
+    return np.clip(scaled + zero_point, low, high).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ class Variant:
     any_shift: bool = False
     clamps: bool = False
     signed: bool = True
+    halves_up: bool = False
 
     @property
     def macros(self) -> list[tuple[str, str]]:
@@ -158,14 +165,15 @@ class Variant:
             clamps=self.clamps,
             signed_dots=self.signed,
             signed_depthwise=self.signed,
+            halves_up=self.halves_up,
         )
 
 
 VARIANTS = [
     Variant("relu", signed=False),
     Variant("signed"),
-    Variant("clamps", clamps=True),
-    Variant("any shift", any_shift=True),
+    Variant("halves up", halves_up=True),
+    Variant("clamps, halves up", clamps=True, halves_up=True),
     Variant("any shift, clamps", any_shift=True, clamps=True),
 ]
 
@@ -224,9 +232,9 @@ def record(kernels: Kernels, case: Case, variant: Variant) -> tuple[bytes, NDArr
         table = dot_bias(kernels, bias - fill * flat.astype(np.int64).sum(axis=1))
     rows = table.astype("<i4").tobytes() + multiplier.astype("<i4").tobytes()
     rows += shift_row(kernels, shift).astype("<i1").tobytes()
-    want = expected(
-        case, x.astype(int) - fill, weights, (bias, multiplier, shift), (zero_point, low, high)
-    )
+    spec = zero_point, low, high
+    rounded = bias, multiplier, shift
+    want = expected(case, x.astype(int) - fill, weights, rounded, spec, variant.halves_up)
     kind = struct.pack("<I", KINDS[case.kind])
     head = shape_bytes(case, length, fill, (zero_point, low, high))
     return kind + head + counts + rows + data + x.tobytes(), want

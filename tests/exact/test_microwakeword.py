@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imported models of microWakeWord: its front end's features to the bit, and its scores.
+"""Imported models of microWakeWord: features and scores of pymicro-wakeword, to the bit.
 
-pymicro-wakeword has models and front end; TFLM runs the networks, as on the devices that they are
-for. Skipped without the two.
+Skipped without that package, whose front end and TensorFlow Lite are the judges.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import wave
 from pathlib import Path
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from tests.support.compiled import TFLM
 from tests.support.firmware_build import build, skip_without_qemu
+from tests.support.models.networks import foreign_word
+from tests.support.tflite_maker import written
 from tests.support.web_module import NAMES, Module
 from wakestate.boards.vectors import Vectors, differences, run_vectors
 from wakestate.contract.kernels import Kernels
 from wakestate.convert.emit import emit
 from wakestate.convert.hostlib import Extractor
-from wakestate.convert.manifest import read_manifest, state_file
+from wakestate.convert.manifest import read_manifest
 from wakestate.convert.microwakeword import import_word
 from wakestate.errors import UserError
 from wakestate.web.module import build_module, check_tools
@@ -83,27 +85,46 @@ def test_features(name: str, imported: tuple[Path, Path, Word]) -> None:
     assert np.array_equal(given, quantized(pcm, imported[2])) and len(given) > 20
 
 
+def package_outputs(config: Path, folder: Path, pcm: NDArray[np.int16]) -> NDArray[np.int64]:
+    """The int8 output of every step by the package: its mean over a single one."""
+    given = json.loads(config.read_text())
+    given["model"] = str(config.parent.resolve() / given["model"])
+    given["micro"]["sliding_window_size"] = 1
+    single = folder / "single.json"
+    single.write_text(json.dumps(given))
+    detector = mww.MicroWakeWord.from_config(single)
+    columns = mww.MicroWakeWordFeatures().process_streaming(pcm.tobytes())
+    means = [detector.process_streaming_prob(one) for one in columns]
+    return np.rint(256 * np.array(means[2::3])).astype(int) - 128
+
+
+def sums(outputs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the newest five."""
+    return np.convolve(np.pad(outputs, (4, 0), constant_values=-128), np.ones(5, int), "valid")
+
+
 @pytest.fixture(scope="module")
-def expected(imported: tuple[Path, Path, Word]) -> dict[str, NDArray[Any]]:
+def expected(
+    imported: tuple[Path, Path, Word], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, NDArray[Any]]:
     """Of four seconds: the outputs, the sums of the newest five, and where these are above the
     cutoff outside the refractory time."""
     _, folder, word = imported
-    pcm = sample(0, 4)
-    columns = quantized(pcm, word)
-    steps = len(columns) // 3
-    sequence = [[columns[3 * i : 3 * i + 3][None]] for i in range(steps)]
-    network = TFLM(folder / state_file(word, word.states[0]))
-    outputs = np.array([int(run[0].reshape(-1)[0]) for run in network.run([sequence])]) - 128
-    sums = np.convolve(np.pad(outputs, (4, 0), constant_values=-128), np.ones(5, int), "valid")
+    outputs = package_outputs(MODELS / "alexa.json", tmp_path_factory.mktemp("one"), sample(0, 4))
+    steps = len(outputs)
     threshold = read_manifest(folder).thresholds[word.states[0]]
     ends = 480 + 160 * (3 * np.arange(steps) + 2)
     wakes: list[int] = []
-    for end in ends[sums >= threshold].tolist():
+    for end in ends[sums(outputs) >= threshold].tolist():
         if not wakes or end - wakes[-1] >= 16000:
             wakes.append(end)
     assert wakes and len(set(outputs.tolist())) > 10
     placed = np.stack([outputs, np.full(steps, -28), np.full(steps, -128)], axis=1)
-    return {"stream_outputs": placed, "stream_score": sums, "stream_wake": np.array(wakes)}
+    return {
+        "stream_outputs": placed,
+        "stream_score": sums(outputs),
+        "stream_wake": np.array(wakes),
+    }
 
 
 @pytest.mark.parametrize("board", BOARDS)
@@ -139,21 +160,30 @@ def test_scores_in_the_browser(
     assert scores == expected["stream_score"].tolist() and wakes == expected["stream_wake"].tolist()
 
 
-def test_scores_of_its_package(
-    imported: tuple[Path, Path, Word], expected: dict[str, NDArray[Any]], tmp_path: Path
-) -> None:
-    """It runs the network with TensorFlow Lite's kernels for this computer. These round halves of
-    depthwise convolutions up; with that the scores are the same, and what wakes also without."""
-    path, folder, _ = imported
-    emit(path, folder, tmp_path, "plain", copies=False)
-    halves = "-DWS_DEPTHWISE_HALVES_UP=1"
-    made = build("mww", "host", generated=tmp_path, program="vectors", cflags=halves)
+def test_halves(tmp_path: Path) -> None:
+    """A network whose halves are many, in channels within whole eights and past them; and the
+    package's own mean of five is above the cutoff where ours is."""
+    config = tmp_path / "foreign.json"
+    micro = {"probability_cutoff": 0.5, "sliding_window_size": 5, "feature_step_size": 10}
+    given = {"type": "micro", "version": 2, "wake_word": "foreign", "model": "foreign_word5.tflite"}
+    config.write_text(json.dumps({**given, "micro": micro}))
+    path = written(tmp_path, foreign_word, 5)
+    word_path, folder = import_word(config, tmp_path / "words", tmp_path / "models")
+    emit(word_path, folder, tmp_path, "plain", copies=False)
+    made = build("foreign", "host", generated=tmp_path, program="vectors")
+    pcm = sample(0, 15)
     vectors = Vectors()
-    vectors.stream(0, sample(0, 4))
+    vectors.stream(0, pcm)
     (found,) = run_vectors(made.board, made.program("vectors"), vectors)
-    detector = mww.MicroWakeWord.from_config(MODELS / "alexa.json")
-    columns = mww.MicroWakeWordFeatures().process_streaming(sample(0, 4).tobytes())
-    means = np.array([detector.process_streaming_prob(one) for one in columns])[2::3]
-    assert np.array_equal(found["stream_score"][4:], np.rint(5 * 256 * means)[4:] - 5 * 128)
-    ours = (expected["stream_score"] / 5 + 128) / 256
-    assert np.array_equal((means > 0.9)[4:], (ours > 0.9)[4:])
+    outputs = package_outputs(config, tmp_path, pcm)
+    assert np.array_equal(found["stream_outputs"][::3], outputs)
+    columns = quantized(pcm, load_word(word_path))[: 3 * len(outputs)].reshape(-1, 3, 40)
+    devices = TFLM(path).run([[[run[None]] for run in columns]])
+    differing = np.count_nonzero(np.array(devices).ravel() - 128 != outputs)
+    assert differing > 3, "rounded as on devices it is the same: this network says nothing"
+    detector = mww.MicroWakeWord.from_config(config)
+    steps = mww.MicroWakeWordFeatures().process_streaming(pcm.tobytes())
+    above = [bool(detector.process_streaming(one)) for one in steps][2::3]
+    threshold = read_manifest(folder).thresholds["player=idle"]
+    assert (found["stream_score"] >= threshold)[4:].tolist() == above[4:]
+    assert 5 < sum(above) < len(above) - 5

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tests.support.tflite_maker import Maker, schema
 
 
@@ -124,6 +126,7 @@ def foreign_word(m: Maker, scale: float = 26 / 255, out: str = "UINT8") -> None:
     """A network as microWakeWord's are: a window over columns, a probability."""
     quantization: dict[str, Any] = {"scale": scale, "zero": -128}
     x = m.input([1, 3, 40], **quantization)
+    m.op("CALL_ONCE", [], [], "CallOnceOptions", initSubgraphIndex=1)
     x = m.op("RESHAPE", [x, m.ints(1, 3, 1, 40)], [m.tensor([1, 3, 1, 40], **quantization)])
     handle = m.tensor([], scale=None, dtype="RESOURCE")
     m.op("VAR_HANDLE", [], [handle], "VarHandleOptions", sharedName="w", container="")
@@ -134,9 +137,18 @@ def foreign_word(m: Maker, scale: float = 26 / 255, out: str = "UINT8") -> None:
     ends = [m.ints(0, 3, 0, 0), m.ints(1, 5, 1, 40), m.ints(1, 1, 1, 1)]
     m.op("STRIDED_SLICE", [whole, *ends], [newest], "StridedSliceOptions")
     m.op("ASSIGN_VARIABLE", [handle, newest], [])
-    y = m.dense(m.conv(whole, 4, (5, 1)), 1)
+    # Twelve channels: the last four are past a whole eight, see firmware/kernels/config.h.
+    y = m.conv(whole, 12, (3, 1), activation="RELU")
+    y = m.dense(m.conv(y, 12, (3, 1), depthwise=1), 1)
+    for tensor in (*m.last()[1:], y):  # finer, so that probabilities are of all sizes
+        m.current.tensors[tensor].quantization.scale /= 32
     y = m.op("LOGISTIC", [y], [m.tensor([1, 1], scale=1 / 256, zero=-128)])
     if out == "UINT8":
         found = m.tensor([1, 1], scale=1 / 256, zero=0, dtype=out)
         y = m.op("QUANTIZE", [y], [found], "QuantizeOptions")
     m.output(y)
+    m.graph()
+    handle = m.tensor([], scale=None, dtype="RESOURCE")
+    m.op("VAR_HANDLE", [], [handle], "VarHandleOptions", sharedName="w", container="")
+    first = m.tensor([1, 2, 1, 40], **quantization, data=np.full([1, 2, 1, 40], -128))
+    m.op("ASSIGN_VARIABLE", [handle, first], [])
