@@ -13,8 +13,7 @@ import { decoded, plainWav, wavOf } from "./wav.js";
 
 const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
-const FRAME_MS = 20, LISTENING_MS = 100; // between frames: a browser without a GPU has work with each
-const STATUS_MS = 500; // and what listening costs is written
+const STATUS_MS = 500; // between updates of what listening costs
 
 const { worker, about, facts, problem } = await loaded();
 const picture = new Picture(find("canvas"), facts);
@@ -28,7 +27,7 @@ let microphone = null;
 let recording = null; // { name, pcm }
 let playing = null; // { source, from, began }
 let output = null; // AudioContext of recordings
-let shown = null; // what the picture was drawn of
+let awaited = false; // whether a frame is
 let share = 0;
 let cost = 0; // the share that is shown
 let costed = 0; // when
@@ -147,6 +146,7 @@ worker.onmessage = ({ data }) => {
   if (microphone) trace.trim();
   wakes.forEach(showWake);
   if (data.done) whole?.();
+  redraw();
 };
 
 // Device state and thresholds
@@ -160,11 +160,11 @@ function stateChanged(state) {
   } else if (recording) {
     processRecording(true);
   }
-  trace.version++;
+  redraw();
 }
 
 function thresholdChanged(word) {
-  trace.version++;
+  redraw();
   if (microphone) {
     worker.postMessage({ type: "configure", word, sensitivity: words.sensitivities[word], off: words.off[word] });
   } else if (recording) {
@@ -195,7 +195,7 @@ function showWake(wake) {
     element("span", { className: "under", textContent: `p ${probability(wake.probability)}, ${facts.states[wake.state].replaceAll(/\w+=/g, "").replaceAll(",", ", ")}` }));
   const row = element("li", {}, text,
     element("span", { className: "tools" },
-      tool("Show", `Show ${name} at ${seconds(wake.start)} s`, () => { if (recording) picture.end = wake.end + picture.span / 2; trace.version++; }),
+      tool("Show", `Show ${name} at ${seconds(wake.start)} s`, () => { if (recording) picture.end = wake.end + picture.span / 2; redraw(); }),
       tool("Keep", `Keep ${name} at ${seconds(wake.start)} s as a clip`, keep)));
   row.style.setProperty("--c", `var(--s${wake.word % 5})`);
   find("wakes").prepend(row);
@@ -224,7 +224,7 @@ function stopPlaying() {
   playing?.source.stop();
   playing = null;
   picture.playhead = null;
-  trace.version++;
+  redraw();
   find("play").setAttribute("aria-pressed", "false");
 }
 
@@ -239,6 +239,7 @@ async function togglePlay() {
   playing = { source, from: start, began: output.currentTime };
   source.onended = () => { if (playing?.source === source) stopPlaying(); };
   find("play").setAttribute("aria-pressed", "true");
+  redraw();
 }
 
 // The picture
@@ -250,7 +251,6 @@ function follow() {
   } else if (playing) {
     picture.playhead = playing.from + (output.currentTime - playing.began) * facts.rate;
     if (picture.playhead > picture.end - picture.span / 4) picture.end = picture.playhead + picture.span / 4;
-    trace.version++;
   }
   if (!recording && !microphone) picture.end = picture.span;
   if (recording) {
@@ -268,20 +268,27 @@ function showStatus(now) {
   else status("Ready");
 }
 
-function frame(now) {
-  setTimeout(() => requestAnimationFrame(frame), microphone ? LISTENING_MS : FRAME_MS);
+function draw() {
   follow();
-  showStatus(now);
-  const seen = `${session} ${trace.version} ${picture.end}`;
-  if (!picture.stale && seen === shown) return;
+  showStatus(performance.now());
   picture.draw(trace, words.thresholds);
-  shown = seen;
+}
+
+/** With the next frame, once; nobody sees a hidden page, which has none. */
+function redraw() {
+  if (awaited) return;
+  awaited = true;
+  requestAnimationFrame(() => {
+    awaited = false;
+    draw();
+    if (playing) redraw();
+  });
 }
 
 function moveBy(seconds) {
   if (!recording) return;
   picture.end += seconds * facts.rate;
-  trace.version++;
+  redraw();
 }
 
 // Wiring
@@ -305,7 +312,7 @@ find("own-sound").addEventListener("change", async ({ target }) => {
     say(`${file.name}: the browser cannot decode this file. Try WAV, FLAC, MP3, Ogg or M4A.`, true);
   }
 });
-find("position").addEventListener("input", ({ target }) => { picture.end = target.valueAsNumber + picture.span; trace.version++; });
+find("position").addEventListener("input", ({ target }) => { picture.end = target.valueAsNumber + picture.span; redraw(); });
 find("canvas").addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: -0.5, ArrowRight: 0.5, PageUp: -5, PageDown: 5, Home: -1e6, End: 1e6 };
   if (!(event.key in steps)) return;
@@ -327,8 +334,8 @@ for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (type === "drop" && event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
   });
 }
-new ResizeObserver(() => { picture.resize(); words.place(); showRecording(); }).observe(find("canvas"));
-picture.dark.addEventListener("change", () => words.place());
+new ResizeObserver(() => { picture.resize(); words.place(); showRecording(); redraw(); }).observe(find("canvas"));
+picture.dark.addEventListener("change", redraw);
 
 async function openFile(file) { await open(file.name, await file.arrayBuffer()); }
 
@@ -358,7 +365,7 @@ for (const id of ["microphone", "file"]) find(id).disabled = false;
 find("sample").hidden = !about.words.some((word) => word.sample);
 find("sample").disabled = false;
 find("empty").hidden = !find("sample").hidden;
-requestAnimationFrame(frame);
+redraw();
 performance.mark("usable");
 if (problem) say(problem, true);
 else if (!find("sample").hidden) await openSample();

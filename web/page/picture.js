@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Draws a trace: the LFBE picture, below it each word's score and threshold, over both the wakes.
+import { Columns, Scores } from "./rings.js";
 
 const SCORE_SHARE = 0.42; // of the height
 const STATES = 18; // px: the strip of device states
@@ -9,7 +10,6 @@ const LOWEST = -5.5, HIGHEST = [9, 12]; // logits of the score's axis; it goes u
 const FONT = "11px system-ui, sans-serif";
 const TICKS = [0.01, 0.1, 0.5, 0.9, 0.99, 0.999];
 const MIN_RANGE = 90; // int8 steps that the colors span, at least: 45 dB
-const SPARE = 4; // columns of the ring that are not seen
 const RAMPS = {
   dark: ["#0b1020", "#1b2450", "#44307c", "#86397f", "#cf4f63", "#f58a4b", "#fcd27a", "#fffbe0"],
   light: ["#ffffff", "#e6eefb", "#c2d6f3", "#93b4e6", "#5f8bd4", "#3a60b4", "#263a86", "#141f4d"],
@@ -38,59 +38,6 @@ function logitOf({ scale, zero, smoothing, linear }, score) {
 
 const percent = (p) => `${(100 * p).toFixed(p > 0.9895 || p < 0.0105 ? 1 : 0)} %`;
 
-/** The columns that were seen last, each painted once: a ring of them in device pixels, so that a
- * frame only copies. */
-class Columns {
-  /** Of `bands`, each column `pixels` wide and `height` high, as many as `count` are seen at a time. */
-  constructor(bands, pixels, height, count) {
-    Object.assign(this, { bands, pixels, height, count: count + SPARE, trace: null, from: 0, end: 0, levels: [0, 0] });
-    this.canvas = document.createElement("canvas");
-    Object.assign(this.canvas, { width: this.count * pixels, height });
-    this.small = document.createElement("canvas");
-    Object.assign(this.small, { width: this.count, height: bands });
-  }
-
-  /** Columns `from` to `to` with these values; those that are there already stay as they are. */
-  paint(trace, from, to, values, levels, ramp) {
-    const moved = Math.max(...levels.map((level, i) => Math.abs(level - this.levels[i])));
-    const same = this.trace === trace && this.ramp === ramp && moved < 1 && from >= this.from && from <= this.end;
-    if (!same) Object.assign(this, { trace, ramp, levels, from, end: from });
-    this.#pieces(this.end, to, (at, place, width) => this.#piece(values.subarray((at - from) * this.bands), place, width));
-    this.end = Math.max(this.end, to);
-    this.from = Math.max(this.from, this.end - this.count);
-  }
-
-  #piece(values, place, width) {
-    const { bands, pixels, height, ramp, levels: [low, high] } = this, image = new ImageData(width, bands);
-    const colors = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < width; i++) {
-      for (let band = 0; band < bands; band++) {
-        const level = (255 * (values[i * bands + band] - low)) / (high - low);
-        colors[(bands - 1 - band) * width + i] = ramp[Math.max(0, Math.min(255, level | 0))];
-      }
-    }
-    this.small.getContext("2d").putImageData(image, place, 0);
-    this.canvas.getContext("2d").drawImage(this.small, place, 0, width, bands, place * pixels, 0, width * pixels, height);
-  }
-
-  /** Onto a canvas whose unit is a device pixel, column `from` at x = `left`. */
-  draw(g, from, to, left) {
-    const { pixels, height } = this;
-    this.#pieces(from, to, (at, place, width) => {
-      g.drawImage(this.canvas, place * pixels, 0, width * pixels, height, left + (at - from) * pixels, 0, width * pixels, height);
-    });
-  }
-
-  /** Where columns are in the ring: one or two pieces. */
-  #pieces(from, to, act) {
-    for (let at = from; at < to;) {
-      const place = at % this.count, width = Math.min(to - at, this.count - place);
-      act(at, place, width);
-      at += width;
-    }
-  }
-}
-
 export class Picture {
   constructor(canvas, facts) {
     this.canvas = canvas;
@@ -115,7 +62,6 @@ export class Picture {
       words: ["s0", "s1", "s2", "s3", "s4"].map(color),
     };
     this.ramp = rampOf(RAMPS[this.dark.matches ? "dark" : "light"]);
-    this.stale = true;
   }
 
   resize() {
@@ -131,10 +77,13 @@ export class Picture {
     const { hop, rate, bands } = this.facts, columns = (Math.max(3.5, Math.min(10, width / 100)) * rate) / hop;
     const pixels = Math.max(1, Math.round(this.canvas.width / columns)), seen = this.canvas.width / pixels;
     this.span = seen * hop;
-    this.columns = new Columns(bands, pixels, Math.round(this.lfbe.height * scale), Math.ceil(seen) + 1);
     this.strip = { top: this.lfbe.height, height: STATES };
     this.score = { top: this.lfbe.height + STATES, height: body - this.lfbe.height };
-    this.stale = true;
+    const shape = (high) => [pixels, Math.round(high * scale), Math.ceil(seen) + 1];
+    const y = (logit) => this.#yOfLogit(logit) - this.score.top;
+    this.columns = new Columns(bands, ...shape(this.lfbe.height));
+    this.scores = new Scores({ scale, hop, rate, ticks: TICKS.map((p) => y(Math.log(p / (1 - p)))),
+      y: (word, score) => y(logitOf(this.facts.words[word], score)) }, ...shape(this.score.height));
   }
 
   color(word) { return this.colors.words[word % this.colors.words.length]; }
@@ -176,15 +125,11 @@ export class Picture {
     g.beginPath();
     g.rect(LABELS, this.score.top, this.width, this.score.height);
     g.clip();
-    this.#drawGrid(g);
-    trace.scores.forEach((list, word) => {
-      if (thresholds[word] !== null) this.#drawScore(g, list, word);
-    });
+    this.#drawScores(g, trace, thresholds.map((score) => score !== null));
     thresholds.forEach((score, word) => { if (score !== null) this.#drawThreshold(g, word, score); });
     for (const wake of trace.wakes) this.#drawDecision(g, wake);
     g.restore();
     if (this.playhead !== null) this.#line(g, this.x(this.playhead), 0, this.height - AXIS, this.colors.text, 1);
-    this.stale = false;
   }
 
   #drawColumns(g, trace) {
@@ -197,7 +142,18 @@ export class Picture {
     const base = trace.first / hop, values = trace.columns.all.subarray((from - base) * bands, (to - base) * bands);
     this.columns.paint(trace, from, to, values, this.#fitted(values), this.ramp);
     g.setTransform(1, 0, 0, 1, 0, 0);
-    this.columns.draw(g, from, to, Math.round(this.x(from * hop + middle) * this.scale));
+    this.columns.draw(g, from, to, Math.round(this.x(from * hop + middle) * this.scale), 0);
+    g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+  }
+
+  /** To the right edge, also where nothing was scored yet. */
+  #drawScores(g, trace, shown) {
+    const { hop } = this.facts;
+    const from = Math.max(trace.first / hop, Math.floor((this.end - this.span) / hop)), to = Math.ceil(this.end / hop);
+    const scored = Math.min(to, ...trace.scores.map((list) => Math.floor((list.at(-1)?.sample ?? 0) / hop)));
+    this.scores.paint(trace, from, to, scored, this.colors, shown);
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    this.scores.draw(g, from, to, Math.round(this.x(from * hop) * this.scale), Math.round(this.score.top * this.scale));
     g.setTransform(this.scale, 0, 0, this.scale, 0, 0);
   }
 
@@ -233,15 +189,6 @@ export class Picture {
     }
   }
 
-  #drawGrid(g) {
-    for (const p of TICKS) {
-      this.#line(g, 0, this.#yOfLogit(Math.log(p / (1 - p))), null, this.colors.grid, 1);
-    }
-    for (const s of this.#seconds()) {
-      this.#line(g, this.x(s * this.facts.rate), this.score.top, this.height - AXIS, this.colors.grid, 1);
-    }
-  }
-
   #drawStates(g, trace) {
     g.fillStyle = this.colors.page;
     g.fillRect(0, this.strip.top, this.width, this.strip.height);
@@ -258,33 +205,6 @@ export class Picture {
         g.fillText(name, left + 6, this.strip.top + STATES / 2);
       }
     });
-  }
-
-  #drawScore(g, list, word) {
-    const left = this.end - this.span * 1.05;
-    let low = 0, high = list.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (list[middle].sample < left) low = middle + 1;
-      else high = middle;
-    }
-    let i = low;
-    g.beginPath();
-    for (; i < list.length && list[i].sample <= this.end + this.facts.rate; i++) {
-      g.lineTo(this.x(list[i].sample), this.y(word, list[i].score));
-    }
-    g.strokeStyle = this.color(word);
-    g.lineWidth = 2;
-    g.lineJoin = "round";
-    g.stroke();
-    if (low === list.length) return;
-    const bottom = this.score.top + this.score.height;
-    g.lineTo(this.x(list[Math.min(i, list.length) - 1].sample), bottom);
-    g.lineTo(this.x(list[low].sample), bottom);
-    g.globalAlpha = 0.12;
-    g.fillStyle = this.color(word);
-    g.fill();
-    g.globalAlpha = 1;
   }
 
   #drawThreshold(g, word, score) {

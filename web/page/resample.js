@@ -64,7 +64,10 @@ export class Resampler {
   }
 }
 
-/** float32 -1 .. 1 to int16: a sample that was int16 / 32768 comes back as it was. */
-export function toInt16(sound) {
-  return Int16Array.from(sound, (x) => Math.max(-32768, Math.min(32767, Math.round(x * 32768))));
+/** float32 -1 .. 1 to int16, into `out` from `at` on: a sample that was int16 / 32768 comes back as it was. */
+export function toInt16(sound, out = new Int16Array(sound.length), at = 0) {
+  for (let i = 0; i < sound.length; i++) {
+    out[at + i] = Math.max(-32768, Math.min(32767, Math.round(sound[i] * 32768)));
+  }
+  return out;
 }

@@ -41,7 +41,6 @@ export class Trace {
     this.scores = facts.words.map(() => []); // { sample, score }
     this.wakes = [];
     this.states = [{ sample: 0, state }];
-    this.version = 0;
   }
 
   append({ pcm, columns, events }) {
@@ -55,7 +54,6 @@ export class Trace {
       if (event.type === WAKE) found.push(event);
     }
     this.wakes.push(...found);
-    this.version++;
     return found;
   }
 
