@@ -92,6 +92,22 @@ def test_a_late_main_loop_loses_nothing_while_the_ring_has_room(device: Path) ->
     assert (stats["overruns"], stats["lost"]) == (0, 0)
 
 
+def test_without_a_command_for_the_timeout_all_is_as_shipped(device: Path) -> None:
+    """Of a gateway that died; `words` at 1.5 s is the last command, and any command counts."""
+    begun = ["1:sensitivity 5", "3:timeout 1", "50:words", "100:state player=idle", "150:words"]
+    events, _ = run(device, 2 * SPEECH, *begun)
+    said = [e for e in events if e["type"] in ("word", "uplink", "timeout")]
+    states = len(said[0]["sensitivity"])
+    given, shipped = [5] * states, [0] * states
+    assert [e.get("sensitivity", e.get("on", e.get("seconds"))) for e in said] == [
+        given,
+        *(1, given, given),
+        *(shipped, False, 0),
+    ]
+    events, _ = run(device, 2 * SPEECH, begun[0], "299:words")
+    assert [e["sensitivity"] for e in events if e["type"] == "word"] == [given] * 2
+
+
 def test_an_overrun_is_counted_reported_once_and_over_within_one_window(device: Path) -> None:
     """Late by 100 ms at 0.5 s: two of ten hops do not fit into the ring of eight."""
     events, _ = run(device, SPEECH, "50:+10", "90:stats", "200:stats")

@@ -22,7 +22,7 @@ from tests.support.firmware_build import ROOT, build, host_device
 from tests.support.running_gateway import SOUND, Collector, message, read_until, running
 from tests.support.wav import SPEECH, wav
 from wakestate.__main__ import main
-from wakestate.verify.gateway.gateway import TRIES_MAX, Gateway
+from wakestate.verify.gateway.gateway import ALIVE_TICKS, TRIES_MAX, Gateway
 from wakestate.verify.protocol.frames import Frame, Kind, Reader, encode
 from wakestate.verify.protocol.sensitivity import Sensitivity
 
@@ -177,7 +177,10 @@ def test_a_device_on_a_serial_port(tmp_path: Path) -> None:
 
 
 def test_sensitivity_is_sent_until_the_device_has_it() -> None:
-    """Each command is lost twice; after a restart all is said again, at the end as shipped."""
+    """Each command is lost twice; after a restart all is said again, at the end as shipped.
+
+    The device is informed that the gateway runs: at once, then every 15 s.
+    """
     wanted = Sensitivity("alexa", {"player=idle": 124, "player=music": -5, "player=speech": 0})
     device = [0, 0, 0]
     sent: list[str] = []
@@ -185,6 +188,8 @@ def test_sensitivity_is_sent_until_the_device_has_it() -> None:
     def device_reply(text: str) -> str:
         if text == "uplink on":
             return '{"type":"uplink","on":true}\n'
+        if text == "timeout 60":
+            return '{"type":"timeout","seconds":60}\n'
         offset, word, state = text.removeprefix("sensitivity ").split()
         device[list(wanted.offsets).index(state)] = int(offset)
         return json.dumps({"type": "word", "word": word, "sensitivity": device}) + "\n"
@@ -200,10 +205,14 @@ def test_sensitivity_is_sent_until_the_device_has_it() -> None:
                 gateway.feed(device_reply(sent[-1]).encode())
             gateway.feed(b'{"type":"word","word":"computer","sensitivity":[1]}\n')
             gateway.tick()
-        assert device == [124, -5, 0] and sent[-1] == "sensitivity -5 alexa player=music"
-        count = len(sent)
-        gateway.tick()
-        assert len(sent) == count
+        assert device == [124, -5, 0]
+        own = [text for text in sent if text.startswith("sensitivity")]
+        assert own[-1] == "sensitivity -5 alexa player=music"
+        count, alive = len(sent), sent.count("timeout 60")
+        assert alive >= 1
+        for _ in range(2 * ALIVE_TICKS + 2):
+            gateway.tick()
+        assert sent[count:] == ["timeout 60"] * 2
     gateway.close()
     assert sent[-2:] == ["sensitivity 0 alexa", "uplink off"]
 

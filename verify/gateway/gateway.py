@@ -33,6 +33,8 @@ from wakestate.verify.protocol.frames import (
 from wakestate.verify.protocol.sensitivity import Sensitivity
 
 UNANSWERED = 6  # ticks until a message
+TIMEOUT_S = 60  # after it a device whose gateway is gone takes its own thresholds again
+ALIVE_TICKS = 30  # between two commands that say so: 15 s
 TRIES_MAX = 400  # commands that set the sensitivity, with those lost on the way
 GAPS_MAX = 3000  # of an utterance; sound after more of them is ignored
 FORMAT = "AUDIO_L16_RATE_16000_CHANNELS_1"
@@ -159,11 +161,12 @@ class Gateway:
         self._on = False
         self._asked = 0
         self._sensitivity, self._missing, self._tries = sensitivity, "", 0
+        self._alive = 0  # ticks until the next
 
     def open(self) -> None:
         """Switch the device's uplink on."""
         self._on = False
-        self._tries = 0
+        self._tries = self._alive = 0
         self._on_sensitivity(None)
         self._send("uplink on")
 
@@ -180,7 +183,13 @@ class Gateway:
         self._finish(None)
 
     def tick(self) -> None:
-        """Now and then: say again what the device may not have understood."""
+        """Twice a second: say again what the device may not have understood."""
+        if self._sensitivity is not None and self._on:
+            if self._alive == 0:
+                self._alive = ALIVE_TICKS
+                self._send(f"timeout {TIMEOUT_S}")
+                return
+            self._alive -= 1
         if self._now is not None and self._enough:
             self._send(f"stop {self._now.start.utterance}")
         elif not self._on:
@@ -214,12 +223,13 @@ class Gateway:
                 self._finish(message)
 
     def _line(self, line: str) -> None:
-        self._report(line)
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
-            return
+            event = None
         kind = event.get("type") if isinstance(event, dict) else None
+        if kind != "timeout":  # it comes all the time
+            self._report(line)
         if kind == "uplink":
             self._on = event.get("on") is True
             self._set()

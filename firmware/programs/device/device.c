@@ -17,6 +17,7 @@
 #define COMMAND_MAX 160
 #define LATE_MAX_MS 1000u
 #define MUTE_MAX_MS 3600000u
+#define TIMEOUT_MAX_S 3600u
 /* The longest answer to a command, and the events that may come before it is out. */
 #define LINES_MAX 1024u
 #ifndef WS_DEVICE_HOPS
@@ -47,6 +48,8 @@ static uint32_t overruns;      /* times that the main loop was too late */
 static uint64_t led_off;       /* the sample at which the LED goes out */
 static bool stalled;           /* the command `late`: no hop is taken ... */
 static uint32_t stalled_until; /* ... before that many have come in */
+static uint64_t silent_max;    /* samples without a command before the timeout; 0: none */
+static uint64_t last_command;  /* the sample of it */
 static unsigned pins_last, pins_taken;
 static char command[COMMAND_MAX];
 static size_t command_length;
@@ -228,6 +231,25 @@ static void set_sensitivity(const char *given) {
     }
 }
 
+/* `timeout SECONDS` */
+static void set_timeout(uint32_t seconds) {
+    silent_max = (uint64_t)seconds * WS_SAMPLE_RATE;
+    ws_text line;
+    begin(&line, "timeout");
+    ws_json_number(&line, "seconds", seconds, 0);
+    end(&line);
+}
+
+/* The program that made the device wake more readily is gone: as shipped again. */
+static void end_silence(void) {
+    const uint64_t now = engine.engine.samples + missed;
+    if (silent_max == 0 || now - last_command < silent_max) return;
+    memset(settings.sensitivities, 0, sizeof settings.sensitivities);
+    configure();
+    switch_uplink(false);
+    set_timeout(0);
+}
+
 static void set_state(const char *name) {
     ws_text problem;
     uint8_t state;
@@ -272,11 +294,13 @@ static void handle_command(void) {
         set_sensitivity(rest);
     } else if ((rest = after(command, "near ")) != NULL) {
         set_near(rest);
+    } else if ((rest = after(command, "timeout ")) != NULL) {
+        set_timeout(ws_number_in(&rest, TIMEOUT_MAX_S));
     } else {
         emit("error",
              "unknown command; allowed: state STATE, stats, words, word NAME on|off, sensitivity "
              "NUMBER [WORD] [STATE], near NUMBER, mute [MILLISECONDS], unmute, uplink on|off, stop "
-             "[NUMBER], late MILLISECONDS");
+             "[NUMBER], timeout SECONDS, late MILLISECONDS");
     }
 }
 
@@ -286,6 +310,7 @@ static void handle_line(void) {
     if (command_damaged) {
         emit("error", "bytes of a command were lost; send it again, one command at a time");
     } else {
+        last_command = engine.engine.samples + missed;
         handle_command();
     }
     command_damaged = false;
@@ -399,7 +424,10 @@ int ws_board_main(void) {
     ws_driver_listen();
     for (;;) {
         if (is_stalled()) continue;
-        if (take_hops()) read_state_pins();
+        if (take_hops()) {
+            read_state_pins();
+            end_silence();
+        }
         bool more = take_command();
         change_state();
         while (ws_ring_count(&ring) == 0 && pump()) {
