@@ -2,6 +2,7 @@
 /* The ring buffer: a producer's thread and a consumer's, with items in pieces of any length; and
  * what it does when it is full, when positions go round, and as a history. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "wakestate/ring.h"
@@ -33,7 +34,9 @@ static void *produce(void *unused) {
         for (uint32_t i = 0; i < count; i++) {
             some[i] = numbered(next + i);
         }
-        next += ws_ring_put(&shared, some, count);
+        const uint32_t put = ws_ring_put(&shared, some, count);
+        if (put == 0) (void)sched_yield();
+        next += put;
     }
     return unused;
 }
@@ -45,6 +48,7 @@ static int between_threads(void) {
     for (uint32_t next = 0; next < ITEMS;) {
         item some[7];
         const uint32_t count = ws_ring_get(&shared, some, 1 + next % 7);
+        if (count == 0) (void)sched_yield();
         for (uint32_t i = 0; i < count; i++, next++) {
             const item expected = numbered(next);
             CHECK(some[i].number == next);
