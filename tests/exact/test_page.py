@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import io
 import json
 import threading
@@ -246,16 +247,49 @@ def test_another_rate_is_resampled(tab: Tab) -> None:
         assert level < 1e-3
 
 
+def keys(folder: Path) -> tuple[Path, bytes, bytes]:
+    """A private key, its public key, and another's."""
+    pytest.importorskip("cryptography", reason="pip install 'wakestate[bundle]'")
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    path = folder / "key.pem"
+    pkcs8 = (form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    path.write_bytes(key.private_bytes(*pkcs8))
+    spki = (form.Encoding.PEM, form.PublicFormat.SubjectPublicKeyInfo)
+    return path, key.public_key().public_bytes(*spki), other.public_key().public_bytes(*spki)
+
+
+def refused(tab: Tab, data: bytes, said: str, name: str = "x.wakestate") -> None:
+    """Opening it says so, in one line, and changes nothing."""
+    open_bytes(tab, name, data)
+    line = tab.run("document.getElementById('message').textContent")
+    assert line.startswith(f"{name}: ") and said in line and line.isprintable()
+    assert tab.run("location.search") == ""
+
+
 def test_a_bundle_is_opened_or_refused_as_a_whole(
     tab: Tab, recording: NDArray[np.int16], tmp_path: Path
 ) -> None:
-    """Opened, it gives the host emulator's lines; the damaged leave the page as it is."""
+    """Opened, it gives the host emulator's lines; the damaged, and those that another key than the
+    chosen one signed, leave the page as it is."""
+    private, public, stranger = keys(tmp_path)
+    key = ["--key", str(private)]
     with contextlib.chdir(ROOT):
-        assert main(["bundle", "make", "--word", "alexa", "--out", str(tmp_path)]) == 0
+        assert main(["bundle", "make", "--word", "alexa", *key, "--out", str(tmp_path)]) == 0
     good = (tmp_path / "alexa.wakestate").read_bytes()
     files = bundles.opened(good)
     other = files["page.wasm"].replace(b"player=music,volume=low", b"player=music,volume=xyz")
     hangs = bytes.fromhex("0061736d01000000010401600000030201000801000a0901070003400c000b0b")
+    open_bytes(tab, "other.pem", stranger)
+    refused(tab, good, "is not signed by the key ")
+    refused(tab, b"x" + public, "is no public key", "x.pem")
+    refused(tab, private.read_bytes(), "is no public key", "x.pem")
+    unsigned = bundles.packed({n: c for n, c in files.items() if n != "manifest.sig"})
+    refused(tab, unsigned, "is not signed")
+    tab.run("document.querySelector('#from-bundle button').click()")
+    tab.wait("document.querySelector('#from-bundle button') === null")
     for data, said in (
         (good[:-1], "is no bundle, cut off, or was changed"),
         (bundles.packed(files | {"page.wasm": other}), "is another file's sha256, or missing"),
@@ -265,17 +299,18 @@ def test_a_bundle_is_opened_or_refused_as_a_whole(
         ),
         (bundles.packed(bundles.rehashed(files | {"page.wasm": hangs})), "engine does not start"),
     ):
-        open_bytes(tab, "x.wakestate", data)
-        line = tab.run("document.getElementById('message').textContent")
-        assert line.startswith("x.wakestate: ") and said in line and line.isprintable()
-        assert tab.run("location.search") == ""
+        refused(tab, data, said)
     try:
+        open_bytes(tab, "key.pub", public)
         open_bytes(tab, "alexa.wakestate", good)
         tab.wait("globalThis.wakestate?.words.length === 1")
-        assert tab.run("document.getElementById('from-bundle').textContent").startswith("“alexa”")
+        place = "document.getElementById('from-bundle').textContent"
+        name = hashlib.sha256(base64.b64decode(public.split(b"-----")[2])).hexdigest()[:16]
+        tab.wait(f"{place}.startsWith('“alexa”') && {place}.includes('signed by the key {name}')")
         lines_of_file(tab, recording)
         assert lines(tab) == host_lines(0, recording, "alexa")
     finally:
+        tab.run("caches.delete('wakestate-bundle')")
         tab.run("location.assign('./')")
         tab.wait("globalThis.wakestate?.words.length === 2")
 

@@ -5,8 +5,8 @@ import { zipParts } from "./zip.js";
 
 export const SUFFIX = ".wakestate";
 const MAX_BYTES = 64 << 20, MAX_FILES = 80, MAX_STATES = 64;
-const MODULE = "page.wasm";
-const OTHERS = ["manifest.json", "manifest.sig", "model.json", "operating_points.json", MODULE, "verifier.json", "verifier.npz"];
+const MODULE = "page.wasm", MANIFEST = "manifest.json", SIGNATURE = "manifest.sig";
+const OTHERS = [MANIFEST, SIGNATURE, "model.json", "operating_points.json", MODULE, "verifier.json", "verifier.npz"];
 const FIELDS = ["bundle", "word", "phrase", "frontend_hash", "metadata", "thresholds", "detector", "results", "license", "files"];
 const LAYOUT = { flags: 0, host: 3, attributes: (0o100644 << 16) >>> 0, time: 0, day: 33 }; // of all its files
 
@@ -62,6 +62,30 @@ async function sha256(bytes) {
   return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** The public key of a PEM file: { key, name }, the name being the start of its sha256. An Error says what is wrong. */
+export async function keyOf(bytes) {
+  const hint = "It is made by `openssl pkey -pubout`.";
+  const pem = /^-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]{1,9999})-----END PUBLIC KEY-----\s*$/.exec(new TextDecoder().decode(bytes));
+  if (!pem) throw new Error(`is no public key. ${hint}`);
+  try {
+    const der = Uint8Array.from(atob(pem[1].replaceAll(/\s/g, "")), (c) => c.charCodeAt(0));
+    const key = await crypto.subtle.importKey("spki", der, "Ed25519", false, ["verify"]);
+    return { key, name: (await sha256(der)).slice(0, 16) };
+  } catch (error) {
+    if (error.name === "NotSupportedError") throw new Error("this browser cannot check ed25519 signatures. `wakestate bundle check --key` can.");
+    throw new Error(`is no ed25519 key. ${hint}`);
+  }
+}
+
+/** Whether there is a signature, and, with a key, whether it is that key's. */
+async function signer(files, key) {
+  const signature = files.get(SIGNATURE);
+  if (!key) return signature ? "unchecked" : "nobody";
+  check(signature, "is not signed");
+  check(await crypto.subtle.verify("Ed25519", key.key, signature, files.get(MANIFEST)), `is not signed by the key ${key.name}`);
+  return key.name;
+}
+
 /** Device states of a metadata vocabulary, as words/schema.py makes them: [name, values]. */
 function statesOf(metadata) {
   let states = [["", []]];
@@ -85,12 +109,13 @@ function checkContents(contents) {
   check(/^[a-z][a-z0-9_]*$/.test(contents.word), `manifest.json: word: given ${shown(contents.word)}`);
 }
 
-/** The contents and files of a bundle's bytes; an Error says what is wrong. */
-export async function bundleOf(bytes) {
+/** The contents and files of a bundle's bytes, signed by `key` where one is given; an Error says what is wrong. */
+export async function bundleOf(bytes, key = null) {
   const files = entries(bytes);
   check(files.has("manifest.json") && files.has("model.json"), "holds no manifest.json, or no model.json");
   const contents = json(files.get("manifest.json"), "manifest.json");
   checkContents(contents);
+  const signed = await signer(files, key);
   const { word } = contents, states = statesOf(contents.metadata);
   const networks = states.map(([, values]) => `${[word, ...values].join("_")}.tflite`);
   const known = new Set([...OTHERS, `${word}.toml`, ...networks]);
@@ -111,7 +136,7 @@ export async function bundleOf(bytes) {
     check(String.fromCharCode(...files.get(name).subarray(4, 8)) === "TFL3", `${shown(name)}: is no .tflite file`);
   }
   check(files.has(MODULE), `holds no ${MODULE}: made with --no-page`);
-  return { contents, states: states.map(([name]) => name), module: files.get(MODULE) };
+  return { contents, signed, states: states.map(([name]) => name), module: files.get(MODULE) };
 }
 
 /** Checks the facts of the engine in a bundle against what it says. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What the page runs: the words that it was built of, or a bundle that was opened in it.
 
-const CACHE = "wakestate-bundle", KEY = "bundle"; // where a bundle waits until the page is there again
+const CACHE = "wakestate-bundle", KEPT = "bundle", SIGNER = "key"; // where a bundle waits until the page is there again, and whose key signed it
 const START_MS = 5000;
 
 /** A worker with the engine of a .wasm, and its facts. An Error where it does not start. */
@@ -16,10 +16,32 @@ function started(module) {
   });
 }
 
+function checkPlace() {
+  if (!globalThis.caches || !crypto.subtle) throw new Error("bundles need this page at https:// or at localhost");
+}
+
+/** The key that bundles must be signed by, { key, name }, or null. */
+export async function keptKey() {
+  const kept = globalThis.caches && (await (await caches.open(CACHE)).match(SIGNER));
+  return kept ? (await import("./bundle.js")).keyOf(await kept.arrayBuffer()) : null;
+}
+
+/** From now on bundles must be signed by this public key (PEM): its name. An Error says what is wrong. */
+export async function openKey(bytes) {
+  checkPlace();
+  const { name } = await (await import("./bundle.js")).keyOf(bytes);
+  await (await caches.open(CACHE)).put(SIGNER, new Response(bytes));
+  return name;
+}
+
+export async function forgetKey() {
+  await (await caches.open(CACHE)).delete(SIGNER);
+}
+
 /** The bundle of these bytes, checked, with its engine. An Error says what is wrong. */
 async function engineOf(bytes) {
   const { bundleOf, checkFacts } = await import("./bundle.js");
-  const bundle = await bundleOf(bytes);
+  const bundle = await bundleOf(bytes, await keptKey());
   const engine = await started(bundle.module.slice().buffer);
   try {
     checkFacts(engine.facts, bundle);
@@ -27,7 +49,7 @@ async function engineOf(bytes) {
     engine.worker.terminate();
     throw error;
   }
-  return { ...engine, contents: bundle.contents };
+  return { ...engine, contents: bundle.contents, signed: bundle.signed };
 }
 
 async function own() {
@@ -36,12 +58,12 @@ async function own() {
 
 async function opened() {
   const [cache, about] = await Promise.all([caches.open(CACHE), fetch("about.json").then((got) => got.json())]);
-  const kept = await cache.match(KEY);
+  const kept = await cache.match(KEPT);
   if (!kept) throw new Error("no bundle is open");
-  const { worker, facts, contents } = await engineOf(new Uint8Array(await kept.arrayBuffer()));
+  const { worker, facts, contents, signed } = await engineOf(new Uint8Array(await kept.arrayBuffer()));
   const { word: name, phrase, license } = contents;
   const words = [{ name, phrase, label: phrase, sample: null }];
-  return { worker, facts, about: { ...about, words, costs: [], bundle: { name, license } } };
+  return { worker, facts, about: { ...about, words, costs: [], bundle: { name, license, signed } } };
 }
 
 /** { worker, facts, about, problem }: of the page's address. */
@@ -60,9 +82,9 @@ export async function loaded() {
 
 /** Checks a bundle as a whole and loads the page with it. An Error says what is wrong; then nothing changes. */
 export async function openBundle(bytes) {
-  if (!globalThis.caches || !crypto.subtle) throw new Error("bundles need this page at https:// or at localhost");
+  checkPlace();
   const { worker } = await engineOf(new Uint8Array(bytes));
   worker.terminate();
-  await (await caches.open(CACHE)).put(KEY, new Response(bytes));
+  await (await caches.open(CACHE)).put(KEPT, new Response(bytes));
   location.assign("?bundle");
 }

@@ -4,7 +4,7 @@ import { Clips } from "./clips.js";
 import { DeviceState, Words, element, find, showCosts } from "./controls.js";
 import { eachEvent } from "./engine.js";
 import { lineOf, probability } from "./lines.js";
-import { loaded, openBundle } from "./loading.js";
+import { forgetKey, keptKey, loaded, openBundle, openKey } from "./loading.js";
 import { Microphone } from "./microphone.js";
 import { Picture } from "./picture.js";
 import { Loudspeaker } from "./sounds.js";
@@ -73,6 +73,12 @@ async function open(name, bytes) {
     await openBundle(bytes).catch((error) => say(`${name}: ${error.message}`, true));
     return;
   }
+  if (/\.(pem|pub)$/.test(name)) {
+    await openKey(bytes).then((key) => say(`${name}: bundles that are opened now must be signed by this key, ${key}.`),
+      (error) => say(`${name}: ${error.message}`, true));
+    await showSigner();
+    return;
+  }
   stopMicrophone();
   stopPlaying();
   const exact = plainWav(bytes, facts.rate);
@@ -88,6 +94,23 @@ async function open(name, bytes) {
   }
   showRecording();
   await processRecording();
+}
+
+/** Where the word is from, who signed that, and which key is asked for. */
+async function showSigner() {
+  const place = find("from-bundle"), key = await keptKey().catch(() => null), parts = [];
+  if (about.bundle) {
+    const { name, license, signed } = about.bundle;
+    const whose = { nobody: "not signed", unchecked: "signed, not checked by whom: open the signer’s public key (.pem), then the bundle again" };
+    parts.push(`“${name}” is from a bundle, license ${license}, ${whose[signed] ?? `signed by the key ${signed}`}. `,
+      element("a", { href: "./", textContent: "Back to this page’s own words" }), " ");
+  }
+  if (key) {
+    const forget = element("button", { type: "button", className: "small", textContent: "Forget the key" });
+    forget.addEventListener("click", async () => { await forgetKey(); await showSigner(); });
+    parts.push(`Bundles must be signed by the key ${key.name}. `, forget);
+  }
+  place.replaceChildren(...parts);
 }
 
 function showRecording() {
@@ -357,10 +380,7 @@ globalThis.wakestate = {
 
 showCosts(find("costs"), find("costs-note"), about);
 find("version").textContent = about.version;
-if (about.bundle) {
-  find("from-bundle").textContent = `“${about.bundle.name}” is from a bundle, license ${about.bundle.license}. `;
-  find("from-bundle").append(element("a", { href: "./", textContent: "Back to this page’s own words" }));
-}
+showSigner();
 for (const id of ["microphone", "file"]) find(id).disabled = false;
 find("sample").hidden = !about.words.some((word) => word.sample);
 find("sample").disabled = false;
