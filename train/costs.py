@@ -23,8 +23,9 @@ SCENE_S, BATCH_S = 1 / 45, 1 / 10  # a scene mixed; a batch that alexa's network
 
 
 def cores() -> int:
-    """Of this machine; all work takes as many as there are."""
-    return os.cpu_count() or 1
+    """That this process may use; all work takes as many as there are."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def synthesis_s(clips: int, by_kokoro: float, recorded: str) -> float:
