@@ -102,6 +102,7 @@ def recalled_in_parallel(
         shared=(work, shared),
         keep=keep,
         here=here,
+        stored=True,
     )
     return [found[n] for n in range(len(jobs))]
 
@@ -152,5 +153,6 @@ def make_shards(
             "shards",
             shared=begin(),
             keep=lambda seed, arrays: save_arrays(paths[seed[1]], arrays),
+            stored=True,
         )
     return paths

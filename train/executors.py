@@ -21,7 +21,8 @@ import wakestate
 from wakestate.errors import UserError
 from wakestate.files import plain
 from wakestate.train.address import EXECUTOR, PROCESSES, executor
-from wakestate.train.parcels import ParcelError, unpack, unpack_kept
+from wakestate.train.parcels import unpack, unpack_kept
+from wakestate.train.store import StoreError
 
 _WAIT_S = 30  # for a scheduler, and for its first worker
 #: What results depend on, of the project's folders.
@@ -60,7 +61,7 @@ def run(parcel: bytes, wanted: str) -> list[Any]:
             lacks = f"{(error.name or str(error)).partition('.')[0]}: not installed there"
             hint = "pip install 'wakestate[train,synth,peers]'"
             raise WorkerError(f"worker {_name()}: {lacks}; {hint}") from None
-        except ParcelError as error:
+        except StoreError as error:
             raise WorkerError(f"worker {_name()}: {error}") from None
 
 

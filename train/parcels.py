@@ -13,22 +13,21 @@ import mmap
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wakestate.errors import UserError
 from wakestate.files import plain, replaced, write_atomically
+from wakestate.train import store
 from wakestate.train.address import STORE
+from wakestate.train.store import StoreError
 
 
-class ParcelError(UserError):
+class ParcelError(StoreError):
     """A file that a parcel names cannot be had; the text names it, and what to do."""
 
 
@@ -69,17 +68,57 @@ def unpack_kept(path: Path) -> Any:
 class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> Any:
         if isinstance(value, Files):
-            return "files", _sent(value)
+            return "files", self.files(value)
         if isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap) and value.filename:
             path = Path(str(value.filename)).absolute()
             shape = value.dtype.str, value.shape, value.offset
-            return "array", _sent(Files(path.parent, (path.name,))), shape
+            return "array", self.files(Files(path.parent, (path.name,))), shape
         if isinstance(value, Path):
             path = value.absolute()
             if path.is_file():
-                return "file", _sent(Files(path.parent, (path.name,)))
-            return "path", str(path)
+                return "file", self.files(Files(path.parent, (path.name,)))
+            return "path", self.folder(path)
         return None
+
+    def files(self, files: Files) -> Any:
+        return _sent(files)
+
+    def folder(self, path: Path) -> str:
+        return str(path)
+
+
+def digest(value: Any) -> str:
+    """A hash of a Python object, the same on each machine: of files what is in them, of folders the
+    name, of sets the members in order, and nothing of what a cached_property found."""
+    out = io.BytesIO()
+    pickler = _Digester(out, pickle.HIGHEST_PROTOCOL)
+    pickler.fast = True  # equal texts are equal, be they one object or two
+    pickler.dump(value)
+    return sha256(out.getvalue()).hexdigest()[:32]
+
+
+class _Digester(_Pickler):
+    def persistent_id(self, value: Any) -> Any:
+        if isinstance(value, set | frozenset):
+            return "set", sorted(map(digest, value))
+        return super().persistent_id(value)
+
+    def files(self, files: Files) -> Any:
+        return sorted(_hash(files.folder / name) for name in files.names)
+
+    def folder(self, path: Path) -> str:
+        return path.name
+
+    def reducer_override(self, value: Any) -> Any:
+        names = {n for of in type(value).__mro__ for n, v in vars(of).items() if _is_cached(v)}
+        if not names:
+            return NotImplemented
+        made, arguments, state, *_ = value.__reduce_ex__(4)
+        return made, arguments, {key: v for key, v in state.items() if key not in names}
+
+
+def _is_cached(attribute: Any) -> bool:
+    return isinstance(attribute, cached_property)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -87,8 +126,8 @@ class _Unpickler(pickle.Unpickler):
         kind, what, *more = pid
         if kind == "path":
             return Path(what)
-        folder, hashes, store = what
-        place = _received(Path(folder), hashes, store)
+        folder, hashes, url = what
+        place = _received(Path(folder), hashes, url)
         if kind == "files":
             return place
         path = place / next(iter(hashes))
@@ -100,18 +139,18 @@ class _Unpickler(pickle.Unpickler):
 
 def _sent(files: Files) -> tuple[str, dict[str, str], str]:
     """Folder, hashes and store; what the store lacks is put there."""
-    folder, store = files.folder.absolute(), os.environ.get(STORE, "")
+    folder, url = files.folder.absolute(), os.environ.get(STORE, "")
     hashes = {name: _hash(folder / name) for name in files.names}
-    for name, digest in hashes.items() if store else ():
-        _upload(folder / name, digest, store)
-    return str(folder), hashes, store
+    for name, of in hashes.items() if url else ():
+        _upload(folder / name, of, url)
+    return str(folder), hashes, url
 
 
-def _received(folder: Path, hashes: dict[str, str], store: str) -> Path:
+def _received(folder: Path, hashes: dict[str, str], url: str) -> Path:
     """A folder of this machine that has these files."""
     if all((folder / n).is_file() and _hash(folder / n) == h for n, h in hashes.items()):
         return folder
-    if not store:
+    if not url:
         first = next(n for n, h in hashes.items() if not _is(folder / n, h))
         problem = "is another file" if (folder / first).is_file() else "no such file"
         raise ParcelError(
@@ -120,9 +159,9 @@ def _received(folder: Path, hashes: dict[str, str], store: str) -> Path:
         )
     of = sha256(repr(sorted(hashes.items())).encode()).hexdigest()[:32]
     local = _local() / of
-    for name, digest in hashes.items():
-        if not _is(local / name, digest):
-            _download(local / name, digest, store)
+    for name, hashed in hashes.items():
+        if not _is(local / name, hashed):
+            _download(local / name, hashed, url)
     return local
 
 
@@ -131,8 +170,8 @@ def _local() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wakestate/files"
 
 
-def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and _hash(path) == digest
+def _is(path: Path, hashed: str) -> bool:
+    return path.is_file() and _hash(path) == hashed
 
 
 def _hash(path: Path) -> str:
@@ -146,36 +185,17 @@ def _hash_of(path: Path, changed: int, size: int) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def _store(url: str, path: Path) -> Iterator[Any]:
-    """The store's file system; its errors name the store and the file."""
-    try:
-        import fsspec
-    except ModuleNotFoundError:
-        raise ParcelError("fsspec: not installed; pip install 'wakestate[dask]'") from None
-    try:
-        yield fsspec
-    except (OSError, ImportError, ValueError) as error:
-        reason = plain(error or type(error).__name__)
-        raise ParcelError(f"--store {plain(url)}: {plain(path.name)}: {reason}") from None
-
-
 @lru_cache(maxsize=4096)
-def _upload(path: Path, digest: str, url: str) -> None:
-    with _store(url, path) as fsspec:
-        system, root = fsspec.url_to_fs(url)
-        target = f"{root.rstrip('/')}/{digest}"
+def _upload(path: Path, hashed: str, url: str) -> None:
+    with store.opened(url, path.name) as (system, root):
+        target = f"{root}/{hashed}"
         if not system.exists(target):
-            system.makedirs(root, exist_ok=True)
-            part = f"{target}.{os.getpid()}"
-            system.put_file(str(path), part)
-            system.mv(part, target)  # so that none is half there
+            store.write(system, target, lambda part: system.put_file(str(path), part))
 
 
-def _download(path: Path, digest: str, url: str) -> None:
-    with _store(url, path) as fsspec, replaced(path) as partial:
-        system, root = fsspec.url_to_fs(url)
-        with system.open(f"{root.rstrip('/')}/{digest}") as there, partial.open("wb") as here:
+def _download(path: Path, hashed: str, url: str) -> None:
+    with store.opened(url, path.name) as (system, root), replaced(path) as partial:
+        with system.open(f"{root}/{hashed}") as there, partial.open("wb") as here:
             shutil.copyfileobj(there, here, 1 << 20)
-        if _hash(partial) != digest:
-            raise ParcelError(f"--store {plain(url)}: {digest}: damaged; remove it there")
+        if _hash(partial) != hashed:
+            raise StoreError(f"--store {plain(url)}: {hashed}: damaged; remove it there")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same bytes from one process, from two, and from workers of Dask."""
+"""The same bytes from one process, from two, and from workers of Dask and Ray."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,13 @@ import pytest
 
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
-from wakestate.train import address, executors, parcels
-from wakestate.train.data.corpus import DataError, load_corpus
+from wakestate.bench import clusters
+from wakestate.train import address, costs, executors, parcels, store
+from wakestate.train.data.corpus import Corpus, DataError, load_corpus
 from wakestate.train.evaluation import trials
 from wakestate.train.evaluation.evaluate import evaluate
 from wakestate.train.evaluation.listening import Options
+from wakestate.train.experiments.runs import MADE, train_all
 from wakestate.train.learning import pool
 from wakestate.train.parallel import in_parallel
 from wakestate.train.synthesis.engine import Engine, Speech
@@ -58,32 +58,41 @@ def made(folder: Path, sounds: Path, patch: pytest.MonkeyPatch) -> dict[str, str
     return {str(p.relative_to(folder)): sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-@contextmanager
-def dask() -> Iterator[tuple[str, Any]]:
-    """Its address, with two workers, and the cluster."""
-    if not find_spec("distributed"):
-        pytest.skip("dask is not installed: pip install 'wakestate[dask]'")
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        yield cluster.scheduler_address.replace("tcp://", "dask://"), cluster
+@pytest.fixture(scope="module")
+def by_dask() -> Iterator[str]:
+    """The address of two workers of Dask."""
+    pytest.importorskip(
+        "distributed", reason="dask is not installed: pip install 'wakestate[dask]'"
+    )
+    with clusters.dask(2) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def by_dask() -> Iterator[tuple[str, Any]]:
-    with dask() as found:
-        yield found
+def by_ray() -> Iterator[str]:
+    """The address of two workers of Ray."""
+    pytest.importorskip("ray", reason="not installed: pip install 'wakestate[ray]'")
+    with clusters.ray(2) as address:
+        yield address
+
+
+def chosen(engine: str, request: pytest.FixtureRequest) -> str:
+    """What --executor takes for it."""
+    return engine if engine == "processes" else str(request.getfixturevalue(f"by_{engine}"))
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, sounds: Path) -> dict[str, str]:
     """From one process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(costs, "cores", lambda: 1)
         return made(tmp_path_factory.mktemp("alone"), sounds, patch)
 
 
-@pytest.mark.parametrize("engine", ["processes", "dask"])
+ENGINES = ["processes", "dask", "ray"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_bytes_do_not_depend_on_where_the_work_runs(
     engine: str,
     alone: dict[str, str],
@@ -92,11 +101,31 @@ def test_bytes_do_not_depend_on_where_the_work_runs(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    where = engine
-    if engine == "dask":
-        where, _ = request.getfixturevalue("by_dask")
-    monkeypatch.setenv(address.EXECUTOR, where)
+    monkeypatch.setattr(costs, "cores", lambda: 2)
+    monkeypatch.setenv(address.EXECUTOR, chosen(engine, request))
     assert made(tmp_path, sounds, monkeypatch) == alone
+
+
+def trained(place: Path, sounds: Path) -> dict[str, bytes]:
+    """The files of two networks, of two variants and seeds; but for the times that they took."""
+    jobs = [("none", 1), ("both", 2)]
+    train_all(TOY.word, sounds, (), place / "cache", place, jobs, 0.001, rounds=1, batches=2)
+    files = [path for path in sorted(place.glob("*-*/*")) if path.name in MADE]
+    assert len(files) == len(jobs) * len(MADE)
+    return {str(p.relative_to(place)): p.read_bytes() for p in files if p.suffix != ".csv"}
+
+
+def test_networks_of_an_experiment_do_not_depend_on_where_they_learn(
+    tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Where Dask and Ray are: eight trainings take a minute."""
+    engines = [(engine, chosen(engine, request)) for engine in ("dask", "ray", "processes")]
+    with monkeypatch.context() as patch:
+        patch.setattr(costs, "cores", lambda: 1)
+        alone = trained(tmp_path / "alone", sounds)
+    for engine, where in engines:
+        monkeypatch.setenv(address.EXECUTOR, where)
+        assert trained(tmp_path / engine, sounds) == alone, engine
 
 
 def _square(folder: Path, number: int) -> int:
@@ -105,18 +134,20 @@ def _square(folder: Path, number: int) -> int:
 
 
 def test_workers_killed_at_random_change_nothing(
-    by_dask: tuple[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by_dask: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their nannies start others."""
-    where, cluster = by_dask
-    monkeypatch.setenv(address.EXECUTOR, where)
+    from distributed import Client
+
+    client = Client(by_dask.replace("dask", "tcp"), set_as_default=False)
+    monkeypatch.setenv(address.EXECUTOR, by_dask)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shared").mkdir()
     killed, done, rng = [], threading.Event(), np.random.default_rng(1)
 
     def kill() -> None:
         while len(killed) < KILLS and not done.wait(0.1):
-            found = [n.process.pid for n in cluster.workers.values() if n.process.pid]
+            found = [*client.run(os.getpid, on_error="ignore").values()]
             if found:
                 killed.append(found[int(rng.integers(len(found)))])
                 os.kill(killed[-1], signal.SIGKILL)
@@ -131,6 +162,7 @@ def test_workers_killed_at_random_change_nothing(
     finally:
         done.set()
         thread.join()
+        client.close()
     assert found
 
 
@@ -250,6 +282,38 @@ def test_files_reach_workers_by_what_is_in_them(
     assert in_parallel(_read, [1], "work", "jobs", shared=path) == ["x.txt three 1"]
     (stored,) = [p for p in (tmp_path / "store").iterdir() if p.read_bytes() == b"three"]
     assert stored.name == sha256(b"three").hexdigest()
+
+
+def test_results_in_a_store_are_not_made_again(
+    corpus: Corpus, sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor by a machine on which other folders hold the same."""
+    fsspec = pytest.importorskip("fsspec", reason="not installed: pip install 'wakestate[dask]'")
+    monkeypatch.setattr(pool, "SHARD", 2)
+    elsewhere = load_corpus(sounds, "train", tmp_path / "other")
+    for at, url in enumerate((f"file://{tmp_path}/store", "memory://store")):
+        monkeypatch.setenv(address.STORE, url)
+        system, root = fsspec.url_to_fs(url)
+
+        def rendered(name: str, seed: int, at: int = at) -> bytes:
+            folder = tmp_path / f"{at}-{name}"
+            of = elsewhere if name == "second" else corpus
+            pool.render_pool(of, TOY.word, folder, "negative", "train", 4, seed)
+            return b"".join(path.read_bytes() for path in sorted(folder.glob("*.npz")))
+
+        first = rendered("first", 1)
+        (folder,) = system.ls(f"{root}/results", detail=False)
+        files = sorted(system.ls(folder, detail=False))
+        assert len(files) == 2
+        with monkeypatch.context() as patch:
+            patch.setattr(pool._Scenes, "__call__", lambda *_: pytest.fail("made again"))
+            assert rendered("second", 1) == first
+        assert rendered("third", 2) != first  # another seed is another result
+        system.pipe_file(files[0], b"damaged")
+        assert rendered("fourth", 1) == first
+    monkeypatch.setenv(address.STORE, "none://x")
+    with pytest.raises(store.StoreError, match=r"^--store none://x: results/"):
+        rendered("fifth", 1)
 
 
 @pytest.mark.parametrize("given", ["dask://", "ray", "http://x:1", ""])

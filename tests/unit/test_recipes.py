@@ -114,10 +114,14 @@ def test_an_unknown_recipe_names_those_there_are(capsys: pytest.CaptureFixture[s
 def test_an_experiment_runs_what_its_recipe_reports_and_refuses_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    calls: list[list[str]] = []
+    calls: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        experiment, "other_process", lambda *given, **_: calls.append(list(map(str, given)))
+        "wakestate.train.experiments.runs.train_all",
+        lambda word, data, also, cache, place, jobs, **budget: calls.append(
+            {"data": data, "also": also, "jobs": jobs} | budget
+        ),
     )
+    monkeypatch.setattr(experiment, "other_process", lambda *_, **__: None)
     monkeypatch.setattr(experiment, "convert", lambda *_: None)
     monkeypatch.setattr("wakestate.train.experiments.variants.table", lambda *_: shown)
     shown = Printed("the table", None)
@@ -125,20 +129,23 @@ def test_an_experiment_runs_what_its_recipe_reports_and_refuses_another(
     given += ["--variants", "none both"]
     assert main([*given, "--seeds", "4"]) == 0
     assert capsys.readouterr().out == "the table\n"
-    trained = [call for call in calls if call[0] == "train"]
-    assert [call[call.index("--only-train") - 2 :][:2] for call in trained] == [
-        [f"--conditioning={variant}", "--seed=4"] for variant in ("none", "both")
-    ]
-    for call in trained:
-        assert {"--rounds=10", "--batches=500", "--amount=0.5", "--also=data/alexa"} <= {*call}
-        assert "--data=../shared/data" in call
+    assert calls.pop() == {
+        "data": Path("../shared/data"),
+        "also": (Path("data/alexa"),),
+        "jobs": [("none", 4), ("both", 4)],
+        "rounds": 10,
+        "batches": 500,
+        "amount": 0.5,
+    }
     written = tmp_path / "recipe.toml"
     made = load(written, "model experiment")
     assert made["variants"] == ("none", "both") and made["seeds"] == (4,)
     assert made["data"] == "../shared/data" and made["rounds"] == 10 and made["word"] == "alexa"
-    calls.clear()
     assert main(["model", "experiment", "--recipe", str(written), "--seeds", "4 5"]) == 0
-    assert sum(call[0] == "train" for call in calls) == 4  # more seeds are no other experiment
+    assert len(calls.pop()["jobs"]) == 4  # more seeds are no other experiment
+    for option, text in (("--variants", "x"), ("--seeds", "one")):
+        assert main([*given, option, text]) == 2
+        assert f"{option}: given '{text}'; allowed: " in capsys.readouterr().err
     assert main([*given, "--rounds", "11"]) == 1
     err = capsys.readouterr().err
     assert err.startswith(

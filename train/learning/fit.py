@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -112,13 +113,7 @@ def fit(
     with a checkpoint; the same call resumes after a kill. SIGTERM and Ctrl-C stop after the batch
     in work; the last checkpoint stays.
     """
-    config = {
-        "word": word.model_dump(mode="json"),
-        "budget": asdict(budget),
-        "manifest_sha256": sha256(
-            b"".join(find_manifest(folder).read_bytes() for folder in (data, *also))
-        ).hexdigest(),
-    }
+    config = settings(word, data, budget, also)
     if teachers:
         config["teachers_sha256"] = identities(teachers)
     if start:
@@ -128,14 +123,45 @@ def fit(
     if final.is_file():
         return final
     print(expected(word, run, budget), flush=True)
-    keras.utils.set_random_seed(budget.seed)
     corpus = load_corpus(data, "train", cache, word.data, also)
-    check_parts(corpus, word)
     shards, first = (pools, 1000) if pools else (run / "pool", budget.seed * 1000)
-    pool = {
-        (part, kind): render_pool(corpus, word, shards, kind, part, clips, first + seed)
+    pool = render_pools(corpus, word, shards, budget, first)
+    return learn(word, run, budget, pool, teachers, start)
+
+
+def settings(word: Word, data: Path, budget: Budget, also: Sequence[Path]) -> dict[str, Any]:
+    """Of a run: what its config.json has at the least."""
+    manifests = b"".join(find_manifest(folder).read_bytes() for folder in (data, *also))
+    return {
+        "word": word.model_dump(mode="json"),
+        "budget": asdict(budget),
+        "manifest_sha256": sha256(manifests).hexdigest(),
+    }
+
+
+def render_pools(
+    corpus: Corpus, word: Word, folder: Path, budget: Budget, first: int
+) -> dict[tuple[str, str], Pool]:
+    """All pools of scenes of a budget by part and kind, rendered into `folder` with seeds behind
+    `first`."""
+    check_parts(corpus, word)
+    return {
+        (part, kind): render_pool(corpus, word, folder, kind, part, clips, first + seed)
         for part, kind, clips, seed in budget.pools(corpus, word)
     }
+
+
+def learn(
+    word: Word,
+    run: Path,
+    budget: Budget,
+    pool: dict[tuple[str, str], Pool],
+    teachers: Sequence[Path] = (),
+    start: Sequence[Path] = (),
+) -> Path:
+    """Train on rendered pools, by part and kind; see `fit`."""
+    keras.utils.set_random_seed(budget.seed)
+    final = run / "model.keras"
     positive, negative = pool["train", "positive"], pool["train", "negative"]
     if ("train", "near") in pool:
         negative = joined([negative, pool.pop(("train", "near"))])

@@ -6,6 +6,7 @@ A shard depends on the seed and its own number alone, so a killed rendering resu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -263,7 +264,13 @@ def render_pool(
     def begin() -> Make:
         return _Scenes(Renderer(corpus, word, part), kind, SHARD)
 
-    paths = make_shards(folder, part, kind, -(-clips // SHARD), seed, begin, "render")
+    return read_pool(
+        word, make_shards(folder, part, kind, -(-clips // SHARD), seed, begin, "render"), clips
+    )
+
+
+def read_pool(word: Word, paths: Sequence[Path], clips: int) -> Pool:
+    """The first `clips` clips of shards."""
     pool = Pool(
         np.empty((clips, clip_hops(word), word.frontend.bands), np.int8),
         np.empty((clips, STEPS), np.int8),

@@ -107,8 +107,9 @@ def make_data(word: Word, data: Path, config: SynthesisConfig) -> Printed:
         write_atomically(data / _clip_path(line), said[0])
         write_atomically(_record(data, line), said[1])
 
+    speakers = Speakers(cast.engines)
     in_parallel(
-        _speak, missing, "speak", "clips", shared=Speakers(cast.engines), keep=keep, at_once=4
+        _speak, missing, "speak", "clips", shared=speakers, keep=keep, at_once=4, stored=True
     )
     rows = _spoken_rows(word, data, lines, {e.name: e for e in cast.engines}) + rows
     spoken = {data / _clip_path(line) for line in lines} | {_record(data, line) for line in lines}

@@ -10,7 +10,7 @@ import click
 
 from wakestate.commands import options
 from wakestate.commands.options import WordFile, data_folder, other_process
-from wakestate.commands.train import amount, batches, convert
+from wakestate.commands.train import CONDITIONINGS, amount, batches, convert
 from wakestate.tables import Printed
 
 
@@ -79,36 +79,31 @@ def experiment(
 
     Results that are there are not computed again.
     """
+    from wakestate.train.experiments.runs import train_all
     from wakestate.train.experiments.variants import table
 
+    unknown = [variant for variant in variants.split() if variant not in CONDITIONINGS]
+    if unknown:
+        allowed = ", ".join(CONDITIONINGS)
+        raise click.UsageError(f"--variants: given '{unknown[0]}'; allowed: {allowed}")
+    if not all(seed.isdecimal() for seed in seeds.split()):
+        raise click.UsageError(f"--seeds: given '{seeds}'; allowed: whole numbers")
     folder, place = data_folder(data, word), out or Path("runs/experiment") / word.name
     options.keep_recipe(place, "model experiment")
-    more = [*(f"--also={path}" for path in also), *(f"--{k}={v}" for k, v in budget.items())]
-    for seed in seeds.split():
-        for variant in variants.split():
-            run = place / f"{variant}-{seed}"
-            if (run / "evaluate.json").is_file():
-                continue
-            other_process(
-                "train",
-                f"--word={word.path}",
-                f"--data={folder}",
-                f"--out={run}",
-                f"--pool={place / 'pool'}",
-                f"--conditioning={variant}",
-                f"--seed={seed}",
-                "--only-train",
-                *more,
-            )
-            convert(word, run)
-            other_process(
-                "evaluate",
-                f"--word={word.path}",
-                f"--model={run / 'model'}",
-                f"--data={folder}",
-                f"--split={split}",
-                "--short",
-                f"--out={run}",
-                tensorflow=True,
-            )
+    jobs = [(variant, int(seed)) for seed in seeds.split() for variant in variants.split()]
+    jobs = [job for job in jobs if not (place / f"{job[0]}-{job[1]}/evaluate.json").is_file()]
+    train_all(word.load(), folder, also, options.CACHE, place, jobs, **budget)
+    for variant, seed in jobs:
+        run = place / f"{variant}-{seed}"
+        convert(word, run)
+        other_process(
+            "evaluate",
+            f"--word={word.path}",
+            f"--model={run / 'model'}",
+            f"--data={folder}",
+            f"--split={split}",
+            "--short",
+            f"--out={run}",
+            tensorflow=True,
+        )
     return table(place, "none", (0.5, 1.0, 2.0, 4.0))

@@ -15,6 +15,7 @@ from wakestate.commands.options import WordFile, data_folder, other_process
 from wakestate.commands.word import warn_of_copies
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it when it is loaded
+CONDITIONINGS = ("both", "norm", "join", "none")
 batches = click.option(
     "--batches", type=options.POSITIVE, default=500, show_default=True, help="Batches in a round."
 )
@@ -97,7 +98,7 @@ amount = click.option(
 )
 @click.option(
     "--conditioning",
-    type=click.Choice(["both", "norm", "join", "none"]),
+    type=click.Choice(CONDITIONINGS),
     help="Where the metadata enters, instead of the word file's model.conditioning; "
     "none: the device's state is unknown.",
 )
