@@ -19,7 +19,7 @@ from wakestate.convert import microwakeword
 from wakestate.convert.compile.emit import compile_variants, program_values
 from wakestate.convert.compile.program import Program
 from wakestate.convert.compile.sources import included
-from wakestate.convert.features import frontend_files
+from wakestate.convert.features import frontend_files, network_input
 from wakestate.convert.frontend import lfbe_name
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import (
@@ -130,11 +130,12 @@ def compile_word(word: Word, folder: Path, kernels: Kernels) -> Program:
             f"{files[0]}: input {window}, {given.shape[1]} hops a step; [model] and [frontend] of "
             f"the word file make {wanted} and {word.model.stride}; restore them or train again"
         )
-    scale, zero_point = given.quantization.scale, given.quantization.zero_point
-    if (given.dtype, scale, zero_point) != ("INT8", 1 / 32, 0):
+    found, wanted_input = given.quantization, network_input(word.frontend)
+    if given.dtype != "INT8" or found != wanted_input:
         raise ConvertError(
-            f"{files[0]}: input: {given.dtype}, scale {scale}, zero point {zero_point}; the front "
-            "end gives INT8, 1/32 and 0: convert again with `wakestate model convert`"
+            f"{files[0]}: input: {given.dtype}, scale {found.scale}, zero point "
+            f"{found.zero_point}; the front end gives INT8, {wanted_input.scale} and "
+            f"{wanted_input.zero_point}: convert again with `wakestate model convert`"
         )
     shapes = [(tensor.dtype, tensor.size) for tensor in program.outputs]
     if shapes != [("INT8", OUTPUTS)]:

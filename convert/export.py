@@ -30,9 +30,11 @@ from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
 from wakestate.contract.metadata import ENDPOINT_HOPS, endpoint_range, metadata_vectors
+from wakestate.convert.features import network_input
 from wakestate.convert.fold import Folded, fold, layer_names, plain_model, set_folded
 from wakestate.convert.frontend import frontend_hash
 from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.graph.tflite_graph import Quantization
 from wakestate.convert.manifest import (
     NAME,
     Logit,
@@ -50,7 +52,7 @@ from wakestate.words import Word
 
 __all__ = ["export", "set_thresholds"]
 
-INPUT_SCALE = np.float32(1 / 32)
+TRAINING_SCALE = np.float32(1 / 32)  # of int8 columns, as the Keras network takes them
 BIAS_LIMIT = float(1 << 29)  # keeps bias + sum of products within int32
 
 
@@ -90,8 +92,8 @@ def export(
     with writing(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         made = Path(name)
         shutil.copyfile(keras_path, made / f"{word.name}.keras")
-        windows = _corners(calibration)
-        logit = _write_states(word, model, windows, made)
+        logit = _write_states(word, model, calibration, made)
+        windows = _corners(calibration, Quantization(float(TRAINING_SCALE), 0))
         (made / two_input_file(word)).write_bytes(_two_input(word, model, windows))
         files = {path.name: sha256(path) for path in sorted(made.iterdir())}
         manifest = Manifest(
@@ -122,21 +124,32 @@ def _move(made: Path, out: Path, files: dict[str, str]) -> None:
             (out / name).unlink()
 
 
-def _corners(calibration: NDArray[np.int8]) -> NDArray[np.float32]:
+def _corners(calibration: NDArray[np.int8], given: Quantization) -> NDArray[np.float32]:
     """The windows as floats, with both ends of int8 in the first.
 
-    The converter then finds exactly the input scale 1/32 and zero point 0 of the front end.
+    The converter then finds the scale and zero point `given`, of 1/32 and 0 exactly.
     """
     ends = calibration.copy()
     ends[0, 0, 0], ends[0, 0, -1] = -128, 127
-    return ends[:, :, None, :].astype(np.float32) * INPUT_SCALE
+    centered = ends[:, :, None, :].astype(np.float32) - np.float32(given.zero_point)
+    return centered * np.float32(given.scale)
+
+
+def _of_features(folded: dict[str, Folded], given: Quantization) -> dict[str, Folded]:
+    """A network whose first layer takes columns as `given`, not as in training."""
+    first = folded["first"]
+    assert first.bias is not None
+    kernel = first.kernel * (float(TRAINING_SCALE) / given.scale)
+    shift = given.zero_point * float(TRAINING_SCALE) * first.kernel.sum(axis=(0, 1, 2))
+    return {**folded, "first": Folded(kernel, first.bias + shift, first.gain)}
 
 
 def _write_states(
-    word: Word, model: keras.Model, windows: NDArray[np.float32], made: Path
+    word: Word, model: keras.Model, calibration: NDArray[np.int8], made: Path
 ) -> Logit:
-    plain = plain_model(word, word.model.receptive_hops)
-    states = [fold(model, word, vector) for vector in metadata_vectors(word)]
+    plain, given = plain_model(word, word.model.receptive_hops), network_input(word.frontend)
+    windows = _corners(calibration, given)
+    states = [_of_features(fold(model, word, v), given) for v in metadata_vectors(word)]
     low = dict.fromkeys(layer_names(word), 0.0)
     high = dict.fromkeys(layer_names(word), 0.0)
     low["logit"], high["logit"] = endpoint_range(word)
@@ -153,6 +166,9 @@ def _write_states(
     converted = _convert(keras.Model(plain.inputs, plain.get_layer("logit").output), [windows])
     base = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(converted, 0))
     _rename(base, word)
+    columns = base.subgraphs[0].tensors[base.subgraphs[0].inputs[0]].quantization
+    columns.scale = np.asarray([given.scale], np.float32)
+    columns.zeroPoint = np.asarray([given.zero_point], np.int64)
     _widen(base, word, states, quantization)
     for state, folded in zip(word.states, states, strict=True):
         one = copy.deepcopy(base)
@@ -236,7 +252,7 @@ def _widen(
     quantization: dict[str, tuple[np.float32, int]],
 ) -> None:
     """Coarsen weights that are so small that a state's bias would not fit int32."""
-    scales: dict[str, float] = {"features": float(INPUT_SCALE)}
+    scales: dict[str, float] = {"features": network_input(word.frontend).scale}
     scales |= {name: float(scale) for name, (scale, _) in quantization.items()}
     for name, before, weights, _, _ in _parts(base, word):
         scale = np.asarray(weights.quantization.scale, np.float64)
@@ -262,7 +278,7 @@ def _rewrite(
     quantization: dict[str, tuple[np.float32, int]],
 ) -> None:
     """Turn the converted first state into another one; weight bytes stay."""
-    scale_in = INPUT_SCALE
+    scale_in = np.float32(network_input(word.frontend).scale)
     for name, _, weights, bias, output in _parts(one, word):
         base = np.asarray(weights.quantization.scale, np.float64)
         scale = (base * (folded[name].gain / first[name].gain)).astype(np.float32)

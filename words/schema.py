@@ -88,12 +88,15 @@ class FrontEnd(_Section):
     over the energy of one squared LSB of the windowed int16 input.
 
     `kind = "micro"` is that of microWakeWord, whose settings are fixed; an int8 step is
-    `feature_scale` of its features, -128 is 0.
+    `feature_scale` of its features, -128 is 0. A word for ESPHome needs it.
     """
 
     kind: Literal["lfbe", "micro"] = Field("lfbe", description="ours, or microWakeWord's")
     feature_scale: float | None = Field(
-        None, gt=0.01, le=1.0, description="of micro: the scale of the networks' input"
+        None,
+        gt=0.01,
+        le=1.0,
+        description="of micro: the scale of the network's input. Default: ESPHome's",
     )
     sample_rate: Literal[16000] = Field(RATE, description="Hz")
     window_samples: int = Field(400, ge=32, le=512, description="Hann window, samples")
@@ -111,7 +114,7 @@ class FrontEnd(_Section):
             needed = "a number" if self.kind == "micro" else 'none without kind = "micro"'
             raise ValueError(f"feature_scale: given {self.feature_scale}; allowed: {needed}")
         for key, value in MICRO.items() if self.kind == "micro" else ():
-            if getattr(self, key) != value:
+            if key != "feature_scale" and getattr(self, key) != value:
                 raise ValueError(
                     f'{key}: given {getattr(self, key):g}; allowed with kind = "micro": {value:g}'
                 )
@@ -134,8 +137,10 @@ class FrontEnd(_Section):
         return {key: value for key, value in found.items() if key not in given}
 
 
-#: What `kind = "micro"` sets in [frontend].
+#: What `kind = "micro"` sets in [frontend]. ESPHome makes an int8 step of 666 / 256 units of 64
+#: natural logarithms, of which microWakeWord's features have 10 / 256.
 MICRO: dict[str, float] = {
+    "feature_scale": 666 / 256 * 10 / 256,
     "window_samples": 480,
     "hop_samples": 160,
     "bands": 40,
@@ -309,10 +314,9 @@ class Word(_Section):
     @model_validator(mode="after")
     def _imported(self) -> Self:
         imported = self.model.network == "microwakeword"
-        if imported != (self.frontend.kind == "micro"):
+        if imported and self.frontend.kind != "micro":
             raise ValueError(
-                f'model.network: given "{self.model.network}"; allowed with frontend.kind = '
-                f'"{self.frontend.kind}": "{"own" if imported else "microwakeword"}"'
+                'model.network: given "microwakeword"; allowed with frontend.kind = "lfbe": "own"'
             )
         if imported and (self.model.sees_hops % self.model.stride or not self.model.sees_hops):
             raise ValueError(

@@ -22,6 +22,7 @@ from wakestate.__main__ import main
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert import export as export_module
 from wakestate.convert.export import export
+from wakestate.convert.features import network_input
 from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
 from wakestate.convert.graph.errors import ConvertError
 from wakestate.convert.manifest import check_manifest, never_fires
@@ -88,7 +89,8 @@ def test_int8_as_close_to_float_as_a_conversion_of_that_state_alone(
     expected = float_outputs(toy, TOY.word, windows, state)
     plain = plain_model(TOY.word, TOY.word.model.receptive_hops)
     set_folded(plain, fold(toy, TOY.word, metadata_vectors(TOY.word)[state]))
-    calibration = export_module._corners(random_windows(TOY.word, 256, SEED))
+    given = network_input(TOY.word.frontend)
+    calibration = export_module._corners(random_windows(TOY.word, 256, SEED), given)
     alone = export_module._convert(
         keras.Model(plain.inputs, plain.get_layer("logit").output), [calibration]
     )
@@ -142,7 +144,7 @@ CORNERS = """
 name = "corner"
 phrase = "corner"
 [frontend]
-bands = 9
+kind = "micro"
 [metadata]
 player = ["idle"]
 [model]
@@ -165,13 +167,13 @@ def exported(word: Word, path: Path, windows: NDArray[Any], out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, keras.Model]:
-    """Stride beyond the kernel, one-column layers, one state, a channel with no weights to
-    speak of: a bias on it must not overflow."""
+    """Stride beyond the kernel, one-column layers, one state, microWakeWord's front end, a channel
+    with no weights to speak of: a bias on it must not overflow."""
     folder = tmp_path_factory.mktemp("corner")
     (folder / "corner.toml").write_text(CORNERS)
     word = load_word(folder / "corner.toml")
     windows = random_windows(word, 64, SEED)
-    model = random_model(word, 4, windows)
+    model = random_model(word, 5, windows)
     kernel, bias = model.get_layer("flat").get_weights()
     kernel[..., 0] *= 1e-12
     bias[0] = 0.7

@@ -101,10 +101,8 @@ def test_refuses(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[frontend]\nkind = "micro"', "feature_scale: given None; allowed: a number"),
         ('[frontend]\nkind = "micro"\nfeature_scale = 0.1\nbands = 64', "bands: given 64; allowed"),
         ("[frontend]\nfeature_scale = 0.1", "feature_scale: given 0.1; allowed: none without kind"),
-        ('[frontend]\nkind = "micro"\nfeature_scale = 0.1', 'model.network: given "own"; allowed'),
         ('[model]\nnetwork = "microwakeword"', 'model.network: given "microwakeword"; allowed'),
     ],
 )
