@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ pytest.importorskip("tensorflow")
 import keras
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from tests.support.compiled import TFLM
 from tests.support.examples import typed_example
 from tests.support.executors import EXECUTORS, TOY, Model, check_equal
 from tests.support.make_toy import SEED, random_model, random_windows
 from wakestate.__main__ import main
 from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.convert import export as export_module
-from wakestate.convert.export import export
+from wakestate.convert.esphome import About, esphome_files
+from wakestate.convert.export import export, set_thresholds
 from wakestate.convert.features import network_input
 from wakestate.convert.fold import fold, layer_names, plain_model, set_folded
 from wakestate.convert.graph.errors import ConvertError
+from wakestate.convert.hostlib import Extractor
 from wakestate.convert.manifest import check_manifest, never_fires
 from wakestate.convert.reference import outputs as int8_outputs
 from wakestate.convert.reference import read_network
@@ -187,6 +191,38 @@ def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, keras.Model
 def test_corners(corner: tuple[Model, keras.Model], name: str) -> None:
     model, _ = corner
     check_equal(model, 0, random_windows(model.word, 50, 5), EXECUTORS[name](model))
+
+
+def test_corners_for_esphome(corner: tuple[Model, keras.Model], tmp_path: Path) -> None:
+    """From sound on: the package's features as its model takes them, and TFLM's probabilities."""
+    mww = pytest.importorskip("pymicro_wakeword", reason="needs the extra peers")
+    model, _ = corner
+    word = model.word
+    shutil.copytree(model.folder, tmp_path / "model")
+    set_thresholds(tmp_path / "model", word, {"player=idle": -90})
+    for name, content in esphome_files(
+        model.word_path, tmp_path / "model", About(), "again"
+    ).items():
+        (tmp_path / name).write_bytes(content)
+    detector = mww.MicroWakeWord.from_config(tmp_path / "corner.json")
+    pcm = np.random.default_rng(2).normal(0, 2000, 16000).astype(np.int16)
+    found = mww.MicroWakeWordFeatures().process_streaming(pcm.tobytes())
+    theirs = np.concatenate(list(found))[:, 0] / detector.input_scale + detector.input_zero_point
+    columns = Extractor(word.frontend).features(pcm)
+    assert np.array_equal(np.clip(np.round(theirs), -128, 127).astype(np.int8), columns)
+    assert detector.stride == 3 and detector.sliding_window_size == word.detector.smoothing_steps
+    # A window of 11 columns ends on a step where one column of silence is before the first.
+    runs = np.concatenate([np.full((1, 40), -128, np.int8), columns])[: (len(columns) + 1) // 3 * 3]
+    network = TFLM(tmp_path / "corner.tflite").run(
+        [[[run[None]] for run in runs.reshape(-1, 3, 40)]]
+    )
+    hops, result = word.model.receptive_hops, model.network.layers[-1].result
+    seen = np.concatenate([np.full((hops, 40), -128, np.int8), runs])
+    windows = np.stack([seen[end : end + hops] for end in range(3, len(runs) + 1, 3)])
+    logits = int8_outputs(model.network, 0, windows)[:, 0].astype(int)
+    center = round(-90 / word.detector.smoothing_steps)
+    wanted = np.rint(256 / (1 + np.exp(-result.scale * (logits - center)))).clip(0, 255)
+    assert np.array_equal(np.array(network).ravel(), wanted) and len(set(wanted)) > 3
 
 
 def test_corners_track_float(corner: tuple[Model, keras.Model]) -> None:

@@ -15,6 +15,7 @@ from wakestate.commands import options
 from wakestate.commands.options import WordFile
 
 # As in convert/library/forms.py, which takes pydantic's time to load.
+ESPHOME = "esphome"  # convert/esphome.py
 FORMS = ("plain", "cmake", "zephyr", "arduino", "platformio", "esp-idf", "cmsis-pack")
 
 
@@ -24,10 +25,10 @@ FORMS = ("plain", "cmake", "zephyr", "arduino", "platformio", "esp-idf", "cmsis-
 @click.option(
     "--as",
     "form",
-    type=click.Choice(FORMS),
+    type=click.Choice([*FORMS, ESPHOME]),
     default="plain",
     show_default=True,
-    help="The build system; plain: C for any.",
+    help="The build system; plain: C for any; esphome: a model for its micro_wake_word.",
 )
 @options.kernels
 @click.option(
@@ -36,6 +37,8 @@ FORMS = ("plain", "cmake", "zephyr", "arduino", "platformio", "esp-idf", "cmsis-
     metavar="FILE",
     help="Recording for the example.  [default: sample.wav of the model, if there]",
 )
+@click.option("--author", default="unknown", show_default=True, help="Of an esphome manifest.")
+@click.option("--website", metavar="ADDRESS", help="The author's, of an esphome manifest.")
 @options.c_out
 def export(
     words: Sequence[WordFile],
@@ -43,13 +46,21 @@ def export(
     form: str,
     kernels: Any,
     sample: Path | None,
+    author: str,
+    website: str | None,
     out: Path,
 ) -> None:
     """Write a library to drop into other firmware.
 
     Sources and headers, with license, README, an example and a test. An earlier export in the
     folder is replaced.
+
+    For ESPHome, of a word with kind = "micro" in [frontend]: a manifest of microWakeWord and the
+    streaming .tflite of the first device state.
     """
+    if form == ESPHOME:
+        _export_esphome(words, model, out, author, website)
+        return
     from wakestate import __version__
     from wakestate.boards.sound import plain_wav
     from wakestate.convert.library.files import Given, Library
@@ -66,3 +77,19 @@ def export(
         facts = {"wakestate": __version__, "command": library.command}
         write_folder(out, library.files(), "export.json", facts)
     print(f"{out}: {form}; {out / 'README.md'} says how to use it")
+
+
+def _export_esphome(
+    words: Sequence[WordFile], model: Path | None, out: Path, author: str, website: str | None
+) -> None:
+    if len(words) > 1:
+        raise click.UsageError("--as esphome: a manifest has one word; export each alone")
+    from wakestate import __version__
+    from wakestate.convert.esphome import About, esphome_files
+    from wakestate.files import write_folder
+
+    (word,) = words
+    command = f"wakestate export --word {word.name} --as esphome --out DIR"
+    files = esphome_files(word.path, model or word.model, About(author, website), command)
+    write_folder(out, files, "export.json", {"wakestate": __version__, "command": command})
+    print(f"{out}: esphome; {out / 'README.md'} says how to use it")
