@@ -62,7 +62,7 @@ def esphome_files(word_path: Path, folder: Path, about: About, command: str) -> 
     state, imported = word.states[0], word.model.network == "microwakeword"
     if imported:
         model = (folder / state_file(word, state)).read_bytes()
-        cutoff = _least_decimal(manifest.thresholds[state], word.detector.smoothing_steps)
+        cutoff = _short_decimal(manifest.thresholds[state], word.detector.smoothing_steps)
     else:
         _check_frontend(word_path, word)
         center = round(manifest.thresholds[state] / word.detector.smoothing_steps)
@@ -128,7 +128,7 @@ def _cutoff(manifest: Manifest, state: str, steps: int, center: int) -> float:
     return round(1 / (1 + math.exp(-manifest.logit.scale * above)), 3)
 
 
-def _least_decimal(threshold: int, steps: int) -> float:
+def _short_decimal(threshold: int, steps: int) -> float:
     """The shortest number of which that sum of `steps` int8 outputs is the least whose mean is
     above: what microwakeword.threshold makes of it."""
     low, high = (threshold - 1 + 128 * steps, threshold + 128 * steps)
@@ -191,8 +191,8 @@ class _Streaming:
         w.op("READ_VARIABLE", [handle], [old], "ReadVariableOptions")
         whole_window = w.tensor(name, [1, span, 1, channels], "INT8", q)
         w.op("CONCATENATION", [old, x], [whole_window], "ConcatenationOptions", Axis=1)
-        kept = self._newest(f"{name}_kept", whole_window, keep, new, channels, q)
-        w.op("ASSIGN_VARIABLE", [handle, kept], [], "AssignVariableOptions")
+        newest = self._newest(f"{name}_newest", whole_window, keep, new, channels, q)
+        w.op("ASSIGN_VARIABLE", [handle, newest], [], "AssignVariableOptions")
         self.first[name] = np.broadcast_to(self.silent, (1, keep, 1, channels)), q
         return whole_window
 
