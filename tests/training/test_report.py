@@ -17,10 +17,11 @@ from tests.support.executors import TOY
 from tests.support.firmware_build import build
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.device import OURS
-from wakestate.train.evaluation.document import SCHEMA_VERSION, Evaluated, read, write
+from wakestate.train.evaluation.document import SCHEMA_VERSION, Evaluated, Row, read, write
 from wakestate.train.evaluation.float_baseline import FLOAT
 from wakestate.train.evaluation.paired import comparison
 from wakestate.train.newword.outcome import outcome
+from wakestate.train.report import page
 from wakestate.train.report.page import join, write_report
 from wakestate.train.report.tables import BY_NAME, tables
 
@@ -418,3 +419,12 @@ def test_only_people_are_called_people(found: Evaluated) -> None:
         found.confusables = [one.model_copy(update=given)]
         text = next(t for t in tables(found) if t.title == "Confusable phrases").markdown()
         assert f"| toil {name} | 4 |" in text and ("eople" in text) == (source == "recorded")
+
+
+@pytest.mark.parametrize("decibels", [True, False])
+def test_bands_are_shown_where_they_are_decibels(decibels: bool, tmp_path: Path) -> None:
+    """Those of microWakeWord's front end are none."""
+    given = row("player=music SER 0 dB", "state", 6, state="player=music", ser_db=0.0)
+    one = Row.model_validate(given if decibels else given | {"lfbe_db": []})
+    hz = [100.0 * (1 + i) for i in range(TOY.word.frontend.bands)]
+    assert len(page._bands([one], one, hz, tmp_path)) == decibels

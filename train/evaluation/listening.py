@@ -182,7 +182,8 @@ class Evaluation:
                 total, hops = total + features.sum(axis=0, dtype=np.int64), hops + len(features)
             f = self.word.frontend
             mean = np.asarray(total) / max(hops, 1) + 128
-            played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
+            if f.kind == "lfbe":  # steps of the other are no decibels
+                played.lfbe_db = [round(float(v), 3) for v in f.floor_db + mean * f.db_per_step]
         for state in states:
             played.scores[OURS, state] = self._device_scores(pcms, state, played)
         others = block is None or self._others_run(sound, block)

@@ -152,7 +152,7 @@ def join(found: Evaluated, name: str, other: Evaluated) -> None:
 def _bands(rows: list[Row], quiet: Row, hz: list[float], out: Path) -> list[Picture]:
     made: list[Picture] = []
     for row in rows:
-        if row.condition.ser_db == 0:
+        if row.condition.ser_db == 0 and row.lfbe_db:
             draw = figures.lfbe(quiet, row, hz)
             figures.save_png(draw, out / f"bands-{len(made) + 1}.png")
             shift = [b - a for a, b in zip(quiet.lfbe_db, row.lfbe_db, strict=True)]
