@@ -24,6 +24,7 @@ from wakestate.train.newword.outcome import outcome
 from wakestate.train.report import page
 from wakestate.train.report.page import join, write_report
 from wakestate.train.report.tables import BY_NAME, tables
+from wakestate.train.report.verdict import in_hours
 
 
 def at(threshold: int, accepts: int, misses: int, clips: int) -> dict[str, float]:
@@ -259,7 +260,8 @@ def test_the_page_holds_everything(found: Evaluated, tmp_path: Path) -> None:
     assert links == sections and "a &lt;toy&gt; in the shop" in text
     # It begins with words.
     (first, *_) = re.findall(r"<h2.*?>(.*?)</h2>(.*?)(?=<h2)", text, re.DOTALL)
-    assert first[0] == "Verdict" and "Usable: it misses 0 of 100 clean recordings." in first[1]
+    head = text.partition("<nav")[0]
+    assert first[0] == "Verdict" and "Usable: it misses 0 of 100 clean recordings." in head
     missed = re.findall(r"<tr><td>(.*?)</td><td>(.*?)<small>(.*?)</small>", first[1])
     assert missed == [
         ("clean", "none of 20", "[0.0, 0.0] %"),
@@ -374,7 +376,13 @@ def test_a_short_evaluation_has_a_page(found: Evaluated, tmp_path: Path) -> None
     write(found, results)
     page = write_report(TOY.word, TOY.folder, results, tmp_path, tmp_path / "none", []).read_text()
     assert page.count("Left out: this is the short evaluation.") == 2 and 'id="bands"' not in page
-    assert "20 by 5 voices, 20 of them synthesized clips" in page
+    assert "20 by 5 voices, 20 synthesized" in page
+
+
+def test_what_wakes_it_often_is_counted_in_minutes(found: Evaluated) -> None:
+    rates = {"hours": 0.5, "false_accepts": 5, "low": 4.0, "high": 20.0}
+    often = found.states[0].model_copy(update=rates)
+    assert in_hours(often) == "one in 6.0 minutes [3.0, 15.0]"
 
 
 def test_what_to_expect_of_a_new_word_is_said_in_words(found: Evaluated) -> None:

@@ -81,13 +81,13 @@ def in_ten(share: float, trials: int) -> str:
 
 
 def in_hours(state: State) -> str:
-    """How often it wakes for nothing: "one in 2.4 hours [1.8, 3.3]"."""
+    """How often it wakes for nothing: "one in 2.4 hours [1.8, 3.3]", below an hour in minutes."""
     if state.false_accepts == 0:
         return f"none in {state.hours:.1f} hours"
-    return (
-        f"one in {state.hours / state.false_accepts:.1f} hours "
-        f"[{1 / state.high:.1f}, {1 / state.low:.1f}]"
-    )
+    each = state.hours / state.false_accepts
+    unit, scale = ("hours", 1) if each >= 1 else ("minutes", 60)
+    low, high = (scale / rate for rate in (state.high, state.low))
+    return f"one in {scale * each:.1f} {unit} [{low:.1f}, {high:.1f}]"
 
 
 def rate_of(word: Word) -> str:
