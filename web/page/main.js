@@ -13,7 +13,7 @@ import { decoded, plainWav, wavOf } from "./wav.js";
 
 const LONGEST_S = 1800; // of a recording
 const WOKEN_MS = 1500;
-const STATUS_MS = 500; // between updates of what listening costs
+const STATUS_MS = 1000; // between updates of what listening costs
 
 const { worker, about, facts, problem } = await loaded();
 const picture = new Picture(find("canvas"), facts);
@@ -137,7 +137,6 @@ async function startMicrophone() {
   worker.postMessage({ type: "microphone", port: microphone.port, ...settings() }, [microphone.port]);
   find("microphone").setAttribute("aria-pressed", "true");
   find("microphone-text").textContent = "Stop";
-  find("meter").hidden = false;
   clips.listen(trace);
   playDevice();
   say(microphone.resampled
@@ -151,10 +150,9 @@ function stopMicrophone() {
   microphone = null;
   loudspeaker.stop();
   worker.postMessage({ type: "stop", session: ++session });
-  find("meter").hidden = true;
   find("microphone").setAttribute("aria-pressed", "false");
   find("microphone-text").textContent = "Listen";
-  find("level").style.transform = "scaleX(0)";
+  picture.level = null;
   clips.listen(null);
   recording = { name: "microphone", pcm: trace.sound(trace.first, trace.samples) };
   if (trace.first > 0) processRecording(); // the beginning is gone
@@ -270,7 +268,7 @@ async function togglePlay() {
 function follow() {
   if (microphone) {
     picture.end = Math.max(trace.samples, picture.span);
-    find("level").style.transform = `scaleX(${Math.min(1, Math.max(0, 1 + Math.log10(trace.level() + 1e-6) / 3))})`;
+    picture.level = Math.min(1, Math.max(0, 1 + Math.log10(trace.level() + 1e-6) / 3));
   } else if (playing) {
     picture.playhead = playing.from + (output.currentTime - playing.began) * facts.rate;
     if (picture.playhead > picture.end - picture.span / 4) picture.end = picture.playhead + picture.span / 4;

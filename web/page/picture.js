@@ -5,6 +5,7 @@ import { Columns, Scores } from "./rings.js";
 const SCORE_SHARE = 0.42; // of the height
 const STATES = 18; // px: the strip of device states
 const AXIS = 22;
+const METER = { width: 96, height: 6, right: 10 }; // px: the level, in the strip
 const LABELS = 48; // px: the column of the score's labels
 const LOWEST = -5.5, HIGHEST = [9, 12]; // logits of the score's axis; it goes up to most thresholds
 const FONT = "11px system-ui, sans-serif";
@@ -47,6 +48,7 @@ export class Picture {
     this.span = 8 * facts.rate; // samples across
     this.end = this.span; // sample at the right edge
     this.playhead = null;
+    this.level = null; // of the microphone, 0 .. 1
     const logits = facts.words.flatMap((word) => word.thresholds.map((score) => logitOf(word, score)));
     this.top = Math.min(HIGHEST[1], Math.max(HIGHEST[0], ...logits.map((logit) => logit + 1)));
     this.levels = null; // int8 of the darkest and of the lightest color
@@ -58,7 +60,7 @@ export class Picture {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(`--${name}`).trim();
     this.colors = {
-      page: color("inset"), text: color("text"), soft: color("soft"), grid: color("grid"),
+      page: color("inset"), text: color("text"), soft: color("soft"), grid: color("grid"), alive: color("alive"),
       words: ["s0", "s1", "s2", "s3", "s4"].map(color),
     };
     this.ramp = rampOf(RAMPS[this.dark.matches ? "dark" : "light"]);
@@ -119,6 +121,7 @@ export class Picture {
     g.textBaseline = "middle";
     this.#drawColumns(g, trace);
     this.#drawStates(g, trace);
+    if (this.level !== null) this.#drawLevel(g);
     for (const wake of trace.wakes) this.#drawWord(g, wake);
     this.#drawLabels(g);
     g.save();
@@ -205,6 +208,17 @@ export class Picture {
         g.fillText(name, left + 6, this.strip.top + STATES / 2);
       }
     });
+  }
+
+  /** In the picture: an element of its own that moves costs the browser as much as half of the picture. */
+  #drawLevel(g) {
+    const left = this.width - METER.right - METER.width, top = this.strip.top + (STATES - METER.height) / 2;
+    for (const [color, share] of [[this.colors.page, 1], [this.colors.alive, this.level]]) {
+      g.fillStyle = color;
+      g.beginPath();
+      g.roundRect(left, top, METER.width * share, METER.height, METER.height / 2);
+      g.fill();
+    }
   }
 
   #drawThreshold(g, word, score) {
