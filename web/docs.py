@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -18,11 +19,11 @@ from wakestate import ROOT, __version__
 from wakestate.errors import UserError
 from wakestate.files import write_atomically
 from wakestate.render import render
-from wakestate.web.api import api
+from wakestate.web.api import HEADER, api
 
 STYLE, SCRIPT = (Path(__file__).parent / name for name in ("docs.css", "search.js"))
 INDEX = "search-index.js"
-API = "docs/api.md"  # made of the header
+API = "docs/api.md"  # made of the header, to which links lead there
 EMULATOR = "emulator"  # its folder
 #: What the pages are listed under; a name of the first is its title there.
 MENU: dict[str, dict[str, str]] = {
@@ -43,6 +44,7 @@ MENU: dict[str, dict[str, str]] = {
         "docs/experiments/README.md": "Experiments",
     },
     "How it works": {
+        "docs/how.md": "In pictures",
         "docs/architecture.md": "Architecture",
         "docs/firmware.md": "Firmware and emulator",
         "docs/frontend.md": "Front end",
@@ -112,8 +114,19 @@ def _link(page: Page, known: dict[str, Page], href: str) -> str | None:
         return href
     path, mark, anchor = href.partition("#")
     source = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), path))
+    source = {HEADER: API}.get(source, source)
     source = source if source in known else posixpath.join(source, "README.md")
     return page.to(known[source].target) + mark + anchor if source in known else None
+
+
+def _name_links(tokens: Sequence[Token]) -> None:
+    """A link that shows a Markdown file's path shows the menu's name of it, or the file's."""
+    named = {source: title for titles in MENU.values() for source, title in titles.items()}
+    names = {posixpath.basename(s): t for s, t in named.items() if not s.endswith("README.md")}
+    for token, text in pairwise(tokens):
+        if token.type == "link_open" and text.type == "text" and text.content.endswith(".md"):
+            file = posixpath.basename(text.content)
+            text.content = names.get(file, file.removesuffix(".md"))
 
 
 Entry = tuple[str, str, str, str]  # of the search: title, heading, link, text
@@ -145,7 +158,9 @@ def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str, list
             text = following.content.replace("`", "")
             token.attrSet("id", _slug(text))
             title = text if token.tag == "h1" else title
-    for token in _inside(tokens):
+    flat = list(_inside(tokens))
+    _name_links(flat)
+    for token in flat:
         if token.type == "link_open":
             target = _link(page, known, str(token.attrs["href"]))
             opened.append(target is not None)

@@ -54,6 +54,14 @@ def test_a_page_runs_nothing_and_loads_nothing_from_elsewhere(site: Path) -> Non
         assert text.count("<h1") == 1
 
 
+def test_links_have_the_names_of_pages(site: Path) -> None:
+    """Not the paths of files, which a site does not show; the header is the page made of it."""
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert '<a href="docs/training.html">Your own word</a>' in text
+    assert '<a href="docs/api.html">wakestate.h</a>' in text
+    assert not re.search(r"<a [^>]*>[^<]*\.md</a>", text)
+
+
 def test_the_menu_has_the_guides(site: Path) -> None:
     text = (site / "docs/training.html").read_text(encoding="utf-8")
     for titles in MENU.values():
