@@ -312,7 +312,7 @@ def arena_bytes(graph: Graph) -> int:
 
     Variables; a quarter more than the most that is alive at once; a multiplier and a shift of each
     channel; the largest convolution's weights and input twice, which the ESP32's own kernels
-    copy; and what tensors and operators are described by.
+    may copy; and what tensors and operators are described by.
     """
     variables = sum(_up(op.outputs[0].bytes) for op in graph.ops if op.name == "READ_VARIABLE")
     dense = [op for op in graph.ops if op.name in ("CONV_2D", "DEPTHWISE_CONV_2D")]
