@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imported models of microWakeWord: features and scores of pymicro-wakeword, to the bit.
 
-Skipped without that package, whose front end and TensorFlow Lite are the judges.
+Skipped without that package, whose front end and TensorFlow Lite are the judges. It has no model
+of "vad": that is next to the data (../shared/peers, or $PEERS).
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 import platform
+import shutil
 import wave
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 from tests.support.compiled import TFLM
-from tests.support.firmware_build import build, skip_without_qemu
+from tests.support.firmware_build import ROOT, build, skip_without_qemu
 from tests.support.models.networks import foreign_word
 from tests.support.tflite_maker import written
 from tests.support.web_module import NAMES, Module
@@ -25,7 +30,7 @@ from wakestate.boards.vectors import Vectors, differences, run_vectors
 from wakestate.contract.kernels import Kernels
 from wakestate.convert.emit import emit
 from wakestate.convert.hostlib import Extractor
-from wakestate.convert.manifest import read_manifest
+from wakestate.convert.manifest import read_manifest, state_file
 from wakestate.convert.microwakeword import import_word
 from wakestate.errors import UserError
 from wakestate.web.module import build_module, check_tools
@@ -36,6 +41,7 @@ MODELS = Path(mww.__file__).parent / "models"
 #: From then on its logarithms have another last bit, and two weights of the front end with them.
 OTHER_LIBM = platform.libc_ver()[0] == "glibc" and platform.libc_ver()[1] >= "2.41"
 pytestmark = pytest.mark.skipif(OTHER_LIBM, reason="its front end depends on the C library")
+PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared" / "peers"))
 BOARDS: dict[str, Kernels] = {"host": "plain", "mps2-an386": "dsp"}
 
 
@@ -187,3 +193,57 @@ def test_halves(tmp_path: Path) -> None:
     threshold = read_manifest(folder).thresholds["player=idle"]
     assert (found["stream_score"] >= threshold)[4:].tolist() == above[4:]
     assert 5 < sum(above) < len(above) - 5
+
+
+def recordings(data: Path) -> list[NDArray[np.int16]]:
+    """Twenty, of up to 4 s: of people, of a device, and of voices that say "hey Jarvis"."""
+    with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    wanted = {"alexa": 9, "computer": 4, "other_keywords": 3, "device_speech": 3}
+    paths = [
+        row["path"]
+        for kind, count in wanted.items()
+        for row in [r for r in rows if (r["split"], r["kind"]) == ("dev", kind)][:count]
+    ]
+    paths += [row["path"] for row in rows if row["text"] == "hey jarvis"][:1]
+    assert len(paths) == 20
+    return [soundfile.read(data / path, frames=64000, dtype="int16")[0] for path in paths]
+
+
+def config_of(name: str, folder: Path) -> Path:
+    """A model's manifest, with its network beside it."""
+    if name != "vad":
+        return MODELS / f"{name}.json"
+    given = PEERS / "microwakeword_vad_v2.json"
+    if not given.is_file():
+        pytest.skip(f"no {given}: set PEERS to a folder with it")
+    config = Path(shutil.copy(given, folder / "vad.json"))
+    shutil.copy(given.with_suffix(".tflite"), folder / json.loads(config.read_text())["model"])
+    return config
+
+
+@pytest.mark.parametrize("name", ["okay_nabu", "hey_jarvis", "vad"])
+def test_twenty_recordings(name: str, data: Path, tmp_path: Path) -> None:
+    """Outputs, and with them scores; of TFLM some are others."""
+    config = config_of(name, tmp_path)
+    path, folder = import_word(config, tmp_path / "words", tmp_path / "models", f"{name}_mww")
+    emit(path, folder, tmp_path, "plain", copies=False)
+    made = build(f"{name}_mww", "host", generated=tmp_path, program="vectors")
+    vectors, word = Vectors(), load_word(path)
+    pcms = recordings(data)
+    for pcm in pcms:
+        vectors.stream(0, pcm)
+    found = run_vectors(made.board, made.program("vectors"), vectors)
+    outputs = [package_outputs(config, tmp_path, pcm) for pcm in pcms]
+    expected = [{"stream_score": sums(each)} for each in outputs]
+    assert differences(expected, found) == []
+    assert all(
+        np.array_equal(run["stream_outputs"][::3], each)
+        for run, each in zip(found, outputs, strict=True)
+    )
+    columns = [quantized(pcm, word) for pcm in pcms]
+    network = TFLM(folder / state_file(word, word.states[0]))
+    runs = network.run(
+        [[[c[3 * i : 3 * i + 3][None]] for i in range(len(c) // 3)] for c in columns]
+    )
+    assert np.any(np.array(runs).ravel() - 128 != np.concatenate(outputs))

@@ -33,8 +33,11 @@ def random_windows(word: Word, count: int, seed: int) -> NDArray[np.int8]:
     return np.clip(np.rint(windows), -128, 127).astype(np.int8)
 
 
-def random_model(word: Word, seed: int, windows: NDArray[np.int8]) -> keras.Model:
-    """A network with random weights, conditions and matching batch norm statistics."""
+def random_model(
+    word: Word, seed: int, windows: NDArray[np.int8], momentum: float = 0.98, calls: int = 300
+) -> keras.Model:
+    """A network with random weights, conditions and matching batch norm statistics, to which
+    `momentum` brings them in so many calls."""
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     model = build_model(word)
@@ -47,7 +50,10 @@ def random_model(word: Word, seed: int, windows: NDArray[np.int8]) -> keras.Mode
                 weight.assign(rng.normal(0, 0.3, shape))
     vectors = metadata_vectors(word)
     features = windows[:, :, None, :].astype(np.float32) / 32
-    for _ in range(300):  # momentum 0.98: the start is forgotten
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+    for _ in range(calls):  # the start is forgotten
         model([features, vectors[rng.integers(len(vectors), size=len(windows))]], training=True)
     return model
 

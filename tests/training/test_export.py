@@ -177,7 +177,7 @@ def corner(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, keras.Model
     (folder / "corner.toml").write_text(CORNERS)
     word = load_word(folder / "corner.toml")
     windows = random_windows(word, 64, SEED)
-    model = random_model(word, 5, windows)
+    model = random_model(word, 5, windows, momentum=0.7, calls=20)
     kernel, bias = model.get_layer("flat").get_weights()
     kernel[..., 0] *= 1e-12
     bias[0] = 0.7
