@@ -179,6 +179,7 @@ def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str, list
     # Wide ones scroll, also by keyboard.
     html = html.replace("<table>", '<div class="table" tabindex="0"><table>')
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    html = re.sub(r"<th( [^>]*)?></th>", r"<td\1></td>", html)  # a corner heads nothing
     return title, html, _entries(page, title, tokens)
 
 

@@ -28,6 +28,7 @@ from tests.support.vectors import sample
 from wakestate.__main__ import main
 from wakestate.errors import UserError
 from wakestate.train.data.corpus import load_corpus
+from wakestate.train.newword.recordings import import_recordings
 from wakestate.web.docs import EMULATOR
 from wakestate.web.module import check_tools
 from wakestate.web.server import server
@@ -202,12 +203,18 @@ def test_dragging_a_threshold_changes_what_wakes(tab: Tab) -> None:
 
 
 def test_clips_are_a_data_folder(tab: Tab, tmp_path: Path) -> None:
-    """A kept wake, and other speech, by a speaker with a comma in the name."""
+    """A kept wake, other speech and another phrase, by a speaker with a comma in the name, which
+    `make word` takes."""
     lines_of_file(tab, sample())
     tab.run("document.getElementById('clip-speaker').value = 'Ann, B.'")
     tab.run("document.querySelectorAll('#wakes li')[0].querySelectorAll('button')[1].click()")
-    tab.run("document.getElementById('clip-kind').value = 2")
+    tab.run("document.getElementById('clip-kind').value = 3")
     tab.run("wakestate.clips.add(new Int16Array(16000).map((_, i) => 300 * (i % 50)))")
+    tab.run("document.getElementById('clip-kind').value = 2")
+    tab.run("document.getElementById('clip-phrase').value = ' Hey  Jupiter '")
+    tab.run("wakestate.clips.add(new Int16Array(16000))")
+    typed = tab.run("document.getElementById('train-command').textContent")
+    assert typed == 'make word PHRASE="alexa" ARGS="--recordings recordings"'
     zipped = tab.run("wakestate.clips.zip().arrayBuffer().then((b) => [...new Uint8Array(b)])")
     with zipfile.ZipFile(io.BytesIO(bytes(zipped))) as archive:
         assert archive.testzip() is None
@@ -216,7 +223,9 @@ def test_clips_are_a_data_folder(tab: Tab, tmp_path: Path) -> None:
     assert [(c.label, c.speaker) for c in corpus.clips] == [
         ("alexa", "Ann, B."),
         ("speech", "Ann, B."),
+        ("hey jupiter", "Ann, B."),
     ]
+    assert import_recordings(tmp_path / "data", ALEXA.word, tmp_path / "taken", "train") == 1
     word = corpus.audio(corpus.clips[0])
     at = np.flatnonzero(
         np.all(np.lib.stride_tricks.sliding_window_view(sample(), 64) == word[:64], 1)

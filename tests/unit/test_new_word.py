@@ -254,6 +254,20 @@ def test_recordings_are_taken_as_they_come(tmp_path: Path) -> None:
     corpus = load_corpus(tmp_path / "judge", "dev", tmp_path / "cache", word.data)
     assert len(corpus.positives(word)) == 4
     assert [c.label for c in corpus.negatives(word)] == ["", "near"]
+    # The page's recorder lists them: what is not the word, and which split, is known.
+    listed = [
+        ["a.wav", "train", "toy", "toy", "Ann", 1.0],
+        ["Ann/c.mp3", "dev", "toy", "toy", "Ann", 1.0],
+    ]
+    listed.append(["Bob/d/e.ogg", "train", "speech", "speech", "Bob", 1.0])
+    write_manifest(mine, listed, columns[:-1])
+    assert import_recordings(mine, word, tmp_path / "listed", "train") == 1
+    corpus = load_corpus(tmp_path / "listed", "train", tmp_path / "cache", word.data)
+    assert [(c.label, c.speaker) for c in corpus.clips] == [("toy", "Ann"), ("speech", "Bob")]
+    write_manifest(mine, listed[2:], columns[:-1])
+    with pytest.raises(DataError, match="no row of split 'train' has the label 'toy'; hint"):
+        import_recordings(mine, word, tmp_path / "listed", "train")
+    (mine / "manifest.csv").unlink()
     (mine / "broken.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"broken\.wav: cannot be read"):
         import_recordings(mine, word, tmp_path / "out", "train")

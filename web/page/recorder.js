@@ -7,10 +7,15 @@ const COLUMNS = ["path", "split", "kind", "label", "speaker", "seconds", "text",
 const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 const plain = (text) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, "_").replaceAll(/^_+|_+$/g, "") || "x";
 
-/** What a clip may be: each word, other speech, noise. */
+const saying = (phrase, label) => ({ title: `“${phrase}”`, kind: label, label, text: phrase });
+
+/** Of a phrase that the page has no word of. */
+export const ownKind = (phrase) => saying(phrase, phrase.toLowerCase());
+
+/** What a clip may be: each word, a phrase that is typed in, other speech, noise. */
 export function kinds(words) {
-  const said = words.map(({ phrase, label }) => ({ title: `“${phrase}”`, kind: label, label, text: phrase }));
-  return [...said,
+  return [...words.map(({ phrase, label }) => saying(phrase, label)),
+    { title: "A phrase of your own", own: true },
     { title: "Other speech", kind: "speech", label: "speech", text: "" },
     { title: "Noise", kind: "noise", label: "noise", text: "" }];
 }
