@@ -128,4 +128,7 @@ def test_refuses_other_features(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["export", "--word", "alexa", "--as", "esphome", "--out", str(out)]) == 1
     printed = capsys.readouterr().err
     assert 'frontend.kind: is "lfbe"; ESPHome' in printed and printed.count("\n") == 1
+    for more in (["--word", "computer"], ["--sample", "models/alexa/sample.wav"]):
+        given = ["export", "--word", "alexa", *more, "--as", "esphome", "--out", str(out)]
+        assert main(given) == 2 and "--as esphome: " in capsys.readouterr().err
     assert not out.exists()

@@ -59,6 +59,8 @@ def export(
     streaming .tflite of the first device state.
     """
     if form == ESPHOME:
+        if sample:
+            raise click.UsageError("--as esphome: its example needs no --sample")
         _export_esphome(words, model, out, author, website)
         return
     from wakestate import __version__
