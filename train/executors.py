@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import threading
 from concurrent.futures import CancelledError, Executor, Future
 from functools import cache
 from hashlib import sha256
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from wakestate.train.store import StoreError
 _WAIT_S = 30  # for a scheduler, and for its first worker
 #: What results depend on, of the project's folders.
 _SOURCES = ("contract", "convert", "firmware", "templates", "train", "verify", "words")
+_USUAL = ("train", "synth", "peers")  # extras of a worker
 _SUFFIXES = {".py", ".j2", ".c", ".h", ".toml", ".txt"}
 _one_at_a_time = threading.Lock()  # a worker of several threads runs one of our tasks at a time
 
@@ -58,11 +61,25 @@ def run(parcel: bytes, wanted: str) -> list[Any]:
             arguments = () if shared is None else (unpack_kept(shared),)
             return [work(*arguments, job) for job in jobs]
         except ModuleNotFoundError as error:
-            lacks = f"{(error.name or str(error)).partition('.')[0]}: not installed there"
-            hint = "pip install 'wakestate[train,synth,peers]'"
-            raise WorkerError(f"worker {_name()}: {lacks}; {hint}") from None
+            lacks = (error.name or str(error)).partition(".")[0]
+            extras = ",".join(dict.fromkeys([*_USUAL, *_extras(lacks)]))
+            raise WorkerError(
+                f"worker {_name()}: {lacks}: not installed there; pip install 'wakestate[{extras}]'"
+            ) from None
         except StoreError as error:
             raise WorkerError(f"worker {_name()}: {error}") from None
+
+
+def _extras(module: str) -> list[str]:
+    """One that brings a module, where none of the usual ones does."""
+    found = set()
+    for text in metadata.requires("wakestate") or ():
+        package, _, marker = text.partition(";")
+        name = re.split(r"[^\w.-]", package, maxsplit=1)[0].lower().replace("-", "_")
+        extra = re.search(r"extra == ['\"](\w+)", marker)
+        if extra and (name == module or name.startswith(f"{module}_")):  # piper: piper-tts
+            found.add(extra[1])
+    return [] if found & {*_USUAL} else sorted(found - {"dev"})[:1]
 
 
 def _name() -> str:

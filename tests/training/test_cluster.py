@@ -166,10 +166,8 @@ def test_workers_killed_at_random_change_nothing(
     assert found
 
 
-def _lacking(job: int) -> int:
-    import no_such_package  # type: ignore[import-not-found]
-
-    return int(no_such_package.number + job)
+def _lacking(job: str) -> int:
+    raise ModuleNotFoundError(name=job)
 
 
 class _Voice(Engine):
@@ -227,8 +225,19 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_worker_without_a_package_or_of_another_version_is_named() -> None:
-    with pytest.raises(executors.WorkerError, match=r"^worker \S+ .*no_such_package: not insta"):
-        in_parallel(_lacking, [1], "work", "jobs")
+    for lacks, more in (
+        ("no_such_package", ""),
+        ("tensorflow.python", ""),
+        ("soundfile", ""),
+        ("piper", ",voices"),
+        ("kokoro_onnx", ",voices"),
+        ("distributed", ",dask"),
+        ("ray", ",ray"),
+    ):
+        text = rf"^worker \S+ \(.*\): {lacks.partition('.')[0]}: not installed there; "
+        text += rf"pip install 'wakestate\[train,synth,peers{more}\]'$"
+        with pytest.raises(executors.WorkerError, match=text):
+            in_parallel(_lacking, [lacks], "work", "jobs")
     assert executors.version().startswith("0.1.0 of sources ")
     with pytest.raises(executors.WorkerError, match=r"^worker \S+ .*, and this is 0.0.9; install"):
         executors.run(b"", "0.0.9")
