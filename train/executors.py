@@ -41,8 +41,11 @@ class WorkerError(UserError):
 @cache
 def version() -> str:
     """Of the project: its number, and a hash of its sources."""
-    paths = [path for name in _SOURCES for path in (wakestate.ROOT / name).rglob("*")]
-    paths += Path(wakestate.__file__).parent.glob("*.py")  # where the others are links, or inside
+    package = Path(
+        wakestate.__file__
+    ).parent  # of a checkout, with links to its folders, or a wheel
+    paths = [path for name in _SOURCES for path in (package / name).rglob("*")]
+    paths += package.glob("*.py")
     sources = [path for path in paths if path.suffix in _SUFFIXES]
     hashes = sorted(sha256(f"{p.name}\n".encode() + p.read_bytes()).digest() for p in sources)
     return f"{wakestate.__version__} of sources {sha256(b''.join(hashes)).hexdigest()[:12]}"
