@@ -153,6 +153,9 @@ def test_the_delay_of_answers_is_measured(
     answered = json.loads(capsys.readouterr().out)
     assert len(answered) == 3  # --delay of the service is 20 ms
     assert all(one["ms"] > one["own_ms"] > 19 and not one["problem"] for one in answered)
+    assert main([*call, "--url", f"http://{service.host}", "--whole"]) == 0
+    rate = re.search(r"answered +3 of 3, ([0-9.]+) a second\n", capsys.readouterr().out)
+    assert rate and 0 < float(rate[1]) < 3 / 0.019
 
 
 def test_without_a_trained_verifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

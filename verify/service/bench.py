@@ -10,8 +10,8 @@ import statistics
 import time
 import urllib.parse
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ _PATIENCE_S = 60.0
 class Load:
     """`streams` uploads at a time, each `rounds` times, in pieces of `piece_s`, in real time.
 
-    They begin at random times, or all `together`, so that all end at the same time.
+    They begin at random times, or all `together`, so that all end at the same time. `whole`: each
+    sound at once, and the next as soon as it is answered.
     """
 
     streams: int
@@ -38,16 +39,18 @@ class Load:
     piece_s: float
     together: bool
     seed: int
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
     """Of one upload: when the answer came, ms behind the end of the sound; what the service reports
-    it took of these; or why there is none."""
+    it took of these; or why there is none. `at_s`: when, from the beginning of all."""
 
     ms: float = 0.0
     own_ms: float = 0.0
     problem: str = ""
+    at_s: float = 0.0
 
 
 def sounds(path: Path, word: Word, count: int, seed: int) -> list[bytes]:
@@ -68,18 +71,18 @@ def sounds(path: Path, word: Word, count: int, seed: int) -> list[bytes]:
 
 
 async def run(
-    url: str,
+    urls: Sequence[str],
     word: Word,
     key: str | None,
     load: Load,
     pieces: list[bytes],
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Outcome]:
-    """All outcomes, of load.streams * load.rounds uploads."""
+    """All outcomes, of load.streams * load.rounds uploads, to each service in turn."""
     draw = random.Random(load.seed)
     outcomes: list[Outcome] = []
     begin = time.perf_counter() + 0.2
-    length_s = len(pieces[0]) / 2 / word.frontend.sample_rate
+    length_s = 0.0 if load.whole else len(pieces[0]) / 2 / word.frontend.sample_rate
 
     async def stream(number: int, offset_s: float) -> None:
         at = begin + offset_s
@@ -87,7 +90,9 @@ async def run(
             sound = pieces[(number + turn * load.streams) % len(pieces)]
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    outcomes.append(await _upload(url, word, key, load, sound, at))
+                    url = urls[number % len(urls)]
+                    found = await _upload(url, word, key, load, sound, at)
+                    outcomes.append(replace(found, at_s=time.perf_counter() - begin))
             except (OSError, EOFError, ValueError, KeyError, TimeoutError) as error:
                 outcomes.append(Outcome(problem=str(error) or type(error).__name__))
             progress(len(outcomes))
@@ -112,8 +117,9 @@ async def _upload(
     head += [f"Authorization: Bearer {key}"] if key else []
     try:
         writer.write("\r\n".join([*head, "", ""]).encode())
-        rate = 2 * word.frontend.sample_rate
+        rate = float("inf") if load.whole else 2 * word.frontend.sample_rate
         size = 2 * round(load.piece_s * word.frontend.sample_rate)
+        size = len(sound) if load.whole else size
         due = begin
         for at in range(0, len(sound), size):
             piece = sound[at : at + size]
@@ -135,6 +141,8 @@ def report(outcomes: list[Outcome]) -> str:
     """Percentiles; they take in the client's own delays, and all of the network between."""
     good = [o for o in outcomes if not o.problem]
     lines = [f"answered                {len(good):6} of {len(outcomes)}"]
+    if good:
+        lines[0] += f", {len(good) / max(o.at_s for o in good):.1f} a second"
     for title, values in (
         ("ms behind the sound's end", [o.ms for o in good]),
         ("of these in the service", [o.own_ms for o in good]),

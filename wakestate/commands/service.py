@@ -124,6 +124,19 @@ def serve(word: WordFile, model: Path | None, verifier: Path | None, **given: An
     help="Sound in each chunk.",
 )
 @click.option("--together", is_flag=True, help="All streams end at the same time.")
+@click.option(
+    "--whole",
+    is_flag=True,
+    help="Each sound at once, not in real time, and the next as soon as it is answered: how many "
+    "requests a second there can be.",
+)
+@click.option(
+    "--processes",
+    type=options.POSITIVE,
+    default=1,
+    show_default=True,
+    help="Services to start, each for its share of the streams.",
+)
 @click.option("--audio", type=options.FILE, metavar="FILE", help="WAV.  [default: the sample]")
 @options.table
 @options.needs("serve")
@@ -136,10 +149,10 @@ def bench(
     audio: Path | None,
     **given: Any,
 ) -> Printed:
-    """How long after the sound's end the service answers.
+    """How long after the sound's end the service answers, and how often it can.
 
-    Uploads sound in real time, many streams at once, and prints percentiles of the time from the
-    sound's end to the answer.
+    Uploads sound in real time, many streams at once, and prints answers a second and percentiles
+    of the time from the sound's end to the answer.
     """
     import asyncio
 
@@ -149,16 +162,19 @@ def bench(
 
     key = load_key(key_file) if key_file else None
     streams, rounds, piece, seed = (given[k] for k in ("streams", "rounds", "piece_ms", "seed"))
-    load = timing.Load(streams, rounds, piece / 1000, given["together"], seed)
+    load = timing.Load(streams, rounds, piece / 1000, given["together"], seed, given["whole"])
     pieces = timing.sounds(audio or word.model / "sample.wav", word.load(), 4 * streams, seed)
 
     with contextlib.ExitStack() as stack:
-        url = url or stack.enter_context(running(_own_service(word, model, verifier)))
+        call = [] if url else _own_service(word, model, verifier)
+        count = 0 if url else given["processes"]
+        urls = [stack.enter_context(running(call)) for _ in range(count)] or [url or ""]
         bar = stack.enter_context(options.progress(streams * rounds, "uploads"))
         moved = lambda done: bar.update(done - bar.pos)  # noqa: E731
-        outcomes = asyncio.run(timing.run(url, word.load(), key, load, pieces, moved))
+        outcomes = asyncio.run(timing.run(urls, word.load(), key, load, pieces, moved))
     how = "all together" if given["together"] else "begun at random"
-    text = f"{streams} streams, {how}, {rounds} uploads each, {piece} ms a chunk"
+    each = "whole" if given["whole"] else f"{piece} ms a chunk"
+    text = f"{streams} streams, {how}, {rounds} uploads each, {each}, {len(urls)} services"
     return Printed(
         f"{text}\n{timing.report(outcomes)}",
         [asdict(outcome) for outcome in outcomes],
