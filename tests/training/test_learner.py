@@ -68,7 +68,36 @@ np.savez(sys.argv[3], backend=keras.backend.backend(), logits=logits, losses=los
          outputs=outputs,
          **{f"first{i}": w for i, w in enumerate(first)},
          **{f"last{i}": w for i, w in enumerate(model.get_weights())})
+
+# One layer, on one device and on all: those of JAX are two.
+def learned(devices):
+    keras.utils.set_random_seed(3)
+    ends = [keras.Input((clip_hops(word), 1, word.frontend.bands)), keras.Input((len(states[0]),))]
+    shape = dict(kernel_size=(word.model.receptive_hops, 1), strides=(word.model.stride, 1))
+    model = keras.Model(ends, keras.layers.Conv2D(3, **shape)(ends[0]))
+    model.compile(keras.optimizers.SGD(0.1), loss=window_loss)
+    model.optimizer.build(model.trainable_variables)
+    pools = [pool(20, 1), pool(30, 0)]
+    make = lambda: Batch(rng.integers(20, size=4), rng.integers(30, size=8),
+                         draw(rng, 12, clip_hops(word), word.frontend))
+    before = model.get_weights()[0]
+    learner(word, model).learn(make, 1, *pools, "learn", lambda: None)
+    assert len(pools[0].on_jax[0].devices()) == len(model.weights[0].value.devices()) == devices
+    assert np.abs(model.get_weights()[0] - before).max() > 1e-3
+    return model.get_weights()[0]
+
+if isinstance(trained, JaxLearner):
+    rng = np.random.default_rng(2)
+    one = learned(1)
+    wakestate.train.learning.learner.use_all_devices(5)  # of which no device has half
+    assert keras.distribution.distribution() is None
+    wakestate.train.learning.learner.use_all_devices(12)
+    rng = np.random.default_rng(2)
+    two = learned(2)
+    assert np.allclose(one, two, rtol=0, atol=1e-6), np.abs(one - two).max()
 """
+
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
 
 
 def test_jax_learns_the_same(tmp_path: Path) -> None:
@@ -77,7 +106,7 @@ def test_jax_learns_the_same(tmp_path: Path) -> None:
         subprocess.run(
             [sys.executable, "-c", LEARNING, TOY.word_path, paths["tensorflow"], path],
             check=True,
-            env=os.environ | QUICK | {"KERAS_BACKEND": backend},
+            env=os.environ | QUICK | TWO_DEVICES | {"KERAS_BACKEND": backend},
         )
     one, other = (dict(np.load(path)) for path in paths.values())
     assert (str(one.pop("backend")), str(other.pop("backend"))) == ("tensorflow", "jax")

@@ -21,7 +21,7 @@ from wakestate.train.costs import cores, training_s
 from wakestate.train.data.corpus import Corpus, DataError, find_manifest, load_corpus
 from wakestate.train.learning.augment import draw
 from wakestate.train.learning.distillation import identities, set_soft_targets
-from wakestate.train.learning.learner import Batch, learner
+from wakestate.train.learning.learner import Batch, learner, use_all_devices
 from wakestate.train.learning.loop import Training, cosine_decay
 from wakestate.train.learning.pool import Pool, check_parts, clip_hops, render_pool
 from wakestate.train.model.network import build_model, take_weights, window_loss
@@ -161,6 +161,7 @@ def learn(
 ) -> Path:
     """Train on rendered pools, by part and kind; see `fit`."""
     keras.utils.set_random_seed(budget.seed)
+    use_all_devices(budget.batch)
     final = run / "model.keras"
     positive, negative = pool["train", "positive"], pool["train", "negative"]
     if ("train", "near") in pool:

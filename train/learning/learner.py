@@ -19,7 +19,7 @@ from wakestate.contract.metadata import ENDPOINT_HOPS, metadata_vectors
 from wakestate.train.data.corpus import RATE
 from wakestate.train.learning.augment import Changes, change, warp_matrices
 from wakestate.train.learning.loop import train_batches
-from wakestate.train.learning.pool import Pool, window_ends
+from wakestate.train.learning.pool import Pool, on_devices, window_ends
 from wakestate.train.learning.prefetch import prefetched
 from wakestate.words import Word
 
@@ -27,6 +27,24 @@ FEATURE_SCALE = np.float32(1 / 32)
 CLIPS = 500  # scored at once
 BATCHES = 100  # that JAX learns from between two checks for a stop
 ENDPOINT_RANGE = (-4.0, 16.0)  # units, the range of the network's endpoints
+
+
+def use_all_devices(batch: int) -> None:
+    """Where JAX has several accelerators, networks made from now on learn on all of them: each has
+    the weights and the scenes, and computes its share of every batch of `batch` clips."""
+    if keras.backend.backend() != "jax":
+        return
+    count = len(keras.distribution.list_devices())
+    if count > 1 and batch % count == 0:
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+
+
+def _shared_out(x: Any) -> Any:
+    """A batch whose clips are on all devices, each on one; itself, where there is one device."""
+    over = keras.distribution.distribution()
+    if over is None or x.shape[0] % over.device_mesh.shape[0]:
+        return x
+    return keras.distribution.distribute_tensor(x, over.get_data_layout(x.shape))
 
 
 class Batch(NamedTuple):
@@ -128,7 +146,7 @@ class JaxLearner(Learner):
         return np.concatenate([np.asarray(part) for part in predicted])[: len(clips)]
 
     def _predict(self, trained: Any, other: Any, features: Any, states: Any, pick: Any) -> Any:
-        x = features[pick].astype("float32")[:, :, None, :] * FEATURE_SCALE
+        x = _shared_out(features[pick].astype("float32")[:, :, None, :] * FEATURE_SCALE)
         predicted, _ = self.model.stateless_call(trained, other, [x, self._vectors(states[pick])])
         return predicted[:, :, 0]
 
@@ -170,11 +188,9 @@ class JaxLearner(Learner):
         return losses
 
     def _targets_of(self, pool: Pool) -> Any:
-        import jax
-
         if id(pool) not in self._targets:
             every = targets(self.word, pool, np.arange(len(pool)), self.distill)
-            self._targets[id(pool)] = pool, jax.device_put(every)
+            self._targets[id(pool)] = pool, on_devices(every)
         return self._targets[id(pool)][1]
 
     def _learned(self, state: Any, batch: Batch, positive: Any, negative: Any) -> Any:
@@ -192,7 +208,7 @@ class JaxLearner(Learner):
                 jnp.concatenate([a[batch.positive], b[batch.negative]])
                 for a, b in zip(positive, negative, strict=True)
             )
-            x = x.astype(jnp.float32) * FEATURE_SCALE
+            x = _shared_out(x.astype(jnp.float32) * FEATURE_SCALE)
             x = change(x, batch.changes, jnp.asarray(self.warps), jnp)[:, :, None, :]
             inputs = [x, self._vectors(states)]
             (lost, other), slope = jax.value_and_grad(loss, has_aux=True)(trained, other, inputs, y)

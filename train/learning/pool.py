@@ -47,9 +47,19 @@ class Pool:
     @cached_property
     def on_jax(self) -> tuple[Any, Any]:
         """Features and states where JAX computes."""
-        import jax
+        return on_devices(self.features), on_devices(self.states)
 
-        return jax.device_put(self.features), jax.device_put(self.states)
+
+def on_devices(array: NDArray[Any]) -> Any:
+    """An array where JAX computes: whole on each device."""
+    import jax
+    import keras
+
+    over = keras.distribution.distribution()
+    if over is None:
+        return jax.device_put(array)
+    whole = keras.distribution.TensorLayout([None] * array.ndim, over.device_mesh)
+    return keras.distribution.distribute_tensor(array, whole)
 
 
 def clip_hops(word: Word, steps: int = STEPS) -> int:
