@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from importlib import import_module
 from typing import Any
 
@@ -57,10 +58,10 @@ def test_all_run_one_image_which_has_the_sources_that_workers_are_compared_by() 
     images = {service["image"] for service in COMPOSE.values()}
     images |= {container(name)["image"] for kind, name in OBJECTS if kind == "Deployment"}
     assert len(images) == 1
-    kept = set((DEPLOY / "Containerfile.dockerignore").read_text().splitlines())
+    copied = set((DEPLOY / "Containerfile.dockerignore").read_text().splitlines())
     linked = {path.name for path in (ROOT / "wakestate").iterdir() if path.is_symlink()}
     assert set(executors._SOURCES) - {"contract"} <= linked
-    assert {f"!{name}" for name in {*linked, "wakestate"} - {"models"}} <= kept
+    assert {f"!{name}" for name in {*linked, "wakestate"} - {"models"}} <= copied
 
 
 def commands() -> list[list[str]]:
@@ -82,3 +83,11 @@ def test_dask_takes_the_commands(command: list[str]) -> None:
     given = program.make_context(" ".join(command[:2]), command[2:]).params
     if command[1] == "worker":
         assert given["scheduler"].endswith(":8786") and given["nthreads"] == 1
+
+
+def test_a_cluster_is_not_in_the_base_install() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[^\w-]", text)[0] for text in project["dependencies"]}
+    assert "numpy" in names and not {"dask", "distributed", "fsspec", "ray"} & names
+    for extra in ("dask", "ray"):
+        assert any(text.startswith("fsspec>") for text in project["optional-dependencies"][extra])
