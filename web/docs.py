@@ -53,6 +53,7 @@ MENU: dict[str, dict[str, str]] = {
         "docs/verifier.md": "Verifier",
     },
     "Reference": {
+        "docs/glossary.md": "Glossary",
         "docs/commands.md": "Commands",
         "docs/words.md": "Word files",
         API: "C interface",

@@ -16,23 +16,29 @@ function load() {
   document.head.append(script);
 }
 
-// Every term must be there; one in a heading counts more than in the text.
+// Where a term is explained, as in the glossary: "Threshold: the lowest score that wakes".
+function explained(text, term) {
+  return text.search(new RegExp(`(?<=^|[.;] )${term.replace(/[^\w]/g, "\\$&")}: `, "i"));
+}
+
+// Every term must be there; one in a heading, or explained, counts more than in the text.
 function score([title, heading, , text], terms) {
   let sum = 0;
   for (const term of terms) {
     const inTitle = `${title} ${heading}`.toLowerCase().includes(term);
     const times = text.toLowerCase().split(term).length - 1;
     if (!inTitle && !times) return 0;
-    sum += (inTitle ? 20 : 0) + Math.min(times, 5);
+    sum += (inTitle ? 20 : 0) + (explained(text, term) >= 0 ? 18 : 0) + Math.min(times, 5);
   }
   return sum;
 }
 
 function excerpt(text, term) {
-  const at = text.toLowerCase().indexOf(term);
-  if (at < 0) return text.slice(0, 2 * AROUND);
-  const from = Math.max(0, at - AROUND);
-  return (from ? "… " : "") + text.slice(from, at + AROUND) + " …";
+  const there = explained(text, term), at = there >= 0 ? there : text.toLowerCase().indexOf(term);
+  const first = at < 0 || there >= 0 ? Math.max(0, at) : Math.max(0, at - AROUND), last = first + 2 * AROUND;
+  const from = first ? first + text.slice(first - 1).search(/\s/) : 0; // whole words
+  const to = last < text.length ? text.lastIndexOf(" ", last) : text.length;
+  return (from ? "… " : "") + text.slice(from, Math.max(to, from)) + (to < text.length ? " …" : "");
 }
 
 function show() {
