@@ -18,7 +18,8 @@ function load() {
 
 // Where a term is explained, as in the glossary: "Threshold: the lowest score that wakes".
 function explained(text, term) {
-  return text.search(new RegExp(`(?<=^|[.;] )${term.replace(/[^\w]/g, "\\$&")}: `, "i"));
+  const found = new RegExp(`(^|[.;] )${term.replace(/[^\w]/g, "\\$&")}: `, "i").exec(text);
+  return found ? found.index + found[1].length : -1;
 }
 
 // Every term must be there; one in a heading, or explained, counts more than in the text.

@@ -177,6 +177,7 @@ def test_the_microphone_wakes_at_the_hosts_times(tab: Tab, recording: NDArray[np
         choose(tab, 0)
     finally:
         tab.run("document.getElementById('microphone').click()")
+    tab.wait("/^[0-9]+ wakes?$/.test(document.getElementById('status-text').textContent)")
     recorded = np.frombuffer(bytes(tab.run("[...wakestate.wav()]")), "<i2", offset=44)
     assert found == host_lines(0, recorded)[: len(found)]
     expected, wakes = events(host_lines(0, recording)), events(found)

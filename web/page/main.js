@@ -57,6 +57,7 @@ function begin() {
   find("wakes").replaceChildren();
   find("no-wakes").hidden = false;
   find("announce").textContent = "";
+  redraw();
 }
 
 function processRecording(keepView = false) {
@@ -157,6 +158,7 @@ function stopMicrophone() {
   recording = { name: "microphone", pcm: trace.sound(trace.first, trace.samples) };
   if (trace.first > 0) processRecording(); // the beginning is gone
   showRecording();
+  redraw();
   say("What the microphone gave is stored until you listen again or open a file: play it, move in it, try other thresholds.");
 }
 
