@@ -35,7 +35,6 @@ from tests.support.firmware_build import ROOT
 
 #: Not run as its help shows it, and why; tests of what it does are in the file.
 ELSEWHERE = {
-    "data benchmark": "downloads 2 GB; tests/unit/test_synthesis.py",
     "model endpoints": "trains two networks; tests/training/test_aligned.py",
     "model experiment": "trains four networks; tests/unit/test_recipes.py",
     "verifier compare": "needs an experiment; tests/training/test_verifier.py",

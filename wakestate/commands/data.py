@@ -109,11 +109,18 @@ def synthesize(
     metavar="FOLDER",
     help="Folder to fill.",
 )
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    help="A part: of this package alone (may be repeated).  [default: all 2 GB]",
+)
 @_downloads
 @options.executor
 @options.table
 @options.needs("synth")
-def benchmark(data: Path, downloads: Path) -> Printed:
+def benchmark(data: Path, packages: tuple[str, ...], downloads: Path) -> Printed:
     """Hours of recorded sound to count false accepts in.
 
     What Debian packages carry of acted dialogue, prompts, music and noise that no training reads
@@ -122,7 +129,7 @@ def benchmark(data: Path, downloads: Path) -> Printed:
     need_synthesis()
     from wakestate.train.synthesis.benchmark import make_benchmark
 
-    return make_benchmark(data, downloads)
+    return make_benchmark(data, downloads, packages)
 
 
 @data.command(epilog="Example: wakestate data voices")
