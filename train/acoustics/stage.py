@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,21 @@ def active_rms(x: Wave) -> float:
     power = np.square(x[: frames * 160]).reshape(frames, 160).mean(axis=1)
     loud = power[power >= power.max() * 1e-3]
     return float(np.sqrt(loud.mean() + 1e-6))
+
+
+@cache
+def _simulated(
+    split: int,
+    number: int,
+    count: int,
+    distance_m: tuple[float, float],
+    rt60_s: tuple[float, float],
+) -> tuple[Wave, ...]:
+    """Responses, float32[samples] each, that follow from these numbers alone."""
+    rng = np.random.default_rng([split, number])
+    return tuple(
+        rooms.response(rng, rng.uniform(*distance_m), rng.uniform(*rt60_s)) for _ in range(count)
+    )
 
 
 @dataclass
@@ -87,25 +102,21 @@ class Stage:
         split = self.corpus.split
         return {"train": 5, "dev": 3}.get(split) or zlib.crc32(split.encode())
 
-    @cached_property
-    def _speaker_rooms(self) -> list[Wave]:
+    @property
+    def _speaker_rooms(self) -> tuple[Wave, ...]:
         """Simulated responses from a speaker."""
         a = self.word.acoustics
-        rng = np.random.default_rng([self._rooms_of_split, 1])
-        return [
-            rooms.response(rng, rng.uniform(*a.distance_m), rng.uniform(*a.rt60_s))
-            for _ in range(SPEAKER_ROOMS)
-        ]
+        return _simulated(self._rooms_of_split, 1, SPEAKER_ROOMS, a.distance_m, a.rt60_s)
 
-    @cached_property
-    def _device_rooms(self) -> list[Wave]:
+    @property
+    def _device_rooms(self) -> tuple[Wave, ...]:
         """Simulated responses from the device's loudspeaker to its microphone."""
-        a = self.word.acoustics
-        rng = np.random.default_rng([self._rooms_of_split, 2])
-        return [
-            rooms.response(rng, rng.uniform(*DEVICE_M), rng.uniform(*a.rt60_s))
-            for _ in range(DEVICE_ROOMS)
-        ]
+        rt60_s = self.word.acoustics.rt60_s
+        return _simulated(self._rooms_of_split, 2, DEVICE_ROOMS, DEVICE_M, rt60_s)
+
+    def simulate_rooms(self) -> None:
+        """Ahead of use, so that the processes that are forked then have the responses."""
+        _ = self._speaker_rooms, self._device_rooms
 
     def room(self, rng: np.random.Generator, x: Wave) -> Wave:
         """x in a room: a recorded response, or a simulated one."""

@@ -114,6 +114,7 @@ class Renderer:
     ) -> None:
         own = corpus.only([c for c in corpus.clips if held_out(c) == (part == "validation")])
         self.stage = Stage(own if part == "train" else _with_sounds(corpus, own), word)
+        self.stage.simulate_rooms()
         self.word = word
         self.extract = Extractor(word.frontend)
         positives = own.positives(word)
