@@ -142,3 +142,6 @@ def test_a_threshold_of_few_hours_follows_the_tail_of_other_words() -> None:
         counts = np.tile(np.where(thresholds <= loudest, 50, 0), (2, 1))
         found = extrapolated(Accepts(thresholds, counts, (0.005, 0.005)), 0.5, scale)
         assert low <= found <= high
+    # A network that has learned little has no logit so high.
+    little = ScoreScale(Logit(scale=0.02, zero_point=0), 5)
+    assert extrapolated(few, 0.5, little) == little.never == 636

@@ -40,6 +40,11 @@ class ScoreScale:
         """The score that a mean logit gives."""
         return round((logit / self.logit.scale + self.logit.zero_point) * self.steps)
 
+    @property
+    def never(self) -> int:
+        """The threshold that no score reaches, as of a network that has learned little."""
+        return 127 * self.steps + 1
+
 
 def extrapolated(accepts: Accepts, rate: float, scale: ScoreScale) -> int:
     """The lowest threshold within `rate` FA/h, or where the hours are few, that of the tail."""
@@ -49,7 +54,7 @@ def extrapolated(accepts: Accepts, rate: float, scale: ScoreScale) -> int:
     more = TAIL_LOGITS * math.log(REFERENCE / (rate * hours))
     found = accepts.threshold(REFERENCE / hours) + scale.score(more) - scale.score(0.0)
     lowest, highest = (scale.score(logit) for logit in USUAL_LOGITS)
-    return min(max(found, lowest), max(highest, within))
+    return min(max(found, lowest), max(highest, within), scale.never)
 
 
 def crossed(
