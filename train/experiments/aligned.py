@@ -163,9 +163,15 @@ def measure(word: Word, data: Path, split: str, cache: Path, models: dict[str, P
                 if wake is not None:
                     start, end = places(one, wake, way, unit, smoothing)
                     errors.append((start - one.start, end - one.end))
+            name = method if way == method else f"{method}, {way} step"
+            if len(errors) < 2:  # it woke on no more
+                rows.append([c.name, name, "–", "–", str(len(errors))])
+                found.append(
+                    {"condition": c.name, "method": method, "way": way, "words": len(errors)}
+                )
+                continue
             ms = np.array(errors) * 1000 / RATE
             cells = [f"{ms[:, i].std(ddof=1):.0f} bias {ms[:, i].mean():+.0f}" for i in (0, 1)]
-            name = method if way == method else f"{method}, {way} step"
             rows.append([c.name, name, *cells, str(len(ms))])
             (start, end), (wide_start, wide_end) = ms.mean(axis=0), ms.std(axis=0, ddof=1)
             found.append(
