@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.firmware_build import Build, build
-from tests.support.small_data import write_data
+from tests.support.small_data import write_data, write_more
 from tests.support.wav import SPEECH, wav
 from wakestate.train.data.corpus import Corpus, load_corpus
 
@@ -56,6 +56,12 @@ def data() -> Path:
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small data folder."""
     return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A smaller one, for --also."""
+    return write_more(tmp_path_factory.mktemp("more"))
 
 
 @pytest.fixture(scope="session")

@@ -376,6 +376,8 @@ def test_synth_makes_data(bare: Path, tmp_path: Path) -> None:
 def test_serve_answers(bare: Path, tmp_path: Path) -> None:
     models = ["--model", "models/alexa", "--verifier", "models/alexa/verifier"]
     (tmp_path / "port").touch()
+    keys = tmp_path / "keys"
+    keys.write_text("of-somebody-who-may-ask-it\n")
     run(
         bare,
         "-m",
@@ -396,7 +398,9 @@ def test_serve_answers(bare: Path, tmp_path: Path) -> None:
             bare,
             "-m",
             "wakestate",
-            *typed_example("service serve", {"8080": "18497"}),
+            *typed_example(
+                "service serve", {"8080": "18497"}, *("--host", "127.0.0.1", "--keys", keys)
+            ),
             *models,
         ],
         cwd=ROOT,

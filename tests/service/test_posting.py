@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("fastapi")
 
-from tests.support.examples import typed_example
+from tests.support.examples import typed_example, typed_line
 from tests.support.firmware_build import ROOT, build, skip_without_qemu
 from tests.support.running_gateway import START
 from tests.support.running_service import CALL, Running, sound, started, until
@@ -132,12 +132,18 @@ def test_the_gateway_command(
     service: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stream").write_bytes(b"".join(message(sound(8000, 17000, 40000))))
-    files = {
-        "/dev/ttyACM0": tmp_path / "stream",
-        "http://127.0.0.1:8080": f"http://{service.host}",
-    }
+    url = f"http://{service.host}"
+    files = {"/dev/ttyACM0": tmp_path / "stream", "http://127.0.0.1:8080": url}
     call = typed_example("gateway run", files)
-    assert main([*call, "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "key").write_text("of nobody\n")
+    files = {"PORT|FILE|-": tmp_path / "stream", "URL": url, "[--key-file": "--key-file"}
+    files |= {"F]": tmp_path / "key", "[--out": "--out", "FOLDER]": tmp_path / "out"}
+    usage = typed_line(
+        "gateway run --from PORT|FILE|- [--from ...] --post URL [--key-file F] [--out FOLDER]",
+        files,
+    )
+    at = usage.index("[--from")
+    assert main([*usage[:at], *usage[at + 2 :]]) == 0
     printed = capfd.readouterr()
     assert json.loads(printed.out)["accept"] is True
     assert "00001-alexa.wav: 2.500 s" in printed.err
@@ -153,7 +159,9 @@ def test_the_delay_of_answers_is_measured(
     answered = json.loads(capsys.readouterr().out)
     assert len(answered) == 3  # --delay of the service is 20 ms
     assert all(one["ms"] > one["own_ms"] > 19 and not one["problem"] for one in answered)
-    assert main([*call, "--url", f"http://{service.host}", "--whole"]) == 0
+    files = {"8": "3", "400": "1"}
+    call = typed_line("service bench --whole --streams 8 --rounds 400 --processes 1", files)
+    assert main([*call, "--url", f"http://{service.host}"]) == 0
     rate = re.search(r"answered +3 of 3, ([0-9.]+) a second\n", capsys.readouterr().out)
     assert rate and 0 < float(rate[1]) < 3 / 0.019
 

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.examples import typed_line
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
+from wakestate.__main__ import main
 from wakestate.bench import clusters
+from wakestate.commands import options
 from wakestate.train import address, costs, executors, parcels, store
 from wakestate.train.data.corpus import Corpus, DataError, load_corpus
 from wakestate.train.evaluation import trials
-from wakestate.train.evaluation.evaluate import evaluate
-from wakestate.train.evaluation.listening import Options
 from wakestate.train.experiments.runs import MADE, train_all
 from wakestate.train.learning import pool
 from wakestate.train.parallel import in_parallel
@@ -48,11 +49,16 @@ def made(folder: Path, sounds: Path, patch: pytest.MonkeyPatch) -> dict[str, str
     corpus = load_corpus(sounds, "train", folder / "cache", TOY.word.data)
     pool.render_pool(corpus, TOY.word, folder / "pool", "negative", "train", 6, seed=1)
     library = build("toy", "host").folder / "libwakestate.so"
-    options = Options(draws=1, ser_db={"high": (0.0,)}, peers=False, short=True)
-    results = evaluate(
-        TOY.word, library, sounds, "dev", folder / "cache", options, folder / "streamed"
+    where = os.environ.get(address.EXECUTOR, address.PROCESSES)
+    patch.setenv(address.EXECUTOR, where)  # which the command sets
+    patch.setattr(options, "CACHE", folder / "cache")
+    typed = typed_line(
+        "evaluate --word alexa --data data/alexa --executor dask://10.0.0.1:8786",
+        {"alexa": TOY.word_path, "data/alexa": sounds, "dask://10.0.0.1:8786": where},
+        *("--model", TOY.folder, "--library", library, "--out", folder),
+        *("--short", "--draws", "1", "--echo", "high=0"),
     )
-    (folder / "evaluate.json").write_text(results.model_dump_json())
+    assert main(typed) == 0
     shutil.rmtree(folder / "cache")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(p.relative_to(folder)): sha256(p.read_bytes()).hexdigest() for p in files}

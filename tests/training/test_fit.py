@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,28 +15,37 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.examples import typed_example, typed_line
 from tests.support.executors import ROOT, TOY
+from wakestate.__main__ import main
+from wakestate.commands import options
 from wakestate.train.data.corpus import (
     DataError,
     find_manifest,
 )
 
-# Trains the toy word in forks of one process (TensorFlow is loaded once), each killed where its
-# name says; prints the exit statuses. The hooks call what they replace, before or after it.
+# Trains the toy word in forks of one process (TensorFlow is loaded once), by command lines, each
+# killed where its name says; prints the exit statuses. The hooks call what they replace, before or
+# after it.
 TRAINING = """
 import json, os, signal, sys
 from pathlib import Path
 import tensorflow as tf
 tf.config.run_functions_eagerly(True)  # each of these short runs would trace graphs of its own
+from wakestate.__main__ import main
+from wakestate.commands import options
 from wakestate.train.learning import fit, loop, pool
 from wakestate.train.learning.fit import Budget, Trainer
-from wakestate.words import load_word
 
-data, cache, word = Path(sys.argv[1]), Path(sys.argv[2]), load_word(Path(sys.argv[3]))
+options.CACHE, lines, stranger = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 pool.SHARD = 20
-BUDGET = dict(positives=30, negatives=50, validation_positives=20, validation_negatives=20,
-              rounds=6, quantization_aware=3, batches=2, batch=12)
-ONE = dict(rounds=1, quantization_aware=0)
+batch = 12
+
+def few(**given):
+    scenes = dict(positives=30, negatives=50, validation_positives=20, validation_negatives=20)
+    return Budget(**given | scenes | dict(batches=2, batch=batch))
+
+fit.Budget = few
 
 def signal_at(number, when, target, name):
     whole = getattr(target, name)
@@ -63,49 +73,98 @@ KILLS = {
                fit, "write_json"),
 }
 
-SHARED = Path("whole/pool")  # scenes of the short runs, which ask for as many
-
-def attempt(run, kill, teachers=(), start=(), **budget):
+def attempt(run, line, *more, kill=""):
     pid = os.fork()
     if pid == 0:
         status = 99
         try:
             if kill:
                 signal_at(*KILLS[kill])
-            fit.fit(word, data, Path(run), cache, Budget(**BUDGET | budget),
-                          SHARED if "rounds" in budget else None, (), teachers, start)
-            status = 0
+            status = main([*lines[line], "--only-train", "--out", run, *more])
         except SystemExit as stop:
             status = stop.code
-        except fit.DataError as error:
-            print(error, file=sys.stderr)
-            status = 1
         finally:
             sys.stdout.flush(), sys.stderr.flush()
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+def otherwise(run, *more):  # where recipe.toml does not refuse it before
+    Path(run, "recipe.toml").unlink()
+    return attempt(run, run, *more)
+
 statuses = {}
 for kill in ("batch", "curve", "state", "result", ""):
-    statuses[kill] = attempt("killed", kill)
-statuses["again"] = attempt("killed", "")
-statuses["whole"] = attempt("whole", "")
-statuses["other budget"] = attempt("killed", "", batch=18)
-teachers = [Path("whole/model.keras"), Path("killed/round-001.keras")]
-statuses["distilled"] = attempt("distilled", "", teachers, **ONE)
-statuses["distilled by others"] = attempt("distilled", "", teachers[:1], **ONE)
-statuses["undistilled"] = attempt("undistilled", "", **ONE)
-statuses["begun"] = attempt("begun", "", (), teachers, **ONE, rate=1e-7)
-statuses["begun otherwise"] = attempt("begun", "", (), teachers[:1], **ONE, rate=1e-7)
-statuses["mean"] = attempt("mean", "", (), teachers, rounds=0, quantization_aware=0)
-statuses["begun from a stranger"] = attempt("stranger", "", (), [Path(sys.argv[4])], rounds=1)
-statuses["distilled by none"] = attempt("distilled", "", [Path("none.keras")], **ONE)
+    statuses[kill] = attempt("killed", "whole", kill=kill)
+statuses["again"] = attempt("killed", "whole")
+statuses["whole"] = attempt("whole", "whole")
+batch = 18
+statuses["other budget"] = attempt("killed", "whole")
+batch = 12
+statuses["distilled"] = attempt("distilled", "distilled")
+statuses["distilled by others"] = otherwise("distilled", "--teacher", "whole/model.keras")
+statuses["undistilled"] = attempt("undistilled", "undistilled")
+second = ["--start", "killed/round-001.keras"]
+statuses["begun"] = attempt("begun", "begun", *second)
+statuses["begun otherwise"] = otherwise("begun")
+statuses["mean"] = attempt("mean", "mean")
+statuses["begun from a stranger"] = attempt("stranger", "mean", "--start", stranger)
+statuses["distilled by none"] = attempt("none", "distilled", "--teacher", "none.keras")
 Path("statuses.json").write_text(json.dumps(statuses))
 """
 
 
+def typed(sounds: Path, more: Path) -> dict[str, list[str]]:
+    """Command lines of help and docs, with as little of everything."""
+    files: dict[str, str | Path] = dict.fromkeys(("alexa", "words/alexa.toml"), TOY.word_path)
+    files |= {"hey_samuel": TOY.word_path, "../shared/data": sounds}
+    files |= dict.fromkeys(("data/alexa", "data/more", "data/hey_samuel"), more)
+    files |= dict.fromkeys(("6000", "8000", "8", "5"), "0")  # confusables, quantization-aware
+    files |= dict.fromkeys(("24", "36", "0.3", "0.35", "0.4"), "1")  # rounds, amounts
+    files |= dict.fromkeys(("runs/pool", "runs/tempo-and-band/pool"), "whole/pool")
+    files |= dict.fromkeys(("build/start.keras", "models/alexa/alexa.keras"), "whole/model.keras")
+    files |= dict.fromkeys(("runs/tempo-and-band/model.keras", "…"), "killed/round-001.keras")
+    files |= {"runs/teacher-1/model.keras": "whole/model.keras", "0.001": "1e-7"}
+    return {
+        "whole": typed_example(
+            "train", files | {"data/alexa": sounds, "40": "6"}, "--quantization-aware", "3"
+        ),
+        "distilled": typed_line(
+            "train --only-train --word words/alexa.toml --data ../shared/data --also data/alexa "
+            "--near-misses 6000 --pool runs/pool --rounds 36 --batches 1000 "
+            "--quantization-aware 8 --seed 1 --out runs/alexa-1 "
+            "--teacher runs/teacher-1/model.keras --teacher … --teacher …",
+            files,
+        ),
+        "undistilled": typed_line(
+            "train --word hey_samuel --data ../shared/data --also data/hey_samuel "
+            "--also data/alexa --also-dev data/hey_samuel --rounds 24 --batches 800 "
+            "--quantization-aware 5 --confusables 8000 --amount 0.35",
+            files,
+            *("--pool", "whole/pool", "--executor", "processes", "--store", "file:///none"),
+        ),
+        "begun": typed_line(
+            "train --word alexa --data ../shared/data --also data/more --amount 0.4 "
+            "--near-misses 6000 --start build/start.keras --rate 0.001 --rounds 24 "
+            "--batches 400 --quantization-aware 24 --out runs/six "
+            "--teacher build/start.keras --teacher runs/teacher-1/model.keras --teacher …",
+            files,
+            *("--pool", "whole/pool", "--quantization-aware", "0"),
+        ),
+        "mean": typed_line(
+            "train --word alexa --data ../shared/data --also data/alexa --amount 0.3 --rounds 0 "
+            "--pool runs/tempo-and-band/pool --out runs/mean-11 --start models/alexa/alexa.keras "
+            "--start runs/tempo-and-band/model.keras",
+            files,
+            *("--recipe", "detector-11", "--seed", "1", "--only-train"),
+            *("--near-misses", "0", "--quantization-aware", "0"),
+        ),
+    }
+
+
 @pytest.fixture(scope="module")
-def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    sounds: Path, more: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Folder with the runs "killed" (and resumed) and "whole", and what was printed."""
     folder = tmp_path_factory.mktemp("runs")
     done = subprocess.run(
@@ -113,9 +172,8 @@ def trained(sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory)
             sys.executable,
             "-c",
             TRAINING,
-            sounds,
             cache,
-            TOY.word_path,
+            json.dumps(typed(sounds, more)),
             ROOT / "models/alexa/alexa.keras",
         ],
         cwd=folder,
@@ -163,6 +221,7 @@ def test_killed_training_ends_as_if_it_had_not_been(trained: Path) -> None:
             "mined.npy",
             "model.keras",
             "pool",
+            "recipe.toml",
             "result.json",
             "state.json",
             *(f"round-00{n}.keras" for n in range(1, 7)),
@@ -231,7 +290,7 @@ def test_a_student_approaches_its_teachers(trained: Path) -> None:
         keras.saving.load_model(trained / path, compile=False).predict_on_batch([x, meta])[
             :, :, 0, 0
         ]
-        for path in ("whole/model.keras", "killed/round-001.keras")
+        for path in ("whole/model.keras", *["killed/round-001.keras"] * 2)
     ]
     assert printed.shape[0] == 30
     np.testing.assert_allclose(printed[: len(x)], np.mean(np.clip(logits, -12, 12), 0), atol=0.01)
@@ -276,6 +335,37 @@ def test_a_run_begins_with_the_mean_of_the_weights_it_is_given(trained: Path) ->
     assert np.isfinite(mined).all()
     printed = (trained / "stderr").read_text()
     assert "alexa.keras: not of the same shape as the word file's [model]" in printed
+
+
+def test_two_ways_to_place_the_word_are_compared(
+    trained: Path,
+    sounds: Path,
+    more: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On the run's pool; one of the two continuations is there already."""
+    from wakestate.train.experiments import aligned
+    from wakestate.train.learning import pool
+
+    run = tmp_path / "run"
+    shutil.copytree(trained / "whole", run)
+    shutil.copy(run / "model.keras", run / "ends-regression.keras")
+    of_word = aligned.conditions
+    monkeypatch.setattr(aligned, "conditions", lambda *given: of_word(*given)[:1])
+    monkeypatch.setattr(aligned, "BATCHES", 2)
+    monkeypatch.setattr(pool, "SHARD", 20)
+    monkeypatch.setattr(options, "CACHE", cache)
+    files = {"alexa": TOY.word_path, "data/alexa": sounds}
+    call = typed_example("model endpoints", files, "--also", more, "--run", run)
+    assert main([*call, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    ways = [("regression", "newest"), ("regression", "mean"), ("aligned", "aligned")]
+    assert [(row["method"], row["way"]) for row in found] == ways
+    assert {row["condition"] for row in found} == {"clean"}
+    assert (run / "ends-aligned.keras").is_file()
 
 
 def test_calibration_windows_come_from_the_pool(trained: Path) -> None:
@@ -336,8 +426,6 @@ def test_bad_usage_is_named(
     arguments: list[str],
     message: str,
 ) -> None:
-    from wakestate.__main__ import main
-
     monkeypatch.chdir(tmp_path)
     alexa = ["--word", str(ROOT / "words/alexa.toml"), "--data", "nowhere"]
     assert main([arguments[0], *alexa, *arguments[1:]]) in (1, 2)

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.examples import typed_example
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
+from wakestate.__main__ import main
+from wakestate.commands import experiment, options, train
 from wakestate.train.data.corpus import DataError
 from wakestate.train.evaluation.device import OURS
 from wakestate.train.evaluation.document import SCHEMA_VERSION, Evaluated, Row, read, write
@@ -344,29 +347,86 @@ def test_a_result_without_a_version_is_an_older_one(found: Evaluated, tmp_path: 
         read(path)
 
 
-def test_report_measures_only_what_is_missing(sounds: Path, tmp_path: Path) -> None:
+def test_report_measures_only_what_is_missing(
+    sounds: Path,
+    more: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     library = build("toy", "host").folder / "libwakestate.so"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "CACHE", cache)
 
-    def report(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wakestate", "report", "--word", TOY.word_path]
-        command += ["--data", sounds, "--library", library, "--model", TOY.folder]
-        command += ["--out", tmp_path / "out", "--draws", "1", "--echo", "high=0", "--short", *more]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    def report(*added: str) -> tuple[str, str]:
+        call = typed_example(
+            "report",
+            {"alexa": TOY.word_path, "data/alexa": sounds},
+            *("--also", more, "--no-float", "--library", library, "--model", TOY.folder),
+            *("--out", "out", "--draws", "1", "--echo", "high=0"),
+        )
+        assert main([*call, *added]) == 0
+        return capsys.readouterr()
 
-    first = report()
-    assert first.returncode == 0, first.stderr[-3000:]
-    assert "evaluate.json: not there yet; evaluating" in first.stderr
-    page = tmp_path / "out/report/report.html"
-    assert first.stdout.splitlines()[-1] == "out/report/report.html" or page.is_file()
-    before = (tmp_path / "out/evaluate.json").read_bytes()
-    made = page.read_text()
-    again = report()
-    assert again.returncode == 0 and "evaluating" not in again.stderr
-    assert (tmp_path / "out/evaluate.json").read_bytes() == before
-    assert page.read_text() == made
-    other = report("--seed", "2")
-    assert "seed is 1, wanted 2; evaluating" in other.stderr
-    assert (tmp_path / "out/evaluate.json").read_bytes() != before
+    out, err = report()
+    assert "evaluate.json: not there yet; evaluating" in err
+    page = Path("out/report/report.html")
+    assert out.splitlines()[-1] == str(page)
+    before, made = Path("out/evaluate.json").read_bytes(), page.read_text()
+    _, err = report()
+    assert "evaluating" not in err
+    assert Path("out/evaluate.json").read_bytes() == before and page.read_text() == made
+    _, err = report("--seed", "2")
+    assert "seed is 1, wanted 2; evaluating" in err
+    assert Path("out/evaluate.json").read_bytes() != before
+
+
+def test_an_experiment_is_a_table_of_its_runs(
+    sounds: Path,
+    more: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """With the least of everything, in this process; of two, one is a copy of the other."""
+    from wakestate.train.experiments import runs
+    from wakestate.train.learning import fit, pool
+    from wakestate.train.learning.fit import Budget
+
+    place, calls = tmp_path / "experiment", []
+
+    def train_here(
+        _: Any, jobs: list[tuple[str, int]], *names: str, shared: runs.Plan, **more: Any
+    ) -> None:
+        assert jobs == [("none", 1), ("both", 1)]
+        (place / "none-1").mkdir()
+        plan = replace(shared, scenes=place / "pool")
+        runs._train(plan, jobs[0], place / "none-1")
+
+    def run(*call: str, tensorflow: bool = False) -> None:
+        calls.append(call[0])
+        if (place / "none-1/evaluate.json").is_file():
+            shutil.copytree(place / "none-1", place / "both-1", dirs_exist_ok=True)
+        else:
+            assert main([*call, *(["--draws=1"] if call[0] == "evaluate" else [])]) == 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "CACHE", cache)
+    monkeypatch.setattr(pool, "SHARD", 20)
+    monkeypatch.setattr(runs, "SHARD", 20)
+    monkeypatch.setattr(runs, "in_parallel", train_here)
+    monkeypatch.setattr(fit, "Budget", lambda **_: Budget(20, 20, 0, 20, 20, 1, 0, 1, 12))
+    monkeypatch.setattr(experiment, "other_process", run)
+    monkeypatch.setattr(train, "other_process", run)
+    files = {"alexa": TOY.word_path, "data/alexa": sounds, "1 2": "1"}
+    assert main(typed_example("model experiment", files, "--out", place, "--also", more)) == 0
+    table = capfd.readouterr().out
+    assert calls == ["model", "evaluate"] * 2
+    assert "| none |" in table and "| both |" in table, table
+    evaluated = read(place / "none-1/evaluate.json")
+    assert evaluated.word == "toy" and evaluated.short and evaluated.rows
 
 
 def test_a_short_evaluation_has_a_page(found: Evaluated, tmp_path: Path) -> None:

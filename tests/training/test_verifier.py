@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.examples import typed_example
 from tests.support.executors import TOY
 from tests.support.firmware_build import build as build_toy
-from tests.support.small_data import BEEP
+from tests.support.small_data import BEEP, beep
 from tests.support.untrained import network
+from wakestate.__main__ import main
+from wakestate.commands import options, verifier
 from wakestate.convert.hostlib import Extractor
 from wakestate.train.data.corpus import RATE, Corpus, DataError, load_corpus, voice
 from wakestate.train.evaluation.device import Device, DeviceError, Steps, wakes
@@ -49,7 +52,7 @@ from wakestate.verify.learning.fit import train, verify_loss
 from wakestate.verify.learning.fitter import Fitter, TrainConfig, draw
 from wakestate.verify.learning.hmm import DnnHmm, decode, evidence, phones
 from wakestate.verify.learning.networks import KINDS, PER_UNIT, PREROLL_FRAMES, build, first_frame
-from wakestate.verify.learning.thresholds import DETECTOR_WEIGHTS, recalibrate_thresholds
+from wakestate.verify.learning.thresholds import DETECTOR_WEIGHTS
 from wakestate.verify.protocol.errors import GatewayError
 from wakestate.verify.protocol.window import FRAMES, SILENCE
 from wakestate.verify.service.infer import SCALE, Network
@@ -220,11 +223,12 @@ class Level:
 
 @pytest.fixture(scope="module")
 def mined(
-    sounds: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
+    sounds: Path, more: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, Callable[..., Path]]]:
     """A folder, and training in it on few wakes of a device that wakes on what is loud."""
     folder = tmp_path_factory.mktemp("mined")
     (folder / "lib.so").write_bytes(b"a device")
+    beep(folder, 20)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wakestate.verify.learning.examples.Device", Loud)
         patch.setattr("wakestate.verify.learning.thresholds.Device", Loud)
@@ -235,7 +239,7 @@ def mined(
             return train(
                 BEEP_WORD,
                 sounds,
-                [],
+                [more],
                 cache,
                 folder / "lib.so",
                 folder / "model",
@@ -252,7 +256,7 @@ def mined(
 def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     folder, run = mined
     train_config = TrainConfig(kind=kind, epochs=4 if kind == "dnn-hmm" else 2, batches=2, batch=8)
-    whole = run(f"whole-{kind}", train_config)
+    whole = run(f"experiment/{kind}-misaligned-1", train_config)
     written = Fitter._write_curve
 
     def killed(self: Fitter, row: dict[str, float]) -> None:
@@ -277,12 +281,72 @@ def test_training_is_the_same_after_a_kill(mined: Any, kind: str) -> None:
     assert np.isfinite(logit).all() and np.array_equal(logit, load(again).score(x)[0])
 
 
+@pytest.fixture
+def typed(
+    mined: Any, sounds: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """The examples of commands on the same device, with as few wakes and batches; their status."""
+    folder, _ = mined
+
+    def few(kind: str, windows: str, seed: int, epochs: int, batches: int) -> TrainConfig:
+        return TrainConfig(kind, windows, seed, epochs, min(batches, 2), batch=8)
+
+    def run(call: list[str], *more: str | Path) -> int:
+        whole = [*call, "--word", folder / "beep.toml", "--model", folder / "model", *more]
+        return main([str(word) for word in whole])
+
+    monkeypatch.setattr("wakestate.verify.learning.compare.Device", Loud)
+    monkeypatch.setattr("wakestate.verify.learning.fitter.TrainConfig", few)
+    monkeypatch.setattr(Amounts, "times", lambda *_: FEW)
+    monkeypatch.setattr(options, "CACHE", cache)
+    monkeypatch.setattr(verifier, "built_library", lambda *_: folder / "lib.so")
+    monkeypatch.setattr(verifier, "other_process", lambda *call: run([*call]))
+    return run
+
+
+def test_runs_are_trained_and_compared(
+    mined: Any,
+    typed: Callable[..., int],
+    sounds: Path,
+    more: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An experiment, in which a run is there already, and its table once more."""
+    folder, _ = mined
+    files = {"data/alexa": sounds, "runs/verify/alexa-experiment": folder / "experiment"}
+    rate = ["--rate", "2000", "--json"]
+    call = typed_example(
+        "verifier experiment",
+        files,
+        *("--recipe", "verification", "--windows", "misaligned"),
+        *("--also", more, "--amount", "1", "--epochs", "1"),
+    )
+    place = ["--wakes", folder / "wakes", "--out", folder / "experiment"]
+    assert typed(call, *place, *rate) == 0
+    (table,) = capsys.readouterr().out.splitlines()[-1:]
+    rows = json.loads(table)["rows"]
+    found = [(row["kind"], row["trained"], row["window"]) for row in rows]
+    assert [one for one in found if one[0] != "cnn76"] == [  # which another test has trained
+        (kind, "misaligned", window)
+        for window in ("aligned", "misaligned")
+        for kind in ("cra", "dnn-hmm")
+    ]
+    assert typed(typed_example("verifier compare", files), *rate) == 0
+    assert capsys.readouterr().out.splitlines() == [table]
+
+
 def test_held_out_voices_set_the_threshold_and_settings_are_kept(
-    mined: Any, sounds: Path, cache: Path
+    mined: Any, typed: Callable[..., int], sounds: Path, more: Path
 ) -> None:
     folder, run = mined
     train_config = TrainConfig(kind="cnn76", epochs=1, batches=1, batch=8)
-    out = run("facts", train_config)
+    out, files = folder / "facts/verifier", {"data/alexa": sounds}
+    kind = ["--kind", "cnn76", "--epochs", "1", "--batches", "1"]
+    place = ["--wakes", folder / "wakes", "--out", out.parent]
+    call = typed_example(
+        "verifier train", files, *("--recipe", "verifier", "--also", more, "--amount", "1")
+    )
+    assert typed(call, *kind, *place) == 0
     facts = json.loads((out / "verifier.json").read_text())
     assert facts["held_out"]["words"]["both"] > 0 and facts["held_out"]["others"]["asked"] > 0
     one = Network.load(out)
@@ -292,17 +356,8 @@ def test_held_out_voices_set_the_threshold_and_settings_are_kept(
     assert facts["shipped"] == dict.fromkeys(BEEP_WORD.states, 45)
     other = {"detector": "other", "thresholds": {}, "wakes": {}, "held_out": {}}
     (out / "verifier.json").write_text(json.dumps(facts | other))
-    recalibrate_thresholds(
-        BEEP_WORD,
-        sounds,
-        [],
-        cache,
-        folder / "lib.so",
-        folder / "model",
-        folder / "validation",
-        out,
-        FEW,
-    )
+    place = ["--wakes", folder / "validation", "--verifier", out]
+    assert typed(typed_example("verifier recalibrate", files, "--also", more), *place) == 0
     recalibrated = json.loads((out / "verifier.json").read_text())
     assert recalibrated.pop("thresholds") == pytest.approx(facts["thresholds"], abs=2e-4)
     assert recalibrated == {name: value for name, value in facts.items() if name != "thresholds"}

@@ -12,17 +12,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.examples import typed_example
 from tests.support.executors import TOY
 from tests.support.firmware_build import build
+from wakestate.__main__ import main
+from wakestate.commands import options
+from wakestate.train.data.corpus import load_corpus
 from wakestate.train.evaluation.device import Device
-from wakestate.train.evaluation.trials import Sound, conditions
-from wakestate.verify.learning.measure import Accepted, Part, System, Trialled, measure
+from wakestate.train.evaluation.trials import Sound, Trials, conditions
+from wakestate.verify.learning.measure import Accepted, Part, System, Trialled
 from wakestate.verify.protocol.window import FRAMES
+from wakestate.verify.service.infer import FACTS, WEIGHTS
 
 
 @pytest.mark.parametrize("logit", [-1.0, 1.0])
 def test_the_whole_is_counted_with_and_without_the_verifier(
-    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logit: float
+    sounds: Path,
+    more: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    logit: float,
 ) -> None:
     class Sure:
         frames, threshold, wakes = FRAMES, 0.0, ()
@@ -41,8 +52,19 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
     sure: Any = Sure()
     device = Device(library, TOY.word)
     sure.wakes = [device.threshold(i) - 2 for i in range(len(TOY.word.states))]
-    system = System(TOY.word, library, sure, sounds, "dev", tmp_path)
-    text = measure(system, tmp_path / "verify.json").text
+    verifier = "wakestate.verify.service.detector.TrainedVerifier"
+    monkeypatch.setattr(f"{verifier}.load", lambda *_: sure)
+    monkeypatch.setattr(options, "CACHE", cache)
+    for name in (FACTS, WEIGHTS):
+        (tmp_path / name).touch()
+    call = typed_example(
+        "verifier measure",
+        {"alexa": TOY.word_path, "data/alexa": sounds},
+        *("--also", more, "--model", TOY.folder, "--verifier", tmp_path),
+        *("--library", library, "--out", tmp_path),
+    )
+    assert main(call) == 0
+    text = capsys.readouterr().out
     found = json.loads((tmp_path / "verify.json").read_text())
     rows = found["rows"]
     assert [row["condition"] for row in rows] == ["clean", "noise 10 dB"]
@@ -54,7 +76,8 @@ def test_the_whole_is_counted_with_and_without_the_verifier(
         assert misses[2] == (misses[1] if logit > 0 else row["trials"])
     one = rows[0]["accepts"][0]  # of the one stream that both conditions use
     assert f"| **all** | {one}, {one / rows[0]['hours']:.2f}/h | " in text
-    assert rows[0]["hours"] == rows[1]["hours"] == pytest.approx(system.trials.hours)
+    hours = Trials(TOY.word, load_corpus(sounds, "dev", cache, TOY.word.data, [more]), 1, 3).hours
+    assert rows[0]["hours"] == rows[1]["hours"] == pytest.approx(hours)
     trials = sum(row["trials"] for row in rows)
     more = 100 * sum(row["misses"][2] - row["misses"][0] for row in rows) / trials
     assert f"Both miss {more:+.1f} points more" in text

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fuzz import bundles
 from tests.fuzz.bundles import Files, opened, rehashed, toy
-from tests.support.examples import typed_example
+from tests.support.examples import typed_example, typed_line
 from wakestate.__main__ import main
 from wakestate.convert.bundle import (
     BundleError,
@@ -101,9 +101,13 @@ def test_signatures(tmp_path: Path) -> None:
         (tmp_path / f"{name}.pub").write_bytes(
             key.public_key().public_bytes(form.Encoding.PEM, public)
         )
-    signed = make_bundle(TOY / "toy.toml", TOY, "x", tmp_path / "mine.pem")
+    call = typed_line(
+        "bundle make --word alexa --key key.pem",
+        {"alexa": TOY / "toy.toml", "key.pem": tmp_path / "mine.pem"},
+    )
+    assert main([*call, "--model", str(TOY), "--no-page", "--out", str(tmp_path)]) == 0
+    signed = (tmp_path / PATH).read_bytes()
     assert bundle_of(signed, PATH, tmp_path / "mine.pub").signed
-    (tmp_path / PATH).write_bytes(signed)
     files = {"alexa.wakestate": tmp_path / PATH, "maker.pub.pem": tmp_path / "mine.pub"}
     assert main(typed_example("bundle check", files)) == 0
     unsigned = packed({n: c for n, c in opened(signed).items() if n != "manifest.sig"})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What help and docs show can be done: each command runs to its end here, in the test of what it
-does or in continuous integration, or a table has the reason. All are read as the program does."""
+"""What help and docs show can be done: each command line runs to its end here, in the test of what
+it does or in continuous integration."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from tests.support.examples import (
     command,
     commands,
     continuous_integration,
+    covered,
+    docs,
+    example,
     goals,
     lines_of,
     make_place,
@@ -32,18 +35,8 @@ from tests.support.examples import (
     typed_by_tests,
 )
 from tests.support.firmware_build import ROOT
+from wakestate.__main__ import main
 
-#: Not run as its help shows it, and why; tests of what it does are in the file.
-ELSEWHERE = {
-    "model endpoints": "trains two networks; tests/training/test_aligned.py",
-    "model experiment": "trains four networks; tests/unit/test_recipes.py",
-    "verifier compare": "needs an experiment; tests/training/test_verifier.py",
-    "verifier experiment": "trains two networks; tests/training/test_verifier.py",
-    "verifier measure": "needs recordings of the word; tests/training/test_verifier.py",
-    "verifier recalibrate": "runs 12,000 scenes; tests/training/test_verifier.py",
-    "verifier train": "trains for an hour; tests/training/test_verifier.py",
-    "word new": "trains for minutes to hours; tests/unit/test_new_word.py",
-}
 #: Other programs of the docs, by how the line begins, and why they are not run.
 OTHERS = {
     "git clone|git show": "of where the project is, and its history",
@@ -81,14 +74,27 @@ def test_a_command_runs(line: str, place: Place, capfd: pytest.CaptureFixture[st
     assert out or silent or set(place.folder.rglob("*")) > before
 
 
-def test_what_is_not_run_is_named_with_its_reason() -> None:
-    """Each command is run here, by another test, by continuous integration, or is in the table."""
+@pytest.mark.parametrize("line", [line for line in docs() if line.endswith("--help")])
+def test_help_is_shown(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line)[1:]) == 0
+    assert capsys.readouterr().out.startswith("Usage: wakestate ")
+
+
+def test_every_command_line_is_run() -> None:
+    """Of the commands' help and of the docs, with small data, networks and amounts: here, in
+    tests/qemu/test_examples.py, in the test of what the command does, or by continuous
+    integration. A line of a command of which another one is run that has all of its options,
+    apart from those that only name places, is not run as well: it is read as the program does."""
     known = {" ".join(each) for each in commands()}
-    ran = {*ALONE, *BUILT, *typed_by_tests(), *continuous_integration()}
-    assert ran <= known and known - ran == {*ELSEWHERE}
+    run = {*lines_of(ALONE), *lines_of(BUILT), *typed_by_tests()}
+    run |= {line for line in docs() if line.endswith("--help")}
+    run |= {example(name) for name in continuous_integration()}
+    lines = [*map(example, known), *docs()]
+    assert [line for line in lines if not covered(line, run)] == []
+    print(f"{len(run.intersection(lines))} of {len(lines)} lines are run as they are")
 
 
-@pytest.mark.parametrize("why", sorted({*ELSEWHERE.values(), *OTHERS.values()}))
+@pytest.mark.parametrize("why", sorted(OTHERS.values()))
 def test_what_is_tested_elsewhere_has_its_tests(why: str) -> None:
     _, _, path = why.partition("; ")
     assert not path or (ROOT / path).is_file()

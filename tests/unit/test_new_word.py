@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.support.examples import typed_line
 from tests.support.executors import ROOT
 from tests.support.small_data import beep, tones, write_manifest
 from wakestate.__main__ import cli, main
@@ -185,20 +186,24 @@ KILLED = """
 import sys
 from pathlib import Path
 from wakestate.train.newword.stages import Stage, alone, run_stages
-command = ("data", "synthesize", "--word=beep.toml", "--data=data", "--engines=espeak",
-           "--positives=30", "--confusables=0", "--general=0", "--recorded=no")
 with alone(Path("run")):
-    run_stages([Stage("speak", command, 5)], Path("run"), sys.stderr)
+    run_stages([Stage("speak", tuple(sys.argv[1:]), 5)], Path("run"), sys.stderr)
 """
 
 
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not here")
 def test_a_killed_run_leaves_no_process_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     made = []
+    files = {"alexa": "beep.toml", "data/accents": "data", "400": "30", "kokoro": "espeak"}
+    typed = typed_line(
+        "data synthesize --word alexa --data data/accents --positives 400 --confusables 0 "
+        "--general 0 --seed 5 --engines kokoro --recorded no",
+        files,
+    )
     for folder in (tmp_path / "whole", tmp_path / "killed"):
         folder.mkdir()
         beep(folder, 10)
-        call = [sys.executable, "-c", KILLED]
+        call = [sys.executable, "-c", KILLED, *typed]
         if folder.name == "killed":
             child = subprocess.Popen(call, cwd=folder, stderr=subprocess.DEVNULL)
             while child.poll() is None and not list(folder.glob("data/made/espeak/*.json")):

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 import pytest
 
+from tests.support.examples import typed_line
 from tests.support.executors import ROOT
 from wakestate.__main__ import cli, main
 from wakestate.commands import experiment
@@ -125,7 +126,7 @@ def test_an_experiment_runs_what_its_recipe_reports_and_refuses_another(
     monkeypatch.setattr(experiment, "convert", lambda *_: None)
     monkeypatch.setattr("wakestate.train.experiments.variants.table", lambda *_: shown)
     shown = Printed("the table", None)
-    given = ["model", "experiment", "--recipe", "metadata", "--out", str(tmp_path)]
+    given = typed_line("model experiment --recipe metadata", {}, "--out", tmp_path)
     given += ["--variants", "none both"]
     assert main([*given, "--seeds", "4"]) == 0
     assert capsys.readouterr().out == "the table\n"
