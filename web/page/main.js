@@ -104,7 +104,7 @@ async function showSigner() {
     const { name, license, signed } = about.bundle;
     const whose = { nobody: "not signed", unchecked: "signed, not checked by whom: open the signer’s public key (.pem), then the bundle again" };
     parts.push(`“${name}” is from a bundle, license ${license}, ${whose[signed] ?? `signed by the key ${signed}`}. `,
-      element("a", { href: "./", textContent: "Back to this page’s own words" }), " ");
+      element("a", { href: "./", textContent: "Back to this page’s own words" }), ". ");
   }
   if (key) {
     const forget = element("button", { type: "button", className: "small", textContent: "Forget the key" });
