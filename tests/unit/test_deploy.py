@@ -68,7 +68,8 @@ def commands() -> list[list[str]]:
     """Of the files, and of docs/scale.md."""
     named = [service["command"] for service in COMPOSE.values()]
     named += [container(name)["command"] for kind, name in OBJECTS if kind == "Deployment"]
-    lines = re.findall(r"^    (dask (?:scheduler|worker) .*)$", SCALE, re.MULTILINE)
+    lines = re.findall(r"^    \.venv/bin/(dask (?:scheduler|worker) .*)$", SCALE, re.MULTILINE)
+    assert len(lines) == 2
     return named + [shlex.split(line, comments=True) for line in lines]
 
 

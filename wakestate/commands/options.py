@@ -353,8 +353,9 @@ def executor(function: Callable[..., Any]) -> Callable[..., Any]:
             envvar=STORE,
             expose_value=False,
             callback=keeping(STORE, str),
-            help="Where a cluster's workers get files that they do not have at the same path: "
-            "s3://BUCKET/FOLDER, file:///FOLDER or another URL of fsspec.",
+            help="Where a cluster's workers get files that they do not have at the same path, and "
+            "where results stay for other machines: s3://BUCKET/FOLDER, file:///FOLDER or another "
+            "URL of fsspec.",
         ),
         click.option(
             "--executor",
