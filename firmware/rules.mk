@@ -31,7 +31,8 @@ WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werro
 CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fstack-usage -ffunction-sections -fdata-sections -MMD -MP \
 	-I$(ROOT)firmware/include -I$(ROOT)firmware $(BOARD_CFLAGS) $(SANITIZERS)
 # No debug paths of these very folders in what is built.
-CFLAGS += '-ffile-prefix-map=$(CURDIR)/=' $(if $(ROOT),'-ffile-prefix-map=$(ROOT)=') $(EXTRA_CFLAGS)
+CFLAGS += '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(CURDIR)/=' \
+	$(if $(ROOT),'-ffile-prefix-map=$(ROOT)=') $(EXTRA_CFLAGS)
 LDFLAGS = $(BOARD_LDFLAGS) $(filter -fsanitize=%,$(SANITIZERS))
 ifdef SANITIZE
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \

@@ -102,7 +102,7 @@ def recalled_in_parallel(
         shared=(work, shared),
         keep=keep,
         here=here,
-        stored=True,
+        stored=not here,  # what this machine alone can give
     )
     return [found[n] for n in range(len(jobs))]
 
