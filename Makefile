@@ -136,7 +136,7 @@ build/.tools: tools/setup.sh | given
 REMAKE := $(if $(wildcard $(VENV)/bin),$(shell \
 	[ ! -e $(VENV)/.busy ] && $(VENV)/bin/python -c 'import pip' 2>/dev/null || echo remake))
 PACKAGES = @python3 tools/packages.py $(VENV) $(patsubst .%,%,$(@F))
-$(VENV)/.base $(VENV)/.audio $(VENV)/.train $(VENV)/.serve $(VENV)/.site $(VENV)/.flash: \
+$(addprefix $(VENV)/.,base audio bundle dask flash ray serve site train): \
 		pyproject.toml $(REMAKE) | given build/.tools
 	$(PACKAGES)
 $(VENV)/.peers: pyproject.toml $(REMAKE) | $(VENV)/.train # measured without them where they cannot be had

@@ -78,8 +78,7 @@ def main() -> None:
     """Print the table of docs/scale.md."""
     parser = argparse.ArgumentParser(prog="python -m wakestate.bench.overhead")
     parser.add_argument("--data", type=Path, required=True, help="data folder with dev and train")
-    parser.add_argument("--scenes", type=int, default=8000, help="to mix; 8000 with an evaluation "
-                        "of 2 h are 10 minutes")  # fmt: skip
+    parser.add_argument("--scenes", type=int, default=8000, help="to mix, before the evaluation")
     parser.add_argument("--engines", nargs="+", choices=[*CLUSTERS], default=[*CLUSTERS])
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)

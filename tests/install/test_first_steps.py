@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,9 @@ def test_every_extra_reports_its_size(packages: ModuleType) -> None:
         assert 0 < download < disk and packages.names(extra)
     wanted = packages.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(packages.SIZES) == {"", *wanted["optional-dependencies"]}
+    rules = [line for line in (ROOT / "Makefile").read_text().splitlines() if line[:2] == "$("]
+    for extra in wanted["optional-dependencies"]:  # as make setup EXTRAS=... takes it
+        assert any(re.search(rf"[.,\s]{extra}\b.*:", line) for line in rules), extra
 
 
 def test_a_copied_word_file_is_noticed(tmp_path: Path) -> None:
