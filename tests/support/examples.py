@@ -98,7 +98,7 @@ def typed_by_tests() -> set[str]:
 
 
 #: Options that only name a place, which tests give to every command.
-PLACES = {"word", "words", "model", "verifier", "data", "out", "library", "downloads"}
+PLACES = {"word", "words", "model", "verifier", "data", "out", "library", "downloads", "store"}
 
 
 def options_of(line: str) -> frozenset[str]:

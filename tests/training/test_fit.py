@@ -140,7 +140,7 @@ def typed(sounds: Path, more: Path) -> dict[str, list[str]]:
             "--also data/alexa --also-dev data/hey_samuel --rounds 24 --batches 800 "
             "--quantization-aware 5 --confusables 8000 --amount 0.35",
             files,
-            *("--pool", "whole/pool", "--executor", "processes", "--store", "file:///none"),
+            *("--pool", "whole/pool", "--executor", "processes"),
         ),
         "begun": typed_line(
             "train --word alexa --data ../shared/data --also data/more --amount 0.4 "
