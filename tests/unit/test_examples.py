@@ -91,7 +91,8 @@ def test_every_command_line_is_run() -> None:
     run |= {example(name) for name in continuous_integration()}
     lines = [*map(example, known), *docs()]
     assert [line for line in lines if not covered(line, run)] == []
-    print(f"{len(run.intersection(lines))} of {len(lines)} lines are run as they are")
+    own = [line for line in lines if any(f"{one} ".startswith(f"{line} ") for one in run)]
+    print(f"{len(own)} of {len(lines)} lines are run, the others by one with the same options")
 
 
 @pytest.mark.parametrize("why", sorted(OTHERS.values()))
