@@ -79,7 +79,8 @@ def typed_line(line: str, files: Mapping[str, str | Path], *more: str | Path) ->
 
 
 def typed_by_tests() -> set[str]:
-    """The command lines that tests type by the two functions above, with the options they add."""
+    """The command lines that tests type by the two functions above, behind three spaces the
+    options they add."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         if "typed_" not in (text := path.read_text(encoding="utf-8")):
@@ -91,9 +92,9 @@ def typed_by_tests() -> set[str]:
                 added = " ".join(word for word in map(str, words) if word.startswith("--"))
                 line = line.value if isinstance(line, ast.Constant) else ""
                 if node.func.id == "typed_example":
-                    found.add(f"{example(str(line))} {added}")
+                    found.add(f"{example(str(line))}   {added}")
                 elif node.func.id == "typed_line":
-                    found.add(f"wakestate {line} {added}")
+                    found.add(f"wakestate {line}   {added}")
     return found
 
 
