@@ -8,10 +8,9 @@ DOWNLOADS ?= downloads
 MINUTES ?= 1
 # Names of files may hold anything, and nothing in them is for make or the shell to read: as they
 # are given they go into the environment, and recipes write "$$AUDIO".
-override AUDIO := $(value AUDIO)
-override TFLITE := $(value TFLITE)
-override PHRASE := $(value PHRASE)
-export AUDIO TFLITE PHRASE
+override export AUDIO := $(value AUDIO)
+override export TFLITE := $(value TFLITE)
+override export PHRASE := $(value PHRASE)
 #? WORD=alexa         the wake word: words/WORD.toml and models/WORD/; WORD="alexa computer": both in
 #?                    one program, for run, build, emulate, qemu, demo, flash, monitor, debug
 #? BOARD=mps2-an386   the board: boards/BOARD/
@@ -20,7 +19,7 @@ export AUDIO TFLITE PHRASE
 #? AUDIO=x.wav TFLITE=x.tflite   the input; what compile takes
 #? ARGS='--scores'    more options of the command: .venv/bin/wakestate COMMAND --help
 #? PHRASE="hey jupiter" RECIPE=quick   for word: a new one; quick, standard or best
-#? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and after whom
+#? NAME=mine LIKE=b-l475e-iot01a   what new-board makes, and which board it copies
 #? EXTRAS='serve voices'   what setup installs as well, of pyproject.toml
 #? MINUTES=1 TARGETS='wav frame'   how long fuzz runs in all, and what
 #? DOWNLOADS=downloads   where voices and packages are kept; only clean-all removes them
@@ -50,8 +49,9 @@ given: # said before anything is installed or built
 	@GOALS='$(MAKECMDGOALS)' WORD='$(WORD)' DATA='$(DATA)' BOARD='$(BOARD)' MODEL='$(MODEL)' \
 		AUDIO='$(if $(AUDIO),yes)' TFLITE='$(if $(TFLITE),yes)' sh tools/given.sh
 
-run: $(BOARD_SETUP) ## The sample in the host emulator and in QEMU, side by side
-	@$(WAKESTATE) run $(ON) $(ARGS)
+run: $(BOARD_SETUP) ## The sample, or AUDIO, in the host emulator and in QEMU, side by side
+	$(DECODER)
+	@$(WAKESTATE) run $(ON) $(ARGS) $(INPUT)
 build: $(BOARD_SETUP) ## Host emulator, library and the images of BOARD
 	@$(WAKESTATE) build $(ON) $(ARGS)
 emulate: $(BOARD_SETUP) ## Process AUDIO in the host emulator; what is no 16 kHz WAV is decoded

@@ -78,7 +78,7 @@ def simulated(work: Work, workers: int, write_s: float) -> tuple[float, dict[str
     busy = {
         "workers": work.tasks * work.task_s / workers,
         "files to workers": has_files[-1],
-        "begin of workers": BEGIN_S,
+        "worker start-up": BEGIN_S,
         "writing": work.tasks * write_s,
         "tasks too few": work.task_s * -(-work.tasks // workers)
         - work.tasks * work.task_s / workers,

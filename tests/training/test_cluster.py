@@ -52,12 +52,23 @@ def made(folder: Path, sounds: Path, patch: pytest.MonkeyPatch) -> dict[str, str
     where = os.environ.get(address.EXECUTOR, address.PROCESSES)
     patch.setenv(address.EXECUTOR, where)  # which the command sets
     patch.setattr(options, "CACHE", folder / "cache")
-    typed = typed_line(
-        "evaluate --word alexa --data data/alexa --executor dask://10.0.0.1:8786",
-        {"alexa": TOY.word_path, "data/alexa": sounds, "dask://10.0.0.1:8786": where},
-        *("--model", TOY.folder, "--library", library, "--out", folder),
-        *("--short", "--draws", "1", "--echo", "high=0"),
-    )
+    here: dict[str, str | Path] = {"alexa": TOY.word_path, "data/alexa": sounds}
+    here["dask://10.0.0.1:8786"] = where
+    more = ["--model", TOY.folder, "--library", library, "--out", folder, "--draws", "1"]
+    more += ["--short", "--echo", "high=0"]
+    if where == address.PROCESSES:
+        typed = typed_line(
+            "evaluate --word alexa --data data/alexa --executor dask://10.0.0.1:8786", here, *more
+        )
+    else:
+        here["file:///mnt/wakestate"] = url = f"file://{folder}-store"
+        patch.setenv(address.STORE, url)  # which the command sets
+        typed = typed_line(
+            "evaluate --word alexa --data data/alexa --short --executor dask://10.0.0.1:8786 "
+            "--store file:///mnt/wakestate",
+            here,
+            *more,
+        )
     assert main(typed) == 0
     shutil.rmtree(folder / "cache")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -161,7 +161,9 @@ def accept(out: Path, baseline: Path, page: Path) -> None:
 )
 @options.table
 def host(word: WordFile, program: Path | None, data: Path | None, hours: float) -> Printed:
-    """x real time and memory of the host emulator, on a data folder or the samples."""
+    """Speed and memory of the host emulator.
+
+    Times real time, on a data folder or the samples."""
     from wakestate.bench import host as timed
     from wakestate.commands.program import Programs
 
@@ -220,7 +222,9 @@ def size(word: WordFile, model: Path | None, board: str) -> Printed:
 @click.argument("entries", nargs=-1, required=True, metavar="FUNCTION...")
 @options.table
 def stack(board: str, elf: Path, entries: Sequence[str]) -> Printed:
-    """The worst stack of functions in a linked image; what calls them is not counted."""
+    """The worst stack of functions in an image.
+
+    What calls them is not counted."""
     from wakestate.bench.stack import POINTED, Stack
     from wakestate.boards.schema import load_board
 

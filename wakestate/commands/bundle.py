@@ -49,10 +49,11 @@ def make(
     page: bool,
     out: Path | None,
 ) -> None:
-    """Write a bundle: the networks of all states, word file, thresholds, results, verifier, hashes.
+    """Write a word and its model as one file.
 
-    The same model, and compiler for the page, give the same bytes. --word and --model of other
-    commands take it.
+    The networks of all states, word file, thresholds, results, verifier, and hashes. The same
+    model, and compiler for the page, give the same bytes. --word and --model of other commands take
+    it.
     """
     from wakestate.commands.web import module
     from wakestate.convert.bundle import SUFFIX, make_bundle
@@ -72,7 +73,9 @@ def make(
 @options.table
 @options.needs("bundle")
 def check(file: Path, key: Path | None) -> Printed:
-    """Whether a bundle is whole, fits together and compiles; and what is in it."""
+    """What is in a bundle, and whether it is whole.
+
+    Its parts must fit together and compile."""
     from wakestate.convert.bundle import MODULE, VERIFIER, read_bundle
 
     found = read_bundle(file, key)

@@ -171,7 +171,9 @@ def scenes(
 @options.word
 @options.out("build/WORD")
 def sample(word: WordFile, out: Path | None) -> None:
-    """Speak the bundled sample, OUT/sample.wav, by flite, or in another language by espeak-ng."""
+    """Speak the sample of a word, OUT/sample.wav.
+
+    By flite, or in another language by espeak-ng."""
     from wakestate.train.synthesis.sample import write_sample
 
     path = (out or Path("build") / word.name) / "sample.wav"

@@ -274,9 +274,10 @@ def report(
 @measuring
 @options.needs("train")
 def clips(word: WordFile, **given: Any) -> None:
-    """The sound of each false accept that evaluate found, as WAV.
+    """The sound of each false accept, as WAV.
 
-    From 2 s before the wake on, into OUT/clips. Give the options that evaluate was given.
+    Of those that evaluate found: from 2 s before the wake on, into OUT/clips. Give the options that
+    evaluate was given.
     """
     from wakestate.train.data.corpus import DataError, load_corpus
     from wakestate.train.evaluation.device import Device

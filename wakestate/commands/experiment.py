@@ -75,9 +75,10 @@ def experiment(
     seeds: str,
     **budget: Any,
 ) -> Printed:
-    """Does knowing the device's state help? Variants and seeds on the same scenes.
+    """Train variants of a network, over seeds.
 
-    Results that are there are not computed again.
+    Does knowing the device's state help? All learn from the same scenes. Results that are there are
+    not computed again.
     """
     from wakestate.train.experiments.runs import train_all
     from wakestate.train.experiments.variants import table

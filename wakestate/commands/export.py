@@ -19,7 +19,7 @@ ESPHOME = "esphome"  # convert/esphome.py
 FORMS = ("plain", "cmake", "zephyr", "arduino", "platformio", "esp-idf", "cmsis-pack")
 
 
-@click.command(epilog="Example: wakestate export --word alexa --as cmake --out wakestate")
+@click.command(epilog="Example: wakestate export --word alexa --as cmake --out ../wakestate-lib")
 @options.words
 @options.model
 @click.option(

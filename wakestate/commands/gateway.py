@@ -111,11 +111,11 @@ def run(
     two_stage: bool,
     **given: Any,
 ) -> int:
-    """Take the sound of wakes from devices, to the service or into a folder.
+    """Take the sound of wakes from devices.
 
-    Switches the uplink of a device on. With --post each wake's sound goes to the service while it
-    comes in; the device is stopped when that is enough, and each verdict is a line of JSON on
-    stdout. A service that is busy or away is retried for 15 s.
+    To the service, or into a folder. Switches the uplink of a device on. With --post each wake's
+    sound goes to the service while it comes in; the device is stopped when that is enough, and each
+    verdict is a line of JSON on stdout. A service that is busy or away is retried for 15 s.
     """
     from wakestate.verify.gateway.taking import Taken, take
 
@@ -155,10 +155,11 @@ def run(
 )
 @options.table
 def fuzz(frames: int, seed: int, codec: str) -> Printed:
-    """Test frames over a bad line: no wrong one is accepted, no good one refused.
+    """Test frames over a bad line.
 
-    Writes frames, damages the stream and reads it again. Ends with 1 when a frame was accepted that
-    is not as it was sent, or one that came whole was not.
+    No wrong one may be accepted, no good one refused. Writes frames, damages the stream and reads
+    it again. Ends with 1 when a frame was accepted that is not as it was sent, or one that came
+    whole was not.
     """
     from wakestate.verify.gateway import fuzz as fuzzing
 
@@ -210,10 +211,10 @@ def wyoming(
     host: str,
     port: int,
 ) -> None:
-    """Detect words for clients of the Wyoming protocol, such as Home Assistant.
+    """Detect words for clients of Wyoming.
 
-    Processes each client's sound in an emulator of its own. The protocol has neither keys nor
-    encryption: listen where all clients are trusted.
+    The protocol of Home Assistant and others. Processes each client's sound in an emulator of its
+    own. The protocol has neither keys nor encryption: listen where all clients are trusted.
     """
     import asyncio
 

@@ -48,7 +48,7 @@ def model() -> None:
 @click.option("--out", type=options.FOLDER, required=True, metavar="FOLDER", help="Model folder.")
 @options.needs("train")
 def convert(word: WordFile, keras: Path, calibration: Path, out: Path) -> None:
-    """.keras -> a folder of int8 .tflite files, one for each state.
+    """.keras to int8 .tflite, one for each state.
 
     The thresholds still say "never fires": evaluation sets them.
     """
@@ -203,10 +203,10 @@ def compile_tflite(tflite: Path, board: str, stream: bool) -> Printed:
 @options.table
 @options.needs("train")
 def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> Printed:
-    """A paired test between models' evaluate.json, of the same data and options.
+    """A paired test between evaluations of models.
 
-    Prints for each condition, and for all together, the difference of their misses with its
-    interval over voices, and p.
+    Takes their evaluate.json, of the same data and options. Prints for each condition, and for all
+    together, the difference of their misses with its interval over voices, and p.
     """
     from wakestate.train.evaluation.document import read
     from wakestate.train.evaluation.paired import comparison
@@ -237,10 +237,10 @@ def compare(first: tuple[str, Path], others: Sequence[tuple[str, Path]]) -> Prin
 @options.table
 @options.needs("train")
 def variants(folder: Path, baseline: str, rate: tuple[float, ...]) -> Printed:
-    """Variants of a model, over seeds: FOLDER/VARIANT-SEED/evaluate.json.
+    """Compare variants of a model, over seeds.
 
-    Prints the FRR of every variant, and the mean relative change against the baseline, with
-    intervals.
+    Reads FOLDER/VARIANT-SEED/evaluate.json. Prints the FRR of every variant, and the mean relative
+    change against the baseline, with intervals.
     """
     from wakestate.train.experiments.variants import table
 

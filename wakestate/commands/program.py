@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,20 +121,25 @@ def run(
     state: str | None,
     audio: Sequence[str],
 ) -> int:
-    """The sample, or AUDIO, on the host and in QEMU, side by side."""
-    from wakestate.boards import timeline
+    """The sample, or AUDIO, on the host and in QEMU, side by side.
+
+    Anything but a 16 kHz mono WAV is decoded first.
+    """
+    from wakestate.boards import sound, timeline
     from wakestate.boards.run import check_qemu
     from wakestate.boards.schema import load_board
 
     _need_qemu(board)
     audio = audio or [sample for word in words for sample in word.samples]
     if not audio:
-        raise UserError(f"{words[0].model}: has no sample.wav; give a recording of your own")
+        raise UserError(f"{words[0].name}: its model has no sample.wav; give a recording")
     check_qemu(load_board(board))
     both = [Programs(name, words, model) for name in ("host", board)]
     for programs in both:
         programs.build("emulator")
-    return timeline.show([(load_board(p.board), p.emulator) for p in both], audio, state)
+    with ExitStack() as stack:
+        given = [stack.enter_context(sound.plain_wav(one)) for one in audio]
+        return timeline.show([(load_board(p.board), p.emulator) for p in both], given, state)
 
 
 def _need_qemu(board: str) -> None:
@@ -195,7 +200,8 @@ def _emulate(
 def _sample(programs: Programs) -> str:
     samples = programs.words[0].samples
     if not samples:
-        raise UserError(f"{programs.words[0].model}: has no sample.wav; give a recording")
+        name = programs.words[0].name
+        raise UserError(f"{name}: its model has no sample.wav; give a recording")
     return samples[0]
 
 

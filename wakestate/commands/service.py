@@ -149,10 +149,10 @@ def bench(
     audio: Path | None,
     **given: Any,
 ) -> Printed:
-    """How long after the sound's end the service answers, and how often it can.
+    """Measure how fast the service answers.
 
-    Uploads sound in real time, many streams at once, and prints answers a second and percentiles
-    of the time from the sound's end to the answer.
+    How long after the sound's end, and how often. Uploads sound in real time, many streams at once,
+    and prints answers a second and percentiles of the time from the sound's end to the answer.
     """
     import asyncio
 

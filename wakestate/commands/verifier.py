@@ -166,10 +166,11 @@ def recalibrate(
     wakes: Path | None,
     amount: float,
 ) -> None:
-    """Fit a trained verifier to another detector, or to its new thresholds.
+    """Fit a trained verifier to another detector.
 
-    Runs the compiled device on scenes of held-out voices and sets in VERIFIER/verifier.json what
-    its wakes decide, as `train` does in the end. The network stays as it is.
+    Or to its new thresholds. Runs the compiled device on scenes of held-out voices and sets in
+    VERIFIER/verifier.json what its wakes decide, as `train` does in the end. The network stays as
+    it is.
     """
     target = trained_verifier(word, model, verifier)
     library = built_library(word, model, library)
@@ -318,9 +319,10 @@ def experiment(
     seeds: str,
     rate: float,
 ) -> Printed:
-    """CRA, CNNs and a DNN-HMM at equal misses: kinds x windows x seeds.
+    """Train verifiers of several kinds, over seeds.
 
-    Results that are there are not computed again.
+    CRA, CNNs and a DNN-HMM at equal misses: kinds x windows x seeds. Results that are there are not
+    computed again.
     """
     place = out or Path("runs/verify") / f"{word.name}-experiment"
     options.keep_recipe(place, "verifier experiment")

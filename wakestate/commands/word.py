@@ -50,10 +50,10 @@ def list_words() -> Printed:
 @options.table
 @options.needs("synth")
 def confusables(word: WordFile, limit: int) -> Printed:
-    """Phrases that sound like the word, the nearest first; 1.0 is one more phone.
+    """Phrases that sound like the word, the nearest first.
 
-    Words, pairs and triples of words. `wakestate data synthesize` speaks them;
-    [data] confusables in the word file adds more.
+    Words, pairs and triples of words; a distance of 1.0 is one more phone. `wakestate data
+    synthesize` speaks them; [data] confusables in the word file adds more.
     """
     need_synthesis()
     from wakestate.train.synthesis.confusables import confusables, pronounce
@@ -103,9 +103,9 @@ def lengths(
     split: str,
     library: Path | None,
 ) -> Printed:
-    """How long the word takes when people say it, as the model places it.
+    """How long the word takes when people say it.
 
-    What [detector] shortest_s of the word file is chosen by.
+    As the model places it: what [detector] shortest_s of the word file is chosen by.
     """
     from wakestate.commands.program import built_library
 
@@ -162,10 +162,11 @@ def docs(out: Path | None) -> None:
 def sensitivity(
     word: WordFile, model: Path | None, rates: tuple[float, ...], state: str | None, write: bool
 ) -> Printed:
-    """What other thresholds would give: false wakes and misses, in each device state.
+    """False wakes and misses at other thresholds.
 
-    `sensitivity` is what a device at the thresholds of model.json takes for it at run time:
-    ws_config, --sensitivity of `wakestate listen`, or the command of that name on the serial port.
+    In each device state. `sensitivity` is what a device at the thresholds of model.json takes for
+    it at run time: ws_config, --sensitivity of `wakestate listen`, or the command of that name on
+    the serial port.
     """
     from wakestate.convert import manifest, operating_points
 
@@ -219,9 +220,10 @@ def _operating_point(state: str, rate: float, curve: Any, shipped: int) -> dict[
 @click.argument("manifest", type=options.FILE)
 @click.option("--name", help="Name of the word.  [default: the file's name]")
 def import_foreign(manifest: Path, name: str | None) -> None:
-    """Import a model of microWakeWord, its JSON manifest with the .tflite next to it, as a word.
+    """Import a model of microWakeWord as a word.
 
-    Writes words/NAME.toml and models/NAME/; then emulate, build, export and all else take it.
+    Takes its JSON manifest, with the .tflite that this names next to it; writes words/NAME.toml and
+    models/NAME/; then emulate, build, export and all else take it.
     """
     from wakestate.convert.microwakeword import import_word
 
