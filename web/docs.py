@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from markdown_it.token import Token
 
 from wakestate import ROOT, __version__
 from wakestate.errors import UserError
-from wakestate.files import write_atomically
+from wakestate.files import reading, write_atomically
 from wakestate.render import render
 from wakestate.web.api import HEADER, api
 
@@ -184,10 +185,33 @@ def _body(page: Page, known: dict[str, Page], out: Path) -> tuple[str, str, list
     return title, html, _entries(page, title, tokens)
 
 
-def write_docs(out: Path) -> None:
-    """Write all pages below `out`, with the emulator in out/emulator."""
+def _copy_reports(reports: Sequence[Path], out: Path) -> dict[str, str]:
+    """Copy pages that `wakestate report` wrote; their paths in the site, and titles. UserError."""
+    copied: dict[str, str] = {}
+    for path in reports:
+        with reading(path):
+            text = path.read_text(encoding="utf-8")
+        found = re.search(r"<title>(.*?: report, .*?)</title>", text)
+        if found is None:
+            raise UserError(f"--report {path}: is no page that `wakestate report` wrote")
+        title = unescape(found[1])
+        target = f"reports/{_slug(title)}.html"
+        if target in copied:
+            raise UserError(f"--report {path}: another is called '{title}' as well; give one")
+        (out / target).parent.mkdir(exist_ok=True)
+        write_atomically(out / target, text)
+        copied[target] = title
+    return copied
+
+
+def write_docs(out: Path, reports: Sequence[Path] = ()) -> None:
+    """Write all pages below `out`, with the emulator in out/emulator.
+
+    `reports`: pages that `wakestate report` wrote, which the menu names as well. UserError.
+    """
     known = pages()
     out.mkdir(parents=True, exist_ok=True)
+    copied = _copy_reports(reports, out)
     for file in (STYLE, SCRIPT):
         shutil.copyfile(file, out / file.name)
     entries: list[Entry] = []
@@ -201,6 +225,8 @@ def write_docs(out: Path) -> None:
             ]
             for group, titles in MENU.items()
         }
+        if copied:
+            menu["Reports"] = [(name, page.to(path), False) for path, name in copied.items()]
         text = render(
             "site.html.j2",
             title=title,

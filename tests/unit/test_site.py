@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("markdown_it")
 
 from wakestate import ROOT
+from wakestate.errors import UserError
 from wakestate.web.api import HEADER
 from wakestate.web.docs import EMULATOR, MENU, pages, write_docs
 
@@ -52,6 +53,28 @@ def test_a_page_runs_nothing_and_loads_nothing_from_elsewhere(site: Path) -> Non
         assert "style=" not in text and "default-src 'none'; style-src 'self'" in text
         assert not re.search(r'src="(?:https?:)?//', text)
         assert text.count("<h1") == 1
+
+
+def test_reports_are_in_the_menu(tmp_path: Path) -> None:
+    """A page that `wakestate report` wrote, as it is; and no other page."""
+    report, other = tmp_path / "report.html", tmp_path / "other.html"
+    report.write_text("<title>jarvis &amp; co: report, split dev</title>\n<h1>It misses</h1>")
+    other.write_text("<title>Garden</title>")
+    write_docs(tmp_path / "site", [report])
+    made = tmp_path / "site/reports/jarvis--co-report-split-dev.html"
+    assert made.read_text() == report.read_text()
+    page = (tmp_path / "site/docs/web.html").read_text(encoding="utf-8")
+    assert (
+        '<a href="../reports/jarvis--co-report-split-dev.html">jarvis &amp; co: report, split dev'
+        in page
+    )
+    for given, wording in (
+        ([other], "is no page that `wakestate report` wrote"),
+        ([report, report], "another is called 'jarvis & co: report, split dev' as well"),
+        ([tmp_path / "none"], "none: "),
+    ):
+        with pytest.raises(UserError, match=wording):
+            write_docs(tmp_path / "site", given)
 
 
 def test_links_have_the_names_of_pages(site: Path) -> None:

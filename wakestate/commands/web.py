@@ -56,9 +56,19 @@ def build(words: Sequence[WordFile], model: Path | None, out: Path | None) -> No
 @web.command(epilog="Example: wakestate web site --word alexa --out public")
 @options.words
 @options.model
+@click.option(
+    "--report",
+    "reports",
+    type=options.FILE,
+    multiple=True,
+    metavar="FILE",
+    help="A page of `wakestate report` to have in the site as well (may be repeated).",
+)
 @options.out("build/site")
 @options.needs("site")
-def site(words: Sequence[WordFile], model: Path | None, out: Path | None) -> None:
+def site(
+    words: Sequence[WordFile], model: Path | None, reports: tuple[Path, ...], out: Path | None
+) -> None:
     """Write the docs as pages, with the emulator.
 
     Static files for any web server; they need a checkout of the project.
@@ -67,7 +77,7 @@ def site(words: Sequence[WordFile], model: Path | None, out: Path | None) -> Non
 
     folder = out or Path("build/site")
     built(words, model, folder / EMULATOR)
-    write_docs(folder)
+    write_docs(folder, reports)
     print(folder)
 
 
