@@ -419,7 +419,7 @@ def test_evaluation_resumes_after_a_kill(
         return whole(self, sound, block, states)
 
     def serially(
-        function: Any, todo: list[Any], *shown: Any, shared: Any, keep: Any = None, here: Any = True
+        function: Any, todo: list[Any], *shown: Any, shared: Any, keep: Any = None, **_: Any
     ) -> list[Any]:
         found = []
         for job in todo:
