@@ -7,12 +7,14 @@ by name where they have another version of the project.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import re
 import socket
 import threading
 from concurrent.futures import CancelledError, Executor, Future
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -56,9 +58,23 @@ def version() -> str:
     return f"{wakestate.__version__} of sources {sha256(b''.join(hashes)).hexdigest()[:12]}"
 
 
+@cache
+def _reuse_memory() -> None:
+    """Have this process keep what arrays free, for the next ones.
+
+    Dask sets MALLOC_TRIM_THRESHOLD_ so that all goes back to the system at once; with arrays of
+    megabytes, a thousand a minute, the system then takes up to half of the core.
+    """
+    with suppress(OSError, AttributeError):  # another C library than glibc
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD, as high as it goes
+
+
 def run(parcel: bytes, wanted: str) -> list[Any]:
     """The results of a task, on a worker."""
     os.environ[EXECUTOR] = PROCESSES  # what is in parallel inside stays there
+    _reuse_memory()
     if version() != wanted:
         raise WorkerError(
             f"worker {_name()}: has wakestate {version()}, and this is {wanted}; install the same"
