@@ -106,6 +106,11 @@ bool ws_device_set_state(unsigned state) {
     return true;
 }
 
+/* The sample that it is, with those lost. */
+static uint64_t now(void) {
+    return engine.engine.samples + missed;
+}
+
 /* Of any type but an event's. */
 static void begin(ws_text *line, const char *type) {
     ws_text_begin(line, queue_text, 0);
@@ -147,7 +152,7 @@ static void emit_ready(void) {
 static void emit_stats(void) {
     ws_text line;
     begin(&line, "stats");
-    ws_json_number(&line, "t", ws_milliseconds(engine.engine.samples + missed), 3);
+    ws_json_number(&line, "t", ws_milliseconds(now()), 3);
     ws_json_number(&line, "overruns", overruns, 0);
     ws_json_number(&line, "lost", missed, 0);
     ws_json_number(&line, "unsent", uplink.unsent, 0);
@@ -242,8 +247,7 @@ static void set_timeout(uint32_t seconds) {
 
 /* The program that made the device wake more readily is gone: as shipped again. */
 static void end_silence(void) {
-    const uint64_t now = engine.engine.samples + missed;
-    if (silent_max == 0 || now - last_command < silent_max) return;
+    if (silent_max == 0 || now() - last_command < silent_max) return;
     memset(settings.sensitivities, 0, sizeof settings.sensitivities);
     configure();
     switch_uplink(false);
@@ -310,7 +314,7 @@ static void handle_line(void) {
     if (command_damaged) {
         emit("error", "bytes of a command were lost; send it again, one command at a time");
     } else {
-        last_command = engine.engine.samples + missed;
+        last_command = now();
         handle_command();
     }
     command_damaged = false;
@@ -351,7 +355,7 @@ static void change_state(void) {
     int state = atomic_exchange(&wanted, NO_STATE);
     if (state == NO_STATE || state == engine.engine.state) return;
     (void)ws_set_state(&engine, (unsigned)state);
-    emit_event(engine.engine.samples + missed, NULL, (unsigned)state);
+    emit_event(now(), NULL, (unsigned)state);
 }
 
 static void process(const int16_t *pcm) {
